@@ -1,0 +1,93 @@
+# Every target makes the environment that it needs; a second run finds it there and is quick.
+# Works with GNU make and any Python from 3.11 on that has venv and pip: `make PYTHON=/path/to/python3.12 test`.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format typecheck layers bench predictors demo-model wheel ci clean
+
+ifndef PYTHON
+PYTHON := $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 python; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { command -v "$$p"; break; }; done)
+endif
+
+# The folder with public traces and model files that some tests read; those tests skip where it is absent.
+ifndef PERFMODEL_SHARED
+ifneq ($(wildcard ../shared),)
+export PERFMODEL_SHARED := $(abspath ../shared)
+endif
+endif
+
+VENV := .venv
+VENV_TEST := .venv-test
+VENV_TRAIN := .venv-train
+BASE := $(VENV)/.installed
+TEST := $(VENV_TEST)/.installed
+DEV := $(VENV_TEST)/.installed-dev
+TRAIN := $(VENV_TRAIN)/.installed
+# The versions that the shipped predictors were trained with: others may give boosters that differ in their last bits.
+LOCK := $(wildcard models/lock.txt)
+NO_PYTHON := perfmodel needs Python 3.11 or newer, with venv and pip: make PYTHON=/path/to/python3 $(MAKECMDGOALS)
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(BASE) ## install the base package into .venv and predict ResNet-18 on an H100
+	$(VENV)/bin/perfmodel predict examples/resnet18.onnx --device h100-sxm --dim batch=8 --dtype bf16
+
+test: $(TEST) ## install the test extra into .venv-test and run the whole suite
+	$(VENV_TEST)/bin/python -m pytest $(PYTEST_ARGS)
+
+lint: $(DEV) ## style, format and the layers
+	$(VENV_TEST)/bin/ruff check .
+	$(VENV_TEST)/bin/ruff format --check .
+	$(VENV_TEST)/bin/lint-imports
+
+format: $(DEV) ## rewrite the code in the project's style
+	$(VENV_TEST)/bin/ruff check --fix .
+	$(VENV_TEST)/bin/ruff format .
+
+typecheck: $(DEV) ## mypy, strict
+	$(VENV_TEST)/bin/mypy
+
+bench: $(BASE) ## what it costs: import, --help, predictions, installed size
+	$(VENV)/bin/python tools/bench.py
+
+predictors: $(TRAIN) ## train the shipped predictors again, from the public traces, with the locked versions
+	$(VENV_TRAIN)/bin/python -m perfmodel.train
+
+demo-model: $(BASE) ## write examples/resnet18.onnx again
+	$(VENV)/bin/python tools/make_demo_model.py
+
+wheel: $(DEV) ## dist/: the wheel and the source archive
+	rm -rf dist
+	$(VENV_TEST)/bin/python -m build --outdir dist .
+
+ci: ## everything that a change must pass
+	bash .ci/run
+
+clean: ## remove environments, caches and built files
+	rm -rf $(VENV) $(VENV_TEST) $(VENV_TRAIN) dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find perfmodel tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# An editable install: changes of the code need no new one, changes of the dependencies do.
+$(BASE): pyproject.toml
+	@test -n "$(PYTHON)" || { echo "$(NO_PYTHON)" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python $(PIP_INSTALL) --editable .
+	@touch $@
+
+$(TEST): pyproject.toml
+	@test -n "$(PYTHON)" || { echo "$(NO_PYTHON)" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV_TEST)
+	$(VENV_TEST)/bin/python $(PIP_INSTALL) --editable '.[test]'
+	@touch $@
+
+$(TRAIN): pyproject.toml $(LOCK)
+	@test -n "$(PYTHON)" || { echo "$(NO_PYTHON)" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV_TRAIN)
+	$(VENV_TRAIN)/bin/python $(PIP_INSTALL) $(LOCK:%=--constraint %) --editable '.[train]'
+	@touch $@
+
+$(DEV): $(TEST)
+	$(VENV_TEST)/bin/python $(PIP_INSTALL) --editable '.[dev]'
+	@touch $@

@@ -1,0 +1,143 @@
+"""The command line: ``perfmodel COMMAND …``.
+
+One module a command, each with ``DESCRIPTION``, ``EXAMPLE``, ``add_arguments(parser)`` and ``run(arguments) -> int``;
+:data:`COMMANDS` is the list. Only the module of the command that was asked for is imported, and numpy, onnx and rich
+only once it runs, so that ``--help`` is quick.
+
+Exit codes: 0 done, 1 a result that fails an asked-for threshold, 2 wrong use or unreadable input, 130 interrupted,
+141 the reader of the output went away (both as the shell counts signals).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NamedTuple, NoReturn
+
+from perfmodel.errors import PerfmodelError, nearest
+
+DONE, FAILED_THRESHOLD, WRONG_USE, INTERRUPTED, NO_READER = 0, 1, 2, 130, 141
+
+
+class Command(NamedTuple):
+    """One command: its name, the module that runs it, and a line for ``perfmodel --help``."""
+
+    name: str
+    module: str
+    help: str
+
+
+COMMANDS = (
+    Command("predict", "perfmodel.cli.predict", "latency, power, energy and memory of a model file on a device"),
+    Command("compare", "perfmodel.cli.compare", "the same on several devices, ranked by latency"),
+    Command("devices", "perfmodel.cli.devices", "the catalogue of devices, or everything known of one"),
+)
+"""Every command, in the order of ``perfmodel --help``."""
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line, like all errors of perfmodel."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the error and leave with exit code 2."""
+        self.exit(WRONG_USE, f"{self.prog}: error: {_one_line(message)} (see `{self.prog} --help`)\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code.
+
+    Args:
+        argv: the arguments after the program's name; None means those of this process.
+    """
+    # Names in a model file may hold characters that the terminal's encoding lacks; that is no reason to stop.
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        status = _dispatch(list(sys.argv[1:] if argv is None else argv))
+        sys.stdout.flush()
+    except PerfmodelError as error:
+        return _complain(str(error))
+    except BrokenPipeError:
+        # `perfmodel … | head` closed the pipe. What is still buffered goes nowhere, without a second complaint.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return NO_READER
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename is not None else ""
+        return _complain(f"{where}{error.strerror or error}")
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return status
+
+
+def _dispatch(argv: list[str]) -> int:
+    name = argv[0] if argv else ""
+    command = next((c for c in COMMANDS if c.name == name), None)
+    if command is None:
+        return _without_command(argv)
+    module = import_module(command.module)
+    parser = OneLineParser(
+        prog=f"perfmodel {command.name}",
+        description=module.DESCRIPTION,
+        epilog=f"example:\n  {module.EXAMPLE}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    module.add_arguments(parser)
+    try:
+        arguments = parser.parse_args(argv[1:])
+    except SystemExit as leaving:  # --help, or wrong use, already printed
+        return int(leaving.code or 0)
+    status: int = module.run(arguments)
+    return status
+
+
+def _without_command(argv: list[str]) -> int:
+    if not argv:
+        sys.stderr.write(_usage())
+        return WRONG_USE
+    if argv[0] in ("-h", "--help"):
+        print(_usage(), end="")
+        return DONE
+    if argv[0] == "--version":
+        import perfmodel
+
+        print(f"perfmodel {perfmodel.__version__}")
+        return DONE
+    kind = "option" if argv[0].startswith("-") else "command"
+    known = ("--help", "--version") if kind == "option" else tuple(c.name for c in COMMANDS)
+    return _complain(f"unknown {kind} {argv[0]!r}: {nearest(argv[0], known)}")
+
+
+def _usage() -> str:
+    width = max(len(c.name) for c in COMMANDS)
+    return "\n".join(
+        [
+            "usage: perfmodel COMMAND ... | --version | --help",
+            "",
+            "What a model file costs on a named device: latency, power, energy and memory,",
+            "with an interval, an explanation and the physics that bounds it.",
+            "",
+            "commands:",
+            *(f"  {c.name:<{width}}  {c.help}" for c in COMMANDS),
+            "",
+            "`perfmodel COMMAND --help` lists a command's options, with an example.",
+            "",
+            "example:",
+            "  perfmodel predict model.onnx --device h100-sxm --dim batch=8 --dtype bf16",
+            "",
+        ]
+    )
+
+
+def _complain(message: str) -> int:
+    sys.stderr.write(f"perfmodel: error: {_one_line(message)}\n")
+    return WRONG_USE
+
+
+def _one_line(message: str) -> str:
+    """The message without line breaks and without what a terminal would obey: names come from files."""
+    return "".join(c if c.isprintable() else " " for c in message)

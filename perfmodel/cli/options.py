@@ -1,0 +1,119 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from perfmodel.errors import InputError
+
+DIM_METAVAR = "NAME=N"
+
+
+def add_prediction_options(parser: argparse.ArgumentParser, *, device_metavar: str, device_help: str) -> None:
+    """MODEL, ``--device`` and everything else that conditions a prediction."""
+    parser.add_argument("model", metavar="MODEL", help="the model file (.onnx); its weights are not needed")
+    parser.add_argument("--device", metavar=device_metavar, required=True, help=device_help)
+    parser.add_argument(
+        "--dim",
+        metavar=DIM_METAVAR,
+        action="append",
+        default=[],
+        help="a number for a symbolic dimension of the model, as in batch=8; once for each",
+    )
+    parser.add_argument(
+        "--dtype",
+        metavar="DTYPE",
+        help="run the GEMM-like operators (linear, convolution, attention, MoE) in this format, "
+        "as in bf16 or fp8; default: as the file has them",
+    )
+    parser.add_argument(
+        "--predictor",
+        metavar="DIR",
+        default="default",
+        help="a predictor's folder, the name of a shipped one, or `analytical` for the physics alone",
+    )
+    parser.add_argument("--software", metavar="STACK", help="the software stack that runs the model, as in vllm-0.24.0")
+    parser.add_argument(
+        "--fusion",
+        choices=("none", "engine"),
+        default="engine",
+        help="engine: fuse operators as inference engines do (default); none: one kernel an operator of the file",
+    )
+    parser.add_argument(
+        "--launch",
+        choices=("eager", "graph"),
+        default="graph",
+        help="graph: kernels replayed from a captured graph (default); eager: each launched by the host",
+    )
+    parser.add_argument(
+        "--cache",
+        choices=("rotating", "warm", "cold"),
+        default="rotating",
+        help="what the last-level cache may hold: rotating: activations, while weights come from memory (default); "
+        "warm: all operands; cold: nothing",
+    )
+    parser.add_argument("--clock-mhz", metavar="F", type=positive, help="the clock that the device is locked to")
+    parser.add_argument("--power-limit-w", metavar="W", type=positive, help="the device's power limit, below its TDP")
+    parser.add_argument("--explain", action="store_true", help="print, for each operator shown, the terms of its bound")
+
+
+def add_json_option(parser: argparse.ArgumentParser) -> None:
+    """``--json PATH|-``."""
+    parser.add_argument(
+        "--json", metavar="PATH|-", help="write the result as JSON to this file; `-`: to standard output, alone"
+    )
+
+
+def prediction_conditions(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The keyword arguments of :func:`perfmodel.predict` that the options give.
+
+    Raises:
+        InputError: a ``--dim`` is not NAME=N, or one name has two numbers.
+    """
+    return {
+        "dims": parse_dims(arguments.dim),
+        "dtype": arguments.dtype,
+        "predictor": arguments.predictor,
+        "software": arguments.software,
+        "fusion": arguments.fusion,
+        "launch": arguments.launch,
+        "clock_mhz": arguments.clock_mhz,
+        "power_limit_w": arguments.power_limit_w,
+        "cache": arguments.cache,
+    }
+
+
+def parse_dims(pairs: Iterable[str]) -> dict[str, int]:
+    """Dimensions by name from ``["batch=8", "seq=128"]``.
+
+    Raises:
+        InputError: a pair is not NAME=N with a whole number N of at least 1, or one name has two numbers.
+    """
+    dims: dict[str, int] = {}
+    for pair in pairs:
+        # Exporters make names such as `past_sequence_length + 1`: everything before the last `=` is the name.
+        name, equals, number = pair.rpartition("=")
+        name = name.strip()
+        try:
+            value = int(number)
+        except ValueError:
+            value = 0
+        if not equals or not name or value < 1:
+            raise InputError(f"--dim {pair!r}: wanted {DIM_METAVAR} with a whole number of at least 1, as in batch=8")
+        if dims.setdefault(name, value) != value:
+            raise InputError(f"--dim gives {name!r} twice: {dims[name]} and {value}")
+    return dims
+
+
+def positive(text: str) -> float:
+    """A finite number above 0, for argparse."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (value > 0 and math.isfinite(value)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
+    return value

@@ -1,0 +1,71 @@
+"""Where results go: JSON files, and the console that tables are printed on."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from perfmodel.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+TO_STDOUT = "-"
+
+
+def write_json(result: Any, target: str) -> None:
+    """Write a result as strict JSON (no NaN, no infinity).
+
+    A file appears complete or not at all: it is written under another name beside its place and then renamed.
+
+    Args:
+        result: what :mod:`json` can write.
+        target: a path, or ``"-"`` for standard output.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    text = json.dumps(result, indent=2, allow_nan=False, ensure_ascii=True) + "\n"
+    if target == TO_STDOUT:
+        sys.stdout.write(text)
+        return
+    path = Path(os.path.realpath(target))  # of a link, the file that it points to is replaced
+    try:
+        if path.exists() and not stat.S_ISREG(path.stat().st_mode):
+            # A pipe or a device (/dev/stdout, process substitution) is written to, never replaced. A folder fails here.
+            with path.open("w", encoding="utf-8") as stream:
+                stream.write(text)
+            return
+        _replace(path, text)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise InputError(f"cannot write {target!r}: {error.strerror or error}") from None
+
+
+def _replace(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        # "x": created with the permissions that the user's umask leaves, and never over someone's file.
+        with temporary.open("x", encoding="utf-8") as stream:
+            stream.write(text)
+        if path.exists():
+            temporary.chmod(stat.S_IMODE(path.stat().st_mode))
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def console() -> Console:
+    """Standard output for tables: colours and the terminal's width there, plain 80 columns in a pipe.
+
+    ``NO_COLOR`` and ``COLUMNS`` are respected. Text is never read as markup: names come from files.
+    """
+    from rich.console import Console
+
+    return Console(file=sys.stdout, markup=False, highlight=False, emoji=False)

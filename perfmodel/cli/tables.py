@@ -1,0 +1,277 @@
+"""Predictions as tables of at most 80 columns."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from perfmodel.cli import units
+
+if TYPE_CHECKING:
+    from perfmodel.predict import Estimate, ModelPrediction, OperatorPrediction
+
+OPERATORS_SHOWN = 15
+"""Kinds of operators in the table unless ``--all`` is given."""
+
+BATCH_DIMS = frozenset({"batch", "batch_size", "bs", "b", "n"})
+"""Names of a dimension, in lower case, that count samples: throughput is this dimension over latency."""
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorGroup:
+    """Operators with the same op, shape and dtype, taken together.
+
+    Attributes:
+        count: executions of all of them.
+        latency_s: seconds of all executions.
+        bound: the bound that most of the time goes to.
+        source: ``learned``, ``blended`` or ``analytical``, by the same rule.
+        slowest: the operator of the group with the longest single execution, for ``--explain``.
+    """
+
+    op: str
+    shape: str
+    dtype: str
+    count: int
+    latency_s: float
+    bound: str
+    source: str
+    slowest: OperatorPrediction
+
+
+def group_operators(operators: Iterable[OperatorPrediction]) -> list[OperatorGroup]:
+    """Groups by op, shape and dtype, those that take the most time first."""
+    members: dict[tuple[str, str, str], list[OperatorPrediction]] = {}
+    for operator in operators:
+        members.setdefault((operator.op, operator.shape, operator.dtype), []).append(operator)
+    groups = [
+        OperatorGroup(
+            op,
+            shape,
+            dtype,
+            count=sum(o.count for o in same),
+            latency_s=sum(o.latency_s.value for o in same),
+            bound=_by_time(same, "bound"),
+            source=_by_time(same, "source"),
+            slowest=max(same, key=lambda o: o.latency_each_s.value),
+        )
+        for (op, shape, dtype), same in members.items()
+    ]
+    # sorted() is stable: groups of equal time stay in the model's order.
+    return sorted(groups, key=lambda g: -g.latency_s)
+
+
+def _by_time(operators: Iterable[OperatorPrediction], attribute: str) -> str:
+    seconds: dict[str, float] = {}
+    for operator in operators:
+        key = getattr(operator, attribute)
+        seconds[key] = seconds.get(key, 0.0) + operator.latency_s.value
+    return max(seconds, key=lambda key: seconds[key])
+
+
+def print_prediction(
+    console: Console,
+    prediction: ModelPrediction,
+    *,
+    dtype: str | None,
+    device_memory_bytes: int | None = None,
+    shown: int | None = OPERATORS_SHOWN,
+    explain: bool = False,
+) -> None:
+    """The figures of the whole model, then its operators by their share of the time.
+
+    Args:
+        dtype: the format that was asked for; None means the file's own.
+        device_memory_bytes: what the model's memory is held against; None means unknown.
+        shown: kinds of operators to list, the slowest first, the others in one line; None means all.
+        explain: also print the terms of each listed operator's bound.
+    """
+    console.print(_headline(prediction, dtype))
+    console.print(_figures(prediction, device_memory_bytes))
+    console.print()
+    groups = group_operators(prediction.operators)
+    listed = groups if shown is None or len(groups) == shown + 1 else groups[:shown]
+    console.print(_operator_table(prediction, listed, groups[len(listed) :]))
+    if explain:
+        _print_explanations(console, listed)
+    _print_warnings(console, prediction)
+
+
+def print_comparison(
+    console: Console,
+    ranking: Sequence[ModelPrediction],
+    *,
+    dtype: str | None,
+    explain: bool = False,
+) -> None:
+    """One line a device, the fastest first; what each prediction warns of below."""
+    fastest = ranking[0].latency_s.value
+    memory = max(p.peak_memory_bytes for p in ranking)
+    heading = f"{ranking[0].model}{_conditions(ranking[0].dims, dtype)}: {units.size(memory)} of memory at its peak"
+    console.print(safe(heading), style="bold")
+    table = plain_table()
+    table.add_column("device", overflow="fold")
+    for name in ("latency", "90 % interval", "slower", "power", "energy", "util."):
+        table.add_column(name, justify="right", no_wrap=True)
+    for p in ranking:
+        table.add_row(
+            safe(p.device),
+            units.duration(p.latency_s.value),
+            _interval(p.latency_s, units.duration),
+            f"{p.latency_s.value / fastest:.2f}x" if fastest else units.UNKNOWN,
+            units.power(_value(p.power_w)),
+            units.energy(_value(p.energy_j)),
+            units.share(p.utilisation),
+        )
+    console.print(table)
+    if explain:
+        for p in ranking:
+            console.print(safe(f"{p.device}:"))
+            _print_explanations(console, group_operators(p.operators)[:OPERATORS_SHOWN])
+    _print_common_warnings(console, ranking)
+
+
+def plain_table() -> Table:
+    """A table with a line under its heading and nothing else: it reads the same in a pipe."""
+    return Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+
+
+def _headline(prediction: ModelPrediction, dtype: str | None) -> Text:
+    text = safe(f"{prediction.model}{_conditions(prediction.dims, dtype)} on {prediction.device}")
+    text.stylize("bold")
+    return text
+
+
+def _conditions(dims: Mapping[str, int], dtype: str | None) -> str:
+    parts = [f"{name}={value}" for name, value in dims.items()]
+    if dtype is not None:
+        parts.append(dtype)
+    return f" ({', '.join(parts)})" if parts else ""
+
+
+def _figures(prediction: ModelPrediction, device_memory_bytes: int | None) -> Table:
+    latency = prediction.latency_s
+    rows = [("latency", units.duration(latency.value), _interval_note(latency, units.duration))]
+    batch = next((value for name, value in prediction.dims.items() if name.lower() in BATCH_DIMS), None)
+    if batch is not None and latency.value:
+        rows.append(("throughput", units.rate(batch / latency.value), f"{batch} in each run"))
+    rows += [
+        ("power", units.power(_value(prediction.power_w)), _interval_note(prediction.power_w, units.power)),
+        ("energy", units.energy(_value(prediction.energy_j)), _interval_note(prediction.energy_j, units.energy)),
+        ("memory", units.size(prediction.peak_memory_bytes), _memory_note(prediction, device_memory_bytes)),
+        ("work", units.flops(prediction.flops_executed), f"{units.size(prediction.bytes)} read and written"),
+        ("utilisation", units.share(prediction.utilisation), "of the device's peak FLOP/s"),
+    ]
+    missing = sum(u["bytes_share"] for u in prediction.unmodelled)
+    names = ", ".join(dict.fromkeys(u["op"] for u in prediction.unmodelled))
+    note = f"of the bytes: {names}, estimated as memory traffic" if names else "every operator has a rule"
+    rows.append(("unmodelled", units.share(missing), note))
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column()
+    grid.add_column(justify="right", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for label, value, note in rows:
+        grid.add_row(f"  {label}", value, safe(note))
+    return grid
+
+
+def _memory_note(prediction: ModelPrediction, total: int | None) -> str:
+    weights = f"{units.size(prediction.weights_bytes)} of it weights"
+    if total is None:
+        return f"at its peak; {weights}"
+    if prediction.peak_memory_bytes is not None and prediction.peak_memory_bytes > total:
+        return f"MORE than the device's {units.size(total)}; {weights}"
+    return f"of {units.size(total)}, at its peak; {weights}"
+
+
+def _operator_table(
+    prediction: ModelPrediction, listed: Sequence[OperatorGroup], others: Sequence[OperatorGroup]
+) -> Table:
+    total = prediction.latency_s.value
+    table = plain_table()
+    table.add_column("op", overflow="fold")
+    table.add_column("shape", overflow="fold")
+    for name in ("count", "time", "share"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("bound", overflow="fold")
+    table.add_column("source", no_wrap=True)
+
+    def time_and_share(seconds: float) -> tuple[str, str]:
+        return units.duration(seconds), units.share(seconds / total if total else None)
+
+    for group in listed:
+        table.add_row(
+            safe(f"{group.op} {group.dtype}"),
+            safe(group.shape),
+            str(group.count),
+            *time_and_share(group.latency_s),
+            safe(group.bound),
+            safe(group.source),
+        )
+    if others:
+        seconds = sum(g.latency_s for g in others)
+        table.add_row(f"{len(others)} other kinds", "", str(sum(g.count for g in others)), *time_and_share(seconds))
+    if prediction.launch_gap_s:
+        table.add_row("launch gaps", "", "", *time_and_share(prediction.launch_gap_s))
+    return table
+
+
+def _print_explanations(console: Console, groups: Iterable[OperatorGroup]) -> None:
+    console.print("\none execution of each, by the analytical model:")
+    for group in groups:
+        operator = group.slowest
+        # Soft wrap: the formula stays one line in a pipe, for grep.
+        console.print(safe(f"  {group.op} {group.dtype} {group.shape}: {formula(operator)}"), soft_wrap=True)
+
+
+def formula(operator: OperatorPrediction) -> str:
+    """How the terms of the analytical model led to the bound, longest term first.
+
+    ``max-like(dram 3.40 us, launch 2.00 us, compute 1.20 us) -> dram; 4.10 us predicted``.
+    """
+    terms = sorted(operator.terms.items(), key=lambda term: -term[1])
+    listed = ", ".join(f"{name} {units.duration(seconds)}" for name, seconds in terms)
+    return f"max-like({listed}) -> {operator.bound}; {units.duration(operator.latency_each_s.value)} predicted"
+
+
+def _print_warnings(console: Console, prediction: ModelPrediction) -> None:
+    for warning in prediction.warnings:
+        console.print(safe(f"warning: {warning}"), style="yellow")
+
+
+def _print_common_warnings(console: Console, ranking: Sequence[ModelPrediction]) -> None:
+    """Each warning once, with the devices that it holds for unless it holds for all."""
+    devices: dict[str, list[str]] = {}
+    for p in ranking:
+        for warning in p.warnings:
+            devices.setdefault(warning, []).append(p.device)
+    for warning, where in devices.items():
+        prefix = "" if len(where) == len(ranking) else f"{', '.join(where)}: "
+        console.print(safe(f"warning: {prefix}{warning}"), style="yellow")
+
+
+def _value(estimate: Estimate | None) -> float | None:
+    return None if estimate is None else estimate.value
+
+
+def _interval(estimate: Estimate, unit: Callable[[float], str]) -> str:
+    low, high = unit(estimate.low), unit(estimate.high)
+    # "3.10 to 4.20 ms", not "3.10 ms to 4.20 ms", where both have one unit.
+    number, _, name = low.partition(" ")
+    return f"{number if high.endswith(f' {name}') else low} to {high}"
+
+
+def _interval_note(estimate: Estimate | None, unit: Callable[[float], str]) -> str:
+    return "the device's TDP is unknown" if estimate is None else f"90 % interval: {_interval(estimate, unit)}"
+
+
+def safe(text: str) -> Text:
+    """Text without characters that a terminal would obey: names come from files."""
+    return Text(re.sub(r"[^\S ]", " ", "".join(c if c.isprintable() else "?" for c in text)))

@@ -1,0 +1,157 @@
+"""The adapter of the EnergAIzer measurements: whole networks on an A100-PCIe-40GB and an A10 at pinned clocks.
+
+Each measured run is joined with the upstream list of the operators that it executed. The lists leave out what eager
+PyTorch also runs, which ``complete`` adds, from how the networks are written and not from their times:
+
+- a batch normalisation after every convolution (ResNet-101 and MobileViT have one after each, He et al. 2016);
+- the layout conversions around cuDNN's matrix-unit convolutions, which compute in NHWC while eager PyTorch keeps NCHW: one
+  kernel before and one after each (cuDNN Developer Guide, "Tensor Layout": NCHW tensors are converted);
+- the copies that make the operands of batched products contiguous after heads were split (``torch.matmul`` on permuted
+  views copies each operand), and the one that merges the heads again.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from perfmodel.errors import TraceError
+from perfmodel.ops import Conv, Copy, Elementwise, Gemm, Norm, Operator, Softmax
+
+SOURCE = "energaizer"
+MEASUREMENTS = {"a10": "a10", "a100": "a100-pcie-40gb", "dvfs": "a100-pcie-40gb"}
+"""Upstream folder of measurements to device id."""
+
+_ELEMENTWISE = {
+    "gelu": ("gelu", 1), "pointwise_add": ("add", 2), "pointwise_mul": ("mul", 2), "relu": ("relu", 1),
+    "scalar_add": ("add", 1), "scalar_mul": ("mul", 1), "silu": ("silu", 1), "tanh": ("tanh", 1),
+    "unspecified_scalar": ("mul", 1), "unspecified_tensor": ("add", 2),
+}  # fmt: skip
+_CASTS = {"typecast_to_bf16": ("fp32", "bf16"), "typecast_to_fp32": ("bf16", "fp32")}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One measured run of a network, per iteration.
+
+    Attributes:
+        workload: upstream name without the clock.
+        device: device id.
+        collection: upstream folder.
+        clock_hz: average SM clock.
+        latency_s, energy_j: of one iteration.
+        operators: what it executes, in order.
+        precision: ``"bf16"`` or ``"fp32"``.
+    """
+
+    workload: str
+    device: str
+    collection: str
+    clock_hz: float
+    latency_s: float
+    energy_j: float
+    operators: tuple[Operator, ...]
+    precision: str
+
+
+def read_runs(root: str | Path, *, complete: bool = True) -> list[Run]:
+    """All runs that have an operator list; fp32 runs take the bf16 list with its precision replaced.
+
+    Args:
+        root: the data set's folder (the one that holds ``test/data``).
+        complete: add the operators that the lists leave out (see the module).
+
+    Raises:
+        TraceError: the folder has another layout, or an operator list holds something unknown.
+    """
+    data = Path(root) / "test" / "data"
+    lists = {path.stem: path for path in sorted(data.glob("workloads/**/*.json"))}
+    if not lists:
+        raise TraceError(f"{root} holds no operator lists; wanted test/data/workloads/**/*.json")
+    runs = []
+    for folder, device in MEASUREMENTS.items():
+        for row in _measurements(data / "measurements" / folder / "nvml" / "nvml_parsed.csv"):
+            workload = re.sub(r"_freq\d+_iter\d+\.csv$", "", row["workload"]).replace("_attneager", "")
+            precision = "fp32" if "_pfp32" in workload else "bf16"
+            stem = workload.replace("_pfp32", "_pbf16")
+            # Image networks keep the clock in the list's name.
+            path = lists.get(stem) or lists.get(f"{stem}_freq900")
+            if path is None:
+                continue
+            operators = tuple(_operators(json.loads(path.read_text()), precision, path, complete))
+            runs.append(
+                Run(
+                    workload, device, folder, float(row["avg_freq"]) * 1e6, float(row["time"]) * 1e-3, float(row["energy"]),
+                    operators, precision,
+                )  # fmt: skip
+            )
+    return runs
+
+
+def _measurements(path: Path) -> list[dict[str, str]]:
+    try:
+        with path.open(newline="") as file:
+            return list(csv.DictReader(file))
+    except OSError as error:
+        raise TraceError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _operators(entries: list[Any], precision: str, path: Path, complete: bool) -> Iterator[Operator]:
+    for entry in entries:
+        try:
+            fields, tags = entry
+            yield from _operator(fields, tags[0], precision, complete)
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise TraceError(f"{path}: {entry!r} is no operator that this version reads: {error!r}") from None
+
+
+def _operator(f: dict[str, Any], family: str, precision: str, complete: bool) -> Iterator[Operator]:
+    own = f.get("prec", f.get("precM"))
+    dtype = "fp32" if precision == "fp32" else str(own)
+    if family == "gemm":
+        batch, m, n, k = (int(f[name]) for name in ("batch", "dimM", "dimN", "dimK"))
+        if complete and batch > 1:
+            yield Copy(kind="contiguous", elements=batch * (m * k + n * k), dtype=dtype)
+        # PyTorch keeps fp32 products in full precision on the vector units unless told otherwise.
+        yield Gemm(batch=batch, m=m, n=n, k=k, dtype=dtype)
+    elif family == "conv2d":
+        # cuDNN convolutions of fp32 tensors run in TF32 by default.
+        conv = Conv(
+            batch=int(f["b"]), c_in=int(f["c"]), c_out=int(f["m"]), h=int(f["hw"]), w=int(f["hw"]), kernel_h=int(f["rs"]),
+            kernel_w=int(f["rs"]), stride_h=int(f["stride"]), stride_w=int(f["stride"]), pad_h=int(f["padding"]),
+            pad_w=int(f["padding"]), groups=max(int(f["c"]) * int(f["rs"]) ** 2 // int(f["dimK"]), 1),
+            dtype="tf32" if dtype == "fp32" else dtype,
+        )  # fmt: skip
+        if complete:
+            yield Copy(kind="nchw_to_nhwc", elements=conv.batch * conv.c_in * conv.h * conv.w, dtype=dtype)  # type: ignore[operator]
+        yield conv
+        if complete:
+            outputs = conv.batch * conv.c_out * conv.out_h * conv.out_w  # type: ignore[operator]
+            yield Copy(kind="nhwc_to_nchw", elements=outputs, dtype=dtype)
+            yield Norm(kind="batchnorm", rows=conv.c_out, cols=conv.batch * conv.out_h * conv.out_w, dtype=dtype)  # type: ignore[operator]
+    elif family == "elementwise":
+        elements = int(f["dim"])
+        if f["op"] in _CASTS:
+            source, target = _CASTS[f["op"]]
+            if precision != "fp32":  # an fp32 network casts nothing
+                yield Copy(kind="cast", elements=elements, dtype=source, out_dtype=target)
+        else:
+            kind, inputs = _ELEMENTWISE[f["op"]]
+            yield Elementwise(kind=kind, elements=elements, inputs=inputs, dtype=dtype)
+    elif family == "layernorm":
+        yield Norm(kind="layernorm", rows=int(f["batch"]), cols=int(f["dim"]), dtype=dtype)
+    elif family == "softmax":
+        yield Softmax(rows=int(f["batch"]), cols=int(f["dim"]), dtype=dtype)
+    else:
+        raise ValueError(f"unknown family {family!r}")
+
+
+def failed(run: Run, peak_flops: float) -> bool:
+    """Whether a run's products would have run above the device's peak: the run broke off early."""
+    flops = sum(op.product_flops for op in run.operators)
+    return bool(flops / run.latency_s > peak_flops)

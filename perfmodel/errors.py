@@ -1,0 +1,92 @@
+"""Every error that perfmodel raises on purpose.
+
+    PerfmodelError                     one clear line: what was got, what was wanted, what to do
+    ├── InputError (ValueError)        a file or a value that cannot be used
+    │   ├── ModelFileError             a model file that cannot be read
+    │   ├── UnboundDimensionError      symbolic dimensions that were not given
+    │   ├── DeviceError                an unknown device, or a device file that breaks the schema
+    │   ├── DtypeError                 an unknown dtype
+    │   ├── DescriptorError            an operator descriptor with an impossible dimension
+    │   └── TraceError                 a trace table that breaks the schema
+    ├── PredictorError                 a predictor folder that is damaged, tampered with or too new
+    └── MissingExtraError (ImportError)  an optional dependency that is not installed
+
+The command line prints ``str(error)`` and exits with 2; it never shows a traceback for these.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class PerfmodelError(Exception):
+    """Base of every error raised on purpose; ``str()`` is one line meant for the user."""
+
+
+class InputError(PerfmodelError, ValueError):
+    """A file or a value given by the user cannot be used."""
+
+
+class ModelFileError(InputError):
+    """A model file cannot be read: wrong format, truncated, too large, cyclic, ..."""
+
+
+class UnboundDimensionError(InputError):
+    """The model has symbolic dimensions that were not bound.
+
+    Attributes:
+        names: the symbolic dimensions that are still open, in the order of the model's inputs.
+    """
+
+    def __init__(self, message: str, names: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.names = names
+
+
+class DeviceError(InputError):
+    """An unknown device, or a device file that breaks the schema."""
+
+
+class DtypeError(InputError):
+    """An unknown dtype."""
+
+
+class DescriptorError(InputError):
+    """An operator descriptor with an impossible dimension."""
+
+
+class TraceError(InputError):
+    """A trace table breaks the schema."""
+
+
+class PredictorError(PerfmodelError):
+    """A predictor folder is damaged, tampered with, or written by a newer version."""
+
+
+class MissingExtraError(PerfmodelError, ImportError):
+    """An optional dependency is not installed.
+
+    Args:
+        package: the import name that is missing.
+        extra: the extra of perfmodel that brings it.
+        purpose: what it is needed for, as a noun phrase.
+    """
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(
+            f"{purpose} needs the package {package!r}, which is not installed: pip install 'perfmodel[{extra}]'"
+        )
+
+
+def nearest(word: str, known: Iterable[str], *, limit: int = 3) -> str:
+    """A phrase that names the known words closest to ``word``, for error messages.
+
+    Returns:
+        ``"did you mean 'a' or 'b'?"`` when something is close, else ``"known: a, b, c"``.
+    """
+    known = sorted(known)
+    close = difflib.get_close_matches(word.lower(), known, n=limit, cutoff=0.5)
+    if close:
+        return "did you mean " + " or ".join(repr(c) for c in close) + "?"
+    return "known: " + ", ".join(known)

@@ -1,0 +1,97 @@
+"""Fusion: rewrites a graph as an inference engine would run it.
+
+    graph = fuse(read_onnx("model.onnx", dims={"batch": 8}))
+
+It works on descriptors and attributes alone, so that graphs from every reader get the same treatment.
+
+================  ======================================================================================
+``rewrite``       the graph under construction; merging refuses to lose a value that something needs
+``noops``         identities, dropouts, neutral arithmetic
+``activations``   decomposed GELU, SiLU, hard swish, ..., softmax
+``norms``         decomposed LayerNorm, RMSNorm, L2 and group norm; residual additions before them
+``rope``          rotary position embeddings
+``attention``     softmax(Q·K^T)·V, grouped queries, key/value caches
+``masks``         whether a mask is causal
+``epilogues``     what a GEMM's or convolution's kernel does to its result; batch norms into weights
+``elementwise``   chains of elementwise operators
+``layout``        copies and views that no kernel needs
+================  ======================================================================================
+
+What is kept: the FLOPs of every matrix product, exactly; every node of the file in one kernel's ``members`` or in
+``removed``; topological order. ``fuse(fuse(g)) == fuse(g)``.
+"""
+
+from __future__ import annotations
+
+from perfmodel.errors import InputError, nearest
+from perfmodel.features.fusion.activations import fuse_activations, fuse_softmax
+from perfmodel.features.fusion.attention import append_to_caches, fuse_attention
+from perfmodel.features.fusion.elementwise import fuse_chains, spread_in_place
+from perfmodel.features.fusion.epilogues import fold_constants, fuse_epilogues, read_transposed
+from perfmodel.features.fusion.layout import drop_views, read_strided
+from perfmodel.features.fusion.noops import remove_noops
+from perfmodel.features.fusion.norms import fuse_norms, fuse_residual_norms
+from perfmodel.features.fusion.rewrite import Rewriter
+from perfmodel.features.fusion.rope import fuse_rope
+from perfmodel.graph import Graph
+
+MODES = ("engine", "none")
+"""Values of ``mode`` and of ``--fusion``."""
+
+PASSES = (
+    remove_noops,
+    fuse_activations,
+    fuse_softmax,
+    fuse_norms,
+    fuse_rope,
+    fuse_attention,
+    fold_constants,
+    # Before the epilogues, which would take the same additions.
+    fuse_residual_norms,
+    read_transposed,
+    spread_in_place,
+    fuse_epilogues,
+    fuse_chains,
+    # Last, because patterns tell heads from positions by the shapes that views give.
+    drop_views,
+    read_strided,
+    append_to_caches,
+)
+"""The rewrites in order; each takes a :class:`perfmodel.features.fusion.rewrite.Rewriter`."""
+
+_MAX_ROUNDS = 8
+
+
+def fuse(graph: Graph, mode: str = "engine") -> Graph:
+    """The graph as an engine runs it.
+
+    Args:
+        graph: from any reader; it is not changed. Symbolic dimensions may be open: where a pattern depends on whether
+            two
+            of them are equal and that cannot be decided, it does not apply.
+        mode: ``"engine"`` fuses; ``"none"`` returns the graph as it is.
+
+    Returns:
+        A graph with the same inputs, outputs and results. ``members`` and ``removed`` say where every node went,
+        ``warnings`` what had to be assumed.
+
+    Raises:
+        InputError: the mode is unknown.
+    """
+    if mode not in MODES:
+        raise InputError(f"unknown fusion mode {mode!r}: {nearest(str(mode), MODES)}")
+    if mode == "none":
+        return graph
+    ws = Rewriter(graph)
+    # One rewrite can make room for another; a round without changes is the end, mostly the second.
+    for _ in range(_MAX_ROUNDS):
+        before = ws.changes
+        for rewrite in PASSES:
+            rewrite(ws)
+        ws.sweep()
+        if ws.changes == before:
+            break
+    return ws.finish()
+
+
+__all__ = ["MODES", "PASSES", "fuse"]

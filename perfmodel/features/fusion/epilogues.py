@@ -1,0 +1,242 @@
+"""What the kernel of a GEMM or convolution does to its result before writing it: bias, scale, activation, residual.
+
+Batch normalisation, and any other scale and shift per channel by constants, is not even an epilogue: it is folded
+into the weights when the engine is built.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace as _replace_record
+from typing import Any
+
+from perfmodel.features.fusion.elementwise import CHAIN, is_pointwise
+from perfmodel.features.fusion.noops import permutation
+from perfmodel.features.fusion.rewrite import Rewriter, Vertex, same
+from perfmodel.ops import Conv, Copy, Elementwise, Gemm, Norm, Operator
+
+FOLDED_INTO_CONV = "folded into the convolution"
+FOLDED_INTO_LINEAR = "folded into the linear layer"
+FOLDED_INTO_NORM = "folded into the batch norm"
+READ_TRANSPOSED = "read transposed by the GEMM"
+
+_ACTIVATIONS = {
+    "relu", "leaky_relu", "prelu", "clip", "gelu", "gelu_tanh", "silu", "swish", "sigmoid", "tanh", "hard_sigmoid",
+    "hard_swish", "elu", "celu", "selu", "softplus", "softsign", "mish", "erf", "square",
+}  # fmt: skip
+_RESIDUAL_KINDS = ("add", "sub")
+_RESIDUAL = "residual"  # attribute of a host that has taken a residual in: kernels have room for one
+
+MAX_EPILOGUE = 16
+"""Operators that one kernel applies to its result at most; what follows is a kernel of its own."""
+
+
+def fold_constants(ws: Rewriter) -> None:
+    """Batch norms, and scales and shifts per channel, directly after a convolution, a linear layer or another batch
+    norm go into its weights."""
+    for host in ws.vertices(Conv, Gemm, Norm):
+        if len(host.inputs) < 2 or not ws.is_constant(host.inputs[1]) or len(host.node.outputs) != 1:
+            continue
+        if isinstance(host.op, Norm) and host.kind != "batchnorm":
+            continue
+        if all(isinstance(f, Elementwise) and f.kind == "add" for f in host.node.fused):  # else it is activated already
+            _fold_after(ws, host)
+
+
+def _fold_after(ws: Rewriter, host: Vertex) -> None:
+    is_norm = isinstance(host.op, Norm)
+    reason = FOLDED_INTO_CONV if isinstance(host.op, Conv) else FOLDED_INTO_NORM if is_norm else FOLDED_INTO_LINEAR
+    has_bias = is_norm or bool(host.node.fused)
+    is_scaled = is_norm
+    while True:
+        reader, views = ws.ahead(host.output)
+        if reader is None or views or reader.node.fused or len(reader.node.outputs) != 1:
+            return
+        if isinstance(reader.op, Norm):
+            if reader.kind != "batchnorm" or not same(reader.op.rows, _channels(host.op)):
+                return
+            is_scale = is_shift = True
+        else:
+            if not _is_per_channel(ws, reader, host):
+                return
+            is_scale = reader.computes("mul", "div")
+            is_shift = not is_scale
+            if is_shift and not is_scaled:
+                return  # a plain bias: an epilogue
+        if ws.dtype(reader.output) != ws.dtype(host.output):
+            return
+        fused, extra, flops = host.node.fused, host.node.extra_bytes_read, reader.node.flops
+        inputs = host.inputs
+        if is_shift and not has_bias:
+            # The weights take the scale; the shift remains to be added, as the layer's new bias.
+            bias = Elementwise(kind="add", dtype=host.op.dtype, elements=ws.elements(host.output), inputs=1)
+            fused, extra = (*fused, bias), extra + sum(ws.bytes(n) for n in _shift(reader))
+            flops = flops - host.node.count * bias.flops
+            has_bias = True
+            inputs = (*inputs, *_shift(reader))
+        gone = [(reader, reason, flops)]
+        merged = ws.merge(
+            [host, reader], main=host, op=host.op, inputs=inputs, outputs=(reader.output,), fused=fused,
+            extra_bytes_read=extra, gone=gone,
+        )  # fmt: skip
+        if merged is None:
+            return
+        host, is_scaled = merged, is_scaled or is_scale
+
+
+def _channels(op: Operator) -> Any:
+    if isinstance(op, Norm):
+        return op.rows
+    return op.c_out if isinstance(op, Conv) else op.n if isinstance(op, Gemm) else None
+
+
+def _shift(vertex: Vertex) -> tuple[str, ...]:
+    """The operand that becomes the layer's bias: beta of a batch norm (scale, beta, mean, variance), or what is
+    added."""
+    if isinstance(vertex.op, Norm):
+        return vertex.inputs[2:3]
+    return vertex.inputs[-1:]
+
+
+def _is_per_channel(ws: Rewriter, vertex: Vertex, host: Vertex) -> bool:
+    """Whether a vertex scales or shifts the host's result by a constant with one value a channel."""
+    other = vertex.other(host.output)
+    if other is None or not vertex.computes("mul", "div", "add", "sub") or not ws.is_constant(other):
+        return False
+    if vertex.computes("div", "sub") and vertex.inputs[0] != host.output:
+        return False
+    shape = ws.shape(other)
+    result = ws.shape(host.output)
+    if shape is None or result is None or not same(ws.elements(other), _channels(host.op)):
+        return False
+    axis = len(result) - 1 if isinstance(host.op, Gemm) else 1
+    position = axis - (len(result) - len(shape))
+    keeps_size = same(ws.elements(vertex.output), ws.elements(host.output))
+    return keeps_size and position >= 0 and same(shape[position], _channels(host.op))
+
+
+def fuse_epilogues(ws: Rewriter) -> None:
+    """Bias, scale, cast, activation and one residual operand join the GEMM, convolution or batch norm before them.
+
+    Where two convolutions meet in one addition, the later one takes it: the other's result is ready by then.
+    """
+    for host in ws.vertices(Gemm, Conv, Norm, newest_first=True):
+        if (
+            ws.alive(host)
+            and len(host.node.outputs) == 1
+            and (not isinstance(host.op, Norm) or host.kind == "batchnorm")
+        ):
+            _absorb(ws, host)
+
+
+def _absorb(ws: Rewriter, host: Vertex) -> None:
+    while len(host.node.fused) < MAX_EPILOGUE:
+        reader, views = ws.ahead(host.output)
+        if reader is None:
+            return
+        name = views[-1].output if views else host.output
+        has_residual = bool(host.node.attributes.get(_RESIDUAL))
+        residual = _residual(ws, host, reader, name, has_residual)
+        if residual is None or _feeds_a_gate(ws, reader):
+            return
+        op = _with_result_dtype(ws, host, reader.output)
+        if op is None:
+            return
+        others = [n for n in reader.inputs if n != name]
+        extra = sum(ws.bytes(n) for n in dict.fromkeys(others) if not (ws.is_constant(n) and ws.is_small(n)))
+        merged = ws.merge(
+            [host, *views, reader],
+            main=host,
+            op=op,
+            outputs=reader.node.outputs,
+            fused=(*host.node.fused, *_executed(reader)),
+            extra_bytes_read=host.node.extra_bytes_read + extra,
+            attributes={**host.node.attributes, **({_RESIDUAL: True} if residual else {})},
+        )
+        if merged is None:
+            return
+        host = merged
+
+
+def _executed(vertex: Vertex) -> tuple[Operator, ...]:
+    if vertex.copies("cast"):
+        return vertex.node.fused
+    return (vertex.op, *vertex.node.fused)
+
+
+def _residual(ws: Rewriter, host: Vertex, reader: Vertex, name: str, has_residual: bool) -> bool | None:
+    """Whether a vertex adds a second full-size operand; None when it is no epilogue of the host at all."""
+    if len(reader.node.outputs) != 1 or reader.node.attributes.get(CHAIN):
+        return None
+    size = ws.elements(host.output)
+    if not same(ws.elements(reader.output), size) or ws.dtype(reader.output) == "bool":
+        return None
+    if reader.copies("cast"):
+        return False
+    if not isinstance(reader.op, Elementwise) or not is_pointwise(reader) or not same(reader.op.elements, size):
+        return None
+    full = [
+        n
+        for n in dict.fromkeys(reader.inputs)
+        if n != name and not ws.is_small(n) and not _is_broadcast(ws, n, reader.output)
+    ]
+    if not full:
+        return False
+    constants_only = all(ws.is_constant(n) for n in full)
+    if len(full) > 1 or has_residual or not (reader.kind in _RESIDUAL_KINDS or constants_only):
+        return None
+    return True
+
+
+def _is_broadcast(ws: Rewriter, name: str, result: str) -> bool:
+    """Whether an operand is certainly smaller than the result (a bias, a scale per channel)."""
+    shape, size = ws.shape(name), ws.shape(result)
+    if shape is None or size is None or same(ws.elements(name), ws.elements(result)):
+        return False
+    # Aligned at the last axis, some axis of the operand is missing or has one element where the result has more.
+    padded = (1,) * (len(size) - len(shape)) + tuple(shape)
+    return len(padded) == len(size) and any(same(a, 1) and not same(b, 1) for a, b in zip(padded, size, strict=True))
+
+
+def _feeds_a_gate(ws: Rewriter, vertex: Vertex) -> bool:
+    """Whether an activation gates another full-size tensor (SwiGLU, GEGLU): activation and product are one kernel
+    after both GEMMs, as engines run it."""
+    if not (vertex.kind in _ACTIVATIONS and vertex.computes(vertex.kind)):
+        return False
+    gate, views = ws.ahead(vertex.output)
+    if gate is None or not gate.computes("mul"):
+        return False
+    name = views[-1].output if views else vertex.output
+    other = gate.other(name)
+    return other is not None and not ws.is_constant(other) and same(ws.elements(other), ws.elements(name))
+
+
+def _with_result_dtype(ws: Rewriter, host: Vertex, result: str) -> Operator | None:
+    """The host's descriptor when it writes its result in another dtype; None when that cannot be said."""
+    wanted = ws.dtype(result)
+    if wanted == ws.dtype(host.output):
+        return host.op
+    if isinstance(host.op, (Gemm, Conv)):
+        return _replace_record(host.op, out_dtype=wanted)
+    return None
+
+
+def read_transposed(ws: Rewriter) -> None:
+    """A transpose of the last two axes that only GEMMs read is a flag of those GEMMs."""
+    for vertex in ws.vertices(Copy, newest_first=True):
+        perm = permutation(vertex) if vertex.kind == "transpose" else None
+        if perm is None or len(perm) < 2 or len(vertex.node.outputs) != 1 or ws.is_output(vertex.output):
+            continue
+        swaps_last = perm == (*range(len(perm) - 2), len(perm) - 1, len(perm) - 2)
+        readers = ws.readers(vertex.output)
+        if swaps_last and readers and all(isinstance(r.op, Gemm) and vertex.output in r.inputs[:2] for r in readers):
+            for reader in readers:
+                _flip(ws, reader, vertex.output)
+            ws.bypass(vertex, READ_TRANSPOSED)
+
+
+def _flip(ws: Rewriter, gemm: Vertex, name: str) -> None:
+    attributes: dict[str, Any] = dict(gemm.node.attributes)
+    for position, key in enumerate(("transpose_a", "transpose_b")):
+        if gemm.inputs[position] == name:
+            attributes[key] = not attributes.get(key, False)
+    ws.update(gemm, attributes=attributes)

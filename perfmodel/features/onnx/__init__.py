@@ -1,0 +1,22 @@
+"""The ONNX reader: a model file in, a :class:`perfmodel.graph.Graph` of operator descriptors out.
+
+=============  =====================================================================================
+``load``       file → checked protobuf → ``onnx_ir`` model; limits; weights are never read
+``wire``       drops weights from a large file before it is parsed
+``functions``  model-local functions are expanded in place
+``dims``       names of the symbolic dimensions, and the numbers given for them
+``shapes``     shape inference, with fallbacks
+``constants``  what an engine computes once: constants and shape arithmetic
+``call``       one operator of the file, as a rule sees it
+``rules_*``    one small function an operator: ``Call`` → descriptor
+``rules``      the table of all of them
+``control``    If, Loop and Scan
+``reader``     puts it together
+=============  =====================================================================================
+"""
+
+from __future__ import annotations
+
+from perfmodel.features.onnx.reader import model_dims, read_onnx
+
+__all__ = ["model_dims", "read_onnx"]

@@ -1,0 +1,242 @@
+"""From an inferred ``onnx_ir`` model to a :class:`perfmodel.graph.Graph`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from perfmodel.errors import DescriptorError, DtypeError, ModelFileError
+from perfmodel.features.onnx import constants, control, shapes, small
+from perfmodel.features.onnx.call import ONNX_DTYPES, Call, Modelled, RuleError
+from perfmodel.features.onnx.constants import Origin
+from perfmodel.features.onnx.dims import Dimensions
+from perfmodel.features.onnx.load import LoadedModel
+from perfmodel.features.onnx.rules import STRUCTURAL, rule_for
+from perfmodel.graph import Graph, Node, Removed, Tensor
+from perfmodel.ops import Operator, Unmodelled
+
+_STANDARD = ("", "ai.onnx")
+
+
+def free_inputs(graph: Any) -> list[Any]:
+    """Inputs that are no weights (old files list those as inputs too)."""
+    return [value for value in graph.inputs if not value.is_initializer()]
+
+
+class Conversion:
+    """One model on its way to a graph.
+
+    Args:
+        loaded: the model, its shapes inferred.
+        dims: the numbers of its dimensions.
+        notes: warnings so far.
+    """
+
+    def __init__(self, loaded: LoadedModel, dims: Dimensions, notes: list[str]) -> None:
+        self.model = loaded.model
+        self.label = loaded.label
+        self.name = loaded.name
+        self.dims = dims
+        self.warnings = [*loaded.warnings, *notes]
+        self._tensors: dict[Any, Tensor] = {}
+        self._origins: dict[Any, Origin] = {}
+        self._removed: list[Removed] = []
+        self._reasons: list[tuple[str, str]] = []  # (why a node is unmodelled, its name)
+        # Bodies of If and Loop may use a name that the graph around them has for something else.
+        self._owner: dict[str, Any] = {}
+
+    def graph(self) -> Graph:
+        """The finished graph.
+
+        Raises:
+            ModelFileError: a node contradicts its operator's definition.
+        """
+        main = self.model.graph
+        for value in (*main.inputs, *main.initializers.values(), *(v for n in main for v in n.outputs)):
+            self._owner[value.name or ""] = value
+        nodes = self.nodes_of(main)
+        inputs = [self.tensor(v) for v in free_inputs(main)]
+        outputs = [self.tensor(v) for v in main.outputs]
+        by_name = {t.name: t for t in self._tensors.values()}
+        kept = {name: by_name[name] for node in nodes for name in (*node.inputs, *node.outputs)}
+        kept.update((t.name, t) for t in (*inputs, *outputs))
+        self._refuse_nothing(inputs, outputs)
+        if not nodes:
+            self.warnings.append("nothing in the model depends on its inputs: there is nothing to execute")
+        return Graph(
+            name=self.name,
+            tensors=kept,
+            nodes=tuple(nodes),
+            inputs=tuple(t.name for t in inputs),
+            outputs=tuple(t.name for t in outputs),
+            removed=tuple(self._removed),
+            warnings=(*dict.fromkeys(self.warnings), *self._unmodelled_warnings()),
+        )
+
+    def _refuse_nothing(self, inputs: list[Tensor], outputs: list[Tensor]) -> None:
+        """An empty input is fine (a cache that has nothing yet), unless it leaves every result empty."""
+        empty = [t.name for t in inputs if t.shape is not None and 0 in t.shape]
+        if empty and outputs and all(t.shape is not None and 0 in t.shape for t in outputs):
+            raise ModelFileError(
+                f"{self.label}: the input {empty[0]!r} has the dimension 0, so that there is nothing to compute"
+            )
+
+    def nodes_of(self, graph: Any) -> list[Node]:
+        """The nodes of one graph that a device executes, in order; what an engine folds goes to the removed ones."""
+        nodes: list[Node] = []
+        for value in graph.initializers.values():
+            self._origins[value] = Origin.CONSTANT
+        for node in graph:
+            origin = constants.origin_of(node, self._origins, self._is_static)
+            if origin is None:
+                nodes.extend(self._executed(node))
+                continue
+            for value in node.outputs:
+                self._origins[value] = origin
+            if node.op_type != "Constant":
+                self._removed.append(Removed(node.name, node.op_type, origin.reason))
+        return nodes
+
+    def dearest(self, graphs: Sequence[Any], cost: Callable[[list[Node]], Any]) -> tuple[int, bool, list[Node]]:
+        """Convert several bodies and keep the dearest; the others leave no trace.
+
+        Returns:
+            Its number, whether all cost the same, and its nodes.
+        """
+        attempts = []
+        for graph in graphs:
+            before = len(self._removed), len(self.warnings), len(self._reasons)
+            nodes = self.nodes_of(graph)
+            notes = (self._removed[before[0] :], self.warnings[before[1] :], self._reasons[before[2] :])
+            del self._removed[before[0] :], self.warnings[before[1] :], self._reasons[before[2] :]
+            attempts.append((cost(nodes), nodes, notes))
+        chosen = max(range(len(attempts)), key=lambda i: attempts[i][0])
+        _, nodes, notes = attempts[chosen]
+        self._removed += notes[0]
+        self.warnings += notes[1]
+        self._reasons += notes[2]
+        return chosen, len({c for c, _, _ in attempts}) == 1, nodes
+
+    def alias(self, value: Any, tensor: Tensor) -> None:
+        """Let a body's input be a tensor of the graph around it."""
+        self._tensors[value] = tensor
+
+    def _is_static(self, value: Any) -> bool:
+        if value.shape is None:
+            return False
+        for dim in value.shape:
+            size = self.dims.resolve(dim)
+            if size is None:
+                return False
+            if not isinstance(size, int) and any(str(s) in self.dims.of_data for s in size.free_symbols):
+                return False
+        return True
+
+    def tensor(self, value: Any) -> Tensor:
+        """The tensor of a value, made once."""
+        tensor = self._tensors.get(value)
+        if tensor is None:
+            tensor = self._tensors[value] = self._tensor(value)
+        return tensor
+
+    def _tensor(self, value: Any) -> Tensor:
+        shape: tuple[Any, ...] | None = None
+        if value.shape is not None:
+            sizes = [self.dims.resolve(d) for d in value.shape]
+            if all(s is not None for s in sizes):
+                shape = tuple(sizes)
+        for size in shape or ():
+            if isinstance(size, int) and size < 0:
+                raise ModelFileError(f"{self.label}: the tensor {value.name!r} would have the dimension {size}")
+        dtype = ONNX_DTYPES.get(int(value.dtype) if value.dtype is not None else 0, "fp32")
+        constant = value in self._origins
+        scalar = small.scalar_of(value) if constant and shape is not None and all(s == 1 for s in shape) else None
+        name, number = value.name, 2
+        while self._owner.setdefault(name, value) is not value:
+            name, number = f"{value.name}#{number}", number + 1
+        return Tensor(name=name, shape=shape, dtype=dtype, is_weight=constant, scalar=scalar)
+
+    def _executed(self, node: Any) -> list[Node]:
+        """The nodes that an operator executes: itself, but for control flow."""
+        name = node.name
+        if node.op_type in control.CONTROL and node.domain in _STANDARD:
+            body = control.expand(node, name, self)
+            if body is not None:
+                return body
+            return [self._node(node, name, "how often its body runs is not known")]
+        return [self._node(node, name, None)]
+
+    def _node(self, node: Any, name: str, unmodelled: str | None) -> Node:
+        inputs = tuple(None if v is None else self.tensor(v) for v in node.inputs)
+        outputs = tuple(self.tensor(v) if v.name else None for v in node.outputs)
+        call = Call(
+            op_type=node.op_type,
+            opset=self.model.opset_imports.get("" if node.domain == "ai.onnx" else node.domain, 1),
+            inputs=inputs,
+            outputs=outputs,
+            attributes={k: a.value for k, a in node.attributes.items()},
+            values=lambda index: self._values(node, index),
+        )
+        modelled = self._modelled(name, node, call, unmodelled)
+        structural = STRUCTURAL.get(node.op_type, frozenset()) if node.domain in _STANDARD else frozenset()
+        return Node(
+            name=name,
+            op=modelled.op,
+            inputs=tuple(
+                t.name
+                for i, t in enumerate(inputs)
+                if t is not None and not (i in structural and node.inputs[i] in self._origins)
+            ),
+            outputs=tuple(t.name for t in outputs if t is not None),
+            source_op=_source_op(node),
+            attributes=modelled.attributes,
+            fused=modelled.fused,
+            extra_bytes_read=modelled.extra_bytes_read,
+            members=(name,),
+        )
+
+    def _modelled(self, name: str, node: Any, call: Call, unmodelled: str | None) -> Modelled:
+        rule = rule_for(node.domain, node.op_type)
+        try:
+            if unmodelled or rule is None:
+                raise RuleError(unmodelled or "no rule covers it")
+            answer = rule(call)
+            return answer if isinstance(answer, Modelled) else Modelled(answer)
+        except RuleError as error:
+            self._reasons.append((f"{_source_op(node)}: {error}", name))
+            return Modelled(self._traffic(_source_op(node), call))
+        except (DescriptorError, DtypeError) as error:
+            raise ModelFileError(f"{self.label}: the node {name!r} ({node.op_type}): {error}") from None
+        except (TypeError, ValueError, ArithmeticError, IndexError, AttributeError) as error:
+            # A rule met attributes or operands of a kind that the operator's definition rules out.
+            raise ModelFileError(
+                f"{self.label}: the node {name!r} ({node.op_type}) does not follow the operator's definition: {error}"
+            ) from None
+
+    def _traffic(self, kind: str, call: Call) -> Operator:
+        read = sum(t.bytes for t in call.inputs if t is not None and t.shape is not None)
+        written = sum(t.bytes for t in call.outputs if t is not None and t.shape is not None)
+        dtype = next((t.dtype for t in (*call.outputs, *call.inputs) if t is not None), "fp32")
+        try:
+            return Unmodelled(kind=kind, read=read, written=written, dtype=dtype)
+        except DescriptorError as error:
+            raise ModelFileError(f"{self.label}: {kind}: {error}") from None
+
+    def _values(self, node: Any, index: int) -> list[Any] | None:
+        """The elements of an operand that is a small constant or known shape arithmetic."""
+        value = node.inputs[index] if index < len(node.inputs) else None
+        return None if value is None else shapes.known_elements(value, self.dims)
+
+    def _unmodelled_warnings(self) -> list[str]:
+        names: dict[str, list[str]] = {}
+        for reason, name in self._reasons:
+            names.setdefault(reason, []).append(name)
+        return [f"{reason} ({_some(which)}): counted as memory traffic only" for reason, which in names.items()]
+
+
+def _some(names: list[str]) -> str:
+    return repr(names[0]) if len(names) == 1 else f"{names[0]!r} and {len(names) - 1} more"
+
+
+def _source_op(node: Any) -> str:
+    return node.op_type if node.domain in _STANDARD else f"{node.domain}::{node.op_type}"

@@ -1,0 +1,71 @@
+"""onnx's own shape inference for single nodes, where the symbolic one has no answer or objects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_SKIPPED = frozenset({"If", "Loop", "Scan", "SequenceMap"})
+
+
+class ContradictionError(Exception):
+    """Operands that do not fit each other, as onnx sees it too; ``str()`` says which."""
+
+
+def infer_node(node: Any, opset: int) -> bool:
+    """Set the shapes and dtypes of a node's outputs, where all of its inputs are known.
+
+    Returns:
+        Whether anything was set.
+
+    Raises:
+        ContradictionError: onnx says that the operands do not fit.
+    """
+    import onnx
+    import onnx_ir as ir
+
+    domain = "" if node.domain == "ai.onnx" else node.domain
+    if node.op_type in _SKIPPED or not onnx.defs.has(node.op_type, domain):
+        return False
+    try:
+        schema = onnx.defs.get_schema(node.op_type, opset, domain)
+        types, data = {}, {}
+        for value in node.inputs:
+            if value is None:
+                continue
+            if not isinstance(value.type, ir.TensorType) or value.shape is None or value.dtype is None:
+                return False
+            types[value.name] = _type_proto(value)
+            if value.const_value is not None and not isinstance(value.const_value, ir.ExternalTensor):
+                data[value.name] = ir.to_proto(value.const_value)
+        proto = ir.to_proto(node)
+        if any(value is None for value in node.inputs) and not list(proto.input):
+            return False
+        found = onnx.shape_inference.infer_node_outputs(
+            schema, proto, types, data, opset_imports=[onnx.helper.make_opsetid(domain, opset)]
+        )
+    except onnx.shape_inference.InferenceError as error:
+        raise ContradictionError(" ".join(str(error).split())[:300]) from None
+    except Exception:
+        # Whatever else onnx or the serialisation objects to: there is no answer then.
+        return False
+    changed = False
+    for value in node.outputs:
+        answer = found.get(value.name)
+        if answer is None or not answer.HasField("tensor_type"):
+            continue
+        tensor = answer.tensor_type
+        if value.dtype is None and tensor.elem_type:
+            value.type = ir.TensorType(ir.DataType(tensor.elem_type))
+            changed = True
+        if value.shape is None and tensor.HasField("shape"):
+            dims = [d.dim_value if d.HasField("dim_value") else d.dim_param or None for d in tensor.shape.dim]
+            value.shape = ir.Shape(dims)
+            changed = True
+    return changed
+
+
+def _type_proto(value: Any) -> Any:
+    import onnx
+
+    shape = [d if isinstance(d, int) else d.value for d in value.shape]
+    return onnx.helper.make_tensor_type_proto(int(value.dtype), shape)

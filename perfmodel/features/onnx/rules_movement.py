@@ -1,0 +1,245 @@
+"""Rules of the operators that move, select, convert or merely rename data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from perfmodel import ops
+from perfmodel.errors import DescriptorError
+from perfmodel.features.onnx.call import Call, Modelled, Rule, RuleError, elements
+from perfmodel.ops.base import at_most
+
+
+def view(kind: str) -> Rule:
+    """Nothing moves."""
+
+    def rule(call: Call) -> ops.View:
+        first = next((t for t in call.inputs if t is not None), None)
+        return ops.View(kind=kind, dtype=first.dtype if first is not None else "fp32")
+
+    return rule
+
+
+def reshape(call: Call) -> ops.View:
+    """Reshape: the same elements."""
+    before, after = call.elements(0), call.result().elements
+    if isinstance(before, int) and isinstance(after, int) and before != after:
+        raise DescriptorError(f"it reshapes {before} elements into {after}")
+    return ops.View(kind="reshape", dtype=call.dtype)
+
+
+def copy(kind: str, *, reads_all: bool = False) -> Rule:
+    """What is written was read once; with ``reads_all`` the whole first operand is read instead."""
+
+    def rule(call: Call) -> ops.Copy:
+        read = call.elements(0) if reads_all else None
+        return ops.Copy(kind=kind, elements=call.result().elements, read_elements=read, dtype=call.dtype)
+
+    return rule
+
+
+def transpose(call: Call) -> Modelled:
+    """Transpose; one that only moves axes of one element is a view."""
+    shape = call.shape(0)
+    perm = tuple(int(p) for p in call.get("perm", None) or range(len(shape) - 1, -1, -1))
+    if sorted(perm) != list(range(len(shape))):
+        raise RuleError(f"its permutation {perm} does not fit a tensor of rank {len(shape)}")
+    kept = [p for p in perm if not (isinstance(shape[p], int) and shape[p] == 1)]
+    if kept == sorted(kept):
+        return Modelled(ops.View(kind="transpose", dtype=call.dtype), {"perm": perm})
+    return Modelled(ops.Copy(kind="transpose", elements=call.elements(0), dtype=call.dtype), {"perm": perm})
+
+
+def concat(call: Call) -> Modelled:
+    """Concat of several tensors; of one it is a view."""
+    out = call.result()
+    axis = call.axis(1, len(out.shape or ()))
+    if sum(t is not None for t in call.inputs) == 1:
+        return Modelled(ops.View(kind="identity", dtype=call.dtype), {"axis": axis})
+    return Modelled(ops.Copy(kind="concat", elements=out.elements, dtype=call.dtype), {"axis": axis})
+
+
+def split(call: Call) -> Modelled:
+    """Split: all of it is read and written."""
+    shape = call.shape(0)
+    axis = call.axis(0, len(shape))
+    sizes = tuple((t.shape or ())[axis] for t in call.outputs if t is not None and t.shape is not None)
+    return Modelled(ops.Copy(kind="split", elements=elements(shape), dtype=call.dtype), {"axis": axis, "sizes": sizes})
+
+
+def slice_(call: Call) -> Modelled:
+    """Slice: what is selected is read and written; one that selects everything is a view."""
+    shape, out = call.shape(0), call.result_shape()
+    attributes = {
+        name: _ints(call, name, index) for index, name in enumerate(("starts", "ends", "axes", "steps"), start=1)
+    }
+    steps = attributes["steps"]
+    if shape == out and (steps is None or all(s == 1 for s in steps)):
+        return Modelled(ops.View(kind="slice", dtype=call.dtype), attributes)
+    if attributes["axes"] is not None:
+        attributes["axes"] = tuple(int(a) % len(shape) for a in attributes["axes"])
+    elif attributes["starts"] is not None:
+        attributes["axes"] = tuple(range(len(attributes["starts"])))
+    return Modelled(ops.Copy(kind="slice", elements=elements(out), dtype=call.dtype), attributes)
+
+
+def _ints(call: Call, name: str, index: int) -> tuple[Any, ...] | None:
+    given = call.attributes.get(name)
+    if given is None and call.has(index):
+        given = call.values(index)
+    return None if given is None else tuple(given)
+
+
+def gather(call: Call) -> Modelled:
+    """Gather: rows of a weight table are an embedding; everything else is a selection."""
+    table, indices, out = call.tensor(0), call.tensor(1), call.result()
+    axis = call.axis(0, len(table.shape or ()))
+    attributes = {"axis": axis}
+    if table.is_weight and axis == 0 and len(table.shape or ()) == 2:
+        op: ops.Operator = ops.Embedding(rows=indices.elements, cols=(table.shape or (0, 0))[1], dtype=table.dtype)
+        return Modelled(op, attributes)
+    return Modelled(ops.Copy(kind="gather", elements=out.elements, dtype=table.dtype), attributes, (), indices.bytes)
+
+
+def gather_by(kind: str) -> Rule:
+    """GatherElements and GatherND: the selection and its indices are read."""
+
+    def rule(call: Call) -> Modelled:
+        op = ops.Copy(kind=kind, elements=call.result().elements, dtype=call.dtype)
+        return Modelled(op, {"axis": call.get("axis", None)}, (), call.tensor(1).bytes)
+
+    return rule
+
+
+def scatter(call: Call) -> Modelled:
+    """The Scatter operators: the data are copied, the updates written over them."""
+    out, updates = call.result(), call.tensor(2)
+    op = ops.Copy(kind="scatter", elements=out.elements, read_elements=call.elements(0), dtype=call.dtype)
+    return Modelled(op, {"axis": call.get("axis", None)}, (), call.tensor(1).bytes + updates.bytes)
+
+
+def scatter_in_place(call: Call) -> Modelled:
+    """TensorScatter: a cache is updated in place, so only the updates move."""
+    update = call.tensor(1)
+    extra = call.tensor(2).bytes if call.has(2) else 0
+    op = ops.Copy(kind="scatter", elements=update.elements, dtype=update.dtype)
+    return Modelled(op, {"axis": call.get("axis", None)}, (), extra)
+
+
+def fill(kind: str) -> Rule:
+    """Written, with nothing to speak of read."""
+
+    def rule(call: Call) -> ops.Copy:
+        out = call.result()
+        return ops.Copy(kind=kind, elements=out.elements, read_elements=0, dtype=out.dtype)
+
+    return rule
+
+
+def from_sequence(call: Call) -> ops.Copy:
+    """ConcatFromSequence: what is written was read."""
+    out = call.result()
+    return ops.Copy(kind="concat", elements=out.elements, dtype=out.dtype)
+
+
+def one_hot(call: Call) -> ops.Copy:
+    """OneHot: the indices are read, all rows written."""
+    out = call.result()
+    return ops.Copy(
+        kind="onehot", elements=out.elements, read_elements=call.elements(0), out_dtype=out.dtype, dtype=call.dtype
+    )
+
+
+def cast(call: Call) -> ops.Operator:
+    """Cast and CastLike; to the same dtype it is a view."""
+    out = call.result()
+    if out.dtype == call.dtype:
+        return ops.View(kind="identity", dtype=call.dtype)
+    return ops.Copy(kind="cast", elements=out.elements, out_dtype=out.dtype, dtype=call.dtype)
+
+
+def resize(call: Call) -> Modelled:
+    """Resize and Upsample: nearest neighbours are copied, others interpolated."""
+    mode = str(call.get("mode", "nearest"))
+    out = call.result()
+    attributes = {"mode": mode}
+    if mode == "nearest":
+        op: ops.Operator = ops.Copy(
+            kind="resize",
+            elements=out.elements,
+            read_elements=at_most(call.elements(0), out.elements),
+            dtype=call.dtype,
+        )
+        return Modelled(op, attributes)
+    kind = "resize_cubic" if mode == "cubic" else "resize_linear"
+    op = ops.Elementwise(kind=kind, elements=out.elements, input_elements=call.elements(0), dtype=call.dtype)
+    return Modelled(op, attributes)
+
+
+def sample(call: Call) -> Modelled:
+    """GridSample: four (or one) neighbours at computed positions; the grid is read too."""
+    out, grid = call.result(), call.tensor(1)
+    kind = "copy" if call.get("mode", "linear") == "nearest" else "resize_linear"
+    op = ops.Elementwise(kind=kind, elements=out.elements, input_elements=call.elements(0), dtype=call.dtype)
+    return Modelled(op, {"mode": call.get("mode", "linear")}, (), grid.bytes)
+
+
+RULES: dict[str, Rule] = {
+    "Reshape": reshape,
+    "Squeeze": view("squeeze"),
+    "Unsqueeze": view("unsqueeze"),
+    "Flatten": view("flatten"),
+    "Identity": view("identity"),
+    "Dropout": view("dropout"),
+    "Shape": view("shape"),
+    "Size": view("shape"),
+    "Optional": view("optional"),
+    "OptionalGetElement": view("optional"),
+    "OptionalHasElement": view("optional"),
+    "Transpose": transpose,
+    "Concat": concat,
+    "Split": split,
+    "Slice": slice_,
+    "Gather": gather,
+    "GatherElements": gather_by("gather"),
+    "GatherND": gather_by("gather"),
+    "Scatter": scatter,
+    "ScatterElements": scatter,
+    "ScatterND": scatter,
+    "TensorScatter": scatter_in_place,
+    "Pad": copy("pad", reads_all=True),
+    "Expand": copy("expand", reads_all=True),
+    "Tile": copy("tile", reads_all=True),
+    "Compress": copy("compress", reads_all=True),
+    "DepthToSpace": copy("depth_to_space"),
+    "SpaceToDepth": copy("space_to_depth"),
+    "ReverseSequence": copy("reverse"),
+    "CenterCropPad": copy("pad"),
+    "Trilu": copy("trilu"),
+    "OneHot": one_hot,
+    "Cast": cast,
+    "CastLike": cast,
+    "BitCast": view("identity"),
+    "Resize": resize,
+    "Upsample": resize,
+    "GridSample": sample,
+    "Range": fill("iota"),
+    "ConstantOfShape": fill("fill"),
+    "EyeLike": fill("fill"),
+    "RandomNormal": fill("random"),
+    "RandomNormalLike": fill("random"),
+    "RandomUniform": fill("random"),
+    "RandomUniformLike": fill("random"),
+    "Bernoulli": copy("random"),
+    "Multinomial": copy("random", reads_all=True),
+    "NonZero": copy("nonzero", reads_all=True),
+    "MaxUnpool": copy("scatter", reads_all=True),
+    "Col2Im": copy("scatter", reads_all=True),
+    "SequenceConstruct": view("sequence"),
+    "SequenceEmpty": view("sequence"),
+    "SequenceInsert": view("sequence"),
+    "SequenceErase": view("sequence"),
+    "SequenceLength": view("sequence"),
+    "SequenceAt": view("sequence"),
+    "ConcatFromSequence": from_sequence,
+}

@@ -1,0 +1,296 @@
+"""Shape inference: every tensor's shape and dtype from those of the inputs.
+
+``onnx_shape_inference`` does the work (it keeps symbolic expressions and follows shape arithmetic); onnx's own
+inference helps where it has no rule; what the file declares itself is the last resort, since exporters often leave it
+stale.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from perfmodel.errors import ModelFileError
+from perfmodel.features.onnx import element_types, expressions, fallback, small
+from perfmodel.features.onnx.dims import Dimensions
+from perfmodel.features.onnx.load import LoadedModel
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+_ROUNDS = 4
+"""Each round lets shapes found by one helper flow on through the other; models need one, rarely two."""
+
+
+def infer(loaded: LoadedModel, dims: Dimensions) -> list[str]:
+    """Infer every shape of a model whose inputs are bound; the model is changed in place.
+
+    Returns:
+        Warnings, one line each.
+
+    Raises:
+        ModelFileError: operands that do not fit each other.
+    """
+    model, graphs = loaded.model, loaded.graphs
+    declared = _forget_declared(loaded, dims)
+
+    def dtype_of(value: Any) -> Any:
+        return _dtype(value, declared)
+
+    with _Inference(loaded) as inference:
+        inference.keep(small.evaluate_all(graphs, dtype_of))
+        inference.run()
+        for _ in range(_ROUNDS):
+            loose = [n for graph in graphs for n in graph if any(_is_loose(o, dims) for o in n.outputs)]
+            if not loose:
+                break
+            evaluated = small.evaluate_all(graphs, dtype_of)
+            inference.keep(evaluated)
+            completed = _complete(loose, declared, dims, model)
+            if not evaluated and not completed:
+                break
+            # What follows from a dimension that is known by now must be inferred anew.
+            for node in loose:
+                for value in node.outputs:
+                    if value not in completed and value.shape is not None and _is_loose(value, dims):
+                        value.shape = None
+            inference.run()
+    element_types.check(model, graphs, dims.label, declared)
+    return _disagreements(model.graph.outputs, declared)
+
+
+def _disagreements(outputs: Iterable[Any], declared: dict[Any, tuple[Any, Any]]) -> list[str]:
+    """Outputs for which the file declares fixed dimensions that inference does not find."""
+    found = []
+    for value in outputs:
+        shape = declared.get(value, (None, None))[0]
+        if shape is None or value.shape is None:
+            continue
+        fits = len(shape) == len(value.shape) and all(
+            a == b for a, b in zip(shape, value.shape, strict=True) if isinstance(a, int) and isinstance(b, int)
+        )
+        if not fits:
+            found.append(
+                f"the file declares the shape {shape} for the output {value.name!r}; inferred and used: {value.shape}"
+            )
+    return found
+
+
+_KEEPS_DTYPE = frozenset("Identity Squeeze Unsqueeze Reshape Gather Slice Transpose Flatten Concat Add Sub Mul".split())
+
+
+def _dtype(value: Any, declared: dict[Any, tuple[Any, Any]]) -> Any:
+    """The dtype of a value before inference has run: declared, or followed back through a few simple operators."""
+    import onnx_ir as ir
+
+    for _ in range(8):
+        known = value.dtype if value.dtype is not None else declared.get(value, (None, None))[1]
+        if known is not None:
+            return known
+        tensor = small.tensor_of(value)
+        if tensor is not None:
+            return tensor.dtype
+        node = value.producer()
+        if node is None or not node.inputs or node.inputs[0] is None:
+            return None
+        if node.op_type in ("Shape", "Size"):
+            return ir.DataType.INT64
+        if node.op_type not in _KEEPS_DTYPE:
+            return None
+        value = node.inputs[0]
+    return None
+
+
+def _is_loose(value: Any, dims: Dimensions) -> bool:
+    """Whether a tensor's shape or dtype is unknown, or has a dimension that no input determines."""
+    import onnx_ir as ir
+
+    if value.type is not None and not isinstance(value.type, ir.TensorType):
+        return False
+    if not value.name:
+        return False
+    return value.shape is None or value.dtype is None or any(dims.resolve(d) is None for d in value.shape)
+
+
+def _forget_declared(loaded: LoadedModel, dims: Dimensions) -> dict[Any, tuple[Any, Any]]:
+    """Take away what the file says about tensors that inference covers; keep it, bound, for those it may miss."""
+    import onnx_ir as ir
+
+    inputs = set(loaded.model.graph.inputs)
+    declared: dict[Any, tuple[Any, Any]] = {}
+    for graph in loaded.graphs:
+        for value in graph.inputs:
+            if value not in inputs and value.shape is not None:
+                value.shape = ir.Shape([dims.as_ir(d) for d in value.shape])
+        for node in graph:
+            for value in node.outputs:
+                if value.type is not None and not isinstance(value.type, ir.TensorType):
+                    continue
+                if value.shape is not None or value.dtype is not None:
+                    shape = None if value.shape is None else ir.Shape([dims.as_ir(d) for d in value.shape])
+                    declared[value] = (shape, value.dtype)
+                    value.shape = None
+                    value.type = None
+    return declared
+
+
+_ASIDE = "perfmodel.aside"
+"""A domain that shape inference has no rules for."""
+
+_MAX_FAILED = 50
+"""Each failure costs another pass over the model."""
+
+
+class _Inference:
+    """The symbolic inference, with a way to keep single nodes out of it (under a domain without rules) until the end.
+
+    Kept out are nodes whose value is known better, and nodes on which a rule fails although onnx knows their shapes;
+    where onnx agrees with the failure, the model contradicts itself.
+    """
+
+    def __init__(self, loaded: LoadedModel) -> None:
+        self.model = loaded.model
+        self.graphs = loaded.graphs
+        self.label = loaded.label
+        self._aside: list[tuple[Any, str]] = []
+        self._failed = 0
+        self._logger = logging.getLogger("onnx_shape_inference")
+        self._level = self._logger.level
+
+    def __enter__(self) -> _Inference:
+        self._logger.setLevel(logging.CRITICAL)  # what it does not know is handled here, not printed
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._logger.setLevel(self._level)
+        for node, domain in self._aside:
+            node.domain = domain
+
+    def keep(self, nodes: Iterable[Any]) -> None:
+        """Keep what is known of the outputs of these nodes."""
+        for node in nodes:
+            self._aside.append((node, node.domain))
+            node.domain = _ASIDE
+
+    def run(self) -> None:
+        """Infer all shapes.
+
+        Raises:
+            ModelFileError: operands that do not fit each other.
+        """
+        import onnx_shape_inference
+
+        while True:
+            try:
+                onnx_shape_inference.infer_symbolic_shapes(
+                    self.model, warn_on_missing=False, adopt_declared_symbols=False
+                )
+                return
+            except RecursionError:
+                raise ModelFileError(f"{self.label}: the model is nested too deeply for shape inference") from None
+            except Exception as error:
+                # The library reports contradictions and its own failures alike.
+                name = getattr(error, "node_name", None) or getattr(getattr(error, "node", None), "name", None)
+                node = _named(self.graphs, name)
+                if node is None or self._failed >= _MAX_FAILED or not _answered(self.model, node):
+                    raise ModelFileError(f"{self.label}: its shapes do not fit: {_one_line(error)}") from None
+                self._failed += 1
+                self.keep([node])
+
+
+def _named(graphs: Iterable[Any], name: str | None) -> Any:
+    return next((n for graph in graphs for n in graph if n.name == name), None) if name else None
+
+
+def _answered(model: Any, node: Any) -> bool:
+    """Whether onnx knows the shapes of a node that the symbolic inference failed on."""
+    try:
+        return fallback.infer_node(node, _opset(model, node))
+    except fallback.ContradictionError:
+        return False
+
+
+def _opset(model: Any, node: Any) -> int:
+    return int(model.opset_imports.get("" if node.domain == "ai.onnx" else node.domain, 1))
+
+
+def _one_line(error: Exception) -> str:
+    cause = error.__cause__
+    text = f"{error}: {cause}" if cause is not None else str(error)
+    return " ".join(text.split())[:300]
+
+
+def _complete(loose: list[Any], declared: dict[Any, tuple[Any, Any]], dims: Dimensions, model: Any) -> set[Any]:
+    """Give tensors that inference cannot follow what onnx infers, or what the file declares for them.
+
+    Returns:
+        The tensors for which that brought something.
+
+    Raises:
+        ModelFileError: onnx says that a node's operands do not fit.
+    """
+    import onnx_ir as ir
+
+    found: set[Any] = set()
+    for node in loose:
+        unknown = [v for v in node.outputs if v.name and (v.shape is None or v.dtype is None)]
+        try:
+            if unknown and fallback.infer_node(node, _opset(model, node)):
+                found.update(unknown)
+        except fallback.ContradictionError as error:
+            raise ModelFileError(
+                f"{dims.label}: its shapes do not fit: the node {node.name!r} ({node.op_type}): {error}"
+            ) from None
+        for value in node.outputs:
+            shape, dtype = declared.get(value, (None, None))
+            if value.dtype is None and dtype is not None:
+                value.type = ir.TensorType(dtype)
+                found.add(value)
+            if shape is None:
+                continue
+            if value.shape is None:
+                merged = list(shape)
+            elif value.shape.rank() == shape.rank():
+                merged = [
+                    b if dims.resolve(a) is None and dims.resolve(b) is not None else a
+                    for a, b in zip(value.shape, shape, strict=True)
+                ]
+            else:
+                continue
+            if value.shape is None or merged != list(value.shape):
+                value.shape = ir.Shape(merged)
+                found.add(value)
+    return found
+
+
+def name_data_dimensions(model: ir.Model, dims: Dimensions) -> None:
+    """Name the dimensions that no input determines after the first tensor that has them.
+
+    Bodies of If, Loop and Scan are left out: what is unknown inside them stays unknown.
+    """
+    for node in model.graph:
+        for value in node.outputs:
+            if value.shape is None:
+                continue
+            for axis, dim in enumerate(value.shape):
+                if isinstance(dim, int) or dim.value is None or dims.resolve(dim) is not None:
+                    continue
+                expression = expressions.parse(dim.value)
+                where = f"{node.op_type} ({node.name})" if node.name else node.op_type
+                for symbol in sorted(expression.free_symbols, key=str) if expression is not None else ():
+                    dims.name_of_data(str(symbol), value.name or node.op_type, axis, where)
+
+
+def known_elements(value: Any, dims: Dimensions) -> list[Any] | None:
+    """The elements of a small constant, or of shape arithmetic that inference followed (ints or expressions)."""
+    import json
+
+    from onnx_shape_inference import SYM_DATA_KEY
+
+    followed = value.metadata_props.get(SYM_DATA_KEY) if value.metadata_props else None
+    if followed is not None:
+        elements = [e if isinstance(e, int) else dims.resolve(str(e)) for e in json.loads(followed)]
+        return None if any(e is None for e in elements) else elements
+    array = small.array_of(value)
+    return None if array is None else list(array.reshape(-1).tolist())

@@ -1,0 +1,231 @@
+"""A model as perfmodel sees it: tensors, and nodes that carry operator descriptors, in topological order.
+
+Readers (ONNX, MLIR, ...) build a :class:`Graph`; fusion rewrites it into another; prediction walks it. Nothing here
+knows a file format or a device.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any
+
+from perfmodel.dtypes import dtype as dtype_record
+from perfmodel.errors import UnboundDimensionError
+from perfmodel.ops.base import Dim, Operator, evaluate, is_symbolic, storage_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """A value that flows between nodes.
+
+    Attributes:
+        name: unique in the graph.
+        shape: one dimension an axis; None means an unknown rank.
+        dtype: a name of :mod:`perfmodel.dtypes`.
+        is_weight: stored with the model (an initializer); its data are never loaded.
+        scalar: the value of a constant with one element, where fusion needs it (an exponent, an epsilon); else None.
+    """
+
+    name: str
+    shape: tuple[Dim, ...] | None
+    dtype: str
+    is_weight: bool = False
+    scalar: float | None = None
+
+    @property
+    def elements(self) -> Any:
+        """Number of elements; None where the rank is unknown."""
+        return None if self.shape is None else prod(self.shape)  # type: ignore[arg-type]
+
+    @property
+    def bytes(self) -> Any:
+        """Bytes stored; None where the rank is unknown."""
+        if self.shape is None:
+            return None
+        record = dtype_record(self.dtype)
+        return storage_bytes(self.elements, record.weight_bits if self.is_weight else record.activation_bits)
+
+
+@dataclass(frozen=True)
+class Node:
+    """One kernel (after fusion) or one operator of the file (before).
+
+    Attributes:
+        name: the name in the file, or of the operator that a fused kernel is built around.
+        op: what is computed.
+        inputs, outputs: tensor names; optional inputs that are absent are left out.
+        source_op: the operator's name in the file's format (``"Conv"``, ``"stablehlo.dot_general"``).
+        attributes: what patterns need beyond the descriptor (``axis``, ``perm``, ``transpose_b``, ...).
+        count: executions of this node (trip counts of loops).
+        fused: descriptors absorbed into this kernel; their FLOPs are executed here, their operands and results between
+            the fused parts stay on chip.
+        extra_bytes_read: bytes that the absorbed parts read from outside (bias, residual, mask).
+        members: names of all nodes of the file that became part of this one, itself included.
+    """
+
+    name: str
+    op: Operator
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    source_op: str = ""
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    count: int = 1
+    fused: tuple[Operator, ...] = ()
+    extra_bytes_read: Dim = 0
+    members: tuple[str, ...] = ()
+
+    @property
+    def flops(self) -> Any:
+        """FLOPs of all executions, the absorbed parts included."""
+        return self.count * (self.op.flops + sum(f.flops for f in self.fused))
+
+    @property
+    def flops_executed(self) -> Any:
+        """Like ``flops``, after causality and windows."""
+        return self.count * (self.op.flops_executed + sum(f.flops_executed for f in self.fused))
+
+    @property
+    def product_flops(self) -> Any:
+        """FLOPs inside matrix products, all executions."""
+        return self.count * self.op.product_flops
+
+    @property
+    def bytes(self) -> Any:
+        """Bytes read and written by all executions."""
+        return self.count * (self.op.bytes + self.extra_bytes_read)
+
+    def replace(self, **changes: Any) -> Node:
+        """A copy with some fields changed."""
+        return dataclasses.replace(self, **changes)
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """A node that an engine does not execute: why it went, and the FLOPs that went with it."""
+
+    name: str
+    source_op: str
+    reason: str
+    flops: Any = 0
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A whole model.
+
+    Attributes:
+        name: the file's stem, or the model's own name.
+        tensors: every tensor by name.
+        nodes: in topological order.
+        inputs, outputs: names of the graph's inputs (weights left out) and outputs.
+        removed: nodes that were folded or dropped on the way (constants, batch norms folded into weights, no-ops).
+        warnings: one line each, for the user.
+    """
+
+    name: str
+    tensors: Mapping[str, Tensor]
+    nodes: tuple[Node, ...]
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    removed: tuple[Removed, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def open_dims(self) -> tuple[str, ...]:
+        """Names of symbolic dimensions that are not bound, sorted."""
+        names: set[str] = set()
+        for tensor in self.tensors.values():
+            for dim in tensor.shape or ():
+                if is_symbolic(dim):
+                    names.update(str(s) for s in dim.free_symbols)  # type: ignore[union-attr]
+        for node in self.nodes:
+            names.update(node.op.free_dims)
+        return tuple(sorted(names))
+
+    def bind(self, **dims: Any) -> Graph:
+        """The same graph with symbolic dimensions replaced by numbers (or by arrays, for a sweep).
+
+        Raises:
+            UnboundDimensionError: a dimension of the graph is not given.
+        """
+        missing = tuple(n for n in self.open_dims if n not in dims)
+        if missing:
+            raise UnboundDimensionError(f"the model has the open dimensions {', '.join(missing)}: give each a number", missing)
+        tensors = {
+            name: t if t.shape is None else dataclasses.replace(t, shape=tuple(evaluate(d, dims) for d in t.shape))
+            for name, t in self.tensors.items()
+        }
+        nodes = tuple(
+            node.replace(
+                op=node.op.bind(**dims),
+                fused=tuple(f.bind(**dims) for f in node.fused),
+                extra_bytes_read=evaluate(node.extra_bytes_read, dims),
+            )
+            for node in self.nodes
+        )
+        removed = tuple(dataclasses.replace(r, flops=evaluate(r.flops, dims)) for r in self.removed)
+        return dataclasses.replace(self, tensors=tensors, nodes=nodes, removed=removed)
+
+    def producers(self) -> dict[str, Node]:
+        """The node that makes each tensor."""
+        return {name: node for node in self.nodes for name in node.outputs}
+
+    def consumers(self) -> dict[str, list[Node]]:
+        """The nodes that read each tensor, in order; a node that reads it twice stands twice."""
+        readers: dict[str, list[Node]] = {name: [] for name in self.tensors}
+        for node in self.nodes:
+            for name in node.inputs:
+                readers.setdefault(name, []).append(node)
+        return readers
+
+    def total(self, count: str) -> Any:
+        """Sum of ``"flops"``, ``"flops_executed"``, ``"product_flops"`` or ``"bytes"`` over all nodes."""
+        return sum(getattr(node, count) for node in self.nodes)
+
+    @property
+    def weights_bytes(self) -> Any:
+        """Bytes of all weights that some node reads."""
+        used = {name for node in self.nodes for name in node.inputs}
+        return sum(t.bytes for name, t in self.tensors.items() if t.is_weight and name in used and t.bytes is not None)
+
+
+def topological(nodes: Iterable[Node], available: Iterable[str]) -> tuple[Node, ...]:
+    """The nodes ordered so that each comes after those whose results it reads; ties keep the given order.
+
+    Args:
+        nodes: in any order.
+        available: tensors that exist before the first node (inputs, weights).
+
+    Raises:
+        ValueError: the nodes form a cycle; the message names one node of it.
+    """
+    nodes = list(nodes)
+    ready_tensors = set(available)
+    made_here = {name for node in nodes for name in node.outputs}
+    waiting: dict[str, list[int]] = {}
+    missing = [0] * len(nodes)
+    for index, node in enumerate(nodes):
+        for name in set(node.inputs):
+            if name in made_here and name not in ready_tensors:
+                missing[index] += 1
+                waiting.setdefault(name, []).append(index)
+    import heapq
+
+    ready = [i for i, count in enumerate(missing) if count == 0]
+    heapq.heapify(ready)
+    order: list[Node] = []
+    while ready:
+        node = nodes[heapq.heappop(ready)]
+        order.append(node)
+        for name in node.outputs:
+            for index in waiting.pop(name, ()):
+                missing[index] -= 1
+                if missing[index] == 0:
+                    heapq.heappush(ready, index)
+    if len(order) < len(nodes):
+        stuck = next(i for i, count in enumerate(missing) if count > 0)
+        raise ValueError(f"the graph has a cycle through node {nodes[stuck].name!r}")
+    return tuple(order)

@@ -1,0 +1,139 @@
+"""Device records: what a machine can do, every number with its source. See ``docs/devices.md`` for the file format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Generic, TypeVar
+
+from perfmodel.dtypes import dtype as dtype_record
+
+_Value = TypeVar("_Value")
+
+
+class FrozenMapping(Mapping[str, _Value], Generic[_Value]):
+    """A mapping that cannot change and can be hashed: loaded devices are shared by everyone in the process."""
+
+    __slots__ = ("_items",)
+
+    def __init__(self, items: Mapping[str, _Value]) -> None:
+        self._items = dict(items)
+
+    def __getitem__(self, key: str) -> _Value:
+        return self._items[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._items.items()))
+
+    def __repr__(self) -> str:
+        return repr(self._items)
+
+
+@dataclass(frozen=True, slots=True)
+class Arithmetic:
+    """Which hardware arithmetic runs a dtype on a device.
+
+    Attributes:
+        name: a name of :data:`perfmodel.dtypes.ARITHMETICS`.
+        peak_flops: dense FLOP/s at the peak clock.
+        note: one line when it is not the dtype's own arithmetic, else None.
+    """
+
+    name: str
+    peak_flops: float
+    note: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Device:
+    """One GPU, CPU or other accelerator. ``None`` means unknown.
+
+    Only the first block and the identity are compulsory.
+    """
+
+    id: str
+    name: str
+    vendor: str
+    kind: str
+    """``"gpu"``, ``"cpu"`` or ``"tpu"``."""
+    family: str
+    """Architecture family; its devices share kernels (``"ampere"``, ``"hopper"``, ``"cdna2"``, ``"zen4"``)."""
+
+    peak_flops: Mapping[str, float]
+    """Dense FLOP/s (or integer operations/s) by arithmetic."""
+    memory_bandwidth_bytes_per_s: float
+    memory_bytes: int
+
+    units: int | None = None
+    """SMs, compute units or physical cores."""
+    peak_clock_hz: float | None = None
+    """The clock at which the peaks hold (boost), except those in ``arithmetic_clock_hz``."""
+    arithmetic_clock_hz: Mapping[str, float] = field(default_factory=dict)
+    """The clock of an arithmetic's peak where it is not ``peak_clock_hz``.
+
+    H100: vector units are quoted at 1980 MHz, tensor cores at 1830.
+    """
+    base_clock_hz: float | None = None
+    memory_clock_hz: float | None = None
+    memory_bus_bits: int | None = None
+    memory_rate_bits_per_s_per_pin: float | None = None
+    flops_per_clock_per_unit: Mapping[str, float] = field(default_factory=dict)
+    """Dense operations of one unit in one clock, by arithmetic; of the units that ``peak_flops`` quotes."""
+    vector_peak_flops: Mapping[str, float] = field(default_factory=dict)
+    """FLOP/s of the ordinary units, for arithmetics whose ``peak_flops`` is that of matrix units (CDNA: fp32)."""
+    l2_bytes: int | None = None
+    """Last-level cache on chip."""
+    l1_bytes_per_unit: int | None = None
+    """L1 and shared memory together."""
+    shared_bytes_per_unit: int | None = None
+    """Largest part of it that kernels may use as shared memory (LDS)."""
+    register_bytes_per_unit: int | None = None
+    tdp_w: float | None = None
+    idle_power_w: float | None = None
+    interconnect_bytes_per_s: float | None = None
+    """One direction, all links to peers together."""
+    compute_capability: str | None = None
+    process_nm: float | None = None
+    sources: Mapping[str, str] = field(default_factory=dict)
+    """The source of every number, by field (``"peak_flops.bf16"``)."""
+    measured: Mapping[str, float] = field(default_factory=dict)
+    """Ceilings and constants from calibration, where there are any."""
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if isinstance(value, Mapping) and not isinstance(value, FrozenMapping):
+                object.__setattr__(self, item.name, FrozenMapping(value))
+
+    def clock_hz(self, arithmetic: str) -> float | None:
+        """The clock at which ``peak_flops[arithmetic]`` holds, or None when it is unknown."""
+        return self.arithmetic_clock_hz.get(arithmetic, self.peak_clock_hz)
+
+    def arithmetic(self, dtype: str) -> Arithmetic:
+        """The arithmetic that runs ``dtype`` here: the first of its chain that this device has a peak for.
+
+        Raises:
+            DtypeError: the dtype is unknown.
+        """
+        chain = dtype_record(dtype).arithmetics
+        for name in chain:
+            peak = self.peak_flops.get(name)
+            if peak is not None:
+                note = (
+                    None if name == chain[0] else f"{dtype}: {self.id} has no {chain[0]} arithmetic; {name} ran instead"
+                )
+                return Arithmetic(name, peak, note)
+        # fp32 is compulsory in every device file, so that only fp64 and tf32-less chains can end here.
+        name = "fp32"
+        return Arithmetic(name, self.peak_flops[name], f"{dtype}: {self.id} quotes no peak for it; fp32 ran instead")
+
+    @property
+    def vector_flops(self) -> float:
+        """FLOP/s of the ordinary (non-matrix) units in fp32."""
+        return self.vector_peak_flops.get("fp32", self.peak_flops["fp32"])

@@ -1,0 +1,1 @@
+"""Analytical bounds, learned residuals, power, and the predictor that joins them."""

@@ -1,0 +1,89 @@
+"""A predictor on disk: a manifest, boosters in XGBoost's own JSON format (gzip), and their hashes. No pickle, anywhere."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from perfmodel.errors import PredictorError
+
+SCHEMA = 1
+MANIFEST = "manifest.json"
+_MAX_MANIFEST_BYTES = 8 * 2**20
+_MAX_FILE_BYTES = 32 * 2**20
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a predictor folder.
+
+    Raises:
+        PredictorError: there is none, it cannot be parsed, or a newer version wrote it.
+    """
+    path = folder / MANIFEST
+    try:
+        if path.stat().st_size > _MAX_MANIFEST_BYTES:
+            raise PredictorError(f"{path} is larger than {_MAX_MANIFEST_BYTES >> 20} MiB, which no manifest is")
+        manifest = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise PredictorError(f"{folder} is no predictor: it holds no {MANIFEST}") from None
+    except OSError as error:
+        raise PredictorError(f"{path} cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise PredictorError(f"{path} is no JSON: {error}") from None
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("schema"), int):
+        raise PredictorError(f"{path} is no predictor manifest: it has no number 'schema'")
+    if manifest["schema"] > SCHEMA:
+        raise PredictorError(f"{path} has schema {manifest['schema']}; this version reads up to {SCHEMA}: upgrade perfmodel")
+    return manifest
+
+
+def read_file(folder: Path, name: str, sha256: str) -> bytes:
+    """The bytes of a file of the predictor, refused when they do not match their hash.
+
+    Raises:
+        PredictorError: the name leads out of the folder, the file is absent, too large, or was changed.
+    """
+    path = folder / name
+    if Path(name).is_absolute() or ".." in Path(name).parts or not path.resolve().is_relative_to(folder.resolve()):
+        raise PredictorError(f"the manifest of {folder} names {name!r}, which lies outside the predictor's folder")
+    try:
+        if path.stat().st_size > _MAX_FILE_BYTES:
+            raise PredictorError(f"{path} is larger than {_MAX_FILE_BYTES >> 20} MiB, which no booster is")
+        data = path.read_bytes()
+    except OSError as error:
+        raise PredictorError(f"{path} cannot be read: {error.strerror}; install the predictor again") from None
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise PredictorError(f"{path} does not match its hash in the manifest: it was changed or damaged; install it again")
+    return data
+
+
+def compress(text: bytes) -> bytes:
+    """Gzip without a time stamp, so that equal boosters give equal bytes."""
+    return gzip.compress(text, compresslevel=9, mtime=0)
+
+
+def write_file(folder: Path, name: str, data: bytes) -> str:
+    """Writes a file of a predictor under a temporary name, renames it, and returns its sha256."""
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return hashlib.sha256(data).hexdigest()
+
+
+def write_json(folder: Path, name: str, value: Mapping[str, Any]) -> str:
+    """Writes sorted, indented JSON like :func:`write_file`."""
+    return write_file(folder, name, (json.dumps(value, indent=1, sort_keys=True) + "\n").encode())

@@ -1,0 +1,100 @@
+"""The physics constants of the analytical model: few, named, fitted together over all devices.
+
+They are numbers of the kind "an SM streams so many bytes a clock", never of one device: a device enters only with its
+datasheet. ``perfmodel train`` fits them and stores them in the predictor's manifest; ``FALLBACK`` holds the values that
+are used where no predictor is at hand.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from perfmodel.errors import PredictorError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Constants:
+    """Constants of the tile model of GEMM-like kernels and of the streaming model of the others. All are positive."""
+
+    launch_cycles: float = 4350.0
+    """Clocks from launch to finish of an empty GEMM kernel, as timed (event to event)."""
+    wave_cycles: float = 280.0
+    """Prologue and epilogue of a wave; grows with the root of the number of waves, since waves overlap."""
+    split_cycles: float = 4660.0
+    """Extra clocks of a split-K kernel: a second launch or a semaphore, and the reduction's tail."""
+    k_extra: float = 54.0
+    """Elements of k that filling and draining the software pipeline of a tile costs."""
+    mma_efficiency: float = 1.0
+    """Share of the matrix units' peak that a tile's main loop sustains."""
+    norm_p: float = 3.9
+    """Exponent of the p-norm that joins compute, L2 and DRAM time: infinity would be perfect overlap."""
+    dram_efficiency: float = 0.80
+    """Sustained share of the datasheet's DRAM bandwidth."""
+    l2_bytes_per_clock: float = 25.0
+    """Operand bytes an SM takes from L2 per clock, for a matrix unit of 2048 FLOP per clock."""
+    l2_exponent: float = 1.0
+    """How that grows with the matrix unit's width."""
+    hit_bytes_per_clock: float = 16.6
+    """Bytes per clock and SM that L2 sustains on streaming hits."""
+    residency: float = 0.22
+    """Share of the last-level cache up to which a footprint stays resident between executions."""
+    residency_power: float = 1.5
+    """Sharpness of that transition."""
+    refetch_residency: float = 0.49
+    """The same for operands that later waves of the same execution read again."""
+    block_scale: float = 0.32
+    """Side of the block of tiles that one wave covers, over the side of a square of that many tiles."""
+    throttle_flops_per_w: float = 1.41e12
+    """Dense 16-bit FLOP/s per watt of TDP that the power limit lets a GPU sustain."""
+    throttle_power: float = 0.44
+    """How fast the sustained rate falls beyond it."""
+    quantize_cycles: float = 3500.0
+    """Clocks of one activation-quantisation kernel that runs before a GEMM in a dynamic 8- or 4-bit format."""
+    dequantize_cycles_per_element: float = 0.02
+    """Clocks per SM and weight element to widen 4- or 8-bit weights to 16 bits in registers."""
+    fp8_efficiency: float = 0.9
+    """Efficiency of fp8 main loops over bf16 ones."""
+    fp4_efficiency: float = 0.8
+    """Efficiency of fp4 main loops over bf16 ones."""
+    int8_efficiency: float = 0.9
+    """Efficiency of int8 main loops over bf16 ones."""
+    simt_efficiency: float = 0.95
+    """Efficiency of fp32 main loops on the vector units over matrix-unit ones; set on NeuSight's fp32 linear layers above
+    0.3 ms on A100 and V100, where it leaves a median bias of -3 and +6 %."""
+    stream_launch_cycles: float = 4000.0
+    """Clocks of an empty elementwise kernel, launch included."""
+    stream_efficiency: float = 0.80
+    """Share of the DRAM bandwidth that streaming kernels sustain. This and the next two were fitted once to the fp32
+    elementwise, softmax and layer-norm kernels of NeuSight on A100, P100, T4 and V100 (a robust fit of ln ratio)."""
+    row_efficiency: float = 0.64
+    """Share of the streaming rate that kernels with a reduction per row (softmax, normalisation) sustain."""
+    vector_efficiency: float = 0.15
+    """Share of the vector units' peak that elementwise arithmetic sustains: no FMA, conversions, addressing."""
+
+    def to_dict(self) -> dict[str, float]:
+        """Name to value, in order of declaration."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, object]) -> Self:
+        """The inverse of :meth:`to_dict`.
+
+        Raises:
+            PredictorError: a constant is missing, unknown, or no positive number.
+        """
+        names = {f.name for f in dataclasses.fields(cls)}
+        wrong = sorted(names.symmetric_difference(values))
+        if wrong:
+            raise PredictorError(f"physics constants do not match this version: {', '.join(wrong)}; rebuild the predictor")
+        numbers: dict[str, float] = {}
+        for name, value in values.items():
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
+                raise PredictorError(f"physics constant {name} is {value!r}; wanted a positive number")
+            numbers[name] = float(value)
+        return cls(**numbers)
+
+
+FALLBACK = Constants()

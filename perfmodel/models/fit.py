@@ -1,0 +1,140 @@
+"""Fits the physics constants of the analytical GEMM model to measured GEMMs, over all devices and dtypes together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from perfmodel.errors import MissingExtraError
+from perfmodel.hardware import Device, load_device
+from perfmodel.models.analytical import analyse
+from perfmodel.models.constants import FALLBACK, Constants
+from perfmodel.models.machine import Conditions
+from perfmodel.ops import Gemm
+from perfmodel.ops.table import Group
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+KERNEL_CONSTANTS = (
+    "launch_cycles", "wave_cycles", "split_cycles", "k_extra", "mma_efficiency", "norm_p", "dram_efficiency",
+    "l2_bytes_per_clock", "l2_exponent", "hit_bytes_per_clock", "residency", "residency_power", "refetch_residency",
+    "block_scale", "throttle_flops_per_w", "throttle_power",
+)  # fmt: skip
+"""Constants of any GEMM kernel, fitted first, on 16-bit GEMMs: the one format that every device runs natively."""
+
+FORMAT_CONSTANTS = (
+    "quantize_cycles", "dequantize_cycles_per_element", "fp8_efficiency", "fp4_efficiency", "int8_efficiency",
+)  # fmt: skip
+"""Constants of narrow formats, fitted after them with the kernel constants held: their tables mix kernels that differ up
+to tenfold between stacks, and would pull the rest along."""
+
+_KERNEL_DTYPE = "bf16"
+_UPPER = {"mma_efficiency": 1.1, "dram_efficiency": 1.0, "fp8_efficiency": 1.1, "fp4_efficiency": 1.1, "int8_efficiency": 1.1}
+_SOFT_L1_SCALE = 0.1
+"""Log-ratio beyond which a row counts linearly instead of squared: tables hold spikes and mislabelled kernels."""
+
+
+@dataclass(frozen=True)
+class _Sample:
+    group: Group
+    device: Device
+    conditions: Conditions
+    log_measured: np.ndarray
+
+
+def gemm_group(table: pd.DataFrame, dtype: str) -> Group:
+    """The rows of a trace table, all of one dtype, as a group of GEMM descriptors."""
+    columns = {c: table[c].to_numpy(dtype=np.float64) for c in ("batch", "m", "n", "k")}
+    return Group(Gemm(**columns, dtype=dtype), np.arange(len(table)))
+
+
+def fit_constants(
+    traces: pd.DataFrame,
+    *,
+    rows_per_table: int = 200,
+    seed: int = 0,
+    start: Constants = FALLBACK,
+    max_evaluations: int = 15,
+    report: Callable[[str], None] = lambda line: None,
+) -> Constants:
+    """Constants that minimise a robust sum of squared ln(predicted / measured).
+
+    Every (device, software, dtype) table weighs the same: an equal random sample of each is fitted.
+
+    Args:
+        traces: operator traces of GEMMs.
+        rows_per_table: rows drawn from each table.
+        seed: of the draw.
+        start: where the search begins.
+        max_evaluations: steps of the search.
+        report: receives a line of progress now and then.
+
+    Raises:
+        MissingExtraError: SciPy is not installed.
+    """
+    constants = start
+    native = (traces["dtype"] == _KERNEL_DTYPE).to_numpy()
+    # cauchy forgives whole tables that run another kernel (a block-scaled fallback at a tenth of the speed).
+    stages = (
+        (KERNEL_CONSTANTS, native if native.any() else ~native, "soft_l1"),
+        (FORMAT_CONSTANTS, ~native, "cauchy"),
+    )
+    for names, rows, loss in stages:
+        if rows.any():
+            samples = _samples(traces[rows], rows_per_table, seed)
+            constants = _fit_stage(samples, names, constants, loss, max_evaluations, report)
+    return constants
+
+
+def _fit_stage(
+    samples: list[_Sample], names: tuple[str, ...], start: Constants, loss: str, max_evaluations: int, report: Callable[[str], None]
+) -> Constants:
+    try:
+        from scipy.optimize import least_squares
+    except ImportError:
+        raise MissingExtraError("scipy", "train", "fitting physics constants") from None
+    evaluations = 0
+
+    def residuals(x: np.ndarray) -> np.ndarray:
+        nonlocal evaluations
+        evaluations += 1
+        constants = _constants(x, names, start)
+        parts = [
+            np.log(analyse(s.group, s.device, constants=constants, conditions=s.conditions).latency_s) - s.log_measured
+            for s in samples
+        ]
+        result = np.concatenate(parts)
+        if evaluations % (len(names) + 1) == 1:
+            report(f"fit of {len(names)} constants: evaluation {evaluations}, mean |ln ratio| {np.abs(result).mean():.4f}")
+        return result
+
+    x0 = np.log([getattr(start, name) for name in names])
+    upper = np.array([np.log(_UPPER[n]) if n in _UPPER else np.inf for n in names])
+    x0 = np.minimum(x0, upper - 1e-3)
+    # A step of 2 %: the model has kinks (ceilings, argmin), so that a tiny step sees noise instead of slope.
+    solution = least_squares(
+        residuals, x0, bounds=(np.full(len(x0), -np.inf), upper), loss=loss, f_scale=_SOFT_L1_SCALE,
+        diff_step=0.02 / np.maximum(np.abs(x0), 0.5), max_nfev=max_evaluations, x_scale="jac",
+    )  # fmt: skip
+    return _constants(solution.x, names, start)
+
+
+def _constants(x: np.ndarray, names: tuple[str, ...], start: Constants) -> Constants:
+    return replace(start, **{name: float(value) for name, value in zip(names, np.exp(x), strict=True)})
+
+
+def _samples(traces: pd.DataFrame, rows_per_table: int, seed: int) -> list[_Sample]:
+    samples = []
+    for (device, _software, dtype), table in traces.groupby(["device", "software", "dtype"], observed=True, sort=True):
+        part = table.sample(min(rows_per_table, len(table)), random_state=seed)
+        cache = str(part["cache"].iloc[0]) if "cache" in part else "warm"
+        samples.append(
+            _Sample(
+                gemm_group(part, str(dtype)), load_device(str(device)), Conditions(cache), np.log(part["latency_s"].to_numpy())
+            )
+        )
+    return samples

@@ -1,0 +1,203 @@
+"""The tile model of a GEMM kernel: every kernel that multiplies matrices is predicted through it.
+
+    latency = launch + waves + split-K + || compute, L2, DRAM ||_p          minimised over tiles and split-K factors
+
+- *compute* counts whole tiles and whole waves: ``ceil(tiles / units)`` tiles per unit, each ``2·tile_m·tile_n·k`` FLOPs;
+- *L2* is the operand traffic of those tiles, ``(tile_m + tile_n)·k`` values per tile, at the bandwidth of one unit;
+- *DRAM* is the compulsory traffic as far as it is not resident in the last-level cache, or what the waves fetch again
+  where a panel does not stay in the cache between them;
+- *launch* and the prologue of the waves are clock cycles, not microseconds.
+
+The form follows tile-quantisation models of GEMM (NVIDIA, "Matrix Multiplication Background User's Guide", sections
+"Tile Quantization" and "Wave Quantization"); L2 residency as a smooth function of footprint over capacity, and launch in
+cycles, are ours. The constants are fitted (:mod:`perfmodel.models.constants`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from perfmodel.models.constants import Constants
+from perfmodel.models.machine import Machine
+
+# Thread-block tiles that BLAS libraries ship, in elements of the output (tile_m, tile_n).
+TILES = np.array(
+    [
+        (256, 128), (128, 256), (128, 128), (128, 64), (64, 128), (64, 256), (256, 64), (64, 64),
+        (32, 128), (128, 32), (32, 64), (64, 32), (16, 128), (16, 64), (16, 32), (32, 32),
+    ],
+    dtype=np.float64,
+)  # fmt: skip
+SPLITS = np.array([1, 2, 3, 4, 6, 8, 12, 16], dtype=np.float64)
+K_STEP = 32.0
+"""Granularity of the main loop in k."""
+REFERENCE_FLOPS_PER_CLOCK = 2048.0
+"""The A100's SM: dense 16-bit FLOPs per clock, the yardstick of ``l2_bytes_per_clock``."""
+ROTATING_SETS = 6
+"""Weight matrices that a rotating benchmark cycles through."""
+_CHUNK = 4096
+
+_CANDIDATES = np.array([(tm, tn, s) for tm, tn in TILES for s in SPLITS])
+
+
+@dataclass(frozen=True)
+class GemmShape:
+    """Rows of products C[m,n] = A[m,k] · B[k,n], with the bits that A, B and C take; all arrays of shape ``[rows]``.
+
+    ``compulsory_bytes`` replaces the sum of the three matrices where the operator moves less (convolution reads its
+    input once, not im2col's copy of it).
+    """
+
+    batch: np.ndarray
+    m: np.ndarray
+    n: np.ndarray
+    k: np.ndarray
+    a_bits: float
+    b_bits: float
+    c_bits: float
+    compulsory_bytes: np.ndarray | None = None
+    quantize_kernels: int = 0
+    dequantize: bool = False
+
+
+@dataclass(frozen=True)
+class GemmEstimate:
+    """What the model says of each row; arrays of shape ``[rows]``, times in seconds.
+
+    ``compute``, ``l2`` and ``dram`` overlap (p-norm); ``launch`` (with waves) and ``split_k`` and ``quantize`` add up.
+    """
+
+    latency_s: np.ndarray
+    compute_s: np.ndarray
+    l2_s: np.ndarray
+    dram_s: np.ndarray
+    launch_s: np.ndarray
+    split_k_s: np.ndarray
+    quantize_s: np.ndarray
+    tile_m: np.ndarray
+    tile_n: np.ndarray
+    split_k: np.ndarray
+    tiles_per_unit: np.ndarray
+    occupancy: np.ndarray
+    """Busy share of the units, averaged over the waves: tiles / (units · waves)."""
+    miss: np.ndarray
+    """Share of the compulsory bytes that cross DRAM."""
+    tile_latency_s: np.ndarray
+    """Latency with each tile of :data:`TILES` at its best split-K factor, shape ``[rows, tiles]``."""
+
+
+def _arithmetic_efficiency(arithmetic: str, c: Constants) -> float:
+    special = {"fp8": c.fp8_efficiency, "fp4": c.fp4_efficiency, "int8": c.int8_efficiency, "fp32": c.simt_efficiency}
+    return c.mma_efficiency * special.get(arithmetic, 1.0)
+
+
+def throttle(machine: Machine, c: Constants) -> float:
+    """Share of the peak clock that the power limit leaves to dense matrix arithmetic, at most 1."""
+    if machine.throttle_ratio is None or machine.throttle_ratio <= c.throttle_flops_per_w:
+        return 1.0
+    return float((c.throttle_flops_per_w / machine.throttle_ratio) ** c.throttle_power)
+
+
+def estimate(shape: GemmShape, machine: Machine, constants: Constants, cache: str) -> GemmEstimate:
+    """The tile model for every row.
+
+    Args:
+        shape: the products.
+        machine: rates of the device for their arithmetic.
+        constants: the physics constants.
+        cache: one of :data:`perfmodel.models.machine.CACHES`.
+    """
+    rows = len(shape.m)
+    parts = [_estimate_chunk(_slice(shape, i, i + _CHUNK), machine, constants, cache) for i in range(0, max(rows, 1), _CHUNK)]
+    if len(parts) == 1:
+        return parts[0]
+    return GemmEstimate(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(GemmEstimate)))
+
+
+def _slice(shape: GemmShape, start: int, stop: int) -> GemmShape:
+    part = slice(start, stop)
+    compulsory = None if shape.compulsory_bytes is None else shape.compulsory_bytes[part]
+    return GemmShape(
+        shape.batch[part], shape.m[part], shape.n[part], shape.k[part], shape.a_bits, shape.b_bits, shape.c_bits,
+        compulsory, shape.quantize_kernels, shape.dequantize,
+    )  # fmt: skip
+
+
+def _estimate_chunk(shape: GemmShape, machine: Machine, c: Constants, cache: str) -> GemmEstimate:
+    # Rows run down, candidates (tile, split) run across: shape [rows, candidates].
+    column = (slice(None), None)
+    batch, m, n, k = (np.maximum(v, 1.0)[column] for v in (shape.batch, shape.m, shape.n, shape.k))
+    tile_m, tile_n, split = _CANDIDATES.T
+    f, units = machine.clock_hz, machine.units
+    a_bytes, b_bytes, c_bytes = shape.a_bits / 8, shape.b_bits / 8, shape.c_bits / 8
+
+    reads_a, reads_b, writes = batch * m * k * a_bytes, batch * n * k * b_bytes, batch * m * n * c_bytes
+    compulsory = reads_a + reads_b + writes
+    if shape.compulsory_bytes is not None:
+        compulsory = shape.compulsory_bytes[column]
+    footprint = compulsory + ((ROTATING_SETS - 1) * reads_b if cache == "rotating" else 0.0)
+    if cache == "cold":
+        miss = np.ones_like(footprint)
+    else:
+        miss = 1 - 1 / (1 + (footprint / (c.residency * machine.l2_bytes)) ** c.residency_power)
+    dram_rate = machine.dram_bytes_per_s * c.dram_efficiency
+    hit_rate = c.hit_bytes_per_clock * units * f
+
+    tiles = batch * np.ceil(m / tile_m) * np.ceil(n / tile_n) * split
+    per_unit = np.ceil(tiles / units)
+    k_run = np.ceil(k / (split * K_STEP)) * K_STEP + c.k_extra
+    busy_rate = machine.flops_per_clock * f * _arithmetic_efficiency(machine.arithmetic, c) * throttle(machine, c)
+    compute = per_unit * 2 * tile_m * tile_n * k_run / busy_rate
+    if shape.dequantize:
+        compute = compute + per_unit * tile_n * k_run * c.dequantize_cycles_per_element / f
+    width = machine.wide_flops_per_clock / REFERENCE_FLOPS_PER_CLOCK
+    unit_rate = max(c.l2_bytes_per_clock * width**c.l2_exponent, c.hit_bytes_per_clock) * f
+    l2 = per_unit * (tile_m * a_bytes + tile_n * b_bytes) * k_run / unit_rate
+
+    # Each wave covers a near-square block of tiles and reads its rows of A and columns of B; what the cache does not
+    # keep until the next wave is fetched again.
+    side = np.minimum(c.block_scale * np.sqrt(units * tile_m * tile_n), np.maximum(m, n))
+    # Reuse happens within one product: the others of a batch do not compete for the cache.
+    refetch_miss = 1 - 1 / (1 + (compulsory / batch / (c.refetch_residency * machine.l2_bytes)) ** c.residency_power)
+    refetched = batch * m * n * k * (a_bytes + b_bytes) / 2 / side * refetch_miss
+    if shape.compulsory_bytes is not None:
+        refetched = refetched * np.minimum(1.0, shape.compulsory_bytes[column] / (reads_a + reads_b + writes))
+    dram = np.maximum(compulsory * miss / dram_rate + compulsory * (1 - miss) / hit_rate, (refetched + writes * miss) / dram_rate)
+
+    p = c.norm_p
+    launch = (c.launch_cycles + c.wave_cycles * np.sqrt(per_unit)) / f
+    partial_sums = batch * m * n * 4 * split * 2  # fp32 partial results, written and read once
+    split_cost = np.where(split > 1, c.split_cycles / f + partial_sums / (2 * units * unit_rate), 0.0)
+    total = launch + split_cost + (compute**p + l2**p + dram**p) ** (1 / p)
+
+    best = np.argmin(total, axis=1)
+    pick = (np.arange(len(best)), best)
+    shape_2d = total.shape
+
+    def chosen(values: np.ndarray) -> np.ndarray:
+        return np.broadcast_to(values, shape_2d)[pick]
+
+    quantize = np.zeros(len(best))
+    if shape.quantize_kernels:
+        moved = (batch * m * k)[:, 0] * (2 * 2 + 1)  # read twice in 16 bits, written once in 8
+        rate = np.where(miss[:, 0] > 0.5, dram_rate, hit_rate)
+        quantize = shape.quantize_kernels * c.quantize_cycles / f + moved / rate
+    per = chosen(per_unit)
+    return GemmEstimate(
+        latency_s=total[pick] + quantize,
+        compute_s=compute[pick] if compute.shape == shape_2d else chosen(compute),
+        l2_s=chosen(l2),
+        dram_s=chosen(dram),
+        launch_s=chosen(launch),
+        split_k_s=chosen(split_cost),
+        quantize_s=quantize,
+        tile_m=tile_m[best],
+        tile_n=tile_n[best],
+        split_k=split[best],
+        tiles_per_unit=per,
+        occupancy=chosen(tiles) / (units * per),
+        miss=miss[:, 0],
+        tile_latency_s=total.reshape(len(best), len(TILES), len(SPLITS)).min(axis=2),
+    )

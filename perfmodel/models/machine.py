@@ -1,0 +1,120 @@
+"""A device under given conditions, reduced to what the analytical model needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from perfmodel.errors import InputError
+from perfmodel.hardware.device import Device
+
+CACHES = ("warm", "cold", "rotating")
+"""State of the last-level cache at the start of an execution: ``warm`` holds what the previous execution of the same
+operator left; ``rotating`` is warm for activations while the weights change from call to call (six sets, as vLLM's
+benchmark does); ``cold`` holds nothing."""
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """How an operator is run.
+
+    Attributes:
+        cache: one of :data:`CACHES`.
+        clock_hz: a pinned clock of the compute units; None means the peak clock, throttled by the power limit.
+        power_limit_w: a cap below the device's own; None means the device's.
+    """
+
+    cache: str = "rotating"
+    clock_hz: float | None = None
+    power_limit_w: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.cache not in CACHES:
+            raise InputError(f"cache is {self.cache!r}; wanted one of {', '.join(CACHES)}")
+        for name in ("clock_hz", "power_limit_w"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < float("inf"):
+                raise InputError(f"{name} is {value!r}; wanted a positive number")
+
+
+# Used where a device file does not say: figures of a mid-size GPU, so that an estimate exists; a warning names them.
+ASSUMED_CLOCK_HZ = 1.5e9
+ASSUMED_VECTOR_FLOPS_PER_CLOCK = 256.0
+ASSUMED_L2_BYTES_PER_UNIT = 2**18
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Rates of one device for one dtype at one clock.
+
+    Attributes:
+        units: SMs, compute units or cores.
+        clock_hz: the clock it runs at.
+        peak_flops: FLOP/s of the dtype's arithmetic at that clock.
+        flops_per_clock: that peak per unit and clock.
+        wide_flops_per_clock: the same for the 16-bit matrix arithmetic (or the widest there is): the yardstick of how
+            much on-chip bandwidth the unit was built with.
+        vector_flops: FLOP/s of the ordinary units in fp32 at that clock.
+        dram_bytes_per_s: datasheet bandwidth.
+        l2_bytes: last-level cache.
+        throttle_ratio: dense 16-bit peak per watt of the power limit in force [FLOP/s/W]; None where the clock is
+            pinned or the TDP is unknown.
+        arithmetic: name of the arithmetic that runs.
+        assumptions: what the device file does not say and was assumed, one line each.
+    """
+
+    units: float
+    clock_hz: float
+    peak_flops: float
+    flops_per_clock: float
+    wide_flops_per_clock: float
+    vector_flops: float
+    dram_bytes_per_s: float
+    l2_bytes: float
+    throttle_ratio: float | None
+    arithmetic: str
+    assumptions: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, device: Device, dtype: str, conditions: Conditions | None = None) -> Machine:
+        """The machine that runs ``dtype`` on ``device``.
+
+        Raises:
+            DtypeError: the dtype is unknown.
+        """
+        conditions = conditions or Conditions()
+        arithmetic = device.arithmetic(dtype)
+        assumptions: list[str] = []
+        # Matrix units may be rated at another clock than the rest (1.83 against 1.98 GHz on H100).
+        peak_clock = device.clock_hz(arithmetic.name)
+        if peak_clock is None:
+            peak_clock = ASSUMED_CLOCK_HZ
+            assumptions.append(f"{device.id} quotes no clock; assumed {ASSUMED_CLOCK_HZ / 1e9} GHz")
+        units: float | None = device.units
+        if units is None:
+            units = max(1.0, round(device.vector_flops / (peak_clock * ASSUMED_VECTOR_FLOPS_PER_CLOCK)))
+            assumptions.append(f"{device.id} quotes no number of units; assumed {units:.0f} from its fp32 peak")
+        l2_bytes: float | None = device.l2_bytes
+        if l2_bytes is None:
+            l2_bytes = ASSUMED_L2_BYTES_PER_UNIT * units
+            assumptions.append(f"{device.id} quotes no last-level cache; assumed {l2_bytes / 2**20:.0f} MiB")
+        clock = conditions.clock_hz or peak_clock
+        scale = clock / peak_clock
+        vector_clock = device.clock_hz("fp32") or peak_clock
+        wide_name = max(("bf16", "fp16", "fp32"), key=lambda name: device.peak_flops.get(name, 0.0))
+        wide = device.peak_flops[wide_name]
+        wide_clock = device.clock_hz(wide_name) or peak_clock
+        limit = conditions.power_limit_w or device.tdp_w
+        throttled = limit is not None and conditions.clock_hz is None
+        return cls(
+            units=units,
+            clock_hz=clock,
+            peak_flops=arithmetic.peak_flops * scale,
+            flops_per_clock=arithmetic.peak_flops / (units * peak_clock),
+            wide_flops_per_clock=wide / (units * wide_clock),
+            vector_flops=device.vector_flops * clock / vector_clock,
+            dram_bytes_per_s=device.memory_bandwidth_bytes_per_s,
+            l2_bytes=l2_bytes,
+            throttle_ratio=wide / limit if throttled and limit is not None else None,
+            arithmetic=arithmetic.name,
+            assumptions=tuple(assumptions),
+        )

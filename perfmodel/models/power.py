@@ -1,0 +1,103 @@
+"""A first physical model of power: idle, energy per FLOP by arithmetic, energy per byte, clipped to the power limit.
+
+    P = min(limit, idle + (e_flop·FLOPs + e_dram·bytes) / latency)        E = P · latency
+
+It is always marked ``analytical``: the constants come from published figures and are not fitted to labels.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from perfmodel.hardware.device import Device
+
+# Energy per FLOP of dense matrix products at the peak clock, operand delivery on chip included [J]. For a 4-5 nm GPU,
+# from the H100's datasheet: (700 W TDP - idle - DRAM) over its sustained dense rate gives about 0.7 pJ per 16-bit FLOP;
+# the ratios between formats follow its peaks at equal power (NVIDIA H100 Tensor Core GPU datasheet, 2023), and fp32
+# on the vector units those of Horowitz, "Computing's Energy Problem", ISSCC 2014, figure 1.1.9 (fp32 FMA over fp16 FMA,
+# operand delivery dominating).
+_ENERGY_PER_FLOP_J = {
+    "fp64": 12e-12, "fp32": 6e-12, "tf32": 1.4e-12, "fp16": 0.7e-12, "bf16": 0.7e-12, "fp8": 0.38e-12, "int8": 0.38e-12,
+    "fp4": 0.22e-12, "int4": 0.22e-12,
+}  # fmt: skip
+_REFERENCE_NM = 4.0
+_VECTOR_ENERGY_PER_FLOP_J = 6e-12
+# HBM2e/HBM3 access and controller: about 3.9-5.5 pJ/bit (O'Connor et al., "Fine-Grained DRAM", MICRO 2017, table 1;
+# JEDEC HBM3), GDDR6 higher; on-chip transport doubles it at most.
+_ENERGY_PER_DRAM_BYTE_J = 45e-12
+_ASSUMED_IDLE_SHARE = 0.15
+"""Idle power over TDP where a device file quotes none."""
+FACTOR = 1.5
+"""The interval of power is a factor of this either way, within idle and limit."""
+
+# Supply voltage over clock, both relative to their peaks, of an A100 PCIe (EnergAIzer artifact, ISPASS 2026,
+# config/dvfs/yz8/supply_voltage.json): flat to 0.73 of the top clock, then rising by 29 %.
+_FLAT_TO = 0.73
+_FLAT_VOLTAGE = 0.694 / 0.894
+
+
+def relative_voltage(clock_ratio: float) -> float:
+    """Supply voltage at a clock, over that at the peak clock."""
+    if clock_ratio <= _FLAT_TO:
+        return _FLAT_VOLTAGE
+    rise = ((min(clock_ratio, 1.0) - _FLAT_TO) / (1 - _FLAT_TO)) ** 1.25
+    return _FLAT_VOLTAGE + (1 - _FLAT_VOLTAGE) * rise
+
+
+def idle_power_w(device: Device) -> float | None:
+    """Idle power of a device [W]; None where neither it nor the TDP is known."""
+    if device.idle_power_w is not None:
+        return device.idle_power_w
+    return None if device.tdp_w is None else _ASSUMED_IDLE_SHARE * device.tdp_w
+
+
+def limit_w(device: Device, power_limit_w: float | None) -> float | None:
+    """The limit in force: the user's, but never above the device's own."""
+    limits = [w for w in (device.tdp_w, power_limit_w) if w is not None]
+    return min(limits) if limits else None
+
+
+def power(
+    device: Device,
+    *,
+    arithmetic: str,
+    product_flops: np.ndarray,
+    other_flops: np.ndarray,
+    dram_bytes: np.ndarray,
+    latency_s: np.ndarray,
+    clock_hz: float | None = None,
+    power_limit_w: float | None = None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """Mean power while each row runs, with its interval [W].
+
+    Args:
+        device: the machine; a device without TDP gives no estimate.
+        arithmetic: what runs the products.
+        product_flops, other_flops: executed FLOPs inside and outside matrix products, shape ``[rows]``.
+        dram_bytes: bytes that cross DRAM.
+        latency_s: seconds of one execution.
+        clock_hz: a pinned clock; the energy per operation falls with the square of the voltage.
+        power_limit_w: a cap.
+
+    Returns:
+        (value, low, high), each of shape ``[rows]``, within idle and limit; None where the TDP is unknown.
+    """
+    idle, limit = idle_power_w(device), limit_w(device, power_limit_w)
+    if idle is None or limit is None:
+        return None
+    idle = min(idle, limit)
+    # Energy per operation shrinks about with the root of the area that the process saves per generation; measured
+    # marginal figures of A100 (7 nm) over H100 (4 nm) lie at 1.2-1.5.
+    process = np.sqrt((device.process_nm or _REFERENCE_NM) / _REFERENCE_NM)
+    peak_clock = device.clock_hz(arithmetic)
+    clock_ratio = 1.0 if clock_hz is None or not peak_clock else clock_hz / peak_clock
+    scale = process * relative_voltage(clock_ratio) ** 2
+    energy = (
+        _ENERGY_PER_FLOP_J[arithmetic] * scale * product_flops
+        + _VECTOR_ENERGY_PER_FLOP_J * scale * other_flops
+        + _ENERGY_PER_DRAM_BYTE_J * dram_bytes
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        dynamic = np.where(latency_s > 0, energy / latency_s, 0.0)
+    value = np.clip(idle + dynamic, idle, limit)
+    return value, np.clip(value / FACTOR, idle, limit), np.clip(value * FACTOR, idle, limit)

@@ -1,0 +1,343 @@
+"""The predictor: analytical bounds, learned residuals where there is support, blend, interval, power."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from perfmodel.errors import InputError, PredictorError
+from perfmodel.features.vector import feature_schema
+from perfmodel.hardware import Device, load_device
+from perfmodel.models import artefact
+from perfmodel.models import power as power_model
+from perfmodel.models.analytical import TERMS, Bounds, Extras, analyse
+from perfmodel.models.constants import FALLBACK, Constants
+from perfmodel.models.learned import Residual, residual_columns, source_names
+from perfmodel.models.machine import Conditions, Machine
+from perfmodel.ops import FAMILIES, Gemm, Operator
+from perfmodel.ops.table import Group, from_columns, stack
+
+ASSUMED_FACTOR = 2.0
+"""Half-width of the 90 % interval, as a factor, of families that no label of ours has measured."""
+
+
+ELSEWHERE_WEIGHT = 0.75
+"""How far a residual is trusted on a sibling of the device it was trained on, or at another clock: most of a residual
+is the library's choice of kernels, which siblings share."""
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """Predictions for a table of operators; arrays of shape ``[rows]``, in the order of the rows given.
+
+    Attributes:
+        latency_s, latency_low_s, latency_high_s: seconds of one execution and its 90 % interval.
+        power_w, power_low_w, power_high_w: mean power; NaN where the device's TDP is unknown.
+        analytical_s: what the analytical model alone says.
+        floor_s: the physical floor.
+        bound, source: names (object arrays).
+        terms: seconds by bound, NaN where a row has no such term.
+        software: the stack that the prediction is for; None where none was learned.
+        notes: one line each: what ran instead of what was asked for, what was assumed.
+    """
+
+    latency_s: np.ndarray
+    latency_low_s: np.ndarray
+    latency_high_s: np.ndarray
+    power_w: np.ndarray
+    power_low_w: np.ndarray
+    power_high_w: np.ndarray
+    analytical_s: np.ndarray
+    floor_s: np.ndarray
+    bound: np.ndarray
+    source: np.ndarray
+    software: np.ndarray
+    terms: Mapping[str, np.ndarray]
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.latency_s)
+
+    @property
+    def energy_j(self) -> np.ndarray:
+        """Joules of one execution: power times latency."""
+        return self.power_w * self.latency_s
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """Predicts operators on devices. Get one with :func:`load` (or train one).
+
+    Attributes:
+        name: of the predictor's folder, or ``"analytical"``.
+        constants: physics constants of GPUs; None means the built-in ones.
+        residuals: learned residuals by (device id, dtype), for GEMM.
+        analytical_log_interval: ln offsets of the 90 % interval of the analytical GEMM model on an unseen device.
+    """
+
+    name: str = "analytical"
+    constants: Constants | None = None
+    residuals: Mapping[tuple[str, str], Residual] = field(default_factory=dict)
+    analytical_log_interval: tuple[float, float] = (-float(np.log(ASSUMED_FACTOR)), float(np.log(ASSUMED_FACTOR)))
+
+    def predict(
+        self,
+        ops: Operator | Sequence[Operator] | Mapping[str, Any],
+        device: Device | str,
+        *,
+        software: str | None = None,
+        cache: str = "rotating",
+        clock_hz: float | None = None,
+        power_limit_w: float | None = None,
+        extra_bytes_read: np.ndarray | None = None,
+        extra_flops: np.ndarray | None = None,
+    ) -> Estimates:
+        """Predictions for one descriptor, a list of them, or a table of columns.
+
+        Args:
+            ops: a descriptor (its dimensions may be arrays), a sequence of descriptors, or a mapping of columns (``op``
+                and the family's fields; see :func:`perfmodel.ops.table.from_columns`).
+            device: a record, an id, or the path of a device TOML.
+            software: the stack that runs the operators; None means the fastest of the newest versions that were measured.
+            cache: state of the last-level cache (:data:`perfmodel.models.machine.CACHES`).
+            clock_hz: a pinned clock.
+            power_limit_w: a cap below the device's own.
+            extra_bytes_read, extra_flops: traffic and vector arithmetic of fused epilogues, shape ``[rows]``.
+
+        Raises:
+            InputError: an unknown device, dtype, software or family; a table that lacks a column.
+        """
+        device = load_device(device) if not isinstance(device, Device) else device
+        groups, rows = _groups(ops)
+        conditions = Conditions(cache, clock_hz, power_limit_w)
+        zero = np.zeros(rows)
+        extra_bytes = zero if extra_bytes_read is None else np.asarray(extra_bytes_read, dtype=np.float64)
+        extra_flops = zero if extra_flops is None else np.asarray(extra_flops, dtype=np.float64)
+        out = {name: np.full(rows, np.nan) for name in _FLOAT_COLUMNS}
+        terms = {name: np.full(rows, np.nan) for name in TERMS}
+        text = {name: np.full(rows, None, dtype=object) for name in ("bound", "source", "software")}
+        notes: dict[str, None] = {}
+        for group in groups:
+            extras = Extras(extra_bytes[group.rows], extra_flops[group.rows])
+            bounds = analyse(group, device, constants=self.constants, conditions=conditions, extras=extras)
+            notes |= dict.fromkeys(bounds.notes)
+            part = self._blend(group, device, bounds, conditions, software, notes)
+            part |= _power(group, device, bounds, part["latency_s"], extras, conditions)
+            for name in _FLOAT_COLUMNS:
+                out[name][group.rows] = part[name]
+            for name, values in bounds.terms.items():
+                terms[name][group.rows] = values
+            text["bound"][group.rows] = bounds.bound
+            text["source"][group.rows] = part["source"]
+            text["software"][group.rows] = part["software"]
+        return Estimates(**out, **text, terms=terms, notes=tuple(notes))
+
+    def _blend(
+        self, group: Group, device: Device, bounds: Bounds, conditions: Conditions, software: str | None, notes: dict[str, None]
+    ) -> dict[str, Any]:
+        rows = len(group)
+        low, high = self._analytical_interval(group.op)
+        log_low, log_high = np.full(rows, low), np.full(rows, high)
+        latency, weight = bounds.latency_s, np.zeros(rows)
+        chosen = np.full(rows, None, dtype=object)
+        found = self._residual(device, group.op)
+        if found is not None and isinstance(group.op, Gemm):
+            residual, trust = found
+            if conditions.clock_hz is not None or conditions.power_limit_w is not None:
+                trust = min(trust, ELSEWHERE_WEIGHT)  # measured at the device's own clock and limit
+            choices = residual.choices(software, exact=residual.device == device.id)
+            correction, columns = self._corrections(group, device, conditions, residual, choices)
+            batch = np.broadcast_to(np.asarray(group.op.batch, dtype=np.float64), (rows,))
+            weight = trust * residual.weight(columns, batch)
+            fastest = np.argmin(correction, axis=0)
+            latency = bounds.latency_s * np.exp(weight * correction[fastest, np.arange(rows)])
+            chosen = np.where(weight > 0, np.array(choices, dtype=object)[fastest], None)
+            learned_low, learned_high = residual.log_interval(latency)
+            log_low = weight * learned_low + (1 - weight) * log_low
+            log_high = weight * learned_high + (1 - weight) * log_high
+            if weight.any():
+                if residual.device != device.id:
+                    notes.setdefault(f"{device.id} was not measured: GEMMs lean on its sibling {residual.device}")
+                if software is None:
+                    notes.setdefault(f"no software was given: GEMMs are for the fastest of {', '.join(choices)}")
+        latency = np.maximum(latency, bounds.floor_s)
+        return {
+            "latency_s": latency,
+            "latency_low_s": np.maximum(latency * np.exp(log_low), bounds.floor_s),
+            "latency_high_s": np.maximum(latency * np.exp(log_high), latency),
+            "analytical_s": bounds.latency_s,
+            "floor_s": bounds.floor_s,
+            "source": source_names(weight),
+            "software": chosen,
+        }
+
+    def _residual(self, device: Device, op: Operator) -> tuple[Residual, float] | None:
+        """The residual for this device, or a sibling's (same architecture and compute capability), and how far to trust it."""
+        if not isinstance(op, Gemm):
+            return None
+        own = self.residuals.get((device.id, op.dtype))
+        if own is not None:
+            return own, 1.0
+        if device.compute_capability is None:
+            return None
+        for (other, dtype), residual in sorted(self.residuals.items()):
+            if dtype == op.dtype and load_device(other).compute_capability == device.compute_capability:
+                return residual, ELSEWHERE_WEIGHT
+        return None
+
+    def _corrections(
+        self, group: Group, device: Device, conditions: Conditions, residual: Residual, choices: Sequence[str]
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """ln(measured / analytical) under each stack, shape ``[stacks, rows]``, and the features of the last one.
+
+        The features are those of the cache state in which the stack was measured. The ratio is then applied to the
+        analytical latency in the state that was asked for: the physics converts between cache states.
+        """
+        assert isinstance(group.op, Gemm)
+        units = Machine.of(device, group.op.dtype, conditions).units
+        by_cache: dict[str, dict[str, np.ndarray]] = {}
+        corrections = []
+        for choice in choices:
+            cache = residual.cache[residual.software.index(choice)]
+            if cache not in by_cache:
+                as_measured = analyse(group, device, constants=self.constants, conditions=replace(conditions, cache=cache))
+                by_cache[cache] = residual_columns(group.op, as_measured, units)
+            corrections.append(residual.predict(by_cache[cache], choice))
+        return np.stack(corrections), by_cache[cache]
+
+    def _analytical_interval(self, op: Operator) -> tuple[float, float]:
+        if isinstance(op, Gemm):
+            return self.analytical_log_interval
+        width = max(float(np.log(ASSUMED_FACTOR)), self.analytical_log_interval[1])
+        return -width, width
+
+
+_FLOAT_COLUMNS = (
+    "latency_s", "latency_low_s", "latency_high_s", "power_w", "power_low_w", "power_high_w", "analytical_s", "floor_s",
+)  # fmt: skip
+
+
+def _groups(ops: Operator | Sequence[Operator] | Mapping[str, Any]) -> tuple[list[Group], int]:
+    if isinstance(ops, Mapping):
+        groups = from_columns(ops)
+    elif isinstance(ops, Operator):
+        # One descriptor whose dimensions may be arrays: a sweep.
+        shape = np.broadcast_shapes(*(np.shape(v) for n in ops.dimension_names() if (v := getattr(ops, n)) is not None))
+        if len(shape) > 1:
+            raise InputError(f"the dimensions of {ops.op} broadcast to the shape {shape}; wanted numbers or 1-D arrays")
+        rows = shape[0] if shape else 1
+        if ops.free_dims or not shape:
+            groups = stack([ops])
+        else:
+            changes = {
+                n: np.broadcast_to(np.asarray(v, dtype=np.float64), (rows,))
+                for n in ops.dimension_names()
+                if (v := getattr(ops, n)) is not None
+            }
+            groups = [Group(ops.replace(**changes), np.arange(rows))]
+    else:
+        for index, op in enumerate(ops):
+            if not isinstance(op, Operator):
+                raise InputError(f"operator {index} is a {type(op).__name__}; wanted a descriptor: {', '.join(FAMILIES)}")
+        groups = stack(ops)
+    return groups, sum(len(g) for g in groups)
+
+
+def _power(
+    group: Group, device: Device, bounds: Bounds, latency_s: np.ndarray, extras: Extras, conditions: Conditions
+) -> dict[str, np.ndarray]:
+    rows = len(group)
+    product = np.broadcast_to(np.asarray(group.op.product_flops, dtype=np.float64), (rows,))
+    executed = np.broadcast_to(np.asarray(group.op.flops_executed, dtype=np.float64), (rows,))
+    total = np.broadcast_to(np.asarray(group.op.flops, dtype=np.float64), (rows,))
+    # Causality drops the same share of products and of the rest.
+    share = np.divide(executed, total, out=np.ones(rows), where=total > 0)
+    estimate = power_model.power(
+        device,
+        arithmetic=device.arithmetic(group.op.dtype).name,
+        product_flops=product * share,
+        other_flops=(total - product) * share + extras.flops,
+        dram_bytes=bounds.dram_bytes,
+        latency_s=latency_s,
+        clock_hz=conditions.clock_hz,
+        power_limit_w=conditions.power_limit_w,
+    )
+    if estimate is None:
+        unknown = np.full(rows, np.nan)
+        return {"power_w": unknown, "power_low_w": unknown, "power_high_w": unknown}
+    return dict(zip(("power_w", "power_low_w", "power_high_w"), estimate, strict=True))
+
+
+def load(predictor: str | Path | Predictor = "default") -> Predictor:
+    """A predictor by name or folder.
+
+    Args:
+        predictor: ``"default"`` and other shipped names, ``"analytical"`` (the physics alone), or the path of a folder
+            that ``perfmodel train`` wrote.
+
+    Raises:
+        InputError: no predictor of that name.
+        PredictorError: the folder is damaged, was changed, or is too new.
+    """
+    if isinstance(predictor, Predictor):
+        return predictor
+    if str(predictor) == "analytical":
+        return _analytical()
+    return _load_folder(_folder(predictor))
+
+
+def _folder(predictor: str | Path) -> Path:
+    from perfmodel._resources import data_path
+
+    path = Path(predictor)
+    if isinstance(predictor, Path) or len(path.parts) != 1 or path.is_dir():
+        if not path.is_dir():
+            raise InputError(f"there is no predictor folder {str(predictor)!r}: give a folder that `perfmodel train` wrote")
+        return path
+    return data_path("models", predictor)
+
+
+def _analytical() -> Predictor:
+    """The physics alone, with the constants and intervals of the shipped predictor where there is one."""
+    try:
+        shipped = _load_folder(_folder("default"))
+    except (InputError, PredictorError):
+        return Predictor()
+    return Predictor("analytical", shipped.constants, {}, shipped.analytical_log_interval)
+
+
+def _load_folder(folder: Path) -> Predictor:
+    manifest = artefact.read_manifest(folder)
+    schema = feature_schema("gemm")
+    try:
+        recorded = manifest["feature_schemas"]["gemm"]
+        if recorded != schema.sha256:
+            raise PredictorError(f"{folder} was trained on other features than this version computes: train it again")
+        residuals = {}
+        for entry in manifest["boosters"]:
+            key = (str(entry["device"]), str(entry["dtype"]))
+            low, high = zip(*entry["quantiles"], strict=True)
+            residuals[key] = Residual(
+                device=key[0],
+                dtype=key[1],
+                software=tuple(map(str, entry["software"])),
+                cache=tuple(map(str, entry["cache"])),
+                schema=schema,
+                support={k: (float(v[0]), float(v[1])) for k, v in entry["support"].items()},
+                quantiles=tuple((float(a), float(b)) for a, b in zip(low, high, strict=True)),
+                rows=int(entry["rows"]),
+                read=partial(artefact.read_file, folder, str(entry["file"]), str(entry["sha256"])),
+            )
+        interval = manifest["analytical_log_interval"]
+        constants = Constants.from_dict(manifest["constants"])
+        return Predictor(folder.name, constants, residuals, (float(interval[0]), float(interval[1])))
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise PredictorError(f"the manifest of {folder} lacks something or holds a wrong type: {type(error).__name__} {error}") from None
+
+
+__all__ = ["ASSUMED_FACTOR", "FALLBACK", "Estimates", "Predictor", "load"]

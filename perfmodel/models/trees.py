@@ -1,0 +1,134 @@
+"""Evaluation of boosted trees from XGBoost's own JSON format, with numpy alone.
+
+The base install has no XGBoost (and no SciPy, which it needs): shipped boosters are read here. A test compares every
+shipped booster with XGBoost itself. The format is XGBoost's documented JSON model schema ("Introduction to Model IO").
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from perfmodel.errors import PredictorError
+
+_ROWS_AT_A_TIME = 2048
+
+
+@dataclass(frozen=True)
+class Booster:
+    """A sum of regression trees; all arrays of shape ``[trees, nodes]``, padded with leaves.
+
+    Attributes:
+        base: prediction before the first tree.
+        feature: column that a node tests.
+        threshold: a row goes left if its value is below; the leaf's value where the node is a leaf.
+        left, right: children; a leaf is its own child.
+        default_left: where a missing value goes.
+        depth: longest path.
+        features: columns that the booster reads.
+    """
+
+    base: float
+    feature: np.ndarray
+    threshold: np.ndarray
+    left: np.ndarray
+    right: np.ndarray
+    default_left: np.ndarray
+    depth: int
+    features: int
+
+    @classmethod
+    def from_json(cls, text: bytes, name: str = "booster") -> Booster:
+        """Reads a model that ``xgboost.Booster.save_model`` wrote as JSON.
+
+        Raises:
+            PredictorError: the text is no such model, or one with features that are not supported (categorical splits,
+                several outputs, DART, linear boosters).
+        """
+        try:
+            return _parse(json.loads(text))
+        except PredictorError:
+            raise
+        except (ValueError, KeyError, TypeError, IndexError, OverflowError, RecursionError) as error:
+            raise PredictorError(f"{name} is no XGBoost JSON model that this version reads: {type(error).__name__} {error}") from None
+
+    def predict(self, matrix: np.ndarray) -> np.ndarray:
+        """Predictions of shape ``[rows]`` for a matrix of shape ``[rows, features]``.
+
+        Raises:
+            PredictorError: the matrix has another number of columns than the booster was trained on.
+        """
+        if matrix.ndim != 2 or matrix.shape[1] != self.features:
+            raise PredictorError(f"the booster reads {self.features} features, got a matrix of shape {matrix.shape}")
+        matrix = np.ascontiguousarray(matrix, dtype=np.float32)
+        parts = [self._predict_part(matrix[i : i + _ROWS_AT_A_TIME]) for i in range(0, len(matrix), _ROWS_AT_A_TIME)]
+        return np.concatenate(parts) if parts else np.zeros(0)
+
+    def _predict_part(self, matrix: np.ndarray) -> np.ndarray:
+        rows = np.arange(len(matrix))[:, None]
+        trees = np.arange(len(self.feature))[None, :]
+        node = np.zeros((len(matrix), len(self.feature)), dtype=np.int32)
+        for _ in range(self.depth):
+            value = matrix[rows, self.feature[trees, node]]
+            below = np.where(np.isnan(value), self.default_left[trees, node], value < self.threshold[trees, node])
+            node = np.where(below, self.left[trees, node], self.right[trees, node])
+        # Summed in float32 in tree order, as XGBoost does.
+        leaves = self.threshold[trees, node]
+        total = np.full(len(matrix), np.float32(self.base), dtype=np.float32)
+        for column in leaves.T:
+            total += column
+        return total.astype(np.float64)
+
+
+def _parse(model: dict[str, Any]) -> Booster:
+    learner = model["learner"]
+    booster = learner["gradient_booster"]
+    if booster["name"] != "gbtree":
+        raise PredictorError(f"the booster is a {booster['name']!r}; only 'gbtree' is supported")
+    parameters = learner["learner_model_param"]
+    if int(parameters.get("num_target", "1")) > 1 or int(parameters["num_class"]) > 1:
+        raise PredictorError("the booster has several outputs; only one is supported")
+    base = float(parameters["base_score"].strip("[]"))
+    trees = booster["model"]["trees"]
+    nodes = max((len(t["left_children"]) for t in trees), default=1)
+    shape = (len(trees), nodes)
+    feature = np.zeros(shape, dtype=np.int32)
+    threshold = np.zeros(shape, dtype=np.float32)
+    left, right = (np.tile(np.arange(nodes, dtype=np.int32), (len(trees), 1)) for _ in range(2))
+    default_left = np.zeros(shape, dtype=bool)
+    features = int(parameters["num_feature"])
+    depth = 0
+    for index, tree in enumerate(trees):
+        if any(tree.get("split_type", ())) or tree.get("categories"):
+            raise PredictorError("the booster has categorical splits, which are not supported")
+        count = len(tree["left_children"])
+        children_l, children_r = np.array(tree["left_children"]), np.array(tree["right_children"])
+        inner = children_l >= 0
+        own = np.arange(count)
+        # A child comes after its parent, so that every walk ends; anything else is no tree.
+        if not (np.all(children_l[inner] > own[inner]) and np.all(children_r[inner] > own[inner])):
+            raise PredictorError(f"tree {index} has a child that does not follow its parent")
+        if np.any(children_l[inner] >= count) or np.any(children_r[inner] >= count):
+            raise PredictorError(f"tree {index} has a child outside the tree")
+        left[index, :count] = np.where(inner, children_l, own)
+        right[index, :count] = np.where(inner, children_r, own)
+        feature[index, :count] = np.where(inner, np.array(tree["split_indices"]), 0)
+        threshold[index, :count] = np.array(tree["split_conditions"], dtype=np.float32)
+        default_left[index, :count] = np.array(tree["default_left"], dtype=bool)
+        if feature[index].max() >= features or feature[index].min() < 0:
+            raise PredictorError(f"tree {index} tests a feature beyond the {features} it was trained on")
+        depth = max(depth, _depth(children_l, children_r))
+    if not (np.isfinite(base) and np.isfinite(threshold).all()):
+        raise PredictorError("the booster holds a value that is not finite")
+    return Booster(base, feature, threshold, left, right, default_left, depth, features)
+
+
+def _depth(left: np.ndarray, right: np.ndarray) -> int:
+    levels = np.zeros(len(left), dtype=int)
+    for node in range(len(left)):
+        if left[node] >= 0:
+            levels[left[node]] = levels[right[node]] = levels[node] + 1
+    return int(levels.max())

@@ -1,0 +1,241 @@
+"""What every operator descriptor has in common.
+
+A descriptor is a frozen record of *what is computed*, never of how: shapes, dtypes, and the counts that
+follow from them. It knows no file format and no device. Every dimension may be
+
+- an ``int`` (the counts are then exact integers wherever the formula is),
+- a numpy array (the counts are arrays: a sweep over a batch size is one call),
+- a sympy expression (still symbolic; ``bind`` turns it into one of the other two).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
+
+import numpy as np
+
+from perfmodel.dtypes import dtype as dtype_record
+from perfmodel.errors import DescriptorError, UnboundDimensionError
+
+if TYPE_CHECKING:
+    import sympy
+
+Dim: TypeAlias = "int | float | np.ndarray | sympy.Expr"
+"""A dimension: a number, an array of numbers, or a symbolic expression."""
+
+MAX_DIMENSION = 2**48
+"""Largest dimension accepted: no tensor of a real machine has more elements along one axis."""
+
+
+def is_symbolic(value: object) -> bool:
+    """Whether a dimension is still a symbolic expression."""
+    return hasattr(value, "free_symbols")
+
+
+def at_least(value: Dim, floor: Dim) -> Any:
+    """``max(value, floor)`` for numbers, arrays and symbolic expressions alike."""
+    if is_symbolic(value) or is_symbolic(floor):
+        import sympy
+
+        return sympy.Max(value, floor)
+    if isinstance(value, np.ndarray) or isinstance(floor, np.ndarray):
+        return np.maximum(value, floor)
+    return max(value, floor)  # type: ignore[type-var]
+
+
+def at_most(value: Dim, ceiling: Dim) -> Any:
+    """``min(value, ceiling)`` for numbers, arrays and symbolic expressions alike."""
+    if is_symbolic(value) or is_symbolic(ceiling):
+        import sympy
+
+        return sympy.Min(value, ceiling)
+    if isinstance(value, np.ndarray) or isinstance(ceiling, np.ndarray):
+        return np.minimum(value, ceiling)
+    return min(value, ceiling)  # type: ignore[type-var]
+
+
+def ceil_div(value: Dim, divisor: Dim) -> Any:
+    """``ceil(value / divisor)`` for numbers, arrays and symbolic expressions alike."""
+    if is_symbolic(value) or is_symbolic(divisor):
+        import sympy
+
+        return sympy.ceiling(value / divisor)  # type: ignore[operator]
+    return -(-value // divisor)  # type: ignore[operator]
+
+
+def floor_div(value: Dim, divisor: Dim) -> Any:
+    """``floor(value / divisor)`` for numbers, arrays and symbolic expressions alike."""
+    if is_symbolic(value) or is_symbolic(divisor):
+        import sympy
+
+        return sympy.floor(value / divisor)  # type: ignore[operator]
+    return value // divisor  # type: ignore[operator]
+
+
+def storage_bytes(elements: Dim, bits: float) -> Any:
+    """Bytes that ``elements`` values of ``bits`` bits each take; exact for whole bytes."""
+    if float(bits).is_integer() and bits % 8 == 0:
+        return elements * int(bits // 8)  # type: ignore[operator]
+    return elements * (bits / 8)  # type: ignore[operator]
+
+
+class Product:
+    """``batch`` independent products C[m,n] = A[m,k] · B[k,n]: what a GEMM-like operator multiplies."""
+
+    __slots__ = ("batch", "k", "m", "n")
+
+    def __init__(self, batch: Dim, m: Dim, n: Dim, k: Dim) -> None:
+        self.batch, self.m, self.n, self.k = batch, m, n, k
+
+    @property
+    def flops(self) -> Any:
+        """2·batch·m·n·k: one multiply and one add per term."""
+        return 2 * self.batch * self.m * self.n * self.k  # type: ignore[operator]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Operator:
+    """Base of all descriptors.
+
+    Subclasses are frozen, keyword-only dataclasses. Fields whose metadata has ``dim=True`` are dimensions.
+    All counts are for one execution of the operator.
+    """
+
+    op: ClassVar[str] = ""
+    """The family's name in traces and in JSON."""
+
+    dtype: str
+
+    def __post_init__(self) -> None:
+        dtype_record(self.dtype)
+        for name in self.dimension_names():
+            _check_dimension(type(self).__name__, name, getattr(self, name))
+
+    @classmethod
+    def dimension_names(cls) -> tuple[str, ...]:
+        """Names of the fields that are dimensions, in order of declaration."""
+        cached = cls.__dict__.get("_dimension_names")
+        if cached is None:
+            cached = tuple(f.name for f in dataclasses.fields(cls) if f.metadata.get("dim"))
+            cls._dimension_names = cached  # type: ignore[attr-defined]
+        return cached
+
+    def _dimensions(self) -> Iterator[tuple[str, Any]]:
+        for name in self.dimension_names():
+            yield name, getattr(self, name)
+
+    @property
+    def free_dims(self) -> tuple[str, ...]:
+        """Names of the symbolic dimensions that are still open, sorted."""
+        names = {str(s) for _, v in self._dimensions() if is_symbolic(v) for s in v.free_symbols}
+        return tuple(sorted(names))
+
+    def bind(self, **dims: int | np.ndarray) -> Self:
+        """The same operator with symbolic dimensions replaced by numbers or by arrays of numbers.
+
+        Raises:
+            UnboundDimensionError: a symbolic dimension of this operator is not given.
+        """
+        missing = tuple(n for n in self.free_dims if n not in dims)
+        if missing:
+            raise UnboundDimensionError(
+                f"{self.op} has the open dimensions {', '.join(missing)}: give each a number", missing
+            )
+        changes = {name: evaluate(value, dims) for name, value in self._dimensions() if is_symbolic(value)}
+        return dataclasses.replace(self, **changes) if changes else self
+
+    @property
+    def products(self) -> tuple[Product, ...]:
+        """The matrix products inside the operator; empty for those that multiply no matrices."""
+        return ()
+
+    @property
+    def product_flops(self) -> Any:
+        """FLOPs inside matrix products, unmasked."""
+        return sum(p.flops for p in self.products)
+
+    @property
+    def flops(self) -> Any:
+        """All FLOPs, unmasked (1 FLOP = one multiply or one add)."""
+        raise NotImplementedError
+
+    @property
+    def flops_executed(self) -> Any:
+        """FLOPs after causality and windows are taken into account."""
+        return self.flops
+
+    @property
+    def bytes_read(self) -> Any:
+        """Bytes of all operands, each read once."""
+        raise NotImplementedError
+
+    @property
+    def bytes_written(self) -> Any:
+        """Bytes of all results, each written once."""
+        raise NotImplementedError
+
+    @property
+    def bytes(self) -> Any:
+        """``bytes_read + bytes_written``: the compulsory traffic of one execution."""
+        return self.bytes_read + self.bytes_written
+
+    @property
+    def shape(self) -> str:
+        """The dimensions as short text, for tables."""
+        return "x".join(str(v) for _, v in self._dimensions())
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with some fields changed."""
+        return dataclasses.replace(self, **changes)
+
+
+def dim_field(default: Any = dataclasses.MISSING) -> Any:
+    """A dataclass field that is a dimension."""
+    return dataclasses.field(default=default, metadata={"dim": True})
+
+
+def evaluate(value: Any, dims: dict[str, Any]) -> Any:
+    """The number (or array) that a symbolic dimension takes for the given bindings.
+
+    Values that are no expressions are returned unchanged.
+    """
+    if not is_symbolic(value):
+        return value
+    symbols = sorted(value.free_symbols, key=str)
+    if not symbols:
+        return int(value)
+    arguments = [dims[str(s)] for s in symbols]
+    if all(isinstance(a, (int, np.integer)) for a in arguments):
+        return int(value.subs(dict(zip(symbols, map(int, arguments), strict=True))))
+    result = _compiled(value, tuple(symbols))(*arguments)
+    return np.asarray(result)
+
+
+@functools.lru_cache(maxsize=4096)
+def _compiled(expression: Any, symbols: tuple[Any, ...]) -> Callable[..., Any]:
+    # A model repeats the same few expressions in every layer; compiling one takes about a millisecond.
+    import sympy
+
+    return sympy.lambdify(symbols, expression, modules="numpy")  # type: ignore[no-any-return]
+
+
+def _check_dimension(owner: str, name: str, value: Any) -> None:
+    if value is None or is_symbolic(value):
+        return
+    if isinstance(value, np.ndarray):
+        low, high = (value.min(), value.max()) if value.size else (0, 0)
+        if not (np.isfinite(low) and np.isfinite(high)):
+            raise DescriptorError(f"{owner}.{name} holds a value that is not finite; dimensions are whole numbers")
+    else:
+        if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+            raise DescriptorError(f"{owner}.{name} is {value!r}; a dimension is a whole number, got {type(value).__name__}")
+        if value != value or value in (float("inf"), float("-inf")):
+            raise DescriptorError(f"{owner}.{name} is {value!r}; dimensions are finite")
+        low = high = value
+    if low < 0:
+        raise DescriptorError(f"{owner}.{name} is {low}; dimensions are not negative")
+    if high > MAX_DIMENSION:
+        raise DescriptorError(f"{owner}.{name} is {high}; the largest dimension accepted is 2^48 = {MAX_DIMENSION}")

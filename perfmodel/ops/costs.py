@@ -1,0 +1,84 @@
+"""FLOPs per element of scalar operations: the one table of such costs.
+
+Weights follow the Livermore convention (F. H. McMahon, "The Livermore Fortran Kernels: A Computer Test of
+the Numerical Performance Range", LLNL UCRL-53745, 1986, section 3): add, subtract, multiply, compare = 1;
+divide and square root = 4; exponential, trigonometric and alike = 8. Composite functions are the sum of their
+parts, written out below so that a reader can check each.
+"""
+
+from __future__ import annotations
+
+BASIC = 1
+DIVIDE = 4
+TRANSCENDENTAL = 8
+
+_BASIC = (
+    "add sub mul max min neg abs sign relu clip compare equal greater less greater_equal less_equal not_equal and or not "
+    "xor where floor ceil round trunc is_nan is_inf bitwise shift leaky_relu prelu thresholded_relu increment fma"
+).split()
+_DIVIDE = "div sqrt reciprocal mod fmod".split()
+_TRANSCENDENTAL = "exp log erf tanh sin cos tan asin acos atan sinh cosh asinh acosh atanh pow cube_root log1p expm1".split()
+# Moved or reinterpreted, not computed: these are traffic only.
+_FREE = "cast copy identity fill random iota dropout".split()
+
+SIGMOID = BASIC + TRANSCENDENTAL + BASIC + DIVIDE  # neg, exp, add, div = 14
+
+FLOPS_PER_ELEMENT: dict[str, int] = {
+    **dict.fromkeys(_BASIC, BASIC),
+    **dict.fromkeys(_DIVIDE, DIVIDE),
+    **dict.fromkeys(_TRANSCENDENTAL, TRANSCENDENTAL),
+    **dict.fromkeys(_FREE, 0),
+    "rsqrt": 2 * DIVIDE,  # sqrt, reciprocal
+    "square": BASIC,
+    "sigmoid": SIGMOID,
+    "silu": SIGMOID + BASIC,  # x · sigmoid(x)
+    "swish": SIGMOID + 2 * BASIC,  # x · sigmoid(a·x)
+    "hard_sigmoid": 4 * BASIC,  # mul, add, max, min
+    "hard_swish": 5 * BASIC,  # x · hard_sigmoid(x)
+    "elu": TRANSCENDENTAL + 3 * BASIC,  # exp, sub, mul, select
+    "celu": TRANSCENDENTAL + DIVIDE + 3 * BASIC,
+    "selu": TRANSCENDENTAL + 4 * BASIC,
+    "softplus": 2 * TRANSCENDENTAL + BASIC,  # log(1 + exp x)
+    "softsign": DIVIDE + 2 * BASIC,  # x / (1 + |x|)
+    "mish": 3 * TRANSCENDENTAL + 2 * BASIC,  # x · tanh(log(1 + exp x))
+    "gelu": TRANSCENDENTAL + 4 * BASIC,  # 0.5·x · (1 + erf(x·c)): mul, erf, add, mul, mul = 12
+    "gelu_tanh": TRANSCENDENTAL + 8 * BASIC,  # 0.5·x · (1 + tanh(c·(x + d·x·x·x))): 4 mul, add, tanh, add, 2 mul = 16
+    "glu": SIGMOID + BASIC,
+    "rope": 3 * BASIC,  # rotate-half form: x·cos + rot(x)·sin
+    "shrink": 3 * BASIC,  # two compares, one add
+    "resize_linear": 7 * BASIC,  # four neighbours: 4 mul, 3 add; the weights are computed once a row and column
+    "resize_cubic": 31 * BASIC,  # sixteen neighbours: 16 mul, 15 add
+    "requantize": 4 * BASIC,  # mul, round, add, clip
+}
+"""FLOPs for one element of the output."""
+
+SOFTMAX = 2 * BASIC + TRANSCENDENTAL + BASIC + DIVIDE
+"""max, subtract, exp, sum, divide: 15 per element."""
+
+NORM: dict[str, int] = {
+    "layernorm": 7 * BASIC,  # mean (1), subtract (1), square (1), mean (1), scale by 1/std (1), gamma (1), beta (1)
+    "rmsnorm": 4 * BASIC,  # square, mean, scale by 1/rms, gamma
+    "batchnorm": 2 * BASIC,  # at inference one multiply and one add, constants folded
+    "groupnorm": 7 * BASIC,
+    "instancenorm": 7 * BASIC,
+    "l2norm": 3 * BASIC,
+    "lrn": 4 * BASIC + TRANSCENDENTAL,
+}
+"""FLOPs per element; the one division and square root per row are counted apart as ``NORM_PER_ROW``."""
+
+NORM_PER_ROW = 2 * DIVIDE
+
+
+def elementwise_flops(kind: str) -> int | None:
+    """FLOPs per element of an elementwise kind; a fused chain ``"mul+add+relu"`` is the sum of its parts.
+
+    Returns:
+        None when a part is not in the table: unknown is not zero.
+    """
+    total = 0
+    for part in kind.split("+"):
+        cost = FLOPS_PER_ELEMENT.get(part)
+        if cost is None:
+            return None
+        total += cost
+    return total

@@ -1,0 +1,336 @@
+"""Descriptors of the operators that are bound by traffic: normalisation, elementwise, reductions, copies, ..."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from perfmodel.dtypes import element_bytes
+from perfmodel.errors import DescriptorError
+from perfmodel.ops import costs
+from perfmodel.ops.base import Dim, Operator, dim_field, storage_bytes
+
+
+def _bytes(elements: Dim, dtype: str) -> Any:
+    return storage_bytes(elements, 8 * element_bytes(dtype))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Norm(Operator):
+    """Normalisation of ``rows`` independent rows of ``cols`` elements.
+
+    Args:
+        kind: a key of :data:`perfmodel.ops.costs.NORM`.
+        residual: also adds a residual of the same shape first, and writes the sum (SkipLayerNormalization).
+        parameters: elements of scale and shift that are read; None means as many as the kind usually has.
+    """
+
+    op: ClassVar[str] = "norm"
+    kind: str = "layernorm"
+    rows: Dim = dim_field()
+    cols: Dim = dim_field()
+    residual: bool = False
+    parameters: Dim | None = dim_field(None)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.kind not in costs.NORM:
+            raise DescriptorError(f"Norm.kind is {self.kind!r}; wanted one of {', '.join(costs.NORM)}")
+
+    @property
+    def flops(self) -> Any:
+        per_element = costs.NORM[self.kind] + (1 if self.residual else 0)
+        return self.rows * self.cols * per_element + self.rows * costs.NORM_PER_ROW  # type: ignore[operator]
+
+    @property
+    def bytes_read(self) -> Any:
+        streams = 2 if self.residual else 1
+        parameters = self.parameters
+        if parameters is None:
+            # Batch normalisation has one pair of parameters per row (channel), the others one per column.
+            width = self.rows if self.kind == "batchnorm" else self.cols
+            parameters = {"rmsnorm": 1, "l2norm": 0, "lrn": 0}.get(self.kind, 2) * width  # type: ignore[operator]
+        return _bytes(streams * self.rows * self.cols + parameters, self.dtype)  # type: ignore[operator]
+
+    @property
+    def bytes_written(self) -> Any:
+        return _bytes((2 if self.residual else 1) * self.rows * self.cols, self.dtype)  # type: ignore[operator]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Softmax(Operator):
+    """Softmax over ``cols`` elements of each of ``rows`` rows; ``kind`` is ``"softmax"`` or ``"log_softmax"``."""
+
+    op: ClassVar[str] = "softmax"
+    kind: str = "softmax"
+    rows: Dim = dim_field()
+    cols: Dim = dim_field()
+
+    @property
+    def flops(self) -> Any:
+        return self.rows * self.cols * costs.SOFTMAX  # type: ignore[operator]
+
+    @property
+    def bytes_read(self) -> Any:
+        return _bytes(self.rows * self.cols, self.dtype)  # type: ignore[operator]
+
+    @property
+    def bytes_written(self) -> Any:
+        return _bytes(self.rows * self.cols, self.dtype)  # type: ignore[operator]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Elementwise(Operator):
+    """One or several fused scalar functions applied to ``elements`` outputs.
+
+    Args:
+        kind: a key of :data:`perfmodel.ops.costs.FLOPS_PER_ELEMENT`, or several joined by ``+`` in order of execution.
+        elements: elements of the (largest) output.
+        inputs: full-size operands; broadcast operands are far smaller and left out of the count.
+        input_elements: elements read in all, where they are known exactly (broadcasting); replaces ``inputs``.
+        out_dtype: dtype of the result where it differs (comparisons, casts).
+        outputs: results written, each of ``elements``.
+    """
+
+    op: ClassVar[str] = "elementwise"
+    kind: str = "add"
+    elements: Dim = dim_field()
+    inputs: Dim = dim_field(1)
+    input_elements: Dim | None = dim_field(None)
+    out_dtype: str | None = None
+    outputs: Dim = dim_field(1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if costs.elementwise_flops(self.kind) is None:
+            unknown = [p for p in self.kind.split("+") if p not in costs.FLOPS_PER_ELEMENT]
+            raise DescriptorError(
+                f"Elementwise.kind has the unknown parts {', '.join(unknown)}; known: {', '.join(costs.FLOPS_PER_ELEMENT)}"
+            )
+
+    @property
+    def flops(self) -> Any:
+        return self.elements * costs.elementwise_flops(self.kind)  # type: ignore[operator]
+
+    @property
+    def bytes_read(self) -> Any:
+        elements = self.elements * self.inputs if self.input_elements is None else self.input_elements  # type: ignore[operator]
+        return _bytes(elements, self.dtype)
+
+    @property
+    def bytes_written(self) -> Any:
+        return _bytes(self.elements * self.outputs, self.out_dtype or self.dtype)  # type: ignore[operator]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reduce(Operator):
+    """A reduction of ``cols`` elements to one, for each of ``rows`` outputs (sum, mean, max, argmax, top-k, cumsum).
+
+    Args:
+        results: elements of ``out_dtype`` written per row: 1 for a plain reduction, ``cols`` for a running sum, the values
+            and their indices for a top-k.
+    """
+
+    op: ClassVar[str] = "reduce"
+    kind: str = "sum"
+    rows: Dim = dim_field()
+    cols: Dim = dim_field()
+    out_dtype: str | None = None
+    results: Dim = dim_field(1)
+
+    @property
+    def flops(self) -> Any:
+        return self.rows * self.cols  # type: ignore[operator]
+
+    @property
+    def bytes_read(self) -> Any:
+        return _bytes(self.rows * self.cols, self.dtype)  # type: ignore[operator]
+
+    @property
+    def bytes_written(self) -> Any:
+        return _bytes(self.rows * self.results, self.out_dtype or self.dtype)  # type: ignore[operator]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pool(Operator):
+    """Max or average pooling (``kind`` ``"max"``, ``"average"``, ``"lp"``) with the output extent given."""
+
+    op: ClassVar[str] = "pool"
+    kind: str = "max"
+    batch: Dim = dim_field(1)
+    channels: Dim = dim_field()
+    h: Dim = dim_field()
+    w: Dim = dim_field()
+    out_h: Dim = dim_field()
+    out_w: Dim = dim_field()
+    kernel_h: Dim = dim_field()
+    kernel_w: Dim = dim_field()
+
+    @property
+    def flops(self) -> Any:
+        window = self.kernel_h * self.kernel_w  # type: ignore[operator]
+        return self.batch * self.channels * self.out_h * self.out_w * window  # type: ignore[operator]
+
+    @property
+    def bytes_read(self) -> Any:
+        return _bytes(self.batch * self.channels * self.h * self.w, self.dtype)  # type: ignore[operator]
+
+    @property
+    def bytes_written(self) -> Any:
+        return _bytes(self.batch * self.channels * self.out_h * self.out_w, self.dtype)  # type: ignore[operator]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Copy(Operator):
+    """Data movement without arithmetic (transpose, concat, slice, gather, pad, expand, cast, ...).
+
+    Args:
+        elements: elements written.
+        read_elements: elements read; None means as many as are written.
+    """
+
+    op: ClassVar[str] = "copy"
+    kind: str = "copy"
+    elements: Dim = dim_field()
+    read_elements: Dim | None = dim_field(None)
+    out_dtype: str | None = None
+
+    @property
+    def flops(self) -> Any:
+        return 0
+
+    @property
+    def bytes_read(self) -> Any:
+        return _bytes(self.elements if self.read_elements is None else self.read_elements, self.dtype)
+
+    @property
+    def bytes_written(self) -> Any:
+        return _bytes(self.elements, self.out_dtype or self.dtype)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Embedding(Operator):
+    """A table look-up: ``rows`` rows of ``cols`` elements are gathered by int64 indices."""
+
+    op: ClassVar[str] = "embedding"
+    rows: Dim = dim_field()
+    cols: Dim = dim_field()
+
+    @property
+    def flops(self) -> Any:
+        return 0
+
+    @property
+    def bytes_read(self) -> Any:
+        return _bytes(self.rows * self.cols, self.dtype) + self.rows * 8  # type: ignore[operator]
+
+    @property
+    def bytes_written(self) -> Any:
+        return _bytes(self.rows * self.cols, self.dtype)  # type: ignore[operator]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantize(Operator):
+    """Conversion of ``rows`` x ``cols`` elements from ``dtype`` to ``out_dtype``; ``kind`` quantize, dequantize or dynamic.
+
+    A dynamic quantisation reads its input twice (once for the scale).
+    """
+
+    op: ClassVar[str] = "quantize"
+    kind: str = "quantize"
+    rows: Dim = dim_field()
+    cols: Dim = dim_field()
+    out_dtype: str = "int8"
+
+    @property
+    def flops(self) -> Any:
+        per_element = {"dequantize": 2, "dynamic": 5}.get(self.kind, 4)  # dynamic: one more compare for the scale
+        return self.rows * self.cols * per_element  # type: ignore[operator]
+
+    @property
+    def bytes_read(self) -> Any:
+        passes = 2 if self.kind == "dynamic" else 1
+        return _bytes(passes * self.rows * self.cols, self.dtype)  # type: ignore[operator]
+
+    @property
+    def bytes_written(self) -> Any:
+        return _bytes(self.rows * self.cols, self.out_dtype)  # type: ignore[operator]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collective(Operator):
+    """A collective of ``ranks`` devices on a message of ``message_bytes`` bytes per rank.
+
+    ``kind`` is ``all_reduce``, ``all_gather``, ``reduce_scatter``, ``all_to_all``, ``broadcast`` or ``p2p``.
+    """
+
+    op: ClassVar[str] = "collective"
+    kind: str = "all_reduce"
+    message_bytes: Dim = dim_field()
+    ranks: Dim = dim_field()
+
+    @property
+    def flops(self) -> Any:
+        adds = self.message_bytes / element_bytes(self.dtype)  # type: ignore[operator]
+        return adds if self.kind in ("all_reduce", "reduce_scatter") else 0
+
+    @property
+    def bytes_read(self) -> Any:
+        return self.message_bytes
+
+    @property
+    def bytes_written(self) -> Any:
+        return self.message_bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class View(Operator):
+    """A change of shape or name that moves nothing and launches nothing (reshape, squeeze, identity, shape arithmetic)."""
+
+    op: ClassVar[str] = "view"
+    kind: str = "reshape"
+
+    @property
+    def flops(self) -> Any:
+        return 0
+
+    @property
+    def bytes_read(self) -> Any:
+        return 0
+
+    @property
+    def bytes_written(self) -> Any:
+        return 0
+
+    @property
+    def shape(self) -> str:
+        return self.kind
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unmodelled(Operator):
+    """An operator that no rule covers: its traffic is known, its arithmetic is not.
+
+    ``flops`` is 0 because nothing is known to be counted; the operator is always listed as unmodelled.
+    """
+
+    op: ClassVar[str] = "unmodelled"
+    kind: str = "?"
+    read: Dim = dim_field(0)
+    written: Dim = dim_field(0)
+
+    @property
+    def flops(self) -> Any:
+        return 0
+
+    @property
+    def bytes_read(self) -> Any:
+        return self.read
+
+    @property
+    def bytes_written(self) -> Any:
+        return self.written
+
+    @property
+    def shape(self) -> str:
+        return self.kind

@@ -1,0 +1,164 @@
+"""From a graph to a prediction: unique operators through the predictor once, then summed in order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from perfmodel.graph import Graph, Node
+from perfmodel.hardware import Device
+from perfmodel.models.predictor import Estimates, Predictor
+from perfmodel.ops import Unmodelled, View
+from perfmodel.predict.memory import peak_activation_bytes
+from perfmodel.predict.result import Estimate, ModelPrediction, OperatorPrediction
+
+EAGER_DISPATCH_S = 8e-6
+"""Host time to dispatch and launch one kernel eagerly: PyTorch's dispatcher takes about 5-10 us per operator (NVIDIA,
+"Accelerating PyTorch with CUDA Graphs", 2021, shows launch-bound networks; Paszke et al., 2019, section 5.2)."""
+
+
+def compose(
+    graph: Graph,
+    device: Device,
+    predictor: Predictor,
+    *,
+    software: str | None,
+    cache: str,
+    launch: str,
+    clock_hz: float | None,
+    power_limit_w: float | None,
+    dims: dict[str, int],
+) -> ModelPrediction:
+    """The prediction of a bound, fused and cast graph."""
+    nodes = [n for n in graph.nodes if not isinstance(n.op, View)]
+    unique: dict[tuple[Any, ...], int] = {}
+    index = [unique.setdefault((n.op, n.fused, n.extra_bytes_read), len(unique)) for n in nodes]
+    firsts = [nodes[index.index(i)] for i in range(len(unique))] if len(unique) < 64 else _firsts(nodes, index)
+    estimates = predictor.predict(
+        [n.op for n in firsts],
+        device,
+        software=software,
+        cache=cache,
+        clock_hz=clock_hz,
+        power_limit_w=power_limit_w,
+        extra_bytes_read=np.array([float(n.extra_bytes_read) for n in firsts]),
+        extra_flops=np.array([float(sum(f.flops for f in n.fused)) for n in firsts]),
+    )
+    operators = tuple(_operator(node, estimates, row) for node, row in zip(nodes, index, strict=True))
+    device_s = sum(o.latency_s.value for o in operators)
+    launches = sum(n.count for n in nodes)
+    # The host runs ahead of the device unless it is the slower of the two.
+    gap_s = max(0.0, launches * EAGER_DISPATCH_S - device_s) if launch == "eager" else 0.0
+    # Errors of operators of one kind go the same way: the ends of their intervals are added, not their squares.
+    latency = Estimate(
+        device_s + gap_s,
+        max(sum(o.latency_s.low for o in operators), launches * EAGER_DISPATCH_S if launch == "eager" else 0.0),
+        sum(o.latency_s.high for o in operators) + gap_s,
+    )
+    power, energy = _power(operators, device, latency, gap_s, power_limit_w)
+    return ModelPrediction(
+        model=graph.name,
+        device=device.id,
+        predictor=predictor.name,
+        latency_s=latency,
+        power_w=power,
+        energy_j=energy,
+        flops=float(graph.total("flops")),
+        flops_executed=float(graph.total("flops_executed")),
+        bytes=float(graph.total("bytes")),
+        weights_bytes=float(graph.weights_bytes),
+        peak_memory_bytes=float(graph.weights_bytes) + peak_activation_bytes(graph),
+        utilisation=_utilisation(nodes, device, latency.value),
+        operators=operators,
+        unmodelled=_unmodelled(nodes),
+        warnings=_warnings(graph, nodes, estimates),
+        launch_gap_s=gap_s,
+        removed_flops=float(sum(r.flops for r in graph.removed)),
+        dims=dims,
+    )
+
+
+def _firsts(nodes: list[Node], index: list[int]) -> list[Node]:
+    found: dict[int, Node] = {}
+    for node, row in zip(nodes, index, strict=True):
+        found.setdefault(row, node)
+    return [found[row] for row in range(len(found))]
+
+
+def _operator(node: Node, e: Estimates, row: int) -> OperatorPrediction:
+    each = Estimate(float(e.latency_s[row]), float(e.latency_low_s[row]), float(e.latency_high_s[row]))
+    total = Estimate(*(node.count * v for v in (each.value, each.low, each.high)))
+    power = energy = None
+    if not np.isnan(e.power_w[row]):
+        power = Estimate(float(e.power_w[row]), float(e.power_low_w[row]), float(e.power_high_w[row]))
+        energy = Estimate(power.value * total.value, power.low * total.low, power.high * total.high)
+    return OperatorPrediction(
+        name=node.name,
+        op=node.op.op,
+        shape=node.op.shape,
+        dtype=node.op.dtype,
+        count=node.count,
+        flops=float(node.flops),
+        bytes=float(node.bytes),
+        latency_s=total,
+        latency_each_s=each,
+        power_w=power,
+        energy_j=energy,
+        bound=str(e.bound[row]),
+        source=str(e.source[row]),
+        terms={name: float(values[row]) for name, values in e.terms.items() if not np.isnan(values[row])},
+        analytical_s=float(e.analytical_s[row]),
+    )
+
+
+def _power(
+    operators: tuple[OperatorPrediction, ...], device: Device, latency: Estimate, gap_s: float, power_limit_w: float | None
+) -> tuple[Estimate | None, Estimate | None]:
+    """Mean power of the run, and its energy; the device idles while it waits for the host."""
+    from perfmodel.models.power import idle_power_w, limit_w
+
+    idle, limit = idle_power_w(device), limit_w(device, power_limit_w)
+    if idle is None or limit is None or latency.value <= 0:
+        return None, None
+    idle = min(idle, limit)
+
+    def mean(kind: str) -> float:
+        # Weighted by the time each operator is expected to take: the mean power of the mix.
+        joules = sum(getattr(o.power_w, kind) * o.latency_s.value for o in operators if o.power_w is not None)
+        return float(min(max((joules + idle * gap_s) / latency.value, idle), limit))
+
+    power = Estimate(mean("value"), mean("low"), mean("high"))
+    energy = Estimate(power.value * latency.value, power.low * latency.low, power.high * latency.high)
+    return power, energy
+
+
+def _utilisation(nodes: list[Node], device: Device, latency_s: float) -> float:
+    if latency_s <= 0:
+        return 0.0
+    at_peak = 0.0
+    for node in nodes:
+        if node.op.products:
+            executed = node.op.product_flops * (node.op.flops_executed / node.op.flops if node.op.flops else 1.0)
+            at_peak += node.count * float(executed) / device.arithmetic(node.op.dtype).peak_flops
+    return min(at_peak / latency_s, 1.0)
+
+
+def _unmodelled(nodes: list[Node]) -> tuple[dict[str, Any], ...]:
+    total = float(sum(n.bytes for n in nodes)) or 1.0
+    kinds: dict[str, tuple[int, float]] = {}
+    for node in nodes:
+        if isinstance(node.op, Unmodelled):
+            count, moved = kinds.get(node.op.kind, (0, 0.0))
+            kinds[node.op.kind] = (count + node.count, moved + float(node.bytes))
+    return tuple({"op": k, "count": c, "bytes_share": b / total} for k, (c, b) in sorted(kinds.items()))
+
+
+def _warnings(graph: Graph, nodes: list[Node], estimates: Estimates) -> tuple[str, ...]:
+    warnings = [*graph.warnings, *estimates.notes]
+    unmodelled = _unmodelled(nodes)
+    if unmodelled:
+        share = sum(u["bytes_share"] for u in unmodelled)
+        names = ", ".join(f"{u['count']} x {u['op']}" for u in unmodelled)
+        warnings.append(f"no rule covers {names}: estimated as memory traffic ({share:.1%} of the bytes)")
+    return tuple(dict.fromkeys(warnings))

@@ -1,0 +1,111 @@
+"""What a prediction says: figures with intervals, per model and per operator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """An estimate and its 90 % interval, in the unit that the field's name gives."""
+
+    value: float
+    low: float
+    high: float
+
+    def to_dict(self) -> dict[str, float]:
+        """``{value, low, high}``."""
+        return {"value": self.value, "low": self.low, "high": self.high}
+
+
+def _dict(estimate: Estimate | None) -> dict[str, float] | None:
+    return None if estimate is None else estimate.to_dict()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorPrediction:
+    """One kernel of the model.
+
+    ``flops``, ``bytes``, ``latency_s`` and ``energy_j`` are for all ``count`` executions together; ``latency_each_s`` is
+    one. ``power_w`` and ``energy_j`` are None where the device's TDP is unknown.
+
+    Attributes:
+        bound: the bound that wins (see :data:`perfmodel.models.analytical.TERMS`; ``power`` where the power limit holds the
+            clock).
+        source: ``learned``, ``blended`` or ``analytical``.
+        terms: seconds of each bound alone, one execution.
+        analytical_s: the analytical model's latency of one execution.
+    """
+
+    name: str
+    op: str
+    shape: str
+    dtype: str
+    count: int
+    flops: float
+    bytes: float
+    latency_s: Estimate
+    latency_each_s: Estimate
+    power_w: Estimate | None
+    energy_j: Estimate | None
+    bound: str
+    source: str
+    terms: Mapping[str, float] = field(default_factory=dict)
+    analytical_s: float = 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """The keys of the JSON contract."""
+        return {
+            "name": self.name, "op": self.op, "shape": self.shape, "dtype": self.dtype, "count": self.count,
+            "flops": self.flops, "bytes": self.bytes, "latency_s": self.latency_s.to_dict(),
+            "latency_each_s": self.latency_each_s.to_dict(), "power_w": _dict(self.power_w),
+            "energy_j": _dict(self.energy_j), "bound": self.bound, "source": self.source,
+            "terms_s": dict(self.terms), "analytical_s": self.analytical_s,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelPrediction:
+    """A whole model on a device.
+
+    Attributes:
+        utilisation: share of the device's peak that the executed FLOPs of matrix products amount to, each at the peak of
+            its own arithmetic.
+        launch_gap_s: seconds in which the device waits for the host (eager launches only); part of ``latency_s``.
+        unmodelled: ``{op, count, bytes_share}`` of operators that no rule covers.
+        removed_flops: FLOPs of operators that fusion folded away.
+        dims: the dimensions that the model was bound to.
+    """
+
+    model: str
+    device: str
+    predictor: str
+    latency_s: Estimate
+    power_w: Estimate | None
+    energy_j: Estimate | None
+    flops: float
+    flops_executed: float
+    bytes: float
+    weights_bytes: float
+    peak_memory_bytes: float
+    utilisation: float
+    operators: tuple[OperatorPrediction, ...]
+    unmodelled: tuple[Mapping[str, Any], ...] = ()
+    warnings: tuple[str, ...] = ()
+    launch_gap_s: float = 0.0
+    removed_flops: float = 0.0
+    dims: Mapping[str, int] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The keys of the JSON contract; ``docs/contracts.md`` lists the additional ones."""
+        return {
+            "model": self.model, "device": self.device, "predictor": self.predictor,
+            "latency_s": self.latency_s.to_dict(), "power_w": _dict(self.power_w), "energy_j": _dict(self.energy_j),
+            "flops": self.flops, "flops_executed": self.flops_executed, "bytes": self.bytes,
+            "weights_bytes": self.weights_bytes, "peak_memory_bytes": self.peak_memory_bytes,
+            "utilisation": self.utilisation, "operators": [o.to_dict() for o in self.operators],
+            "unmodelled": [dict(u) for u in self.unmodelled], "warnings": list(self.warnings),
+            "launch_gap_s": self.launch_gap_s, "removed_flops": self.removed_flops, "dims": dict(self.dims),
+        }  # fmt: skip

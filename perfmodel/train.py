@@ -1,0 +1,369 @@
+"""Training: from operator traces to a predictor folder.
+
+    traces → physics constants (one fit over everything) → per (device, dtype) a booster on ln(measured / analytical)
+           → out-of-fold errors and interval quantiles → manifest, boosters, accuracy.json, card.md
+
+Everything random takes the seed, and every booster is trained by one thread: the same traces and the same versions
+(``models/lock.txt``) give the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from perfmodel.datasets.schema import read_traces
+from perfmodel.datasets.splits import FOLDS, shape_fold
+from perfmodel.errors import InputError, MissingExtraError
+from perfmodel.evaluate import GroupAccuracy, accuracy_report, roofline_s, score_group, software_noise
+from perfmodel.features.vector import feature_schema
+from perfmodel.hardware import Device, load_device
+from perfmodel.models import artefact
+from perfmodel.models.analytical import analyse
+from perfmodel.models.constants import Constants
+from perfmodel.models.fit import fit_constants, gemm_group
+from perfmodel.models.learned import (
+    SIZE_BUCKETS_S,
+    SUPPORT_FEATURES,
+    residual_columns,
+    size_bucket,
+    software_columns,
+    version_key,
+)
+from perfmodel.models.machine import CACHES, Conditions, Machine
+from perfmodel.ops import Gemm
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DEFAULT_CACHE = "warm"
+"""State of the last-level cache of rows that do not say: benchmarks repeat one call on the same buffers."""
+
+BOOSTER = {
+    "objective": "reg:absoluteerror",
+    "tree_method": "hist",
+    "grow_policy": "lossguide",
+    "max_depth": 0,
+    "max_leaves": 128,
+    "max_bin": 128,
+    "eta": 0.15,
+    "subsample": 0.8,
+    "colsample_bytree": 0.5,
+    "min_child_weight": 5,
+    "nthread": 1,
+}
+TREES = 200
+_LOCKED = ("numpy", "pandas", "pyarrow", "scipy", "xgboost-cpu", "xgboost")
+_INTERVAL = (0.05, 0.95)
+_ROWS_AT_A_TIME = 50_000
+
+
+@dataclass(frozen=True)
+class _Table:
+    """The rows of one (device, dtype) with their features."""
+
+    device: Device
+    dtype: str
+    software: tuple[str, ...]
+    cache: tuple[str, ...]
+    software_of_row: np.ndarray
+    measured_s: np.ndarray
+    analytical_s: np.ndarray
+    floor_s: np.ndarray
+    roofline_s: np.ndarray
+    matrix: np.ndarray
+    support: dict[str, tuple[float, float]]
+    fold: np.ndarray
+    shape_key: np.ndarray
+
+    @property
+    def log_ratio(self) -> np.ndarray:
+        return np.log(self.measured_s / self.analytical_s)
+
+
+def _xgboost() -> Any:
+    try:
+        import xgboost
+    except ImportError:
+        raise MissingExtraError("xgboost", "train", "training a predictor") from None
+    return xgboost
+
+
+def _table(traces: pd.DataFrame, device: Device, dtype: str, constants: Constants, seed: int) -> _Table:
+    software_of_row = traces["software"].astype(str).to_numpy()
+    software = tuple(sorted(set(software_of_row), key=lambda s: (s.split("-", 1)[0], version_key(s))))
+    cache_of_row = np.full(len(traces), DEFAULT_CACHE, dtype=object)
+    if "cache" in traces:
+        cache_of_row = traces["cache"].astype(object).fillna(DEFAULT_CACHE).to_numpy()
+    group = gemm_group(traces, dtype)
+    units = Machine.of(device, dtype).units
+    columns = {name: np.empty(len(traces)) for name in feature_schema("gemm").names}
+    latency, floor = np.empty(len(traces)), np.empty(len(traces))
+    # In pieces: the features of half a million rows with all tile candidates would not fit the memory at once.
+    for start in range(0, len(traces), _ROWS_AT_A_TIME):
+        for cache in CACHES:
+            rows = start + np.flatnonzero(cache_of_row[start : start + _ROWS_AT_A_TIME] == cache)
+            if not len(rows):
+                continue
+            part = gemm_group(traces.iloc[rows], dtype)
+            bounds = analyse(part, device, constants=constants, conditions=Conditions(cache))
+            assert isinstance(part.op, Gemm)
+            for name, values in residual_columns(part.op, bounds, units).items():
+                columns[name][rows] = values
+            latency[rows], floor[rows] = bounds.latency_s, bounds.floor_s
+    matrix = np.concatenate([feature_schema("gemm").matrix(columns), software_columns(software, software_of_row)], axis=1)
+    m, n, k = (traces[c].to_numpy() for c in "mnk")
+    return _Table(
+        device=device,
+        dtype=dtype,
+        software=software,
+        cache=tuple(str(cache_of_row[software_of_row == s][0]) for s in software),
+        software_of_row=software_of_row,
+        measured_s=traces["latency_s"].to_numpy(dtype=np.float64),
+        analytical_s=latency,
+        floor_s=floor,
+        roofline_s=roofline_s(group, device),
+        matrix=matrix,
+        support={f: (float(columns[f].min()), float(columns[f].max())) for f in SUPPORT_FEATURES},
+        fold=shape_fold(n, k, seed=seed),
+        shape_key=np.char.add(np.char.add(m.astype(str), "x"), np.char.add(np.char.add(n.astype(str), "x"), k.astype(str))),
+    )
+
+
+def _fit_booster(table: _Table, rows: np.ndarray, seed: int) -> Any:
+    xgboost = _xgboost()
+    data = xgboost.DMatrix(table.matrix[rows], table.log_ratio[rows])
+    return xgboost.train({**BOOSTER, "seed": seed}, data, TREES)
+
+
+def _stripped(booster: Any) -> bytes:
+    """XGBoost's JSON without the training statistics of its nodes, which prediction does not read: a third of the size."""
+    model = json.loads(booster.save_raw("json"))
+    for tree in model["learner"]["gradient_booster"]["model"]["trees"]:
+        count = len(tree["left_children"])
+        for name in ("loss_changes", "sum_hessian", "base_weights"):
+            tree[name] = [0] * count
+    return json.dumps(model, separators=(",", ":"), sort_keys=True).encode()
+
+
+def _held_out(table: _Table, seed: int) -> np.ndarray:
+    """Predictions of every row by boosters that saw neither its (n, k) pair nor any file's row of that pair."""
+    xgboost = _xgboost()
+    predicted = np.empty(len(table.measured_s))
+    for fold in range(FOLDS):
+        out = table.fold == fold
+        if not out.any() or out.all():
+            predicted[out] = table.analytical_s[out]
+            continue
+        booster = _fit_booster(table, np.flatnonzero(~out), seed)
+        correction = booster.predict(xgboost.DMatrix(table.matrix[out]))
+        predicted[out] = table.analytical_s[out] * np.exp(correction)
+    return np.maximum(predicted, table.floor_s)
+
+
+def _quantiles(table: _Table, predicted: np.ndarray) -> list[list[float]]:
+    """The 5 % and 95 % quantiles of ln(measured / held-out prediction), by bucket of the predicted latency.
+
+    By the predicted latency, since a user has no measured one. A bucket with few rows takes the quantiles of all.
+    """
+    error = np.log(table.measured_s / predicted)
+    bucket = size_bucket(predicted)
+    everything = np.quantile(error, _INTERVAL)
+    result = []
+    for index in range(len(SIZE_BUCKETS_S) + 1):
+        mine = error[bucket == index]
+        low, high = np.quantile(mine, _INTERVAL) if len(mine) >= 100 else everything
+        result.append([float(low), float(high)])
+    return result
+
+
+def _analytical_interval(tables_error: Sequence[np.ndarray]) -> tuple[float, float]:
+    """ln offsets that cover 90 % of the rows of every device and dtype, the worst one included."""
+    low = min(float(np.quantile(e, _INTERVAL[0])) for e in tables_error)
+    high = max(float(np.quantile(e, _INTERVAL[1])) for e in tables_error)
+    return low, high
+
+
+def train(
+    traces: pd.DataFrame | str | Path | Iterable[str | Path],
+    output: str | Path,
+    *,
+    name: str = "default",
+    seed: int = 0,
+    jobs: int = 1,
+    report: Callable[[str], None] = lambda line: None,
+) -> dict[str, Any]:
+    """Trains a predictor on GEMM traces and writes it to a folder.
+
+    Args:
+        traces: a table of operator traces, or the paths of such tables (Parquet or CSV).
+        output: the predictor's folder; it is created, its files are replaced one by one under temporary names.
+        name: stands in the card.
+        seed: of the folds, the constants' sample and the boosters.
+        jobs: processes to train in; the result does not depend on it, since each booster is trained by one thread.
+        report: receives a line of progress now and then.
+
+    Returns:
+        the contents of ``accuracy.json``.
+
+    Raises:
+        TraceError: the traces break the schema.
+        InputError: a device that is unknown; no usable rows.
+        MissingExtraError: the extra ``train`` is not installed.
+    """
+    table, hashes = _load(traces)
+    if "status" in table:
+        table = table[table["status"].isna() | (table["status"] == "ok")]
+    if table.empty:
+        raise InputError("the traces hold no usable row to train on")
+    folder = Path(output)
+    report(f"{len(table)} rows; fitting the physics constants")
+    constants = fit_constants(table, seed=seed, report=report)
+    pairs = sorted(table[["device", "dtype"]].drop_duplicates().astype(str).itertuples(index=False, name=None))
+    tasks = [
+        (table[(table["device"] == device) & (table["dtype"] == dtype)], device, dtype, constants, seed)
+        for device, dtype in pairs
+    ]
+    boosters, groups, analytical_errors = [], [], []
+    for index, trained in enumerate(_in_parallel(_train_pair, tasks, jobs)):
+        file = f"gemm/{trained.entry['device']}/{trained.entry['dtype']}.json.gz"
+        sha256 = artefact.write_file(folder, file, trained.booster)
+        boosters.append({**trained.entry, "file": file, "sha256": sha256})
+        analytical_errors.append(trained.analytical_error)
+        groups += trained.scores
+        mean = float(np.mean([g.mape for g in trained.scores]))
+        name_of = f"{trained.entry['device']} {trained.entry['dtype']}"
+        report(f"{index + 1}/{len(pairs)} {name_of}: held-out MAPE {mean:.2%} over {len(trained.scores)} tables")
+    manifest = {
+        "schema": artefact.SCHEMA,
+        "perfmodel": version("perfmodel"),
+        "seed": seed,
+        "constants": constants.to_dict(),
+        "feature_schemas": {"gemm": feature_schema("gemm").sha256},
+        "training_data": hashes,
+        "analytical_log_interval": list(_analytical_interval(analytical_errors)),
+        "boosters": boosters,
+        "versions": locked_versions(),
+    }
+    accuracy = accuracy_report("shapes", seed, groups)
+    artefact.write_json(folder, "accuracy.json", accuracy)
+    artefact.write_file(folder, "card.md", _card(name, manifest, accuracy).encode())
+    # Last: a folder whose training was interrupted keeps its old manifest, whose hashes then refuse the new files.
+    artefact.write_json(folder, artefact.MANIFEST, manifest)
+    return accuracy
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """What one (device, dtype) gives: the booster's bytes, its manifest entry, and how it did on held-out pairs."""
+
+    booster: bytes
+    entry: dict[str, Any]
+    scores: list[GroupAccuracy]
+    analytical_error: np.ndarray
+
+
+def _train_pair(task: tuple[pd.DataFrame, str, str, Constants, int]) -> _Trained:
+    rows, device_id, dtype, constants, seed = task
+    part = _table(rows, load_device(device_id), dtype, constants, seed)
+    predicted = _held_out(part, seed)
+    final = _fit_booster(part, np.arange(len(part.measured_s)), seed)
+    entry = {
+        "family": "gemm", "device": device_id, "dtype": dtype, "software": list(part.software), "cache": list(part.cache),
+        "support": {k: list(v) for k, v in part.support.items()}, "quantiles": _quantiles(part, predicted),
+        "rows": len(part.measured_s),
+    }  # fmt: skip
+    return _Trained(artefact.compress(_stripped(final)), entry, _scores(part, predicted), part.log_ratio)
+
+
+def _in_parallel(function: Callable[[Any], Any], tasks: Sequence[Any], jobs: int) -> Iterable[Any]:
+    """The results in the order of the tasks."""
+    if jobs <= 1:
+        return map(function, tasks)
+    from concurrent.futures import ProcessPoolExecutor
+
+    def results() -> Iterable[Any]:
+        with ProcessPoolExecutor(jobs) as pool:
+            yield from pool.map(function, tasks)
+
+    return results()
+
+
+def locked_versions() -> dict[str, str]:
+    """Versions of the packages that decide the boosters' bytes; absent ones are left out."""
+    found = {}
+    for package in _LOCKED:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _scores(part: _Table, predicted: np.ndarray) -> list[GroupAccuracy]:
+    noise = software_noise(part.shape_key, part.software_of_row, part.measured_s)
+    quantiles = np.array(_quantiles(part, predicted))
+    bucket = size_bucket(predicted)
+    low, high = predicted * np.exp(quantiles[bucket, 0]), predicted * np.exp(quantiles[bucket, 1])
+    scored = []
+    for software in part.software:
+        rows = part.software_of_row == software
+        scored.append(
+            score_group(
+                op="gemm", device=part.device.id, dtype=part.dtype, software=software,
+                measured=part.measured_s[rows], predicted=predicted[rows], low=low[rows], high=high[rows],
+                analytical=part.analytical_s[rows], roofline=part.roofline_s[rows], folds=FOLDS, noise=noise.get(software),
+            )
+        )  # fmt: skip
+    return scored
+
+
+def _load(traces: pd.DataFrame | str | Path | Iterable[str | Path]) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
+    from perfmodel.datasets.schema import check_traces, require_pandas
+
+    pandas = require_pandas()
+    if isinstance(traces, pandas.DataFrame):
+        check_traces(traces, "traces")
+        return traces, []
+    paths = [traces] if isinstance(traces, (str, Path)) else list(traces)
+    tables, hashes = [], []
+    for path in map(Path, paths):
+        tables.append(read_traces(path))
+        hashes.append({"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "rows": len(tables[-1])})
+    if not tables:
+        raise InputError("no trace file was given to train on")
+    return pandas.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0], hashes
+
+
+def _card(name: str, manifest: dict[str, Any], accuracy: dict[str, Any]) -> str:
+    lines = [
+        f"# Predictor `{name}`",
+        "",
+        "Latency of GEMMs: the analytical tile model with fitted constants, and per device and dtype a booster on",
+        "ln(measured / analytical). Every other operator is analytical.",
+        "",
+        f"- Training rows: {sum(b['rows'] for b in manifest['boosters'])} in {len(manifest['boosters'])} boosters;"
+        f" {len(accuracy['groups'])} (device, software, dtype) tables.",
+        "- Accuracy below: whole (n, k) pairs held out in every table (five folds). MAPE is the mean of",
+        "  |predicted / measured - 1|; a device's figure is the unweighted mean over its tables. `analytical` is the physics",
+        "  alone, `roofline` is max(FLOPs / peak, bytes / bandwidth), `noise` the disagreement between versions of one stack.",
+        "- The 90 % interval is the 5 % and 95 % quantile of held-out errors by latency bucket.",
+        "",
+        "| device | dtype | tables | MAPE | median | p90 | analytical | roofline | noise | coverage |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in accuracy["by_device_dtype"]:
+        noise = "" if row["noise_mape"] is None else f"{row['noise_mape']:.1%}"
+        lines.append(
+            f"| {row['device']} | {row['dtype']} | {row['n_groups']} | {row['mape']:.1%} | {row['median_ape']:.1%} |"
+            f" {row['p90_ape']:.1%} | {row['analytical_mape']:.1%} | {row['roofline_mape']:.1%} | {noise} |"
+            f" {row['coverage_90']:.1%} |"
+        )
+    return "\n".join(lines) + "\n"
