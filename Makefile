@@ -2,7 +2,7 @@
 # Works with GNU make and any Python from 3.11 on that has venv and pip: `make PYTHON=/path/to/python3.12 test`.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format typecheck layers bench predictors demo-model wheel ci clean
+.PHONY: help demo test lint format typecheck layers bench predictors demo-model docs wheel ci clean
 
 ifndef PYTHON
 PYTHON := $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 python; do \
@@ -57,6 +57,9 @@ predictors: $(TRAIN) ## train the shipped predictors again, from the public trac
 
 demo-model: $(BASE) ## write examples/resnet18.onnx again
 	$(VENV)/bin/python tools/make_demo_model.py
+
+docs: $(BASE) ## run the commands in the pages again and put their output in
+	$(VENV)/bin/python tools/refresh_docs.py
 
 wheel: $(DEV) ## dist/: the wheel and the source archive
 	rm -rf dist

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from perfmodel.hardware import Device
-from perfmodel.models.learned import stack_of
+from perfmodel.errors import InputError, nearest
+from perfmodel.hardware import Device, load_device
+from perfmodel.models.learned import size_bucket, stack_of
 from perfmodel.models.machine import Conditions, Machine
 from perfmodel.ops.table import Group
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from perfmodel.models.predictor import Predictor
 
 
 @dataclass(frozen=True)
 class GroupAccuracy:
     """Error figures of one group of rows; fractions, not percent. The keys are those of ``evaluate --json``."""
 
-    op: str
+    op: str | None
     device: str | None
     dtype: str | None
     software: str | None
@@ -53,7 +60,7 @@ def roofline_s(group: Group, device: Device) -> np.ndarray:
 
 def score_group(
     *,
-    op: str,
+    op: str | None,
     device: str | None,
     dtype: str | None,
     software: str | None,
@@ -143,3 +150,147 @@ def _mean(groups: Sequence[GroupAccuracy], *, weighted: bool) -> dict[str, Any]:
     noisy = [(g.noise_mape, w) for g, w in zip(groups, weights, strict=True) if g.noise_mape is not None]
     figures["noise_mape"] = float(np.average([n for n, _ in noisy], weights=[w for _, w in noisy])) if noisy else None
     return {"n": sum(g.n for g in groups), "n_groups": len(groups), **figures}
+
+
+GROUP_KEYS = ("op", "device", "dtype", "software", "size")
+"""What ``--by`` may group rows by."""
+PROTOCOLS = ("shapes",)
+SIZE_NAMES = ("<10us", "<100us", "<1ms", ">=1ms")
+"""Names of the buckets of measured latency."""
+
+
+def evaluate(
+    traces: pd.DataFrame | str | Path,
+    predictor: Predictor | str = "default",
+    *,
+    by: Sequence[str] = ("device", "dtype", "software"),
+    protocol: str | None = None,
+    seed: int = 0,
+    jobs: int = 1,
+) -> dict[str, Any]:
+    """How far a predictor is from measured operators.
+
+    Args:
+        traces: operator traces of GEMMs: a table or the path of one.
+        predictor: a predictor, its folder, or a shipped name.
+        by: what rows are grouped by, of :data:`GROUP_KEYS`; other keys are null in the result.
+        protocol: None predicts the traces as they are, each row under its own software and cache state. ``"shapes"``
+            trains anew with whole (n, k) pairs held out of every table (five folds), with the predictor's constants.
+        seed: of the folds.
+        jobs: processes to train in.
+
+    Returns:
+        ``{protocol, seed, groups, overall, pooled}`` as ``evaluate --json`` has it.
+
+    Raises:
+        InputError: an unknown protocol or group key, or no usable row.
+        TraceError: the traces break the schema.
+    """
+    from perfmodel.datasets.schema import check_traces, read_traces
+    from perfmodel.models.predictor import load
+
+    for key in by:
+        if key not in GROUP_KEYS:
+            raise InputError(f"cannot group by {key!r}: {nearest(key, GROUP_KEYS)}")
+    if protocol is not None and protocol not in PROTOCOLS:
+        raise InputError(f"protocol {protocol!r} is not known: {nearest(protocol, PROTOCOLS)}")
+    if isinstance(traces, (str, Path)):
+        traces = read_traces(traces)
+    else:
+        check_traces(traces, "traces")
+    loaded = load(predictor)
+    rows = _held_out_rows(traces, loaded, seed, jobs) if protocol == "shapes" else _predicted_rows(traces, loaded)
+    if not rows:
+        raise InputError("the traces hold no usable row")
+    groups = grouped(rows, by)
+    report = accuracy_report(protocol or "predict", seed, groups)
+    return {key: report[key] for key in ("protocol", "seed", "groups", "overall", "pooled")}
+
+
+@dataclass(frozen=True)
+class JudgedRows:
+    """Rows of one (device, dtype, software) with what was predicted for them, in seconds."""
+
+    device: str
+    dtype: str
+    software: str
+    measured: np.ndarray
+    predicted: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    analytical: np.ndarray
+    roofline: np.ndarray
+    shape_key: np.ndarray
+    folds: int
+
+
+def _held_out_rows(traces: pd.DataFrame, predictor: Predictor, seed: int, jobs: int) -> list[JudgedRows]:
+    from perfmodel.models.constants import FALLBACK
+    from perfmodel.train import cross_validate
+
+    return cross_validate(traces, predictor.constants or FALLBACK, seed=seed, jobs=jobs)
+
+
+def _predicted_rows(traces: pd.DataFrame, predictor: Predictor) -> list[JudgedRows]:
+    from perfmodel.models.fit import gemm_group
+
+    if "status" in traces:
+        traces = traces[traces["status"].isna() | (traces["status"] == "ok")]
+    cache = traces["cache"].astype(object).fillna("warm") if "cache" in traces else "warm"
+    keys = ["device", "dtype", "software", "_cache"]
+    judged = []
+    for (device, dtype, software, state), part in traces.assign(_cache=cache).groupby(keys, observed=True, sort=True):
+        record = load_device(str(device))
+        group = gemm_group(part, str(dtype))
+        known = predictor.residuals.get((record.id, str(dtype)))
+        stack = str(software) if known is not None and str(software) in known.software else None
+        e = predictor.predict(group.op, record, software=stack, cache=str(state))
+        m, n, k = (part[c].to_numpy().astype(str) for c in "mnk")
+        judged.append(
+            JudgedRows(
+                record.id, str(dtype), str(software), part["latency_s"].to_numpy(dtype=np.float64), e.latency_s,
+                e.latency_low_s, e.latency_high_s, e.analytical_s, roofline_s(group, record),
+                np.char.add(np.char.add(np.char.add(m, "x"), np.char.add(n, "x")), k), 1,
+            )  # fmt: skip
+        )
+    return judged
+
+
+def _noise_by_software(rows: Sequence[JudgedRows]) -> dict[tuple[str, str, str], float]:
+    noise = {}
+    for device, dtype in dict.fromkeys((r.device, r.dtype) for r in rows):
+        mine = [r for r in rows if (r.device, r.dtype) == (device, dtype)]
+        software = np.concatenate([np.full(len(r.measured), r.software, dtype=object) for r in mine])
+        figures = software_noise(
+            np.concatenate([r.shape_key for r in mine]), software, np.concatenate([r.measured for r in mine])
+        )
+        noise.update({(device, dtype, s): f for s, f in figures.items()})
+    return noise
+
+
+def grouped(rows: Sequence[JudgedRows], by: Sequence[str]) -> list[GroupAccuracy]:
+    """The figures of judged rows, grouped by some of :data:`GROUP_KEYS`."""
+    noise = _noise_by_software(rows)
+    pieces: dict[tuple[Any, ...], list[tuple[JudgedRows, np.ndarray]]] = {}
+    for r in rows:
+        bucket = size_bucket(r.measured)
+        for size in np.unique(bucket) if "size" in by else [None]:
+            chosen = np.arange(len(bucket)) if size is None else np.flatnonzero(bucket == size)
+            values = {"op": "gemm", "device": r.device, "dtype": r.dtype, "software": r.software}
+            values["size"] = None if size is None else SIZE_NAMES[size]
+            key = tuple(values[k] if k in by else None for k in GROUP_KEYS)
+            pieces.setdefault(key, []).append((r, chosen))
+    groups = []
+    for key, parts in pieces.items():
+        figures = {
+            name: np.concatenate([getattr(r, name)[c] for r, c in parts])
+            for name in ("measured", "predicted", "low", "high", "analytical", "roofline")
+        }
+        known = [f for r, _ in parts if (f := noise.get((r.device, r.dtype, r.software))) is not None]
+        groups.append(
+            score_group(
+                **dict(zip(GROUP_KEYS, key, strict=True)), **figures, folds=max(r.folds for r, _ in parts),
+                noise=float(np.mean(known)) if known else None,
+            )  # fmt: skip
+        )
+    return groups

@@ -22,7 +22,7 @@ import numpy as np
 from perfmodel.datasets.schema import read_traces
 from perfmodel.datasets.splits import FOLDS, shape_fold
 from perfmodel.errors import InputError, MissingExtraError
-from perfmodel.evaluate import GroupAccuracy, accuracy_report, roofline_s, score_group, software_noise
+from perfmodel.evaluate import GroupAccuracy, JudgedRows, accuracy_report, grouped, roofline_s
 from perfmodel.features.vector import feature_schema
 from perfmodel.hardware import Device, load_device
 from perfmodel.models import artefact
@@ -226,11 +226,7 @@ def train(
     folder = Path(output)
     report(f"{len(table)} rows; fitting the physics constants")
     constants = fit_constants(table, seed=seed, report=report)
-    pairs = sorted(table[["device", "dtype"]].drop_duplicates().astype(str).itertuples(index=False, name=None))
-    tasks = [
-        (table[(table["device"] == device) & (table["dtype"] == dtype)], device, dtype, constants, seed)
-        for device, dtype in pairs
-    ]
+    tasks = [(rows, device, dtype, constants, seed) for device, dtype, rows in _pairs(table)]
     boosters, groups, analytical_errors = [], [], []
     for index, trained in enumerate(_in_parallel(_train_pair, tasks, jobs)):
         file = f"gemm/{trained.entry['device']}/{trained.entry['dtype']}.json.gz"
@@ -240,7 +236,7 @@ def train(
         groups += trained.scores
         mean = float(np.mean([g.mape for g in trained.scores]))
         name_of = f"{trained.entry['device']} {trained.entry['dtype']}"
-        report(f"{index + 1}/{len(pairs)} {name_of}: held-out MAPE {mean:.2%} over {len(trained.scores)} tables")
+        report(f"{index + 1}/{len(tasks)} {name_of}: held-out MAPE {mean:.2%} over {len(trained.scores)} tables")
     manifest = {
         "schema": artefact.SCHEMA,
         "perfmodel": version("perfmodel"),
@@ -280,7 +276,9 @@ def _train_pair(task: tuple[pd.DataFrame, str, str, Constants, int]) -> _Trained
         "support": {k: list(v) for k, v in part.support.items()}, "quantiles": _quantiles(part, predicted),
         "rows": len(part.measured_s),
     }  # fmt: skip
-    return _Trained(artefact.compress(_stripped(final)), entry, _scores(part, predicted), part.log_ratio)
+    judged = _judged(part, predicted)
+    scores = grouped(judged, ("op", "device", "dtype", "software"))
+    return _Trained(artefact.compress(_stripped(final)), entry, scores, part.log_ratio)
 
 
 def _in_parallel(function: Callable[[Any], Any], tasks: Sequence[Any], jobs: int) -> Iterable[Any]:
@@ -307,22 +305,47 @@ def locked_versions() -> dict[str, str]:
     return found
 
 
-def _scores(part: _Table, predicted: np.ndarray) -> list[GroupAccuracy]:
-    noise = software_noise(part.shape_key, part.software_of_row, part.measured_s)
+def _judged(part: _Table, predicted: np.ndarray) -> list[JudgedRows]:
+    """The rows of each software with their held-out predictions and intervals."""
     quantiles = np.array(_quantiles(part, predicted))
     bucket = size_bucket(predicted)
     low, high = predicted * np.exp(quantiles[bucket, 0]), predicted * np.exp(quantiles[bucket, 1])
-    scored = []
+    judged = []
     for software in part.software:
         rows = part.software_of_row == software
-        scored.append(
-            score_group(
-                op="gemm", device=part.device.id, dtype=part.dtype, software=software,
-                measured=part.measured_s[rows], predicted=predicted[rows], low=low[rows], high=high[rows],
-                analytical=part.analytical_s[rows], roofline=part.roofline_s[rows], folds=FOLDS, noise=noise.get(software),
-            )
-        )  # fmt: skip
-    return scored
+        judged.append(
+            JudgedRows(
+                part.device.id, part.dtype, software, part.measured_s[rows], predicted[rows], low[rows], high[rows],
+                part.analytical_s[rows], part.roofline_s[rows], part.shape_key[rows], FOLDS,
+            )  # fmt: skip
+        )
+    return judged
+
+
+def _cross_validate_pair(task: tuple[pd.DataFrame, str, str, Constants, int]) -> list[JudgedRows]:
+    rows, device_id, dtype, constants, seed = task
+    part = _table(rows, load_device(device_id), dtype, constants, seed)
+    return _judged(part, _held_out(part, seed))
+
+
+def cross_validate(traces: pd.DataFrame, constants: Constants, *, seed: int = 0, jobs: int = 1) -> list[JudgedRows]:
+    """The protocol ``shapes``: every row predicted by boosters that never saw its (n, k) pair, in any table.
+
+    Args:
+        traces: operator traces of GEMMs, checked.
+        constants: physics constants; a score of numbers that one table of one pair hardly moves.
+        seed: of the folds and the boosters.
+        jobs: processes to train in.
+    """
+    if "status" in traces:
+        traces = traces[traces["status"].isna() | (traces["status"] == "ok")]
+    tasks = [(rows, device, dtype, constants, seed) for device, dtype, rows in _pairs(traces)]
+    return [judged for part in _in_parallel(_cross_validate_pair, tasks, jobs) for judged in part]
+
+
+def _pairs(table: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
+    pairs = sorted(table[["device", "dtype"]].drop_duplicates().astype(str).itertuples(index=False, name=None))
+    return [(d, t, table[(table["device"] == d) & (table["dtype"] == t)]) for d, t in pairs]
 
 
 def _load(traces: pd.DataFrame | str | Path | Iterable[str | Path]) -> tuple[pd.DataFrame, list[dict[str, Any]]]:

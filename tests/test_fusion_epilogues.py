@@ -247,3 +247,121 @@ def test_other_transposes_run() -> None:
     b = Builder()
     before = b.graph(b.matmul(b.transpose(b.input(5, 2, 8), 1, 0, 2), b.input(2, 8, 16)))
     assert [n.op.op for n in fuse(before).nodes] == ["copy", "gemm"]
+
+
+@pytest.mark.parametrize("kind", ["mul", "div"])
+@pytest.mark.parametrize("shift", ["add", "sub"])
+def test_every_way_to_scale_and_shift_a_channel(kind: str, shift: str) -> None:
+    b = Builder()
+    y = b.ew(shift, b.ew(kind, b.conv(b.input(2, 3, 8, 8), 4), b.weight(4, 1, 1)), b.weight(4, 1, 1))
+    before = b.graph(y)
+    after = fuse(before)
+    assert [n.op.op for n in after.nodes] == ["conv"]
+    assert kinds(after.nodes[0]) == ["add"]
+    check_flops(before, after)
+
+
+@pytest.mark.parametrize("kind", ["div", "sub"])
+def test_constant_divided_by_the_result_is_no_scale(kind: str) -> None:
+    b = Builder()
+    before = b.graph(b.ew(kind, b.weight(4, 1, 1), b.conv(b.input(2, 3, 8, 8), 4)))
+    after = fuse(before)
+    assert after.removed == ()
+    assert kinds(after.nodes[0]) == [kind]
+
+
+def test_scale_that_is_computed_is_not_folded() -> None:
+    b = Builder()
+    after = fuse(b.graph(b.ew("mul", b.conv(b.input(2, 3, 8, 8), 4), b.input(4, 1, 1))))
+    assert after.removed == ()
+    assert kinds(after.nodes[0]) == ["mul"]
+
+
+def test_plain_bias_is_an_epilogue_not_a_fold() -> None:
+    b = Builder()
+    after = fuse(b.graph(b.ew("add", b.conv(b.input(2, 3, 8, 8), 4), b.weight(4, 1, 1))))
+    assert after.removed == ()
+    assert kinds(after.nodes[0]) == ["add"]
+
+
+def test_nothing_is_folded_into_computed_weights() -> None:
+    b = Builder()
+    x, w = b.input(5, 8), b.input(8, 16)
+    after = fuse(b.graph(b.batchnorm(b.matmul(x, w))))
+    assert [n.op.op for n in after.nodes] == ["gemm", "norm"]
+
+
+def test_layernorm_is_never_folded() -> None:
+    b = Builder()
+    after = fuse(b.graph(b.layernorm(b.conv(b.input(2, 3, 8, 8), 4))))
+    assert [n.op.op for n in after.nodes] == ["conv", "norm"]
+
+
+def test_two_residuals_at_once_are_no_epilogue() -> None:
+    b = Builder()
+    x, z = b.input(5, 16), b.input(5, 16)
+    y = b.linear(x, 16, bias=False)
+    op = ops.Elementwise(kind="add+add", elements=80, inputs=3, dtype="fp32")
+    y = b.node(op, (y, x, z), (5, 16))[0]
+    assert [n.op.op for n in fuse(b.graph(y)).nodes] == ["gemm", "elementwise"]
+
+
+def test_product_with_a_full_tensor_is_no_epilogue() -> None:
+    b = Builder()
+    y = b.ew("mul", b.linear(b.input(5, 8), 16, bias=False), b.input(5, 16))
+    assert [n.op.op for n in fuse(b.graph(y)).nodes] == ["gemm", "elementwise"]
+
+
+def test_comparison_is_no_epilogue() -> None:
+    b = Builder()
+    y = b.ew("greater", b.linear(b.input(5, 8), 16, bias=False), 0.0)
+    assert [n.op.op for n in fuse(b.graph(y)).nodes] == ["gemm", "elementwise"]
+
+
+def test_epilogues_have_a_limited_length() -> None:
+    b = Builder()
+    y = b.linear(b.input(5, 8), 16, bias=False)
+    for _ in range(20):
+        y = b.ew("neg", y)
+    after = fuse(b.graph(y))
+    assert [n.op.op for n in after.nodes] == ["gemm", "elementwise"]
+    assert len(after.nodes[0].fused) == 16
+
+
+def test_cast_after_a_batchnorm_is_a_kernel() -> None:
+    b = Builder("bf16")
+    after = fuse(b.graph(b.cast(b.batchnorm(b.input(2, 4, 8, 8)), "fp32")))
+    assert [n.op.op for n in after.nodes] == ["norm", "copy"]
+
+
+@pytest.mark.parametrize("gated", [True, False])
+def test_activation_waits_for_its_gate_only_where_there_is_one(gated: bool) -> None:
+    """relu(a)·b with a full-size b is one kernel after both GEMMs; relu(a)·w with constants is an epilogue."""
+    b = Builder()
+    x = b.input(5, 8)
+    a = b.ew("relu", b.linear(x, 16))
+    y = b.ew("mul", a, b.linear(x, 16) if gated else b.weight(16))
+    after = fuse(b.graph(y))
+    assert [n.op.op for n in after.nodes] == (["gemm", "gemm", "elementwise"] if gated else ["gemm"])
+
+
+@pytest.mark.parametrize("perm", [(0, 2, 1), (2, 0, 1), (1, 0, 2)])
+def test_only_the_last_two_axes_are_a_flag(perm: tuple[int, int, int]) -> None:
+    b = Builder()
+    turned = b.transpose(b.input(4, 4, 4), *perm)
+    after = fuse(b.graph(b.matmul(turned, b.input(4, 4, 4))))
+    assert [n.op.op for n in after.nodes] == (["gemm"] if perm == (0, 2, 1) else ["copy", "gemm"])
+
+
+def test_left_operand_transposed() -> None:
+    b = Builder()
+    after = fuse(b.graph(b.matmul(b.transpose(b.input(2, 8, 5), 0, 2, 1), b.input(2, 8, 16))))
+    assert [n.op.op for n in after.nodes] == ["gemm"]
+    assert (after.nodes[0].attributes["transpose_a"], after.nodes[0].attributes["transpose_b"]) == (True, False)
+
+
+def test_transpose_that_arithmetic_reads_too_is_made() -> None:
+    b = Builder()
+    turned = b.transpose(b.input(2, 16, 8), 0, 2, 1)
+    after = fuse(b.graph(b.matmul(b.input(2, 5, 8), turned), b.reduce("max", turned)))
+    assert sorted(n.op.op for n in after.nodes) == ["copy", "gemm", "reduce"]

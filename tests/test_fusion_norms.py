@@ -261,3 +261,130 @@ def test_residual_of_another_shape_stays() -> None:
     total = b.ew("add", x, position)
     after = fuse(b.graph(b.layernorm(total), total))
     assert [n.op.op for n in after.nodes] == ["elementwise", "norm"]
+
+
+def scaled_by(b: Builder, x: str, factor: str) -> list[str]:
+    """The kinds that are left of x times a factor made from its mean of squares."""
+    after = fuse(b.graph(b.ew("mul", x, factor)))
+    return [n.op.op for n in after.nodes]
+
+
+def test_mean_of_cubes_is_no_variance() -> None:
+    b = Builder()
+    x = b.input(2, 3, 16)
+    root = b.ew("rsqrt", b.ew("add", b.reduce("mean", b.ew("pow", x, 3.0)), 1e-5))
+    assert "norm" not in scaled_by(b, x, root)
+
+
+def test_mean_of_products_with_something_else_is_no_variance() -> None:
+    b = Builder()
+    x = b.input(2, 3, 16)
+    root = b.ew("rsqrt", b.ew("add", b.reduce("mean", b.ew("mul", x, b.input(2, 3, 16))), 1e-5))
+    assert "norm" not in scaled_by(b, x, root)
+
+
+def test_largest_square_is_no_variance() -> None:
+    b = Builder()
+    x = b.input(2, 3, 16)
+    root = b.ew("rsqrt", b.ew("add", b.reduce("max", b.ew("square", x)), 1e-5))
+    assert "norm" not in scaled_by(b, x, root)
+
+
+def test_function_of_the_root_is_no_norm() -> None:
+    b = Builder()
+    x = b.input(2, 3, 16)
+    root = b.ew("exp", b.ew("rsqrt", b.ew("add", b.reduce("mean", b.ew("square", x)), 1e-5)))
+    assert "norm" not in scaled_by(b, x, root)
+
+
+def test_root_of_something_else_is_no_norm() -> None:
+    b = Builder()
+    x = b.input(2, 3, 16)
+    root = b.ew("rsqrt", b.ew("add", b.reduce("mean", b.ew("square", b.input(2, 3, 16))), 1e-5))
+    assert "norm" not in scaled_by(b, x, root)
+
+
+def test_power_with_another_exponent_is_no_root() -> None:
+    b = Builder()
+    x = b.input(2, 3, 16)
+    root = b.ew("pow", b.ew("add", b.reduce("mean", b.ew("square", x)), 1e-5), -0.25)
+    assert "norm" not in scaled_by(b, x, root)
+
+
+def test_variance_around_a_foreign_mean_is_no_layernorm() -> None:
+    b = Builder()
+    x, z = b.input(2, 3, 16), b.input(2, 3, 16)
+    d = b.ew("sub", x, b.reduce("mean", z))
+    after = fuse(b.graph(rooted(b, d, variance(b, d, "mul"), "rsqrt")))
+    # d is an ordinary tensor here; dividing it by its root mean square is an RMSNorm of d.
+    assert [n.op.kind for n in after.nodes if isinstance(n.op, ops.Norm)] == ["rmsnorm"]
+
+
+def test_parameters_of_another_width_are_no_parameters() -> None:
+    """A factor a row, or a tensor that is computed, is arithmetic after the norm."""
+    for make in (lambda b: b.weight(3, 1), lambda b: b.input(16)):
+        b = Builder()
+        x = b.input(2, 3, 16)
+        y = b.ew("mul", rooted(b, x, variance(b, x, "mul"), "rsqrt"), make(b))
+        assert [n.op.op for n in fuse(b.graph(y)).nodes] == ["norm", "elementwise"]
+
+
+def test_second_scale_is_arithmetic_after_the_norm() -> None:
+    b = Builder()
+    x = b.input(2, 3, 16)
+    y = b.ew("mul", b.ew("mul", rooted(b, x, variance(b, x, "mul"), "rsqrt"), b.weight(16)), b.weight(16))
+    after = fuse(b.graph(y))
+    assert [n.op.op for n in after.nodes] == ["norm", "elementwise"]
+    assert len(after.nodes[1].members) == 1
+
+
+def test_shift_after_an_rmsnorm_is_arithmetic_after_it() -> None:
+    b = Builder()
+    x = b.input(2, 3, 16)
+    y = b.ew("add", rooted(b, x, variance(b, x, "mul"), "rsqrt"), b.weight(16))
+    assert [n.op.op for n in fuse(b.graph(y)).nodes] == ["norm", "elementwise"]
+
+
+def test_shift_by_subtraction() -> None:
+    b = Builder()
+    x = b.input(2, 3, 16)
+    d = b.ew("sub", x, b.reduce("mean", x))
+    y = b.ew("sub", rooted(b, d, variance(b, d, "mul"), "rsqrt"), b.weight(16))
+    assert [n.op.op for n in fuse(b.graph(y)).nodes] == ["norm"]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_residual_joins_only_a_norm_that_runs_as_often(count: int) -> None:
+    b = Builder()
+    x, z = b.input(2, 3, 16), b.input(2, 3, 16)
+    total = b.ew("add", x, z)
+    y = b.layernorm(total)
+    b.nodes[-1] = b.nodes[-1].replace(count=count)
+    after = fuse(b.graph(y, total))
+    assert len(after.nodes) == count
+
+
+@pytest.mark.parametrize("case", ["doubled", "constant", "other dtype"])
+def test_additions_that_are_no_residual(case: str) -> None:
+    b = Builder()
+    x = b.input(2, 3, 16)
+    other = {
+        "doubled": lambda: x,
+        "constant": lambda: b.weight(2, 3, 16),
+        "other dtype": lambda: b.input(2, 3, 16, dtype="bf16"),
+    }
+    total = b.ew("add", x, other[case]())
+    after = fuse(b.graph(b.layernorm(total), total))
+    assert [n.op.op for n in after.nodes] == ["elementwise", "norm"]
+
+
+def test_groupnorm_needs_the_shape_back_and_a_parameter_per_channel() -> None:
+    for shape, parameter in (((2, 8, 4, 4), (8, 1, 1)), ((2, 8, 16), (8, 1)), ((2, 8, 4, 4), (4, 1))):
+        b = Builder()
+        op = ops.Norm(kind="instancenorm", rows=4, cols=64, dtype="fp32")
+        grouped = b.view(b.input(2, 8, 4, 4), 2, 2, 64)
+        y = b.view(b.node(op, (grouped, b.weight(2), b.weight(2)), (2, 2, 64))[0], *shape)
+        y = b.ew("mul", y, b.weight(*parameter))
+        expected = shape == (2, 8, 4, 4) and parameter[0] == 8
+        kinds = [n.op.kind for n in fuse(b.graph(y)).nodes if isinstance(n.op, ops.Norm)]
+        assert kinds == (["groupnorm"] if expected else ["instancenorm"])

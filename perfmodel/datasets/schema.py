@@ -103,3 +103,14 @@ def _numbers(table: pd.DataFrame, column: str, name: str) -> np.ndarray:
         return table[column].to_numpy(dtype=np.float64)
     except (TypeError, ValueError):
         raise TraceError(f"{name}: column {column!r} holds text; wanted numbers") from None
+
+
+def write_traces(table: pd.DataFrame, path: str | Path) -> None:
+    """Writes a trace table as Parquet, under a temporary name that is renamed when it is whole."""
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.partial")
+    try:
+        table.to_parquet(temporary, index=False)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

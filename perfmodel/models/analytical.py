@@ -24,6 +24,7 @@ TERMS = ("compute", "l2", "dram", "vector", "launch", "link")
 """Names of the bounds. ``vector`` is arithmetic outside matrix products, ``launch`` everything that is overhead in time
 (launch, waves, split-K, quantisation of activations), ``link`` the interconnect."""
 
+_THROTTLED = 0.98
 BOUND_POWER = "power"
 """Reported instead of ``compute`` where the power limit holds the clock below its peak."""
 
@@ -63,7 +64,7 @@ class Bounds:
         """Name of the largest term of each row (``power`` for a throttled compute bound)."""
         names = np.array([n for n in TERMS if n in self.terms], dtype=object)
         winner = names[np.argmax(np.stack([self.terms[n] for n in names]), axis=0)]
-        if self.throttle < 1.0:
+        if self.throttle < _THROTTLED:
             winner = np.where(winner == "compute", BOUND_POWER, winner)
         return winner
 

@@ -38,6 +38,8 @@ REFERENCE_FLOPS_PER_CLOCK = 2048.0
 ROTATING_SETS = 6
 """Weight matrices that a rotating benchmark cycles through."""
 _CHUNK = 4096
+_VECTOR_RATIO = 2.0
+"""Arithmetic up to this multiple of the fp32 vector peak runs on the vector units (packed fp16 doubles it)."""
 
 _CANDIDATES = np.array([(tm, tn, s) for tm, tn in TILES for s in SPLITS])
 
@@ -94,8 +96,12 @@ def _arithmetic_efficiency(arithmetic: str, c: Constants) -> float:
 
 
 def throttle(machine: Machine, c: Constants) -> float:
-    """Share of the peak clock that the power limit leaves to dense matrix arithmetic, at most 1."""
-    if machine.throttle_ratio is None or machine.throttle_ratio <= c.throttle_flops_per_w:
+    """Share of the peak clock that the power limit leaves to dense matrix arithmetic, at most 1.
+
+    Products on the vector units draw less and are not throttled.
+    """
+    on_vector_units = machine.peak_flops <= _VECTOR_RATIO * machine.vector_flops
+    if machine.throttle_ratio is None or on_vector_units or machine.throttle_ratio <= c.throttle_flops_per_w:
         return 1.0
     return float((c.throttle_flops_per_w / machine.throttle_ratio) ** c.throttle_power)
 

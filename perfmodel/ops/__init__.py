@@ -1,5 +1,6 @@
 """Operator descriptors: what is computed, with FLOPs and bytes that follow from the shapes alone."""
 
+from perfmodel.ops.attention import Attention
 from perfmodel.ops.base import Dim, Operator, Product, is_symbolic
 from perfmodel.ops.memory import (
     Collective,
@@ -14,7 +15,7 @@ from perfmodel.ops.memory import (
     Unmodelled,
     View,
 )
-from perfmodel.ops.products import Attention, Conv, Gemm, Moe, Rnn
+from perfmodel.ops.products import Conv, Gemm, Moe, Rnn
 
 FAMILIES: dict[str, type[Operator]] = {
     cls.op: cls

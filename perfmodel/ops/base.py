@@ -35,6 +35,13 @@ def is_symbolic(value: object) -> bool:
     return hasattr(value, "free_symbols")
 
 
+def lowest(value: Dim) -> Any:
+    """The smallest number that a dimension holds; None for symbolic ones and empty arrays."""
+    if isinstance(value, np.ndarray):
+        return value.min() if value.size else None
+    return None if is_symbolic(value) else value
+
+
 def at_least(value: Dim, floor: Dim) -> Any:
     """``max(value, floor)`` for numbers, arrays and symbolic expressions alike."""
     if is_symbolic(value) or is_symbolic(floor):
@@ -112,7 +119,14 @@ class Operator:
     def __post_init__(self) -> None:
         dtype_record(self.dtype)
         for name in self.dimension_names():
-            _check_dimension(type(self).__name__, name, getattr(self, name))
+            given = getattr(self, name)
+            if type(given) is int and 0 <= given <= MAX_DIMENSION:  # nearly all of them, in graphs of 200,000 nodes
+                continue
+            value = _dimension(type(self).__name__, name, given)
+            if value is None and name not in self.optional_dimension_names():
+                raise DescriptorError(f"{type(self).__name__}.{name} is None; wanted a whole number")
+            if value is not given:
+                object.__setattr__(self, name, value)
 
     @classmethod
     def dimension_names(cls) -> tuple[str, ...]:
@@ -121,6 +135,15 @@ class Operator:
         if cached is None:
             cached = tuple(f.name for f in dataclasses.fields(cls) if f.metadata.get("dim"))
             cls._dimension_names = cached  # type: ignore[attr-defined]
+        return cached
+
+    @classmethod
+    def optional_dimension_names(cls) -> tuple[str, ...]:
+        """Names of the dimensions that may be absent (None)."""
+        cached = cls.__dict__.get("_optional_dimension_names")
+        if cached is None:
+            cached = tuple(f.name for f in dataclasses.fields(cls) if f.metadata.get("dim") and f.default is None)
+            cls._optional_dimension_names = cached  # type: ignore[attr-defined]
         return cached
 
     def _dimensions(self) -> Iterator[tuple[str, Any]]:
@@ -185,7 +208,7 @@ class Operator:
     @property
     def shape(self) -> str:
         """The dimensions as short text, for tables."""
-        return "x".join(str(v) for _, v in self._dimensions())
+        return "x".join(str(v) for _, v in self._dimensions() if v is not None)
 
     def replace(self, **changes: Any) -> Self:
         """A copy with some fields changed."""
@@ -201,17 +224,27 @@ def evaluate(value: Any, dims: dict[str, Any]) -> Any:
     """The number (or array) that a symbolic dimension takes for the given bindings.
 
     Values that are no expressions are returned unchanged.
+
+    Raises:
+        UnboundDimensionError: a symbol of the expression is not given.
+        DescriptorError: the expression has no finite value there.
     """
     if not is_symbolic(value):
         return value
     symbols = sorted(value.free_symbols, key=str)
-    if not symbols:
-        return int(value)
+    missing = tuple(str(s) for s in symbols if str(s) not in dims)
+    if missing:
+        raise UnboundDimensionError(f"the dimensions {', '.join(missing)} are open: give each a number", missing)
     arguments = [dims[str(s)] for s in symbols]
     if all(isinstance(a, (int, np.integer)) for a in arguments):
-        return int(value.subs(dict(zip(symbols, map(int, arguments), strict=True))))
-    result = _compiled(value, tuple(symbols))(*arguments)
-    return np.asarray(result)
+        number = value.subs(dict(zip(symbols, map(int, arguments), strict=True)))
+        if number.is_integer:
+            return int(number)
+        if not number.is_real:  # a division by zero
+            given = ", ".join(f"{s} = {a}" for s, a in zip(symbols, arguments, strict=True))
+            raise DescriptorError(f"the dimension {value} is no number at {given}")
+        return float(number)  # half a padding, or bytes of a sub-byte format
+    return np.asarray(_compiled(value, tuple(symbols))(*map(_widened, arguments)))
 
 
 @functools.lru_cache(maxsize=4096)
@@ -219,13 +252,27 @@ def _compiled(expression: Any, symbols: tuple[Any, ...]) -> Callable[..., Any]:
     # A model repeats the same few expressions in every layer; compiling one takes about a millisecond.
     import sympy
 
-    return sympy.lambdify(symbols, expression, modules="numpy")  # type: ignore[no-any-return]
+    # Dummies, since a dimension may be called like a function ("floor").
+    return sympy.lambdify(symbols, expression, modules="numpy", dummify=True)  # type: ignore[no-any-return]
 
 
-def _check_dimension(owner: str, name: str, value: Any) -> None:
-    if value is None or is_symbolic(value):
-        return
+def _widened(value: Any) -> Any:
+    """Integers as Python's or 64-bit ones, floats as 64-bit ones: counts overflow or round in anything narrower."""
     if isinstance(value, np.ndarray):
+        wide = np.int64 if value.dtype.kind in "iu" else np.float64
+        return value if value.dtype == wide else value.astype(wide)
+    if isinstance(value, np.integer):
+        return int(value)
+    return float(value) if isinstance(value, np.floating) else value
+
+
+def _dimension(owner: str, name: str, value: Any) -> Any:
+    """The dimension as it is kept: see :func:`_widened`."""
+    if value is None or is_symbolic(value):
+        return value
+    if isinstance(value, np.ndarray):
+        if value.dtype.kind not in "iuf":
+            raise DescriptorError(f"{owner}.{name} is an array of {value.dtype}; dimensions are whole numbers")
         low, high = (value.min(), value.max()) if value.size else (0, 0)
         if not (np.isfinite(low) and np.isfinite(high)):
             raise DescriptorError(f"{owner}.{name} holds a value that is not finite; dimensions are whole numbers")
@@ -239,3 +286,4 @@ def _check_dimension(owner: str, name: str, value: Any) -> None:
         raise DescriptorError(f"{owner}.{name} is {low}; dimensions are not negative")
     if high > MAX_DIMENSION:
         raise DescriptorError(f"{owner}.{name} is {high}; the largest dimension accepted is 2^48 = {MAX_DIMENSION}")
+    return _widened(value)

@@ -30,12 +30,17 @@ class Norm(Operator):
     rows: Dim = dim_field()
     cols: Dim = dim_field()
     residual: bool = False
+    io_dtype: str | None = None
     parameters: Dim | None = dim_field(None)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.kind not in costs.NORM:
             raise DescriptorError(f"Norm.kind is {self.kind!r}; wanted one of {', '.join(costs.NORM)}")
+
+    @property
+    def shape(self) -> str:
+        return f"{self.kind} {self.rows}x{self.cols}"
 
     @property
     def flops(self) -> Any:
@@ -50,21 +55,25 @@ class Norm(Operator):
             # Batch normalisation has one pair of parameters per row (channel), the others one per column.
             width = self.rows if self.kind == "batchnorm" else self.cols
             parameters = {"rmsnorm": 1, "l2norm": 0, "lrn": 0}.get(self.kind, 2) * width  # type: ignore[operator]
-        return _bytes(streams * self.rows * self.cols + parameters, self.dtype)  # type: ignore[operator]
+        return _bytes(streams * self.rows * self.cols + parameters, self.io_dtype or self.dtype)  # type: ignore[operator]
 
     @property
     def bytes_written(self) -> Any:
-        return _bytes((2 if self.residual else 1) * self.rows * self.cols, self.dtype)  # type: ignore[operator]
+        return _bytes((2 if self.residual else 1) * self.rows * self.cols, self.io_dtype or self.dtype)  # type: ignore[operator]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Softmax(Operator):
-    """Softmax over ``cols`` elements of each of ``rows`` rows; ``kind`` is ``"softmax"`` or ``"log_softmax"``."""
+    """Softmax over ``cols`` elements of each of ``rows`` rows; ``kind`` is ``"softmax"`` or ``"log_softmax"``.
+
+    ``io_dtype`` is how operands and results are stored where that differs from the ``dtype`` of the arithmetic.
+    """
 
     op: ClassVar[str] = "softmax"
     kind: str = "softmax"
     rows: Dim = dim_field()
     cols: Dim = dim_field()
+    io_dtype: str | None = None
 
     @property
     def flops(self) -> Any:
@@ -72,11 +81,11 @@ class Softmax(Operator):
 
     @property
     def bytes_read(self) -> Any:
-        return _bytes(self.rows * self.cols, self.dtype)  # type: ignore[operator]
+        return _bytes(self.rows * self.cols, self.io_dtype or self.dtype)  # type: ignore[operator]
 
     @property
     def bytes_written(self) -> Any:
-        return _bytes(self.rows * self.cols, self.dtype)  # type: ignore[operator]
+        return _bytes(self.rows * self.cols, self.io_dtype or self.dtype)  # type: ignore[operator]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +118,10 @@ class Elementwise(Operator):
             )
 
     @property
+    def shape(self) -> str:
+        return f"{self.kind} {self.elements}"
+
+    @property
     def flops(self) -> Any:
         return self.elements * costs.elementwise_flops(self.kind)  # type: ignore[operator]
 
@@ -139,6 +152,10 @@ class Reduce(Operator):
     results: Dim = dim_field(1)
 
     @property
+    def shape(self) -> str:
+        return f"{self.kind} {self.rows}x{self.cols}"
+
+    @property
     def flops(self) -> Any:
         return self.rows * self.cols  # type: ignore[operator]
 
@@ -165,6 +182,10 @@ class Pool(Operator):
     out_w: Dim = dim_field()
     kernel_h: Dim = dim_field()
     kernel_w: Dim = dim_field()
+
+    @property
+    def shape(self) -> str:
+        return f"{self.batch}x{self.channels}x{self.h}x{self.w} k{self.kernel_h}x{self.kernel_w} to {self.out_h}x{self.out_w}"
 
     @property
     def flops(self) -> Any:
@@ -194,6 +215,10 @@ class Copy(Operator):
     elements: Dim = dim_field()
     read_elements: Dim | None = dim_field(None)
     out_dtype: str | None = None
+
+    @property
+    def shape(self) -> str:
+        return f"{self.kind} {self.elements}"
 
     @property
     def flops(self) -> Any:
@@ -241,6 +266,10 @@ class Quantize(Operator):
     rows: Dim = dim_field()
     cols: Dim = dim_field()
     out_dtype: str = "int8"
+
+    @property
+    def shape(self) -> str:
+        return f"{self.kind} {self.rows}x{self.cols}"
 
     @property
     def flops(self) -> Any:

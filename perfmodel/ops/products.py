@@ -1,9 +1,11 @@
-"""Descriptors of the operators that multiply matrices: GEMM, convolution, attention, mixture of experts, RNN."""
+"""Descriptors of the operators that multiply matrices: GEMM, convolution, mixture of experts, RNN."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
+
+import numpy as np
 
 from perfmodel.dtypes import dtype as dtype_record
 from perfmodel.dtypes import element_bytes
@@ -19,6 +21,7 @@ from perfmodel.ops.base import (
     dim_field,
     floor_div,
     is_symbolic,
+    lowest,
     storage_bytes,
 )
 
@@ -40,6 +43,11 @@ class Gemm(Operator):
     k: Dim = dim_field()
     out_dtype: str | None = None
     layout: str | None = None
+
+    @property
+    def shape(self) -> str:
+        batch = "" if isinstance(self.batch, int) and self.batch == 1 else f"{self.batch}x"
+        return f"{batch}{self.m}x{self.n}x{self.k}"
 
     @property
     def products(self) -> tuple[Product, ...]:
@@ -110,18 +118,18 @@ class Conv(Operator):
             "stride_h", "stride_w", "stride_d", "dilation_h", "dilation_w", "dilation_d", "groups",
             "kernel_h", "kernel_w", "kernel_d",
         ):  # fmt: skip
-            value = getattr(self, name)
-            if isinstance(value, int) and value < 1:
-                raise DescriptorError(f"Conv.{name} is {value}; it is at least 1")
-        if all(isinstance(v, int) for v in (self.c_in, self.c_out, self.groups)) and (
-            self.c_in % self.groups or self.c_out % self.groups  # type: ignore[operator]
+            _at_least_one("Conv", name, getattr(self, name))
+        channels = (self.c_in, self.c_out, self.groups)
+        if not any(map(is_symbolic, channels)) and any(
+            r.any() if isinstance(r, np.ndarray) else r
+            for r in (self.c_in % self.groups, self.c_out % self.groups)  # type: ignore[operator]
         ):
             raise DescriptorError(
                 f"Conv has c_in {self.c_in} and c_out {self.c_out}, which its {self.groups} groups do not divide"
             )
         for name in ("out_h", "out_w", "out_d"):
-            value = getattr(self, name)
-            if isinstance(value, int) and value < 0:
+            value = lowest(getattr(self, name))
+            if value is not None and value < 0:
                 raise DescriptorError(f"Conv has a kernel larger than its padded input: {name} would be {value}")
 
     def _out(self, size: Dim, kernel: Dim, stride: Dim, pad: Dim, dilation: Dim, out_pad: Dim) -> Any:
@@ -149,6 +157,19 @@ class Conv(Operator):
     def out_d(self) -> Any:
         """Planes of the output; 1 for two-dimensional convolutions."""
         return self._out(self.depth, self.kernel_d, self.stride_d, self.pad_d, self.dilation_d, self.out_pad_d)
+
+    @property
+    def shape(self) -> str:
+        space = f"{self.h}x{self.w}" if _is_one(self.depth) else f"{self.depth}x{self.h}x{self.w}"
+        kernel = f"{self.kernel_h}x{self.kernel_w}" if _is_one(self.kernel_d) else f"{self.kernel_d}x{self.kernel_h}x{self.kernel_w}"
+        options = [f"k{kernel}"]
+        if not (_is_one(self.stride_h) and _is_one(self.stride_w)):
+            options.append(f"s{self.stride_h}")
+        if not (_is_one(self.dilation_h) and _is_one(self.dilation_w)):
+            options.append(f"d{self.dilation_h}")
+        if not _is_one(self.groups):
+            options.append(f"g{self.groups}")
+        return f"b{self.batch} {self.c_in}>{self.c_out} {space} {' '.join(options)}"
 
     @property
     def products(self) -> tuple[Product, ...]:
@@ -183,103 +204,14 @@ class Conv(Operator):
         return storage_bytes(self.batch * self.c_out * self.out_d * self.out_h * self.out_w, bits)  # type: ignore[operator]
 
 
-ATTENTION_PHASES = ("prefill", "decode", "encoder", "mla_prefill", "mla_decode")
+def _at_least_one(owner: str, name: str, value: Dim) -> None:
+    low = lowest(value)
+    if low is not None and low < 1:
+        raise DescriptorError(f"{owner}.{name} is {low}; it is at least 1")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Attention(Operator):
-    """softmax(Q·K^T)·V over ``heads`` query heads sharing ``kv_heads`` key/value heads, in one fused kernel.
-
-    Args:
-        phase: one of :data:`ATTENTION_PHASES`. In the ``mla_*`` phases K and V are one latent of ``head_dim``
-            values per token, of which the first ``v_head_dim`` serve as V (DeepSeek-V2, section 2.1).
-        q_len, kv_len: tokens per sequence on either side; ``kv_len`` includes tokens already cached.
-        v_head_dim: width of a value head; None means ``head_dim``.
-        causal: query i sees the first ``kv_len - q_len + i + 1`` keys.
-        window: each query sees at most this many keys; None means all.
-        kv_dtype: how K and V are stored; None means ``dtype``.
-        tp: tensor-parallel ranks the model was split over (``heads`` are already per GPU).
-    """
-
-    op: ClassVar[str] = "attention"
-    phase: str = "prefill"
-    batch: Dim = dim_field(1)
-    q_len: Dim = dim_field()
-    kv_len: Dim = dim_field()
-    heads: Dim = dim_field()
-    kv_heads: Dim = dim_field()
-    head_dim: Dim = dim_field()
-    v_head_dim: Dim | None = dim_field(None)
-    causal: bool = False
-    window: Dim | None = dim_field(None)
-    kv_dtype: str | None = None
-    tp: int | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.phase not in ATTENTION_PHASES:
-            raise DescriptorError(f"Attention.phase is {self.phase!r}; wanted one of {', '.join(ATTENTION_PHASES)}")
-
-    @property
-    def value_dim(self) -> Any:
-        """Width of a value head."""
-        return self.head_dim if self.v_head_dim is None else self.v_head_dim
-
-    @property
-    def products(self) -> tuple[Product, ...]:
-        streams = self.batch * self.heads  # type: ignore[operator]
-        return (
-            Product(streams, self.q_len, self.kv_len, self.head_dim),
-            Product(streams, self.q_len, self.value_dim, self.kv_len),
-        )
-
-    @property
-    def scores(self) -> Any:
-        """Query-key pairs over all heads, unmasked."""
-        return self.batch * self.heads * self.q_len * self.kv_len  # type: ignore[operator]
-
-    @property
-    def scores_executed(self) -> Any:
-        """Query-key pairs that causality and the window leave."""
-        return self.batch * self.heads * self._visible_pairs()  # type: ignore[operator]
-
-    def _visible_pairs(self) -> Any:
-        """Sum over the queries of the keys each sees; closed form, exact for integers."""
-        q, kv = self.q_len, self.kv_len
-        window = kv if self.window is None else at_most(self.window, kv)
-        if not self.causal:
-            return q * window  # type: ignore[operator]
-        # Query i (0-based) sees min(kv - q + i + 1, window) keys; the first `ramp` queries see fewer than the window.
-        first = at_least(kv - q + 1, 0)  # type: ignore[operator]
-        ramp = at_most(at_least(window - first, 0), q)
-        rising = ramp * first + floor_div(ramp * (ramp - 1), 2)
-        return rising + (q - ramp) * window
-
-    @property
-    def flops(self) -> Any:
-        # One more per score for the scale, then the softmax.
-        return self.product_flops + self.scores * (1 + costs.SOFTMAX)
-
-    @property
-    def flops_executed(self) -> Any:
-        return self.scores_executed * (2 * self.head_dim + 2 * self.value_dim + 1 + costs.SOFTMAX)  # type: ignore[operator]
-
-    @property
-    def kv_bytes(self) -> Any:
-        """Bytes of the keys and values (of the latent, for MLA)."""
-        width = self.head_dim if self.phase.startswith("mla_decode") else self.head_dim + self.value_dim  # type: ignore[operator]
-        elements = self.batch * self.kv_heads * self.kv_len * width  # type: ignore[operator]
-        return storage_bytes(elements, 8 * element_bytes(self.kv_dtype or self.dtype))
-
-    @property
-    def bytes_read(self) -> Any:
-        q = self.batch * self.heads * self.q_len * self.head_dim  # type: ignore[operator]
-        return storage_bytes(q, 8 * element_bytes(self.dtype)) + self.kv_bytes
-
-    @property
-    def bytes_written(self) -> Any:
-        out = self.batch * self.heads * self.q_len * self.value_dim  # type: ignore[operator]
-        return storage_bytes(out, dtype_record(self.dtype).output_bits)
+def _is_one(value: Dim) -> bool:
+    return isinstance(value, int) and value == 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -305,6 +237,11 @@ class Moe(Operator):
     ep: Dim = dim_field(1)
     distribution: str | None = None
     matrices: int = 3
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("tp", "ep"):
+            _at_least_one("Moe", name, getattr(self, name))
 
     @property
     def local_experts(self) -> Any:
@@ -343,11 +280,13 @@ class Moe(Operator):
 
     @property
     def bytes_read(self) -> Any:
-        return storage_bytes(self.tokens * self.hidden, 16) + self.weight_bytes  # type: ignore[operator]
+        return self.bytes_written + self.weight_bytes
 
     @property
     def bytes_written(self) -> Any:
-        return storage_bytes(self.tokens * self.hidden, 16)  # type: ignore[operator]
+        # Tokens arrive and leave in 16 bits, wider where the arithmetic is: narrow operands are quantised inside.
+        bits = max(16.0, dtype_record(self.dtype).activation_bits)
+        return storage_bytes(self.tokens * self.hidden, bits)  # type: ignore[operator]
 
 
 RNN_GATES = {"lstm": 4, "gru": 3, "rnn": 1}
@@ -416,4 +355,4 @@ class Rnn(Operator):
         return storage_bytes(out, dtype_record(self.dtype).output_bits)
 
 
-__all__ = ["ATTENTION_PHASES", "Attention", "Conv", "Gemm", "Moe", "Rnn", "is_symbolic"]
+__all__ = ["Conv", "Gemm", "Moe", "Rnn"]

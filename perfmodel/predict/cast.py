@@ -7,11 +7,12 @@ import dataclasses
 from perfmodel.dtypes import gemm_dtype, is_floating
 from perfmodel.graph import Graph, Node, Tensor
 from perfmodel.ops import GEMM_LIKE, Operator
-from perfmodel.ops.memory import Copy, Elementwise, Embedding, Pool
+from perfmodel.ops.memory import Copy, Elementwise, Embedding, Norm, Pool, Reduce, Softmax
 
-# Activations that flow between GEMM-like operators change with them. Normalisation, softmax, reductions and index
-# arithmetic keep their own format.
-_FOLLOWS = (Elementwise, Copy, Pool, Embedding)
+# Activations that flow between GEMM-like operators change with them. Normalisation and softmax keep the format of their
+# arithmetic, but read and write those activations; index arithmetic is not floating and stays as it is.
+_FOLLOWS = (Elementwise, Copy, Pool, Embedding, Reduce)
+_KEEPS_ARITHMETIC = (Norm, Softmax)
 _NARROW_BITS = 16
 
 
@@ -69,4 +70,6 @@ def _operator(op: Operator, dtype: str, activation: str) -> Operator:
     if isinstance(op, _FOLLOWS):
         out = getattr(op, "out_dtype", None)
         return op.replace(dtype=activation, **({"out_dtype": activation} if out is not None and is_floating(out) else {}))
+    if isinstance(op, _KEEPS_ARITHMETIC) and activation != op.dtype:
+        return op.replace(io_dtype=activation)
     return op

@@ -13,9 +13,10 @@ from perfmodel.ops import Unmodelled, View
 from perfmodel.predict.memory import peak_activation_bytes
 from perfmodel.predict.result import Estimate, ModelPrediction, OperatorPrediction
 
-EAGER_DISPATCH_S = 8e-6
-"""Host time to dispatch and launch one kernel eagerly: PyTorch's dispatcher takes about 5-10 us per operator (NVIDIA,
-"Accelerating PyTorch with CUDA Graphs", 2021, shows launch-bound networks; Paszke et al., 2019, section 5.2)."""
+EAGER_DISPATCH_S = 11e-6
+"""Host time to dispatch and launch one kernel eagerly: the geometric mean of the 5-25 us that descriptions of PyTorch's
+path from Python to the driver give. It depends on the host's CPU more than on the device: a run that is bound by it can
+be off by twice."""
 
 
 def compose(
@@ -34,7 +35,7 @@ def compose(
     nodes = [n for n in graph.nodes if not isinstance(n.op, View)]
     unique: dict[tuple[Any, ...], int] = {}
     index = [unique.setdefault((n.op, n.fused, n.extra_bytes_read), len(unique)) for n in nodes]
-    firsts = [nodes[index.index(i)] for i in range(len(unique))] if len(unique) < 64 else _firsts(nodes, index)
+    firsts = _firsts(nodes, index)
     estimates = predictor.predict(
         [n.op for n in firsts],
         device,
@@ -72,7 +73,7 @@ def compose(
         utilisation=_utilisation(nodes, device, latency.value),
         operators=operators,
         unmodelled=_unmodelled(nodes),
-        warnings=_warnings(graph, nodes, estimates),
+        warnings=_warnings(graph, device, nodes, estimates),
         launch_gap_s=gap_s,
         removed_flops=float(sum(r.flops for r in graph.removed)),
         dims=dims,
@@ -154,8 +155,10 @@ def _unmodelled(nodes: list[Node]) -> tuple[dict[str, Any], ...]:
     return tuple({"op": k, "count": c, "bytes_share": b / total} for k, (c, b) in sorted(kinds.items()))
 
 
-def _warnings(graph: Graph, nodes: list[Node], estimates: Estimates) -> tuple[str, ...]:
+def _warnings(graph: Graph, device: Device, nodes: list[Node], estimates: Estimates) -> tuple[str, ...]:
     warnings = [*graph.warnings, *estimates.notes]
+    if any(n.op.products and n.op.dtype == "fp32" for n in nodes) and "tf32" in device.peak_flops:
+        warnings.append("matrix products run in full fp32; engines commonly use TF32 here: --dtype tf32, or bf16")
     unmodelled = _unmodelled(nodes)
     if unmodelled:
         share = sum(u["bytes_share"] for u in unmodelled)

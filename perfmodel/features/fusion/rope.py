@@ -96,33 +96,41 @@ def _joined_halves(ws: Rewriter, concat: Vertex) -> bool:
     if sorted(s.kind for s in sides) != ["add", "sub"]:
         return False
     origins: set[str] = set()
-    halves: set[str] = set()
-    turns: list[str] = []
+    factors: list[dict[str, str]] = []  # for each side, what each half is multiplied by
     for side in sides:
+        factor_of: dict[str, str] = {}
         for name in side.inputs:
             product = ws.maker(name)
             if product is None or not product.computes("mul") or len(product.inputs) != 2:
                 return False
-            cuts: list[Vertex] = []
-            found = [(n, _cut_from(ws, n, cuts)) for n in product.inputs]
-            cut = [(n, o) for n, o in found if o is not None and not _is_angle(ws, n, product)]
-            if len(cut) != 1:
+            found = [(n, _cut_from(ws, n, [])) for n in product.inputs]
+            halves = [(n, o) for n, o in found if o is not None and not _is_angle(ws, n, product)]
+            if len(halves) != 1:
                 return False
-            half, origin = cut[0]
-            assert origin is not None
-            halves.add(half)
+            half, origin = halves[0]
+            other = product.other(half)
+            if other is None or origin is None:
+                return False
+            factor_of[half] = other
             origins.add(origin)
-            factor = product.other(half)
-            if factor is None:
-                return False
-            turns.append(factor)
             end, path = ws.back(half)
-            maker = ws.maker(end)
-            walked += [product, *path, *([maker] if maker is not None else [])]
-    if len(origins) != 1 or len(halves) != 2 or len(set(turns)) not in (2, 4):
+            cut = ws.maker(end)
+            walked += [product, *path, *([cut] if cut is not None else [])]
+        factors.append(factor_of)
+    if len(origins) != 1 or not _is_rotation(*factors):
         return False
     source = next(v for v in walked if is_cut(ws, v)).inputs[0]
-    return _replace(ws, walked, concat, source, tuple(dict.fromkeys(turns)), concat.output)
+    angles = tuple(dict.fromkeys(n for side in factors for n in side.values()))
+    return _replace(ws, walked, concat, source, angles, concat.output)
+
+
+def _is_rotation(first: dict[str, str], second: dict[str, str]) -> bool:
+    """Whether the sides multiply the same two halves by cosine and sine, and by sine and cosine."""
+    if len(first) != 2 or first.keys() != second.keys():
+        return False
+    one, two = first
+    crossed = first[one] == second[two] and first[two] == second[one]
+    return crossed or len({*first.values(), *second.values()}) == 4
 
 
 def _is_angle(ws: Rewriter, name: str, product: Vertex) -> bool:

@@ -232,6 +232,8 @@ def _check_graph(proto: onnx.ModelProto, label: str) -> None:
             names.update(initializers)
         nested: list[Any] = []
         for node in graph.node:
+            if not (type(node.op_type) is type(node.domain) is type(node.name) is str):
+                raise ModelFileError(f"{label}: not a valid ONNX model: a node's name is no text in UTF-8")
             for output in node.output:
                 if output and output in names:
                     raise ModelFileError(
@@ -288,13 +290,15 @@ def _tensors(proto: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
 def _check_external(proto: onnx.ModelProto, label: str) -> None:
     """Shapes that can be, and no place outside the model's folder."""
     for tensor in _tensors(proto):
+        if type(tensor.name) is not str:
+            raise ModelFileError(f"{label}: not a valid ONNX model: a tensor's name is no text in UTF-8")
         for dim in tensor.dims:
             if dim < 0:
                 raise ModelFileError(f"{label}: the tensor {tensor.name!r} has the dimension {dim}; wanted 0 or more")
         if tensor.data_location != 1:  # EXTERNAL
             continue
         for entry in tensor.external_data:
-            if entry.key == "location" and is_outside(entry.value):
+            if entry.key == "location" and (type(entry.value) is not str or is_outside(entry.value)):
                 raise ModelFileError(
                     f"{label}: the data of {tensor.name!r} lie at {entry.value[:200]!r}, outside the model's folder; "
                     "external data must lie beside the model or below it"

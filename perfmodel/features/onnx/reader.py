@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -38,7 +40,7 @@ def read_onnx(
         InputError: ``dims`` names dimensions that the model does not have, or gives impossible numbers.
     """
     given = check_given(dims)
-    with _garbage_collection_paused():
+    with _undisturbed():
         loaded = load(path)
         dimensions = Dimensions(loaded.label, given)
         dimensions.declare_inputs(free_inputs(loaded.model.graph))
@@ -61,7 +63,7 @@ def model_dims(path: str | os.PathLike[str] | bytes | onnx.ModelProto) -> tuple[
     Raises:
         ModelFileError: the file is no ONNX model, is damaged, too large or contradicts itself.
     """
-    with _garbage_collection_paused():
+    with _undisturbed():
         loaded = load(path)
         dimensions = Dimensions(loaded.label, {})
         dimensions.declare_inputs(free_inputs(loaded.model.graph))
@@ -71,12 +73,24 @@ def model_dims(path: str | os.PathLike[str] | bytes | onnx.ModelProto) -> tuple[
 
 
 @contextmanager
-def _garbage_collection_paused() -> Iterator[None]:
-    """Reading makes millions of objects and drops few: collecting in between doubles the time."""
+def _undisturbed() -> Iterator[None]:
+    """No garbage collection, and no messages of the libraries underneath.
+
+    Reading makes millions of objects and drops few: collecting in between doubles the time. What the libraries log and
+    warn about is either raised as an error here or does not matter to a prediction.
+    """
+    loggers = [logging.getLogger(name) for name in ("onnx_ir", "onnx_shape_inference")]
+    levels = [logger.level for logger in loggers]
     was_enabled = gc.isenabled()
     gc.disable()
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
         if was_enabled:
             gc.enable()

@@ -7,7 +7,6 @@ stale.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -155,15 +154,11 @@ class _Inference:
         self.label = loaded.label
         self._aside: list[tuple[Any, str]] = []
         self._failed = 0
-        self._logger = logging.getLogger("onnx_shape_inference")
-        self._level = self._logger.level
 
     def __enter__(self) -> _Inference:
-        self._logger.setLevel(logging.CRITICAL)  # what it does not know is handled here, not printed
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._logger.setLevel(self._level)
         for node, domain in self._aside:
             node.domain = domain
 
