@@ -251,8 +251,8 @@ def _predicted_rows(traces: pd.DataFrame, predictor: Predictor) -> list[JudgedRo
                 record.id, str(dtype), str(software), part["latency_s"].to_numpy(dtype=np.float64), e.latency_s,
                 e.latency_low_s, e.latency_high_s, e.analytical_s, roofline_s(group, record),
                 np.char.add(np.char.add(np.char.add(m, "x"), np.char.add(n, "x")), k), 1,
-            )  # fmt: skip
-        )
+            )
+        )  # fmt: skip
     return judged
 
 
@@ -271,14 +271,14 @@ def _noise_by_software(rows: Sequence[JudgedRows]) -> dict[tuple[str, str, str],
 def grouped(rows: Sequence[JudgedRows], by: Sequence[str]) -> list[GroupAccuracy]:
     """The figures of judged rows, grouped by some of :data:`GROUP_KEYS`."""
     noise = _noise_by_software(rows)
-    pieces: dict[tuple[Any, ...], list[tuple[JudgedRows, np.ndarray]]] = {}
+    pieces: dict[tuple[str | None, ...], list[tuple[JudgedRows, np.ndarray]]] = {}
     for r in rows:
         bucket = size_bucket(r.measured)
         for size in np.unique(bucket) if "size" in by else [None]:
             chosen = np.arange(len(bucket)) if size is None else np.flatnonzero(bucket == size)
-            values = {"op": "gemm", "device": r.device, "dtype": r.dtype, "software": r.software}
-            values["size"] = None if size is None else SIZE_NAMES[size]
-            key = tuple(values[k] if k in by else None for k in GROUP_KEYS)
+            name = None if size is None else SIZE_NAMES[size]
+            values = ("gemm", r.device, r.dtype, r.software, name)
+            key = tuple(v if k in by else None for k, v in zip(GROUP_KEYS, values, strict=True))
             pieces.setdefault(key, []).append((r, chosen))
     groups = []
     for key, parts in pieces.items():
@@ -287,10 +287,11 @@ def grouped(rows: Sequence[JudgedRows], by: Sequence[str]) -> list[GroupAccuracy
             for name in ("measured", "predicted", "low", "high", "analytical", "roofline")
         }
         known = [f for r, _ in parts if (f := noise.get((r.device, r.dtype, r.software))) is not None]
+        op, device, dtype, software, size_name = key
         groups.append(
             score_group(
-                **dict(zip(GROUP_KEYS, key, strict=True)), **figures, folds=max(r.folds for r, _ in parts),
-                noise=float(np.mean(known)) if known else None,
-            )  # fmt: skip
-        )
+                op=op, device=device, dtype=dtype, software=software, size=size_name, **figures,
+                folds=max(r.folds for r, _ in parts), noise=float(np.mean(known)) if known else None,
+            )
+        )  # fmt: skip
     return groups

@@ -38,7 +38,7 @@ class Tensor:
     @property
     def elements(self) -> Any:
         """Number of elements; None where the rank is unknown."""
-        return None if self.shape is None else prod(self.shape)  # type: ignore[arg-type]
+        return None if self.shape is None else prod(self.shape)
 
     @property
     def bytes(self) -> Any:
@@ -137,12 +137,14 @@ class Graph:
     def open_dims(self) -> tuple[str, ...]:
         """Names of symbolic dimensions that are not bound, sorted."""
         names: set[str] = set()
-        for tensor in self.tensors.values():
-            for dim in tensor.shape or ():
-                if is_symbolic(dim):
-                    names.update(str(s) for s in dim.free_symbols)  # type: ignore[union-attr]
+        loose: list[Any] = [dim for tensor in self.tensors.values() for dim in tensor.shape or ()]
+        loose += [removed.flops for removed in self.removed]
         for node in self.nodes:
-            names.update(node.op.free_dims)
+            names.update(node.op.free_dims, *(f.free_dims for f in node.fused))
+            loose.append(node.extra_bytes_read)
+        for value in loose:
+            if is_symbolic(value):
+                names.update(str(s) for s in value.free_symbols)
         return tuple(sorted(names))
 
     def bind(self, **dims: Any) -> Graph:
@@ -153,7 +155,9 @@ class Graph:
         """
         missing = tuple(n for n in self.open_dims if n not in dims)
         if missing:
-            raise UnboundDimensionError(f"the model has the open dimensions {', '.join(missing)}: give each a number", missing)
+            raise UnboundDimensionError(
+                f"the model has the open dimensions {', '.join(missing)}: give each a number", missing
+            )
         tensors = {
             name: t if t.shape is None else dataclasses.replace(t, shape=tuple(evaluate(d, dims) for d in t.shape))
             for name, t in self.tensors.items()
@@ -226,6 +230,17 @@ def topological(nodes: Iterable[Node], available: Iterable[str]) -> tuple[Node, 
                 if missing[index] == 0:
                     heapq.heappush(ready, index)
     if len(order) < len(nodes):
-        stuck = next(i for i, count in enumerate(missing) if count > 0)
-        raise ValueError(f"the graph has a cycle through node {nodes[stuck].name!r}")
+        raise ValueError(f"the graph has a cycle through node {_on_cycle(nodes, missing, ready_tensors).name!r}")
     return tuple(order)
+
+
+def _on_cycle(nodes: list[Node], missing: list[int], available: set[str]) -> Node:
+    """A node of a cycle; the others that wait stand behind one."""
+    stuck = {index for index, count in enumerate(missing) if count > 0}
+    makers = {name: index for index in sorted(stuck) for name in nodes[index].outputs if name not in available}
+    index, seen = min(stuck), set()
+    # What a stuck node waits for is made by a stuck node: going up from one to the next ends in a circle.
+    while index not in seen:
+        seen.add(index)
+        index = next(makers[name] for name in nodes[index].inputs if name in makers)
+    return nodes[index]

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from perfmodel import __version__
 from perfmodel.datasets.schema import read_traces
 from perfmodel.datasets.splits import FOLDS, shape_fold
 from perfmodel.errors import InputError, MissingExtraError
@@ -85,7 +86,8 @@ class _Table:
 
     @property
     def log_ratio(self) -> np.ndarray:
-        return np.log(self.measured_s / self.analytical_s)
+        ratio: np.ndarray = np.log(self.measured_s / self.analytical_s)
+        return ratio
 
 
 def _xgboost() -> Any:
@@ -118,8 +120,9 @@ def _table(traces: pd.DataFrame, device: Device, dtype: str, constants: Constant
             for name, values in residual_columns(part.op, bounds, units).items():
                 columns[name][rows] = values
             latency[rows], floor[rows] = bounds.latency_s, bounds.floor_s
-    matrix = np.concatenate([feature_schema("gemm").matrix(columns), software_columns(software, software_of_row)], axis=1)
+    one_hot = software_columns(software, software_of_row)
     m, n, k = (traces[c].to_numpy() for c in "mnk")
+    m_text, n_text, k_text = (c.astype(str) for c in (m, n, k))
     return _Table(
         device=device,
         dtype=dtype,
@@ -130,10 +133,10 @@ def _table(traces: pd.DataFrame, device: Device, dtype: str, constants: Constant
         analytical_s=latency,
         floor_s=floor,
         roofline_s=roofline_s(group, device),
-        matrix=matrix,
+        matrix=np.concatenate([feature_schema("gemm").matrix(columns), one_hot], axis=1),
         support={f: (float(columns[f].min()), float(columns[f].max())) for f in SUPPORT_FEATURES},
         fold=shape_fold(n, k, seed=seed),
-        shape_key=np.char.add(np.char.add(m.astype(str), "x"), np.char.add(np.char.add(n.astype(str), "x"), k.astype(str))),
+        shape_key=np.char.add(np.char.add(m_text, "x"), np.char.add(np.char.add(n_text, "x"), k_text)),
     )
 
 
@@ -165,7 +168,8 @@ def _held_out(table: _Table, seed: int) -> np.ndarray:
         booster = _fit_booster(table, np.flatnonzero(~out), seed)
         correction = booster.predict(xgboost.DMatrix(table.matrix[out]))
         predicted[out] = table.analytical_s[out] * np.exp(correction)
-    return np.maximum(predicted, table.floor_s)
+    bounded: np.ndarray = np.maximum(predicted, table.floor_s)
+    return bounded
 
 
 def _quantiles(table: _Table, predicted: np.ndarray) -> list[list[float]]:
@@ -239,7 +243,7 @@ def train(
         report(f"{index + 1}/{len(tasks)} {name_of}: held-out MAPE {mean:.2%} over {len(trained.scores)} tables")
     manifest = {
         "schema": artefact.SCHEMA,
-        "perfmodel": version("perfmodel"),
+        "perfmodel": __version__,
         "seed": seed,
         "constants": constants.to_dict(),
         "feature_schemas": {"gemm": feature_schema("gemm").sha256},
@@ -272,7 +276,7 @@ def _train_pair(task: tuple[pd.DataFrame, str, str, Constants, int]) -> _Trained
     predicted = _held_out(part, seed)
     final = _fit_booster(part, np.arange(len(part.measured_s)), seed)
     entry = {
-        "family": "gemm", "device": device_id, "dtype": dtype, "software": list(part.software), "cache": list(part.cache),
+        "family": "gemm", "device": part.device.id, "dtype": dtype, "software": list(part.software), "cache": list(part.cache),
         "support": {k: list(v) for k, v in part.support.items()}, "quantiles": _quantiles(part, predicted),
         "rows": len(part.measured_s),
     }  # fmt: skip
@@ -317,8 +321,8 @@ def _judged(part: _Table, predicted: np.ndarray) -> list[JudgedRows]:
             JudgedRows(
                 part.device.id, part.dtype, software, part.measured_s[rows], predicted[rows], low[rows], high[rows],
                 part.analytical_s[rows], part.roofline_s[rows], part.shape_key[rows], FOLDS,
-            )  # fmt: skip
-        )
+            )
+        )  # fmt: skip
     return judged
 
 
@@ -355,11 +359,12 @@ def _load(traces: pd.DataFrame | str | Path | Iterable[str | Path]) -> tuple[pd.
     if isinstance(traces, pandas.DataFrame):
         check_traces(traces, "traces")
         return traces, []
-    paths = [traces] if isinstance(traces, (str, Path)) else list(traces)
+    paths = [Path(str(p)) for p in ([traces] if isinstance(traces, (str, Path)) else traces)]
     tables, hashes = [], []
-    for path in map(Path, paths):
+    for path in paths:
         tables.append(read_traces(path))
-        hashes.append({"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "rows": len(tables[-1])})
+        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        hashes.append({"file": path.name, "sha256": sha256, "rows": len(tables[-1])})
     if not tables:
         raise InputError("no trace file was given to train on")
     return pandas.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0], hashes

@@ -454,6 +454,7 @@ def test_predict_the_demo_model(capsys: pytest.CaptureFixture[str], tmp_path: Pa
     assert main(["predict", *REAL, "--device", "h100-sxm", "--dim", "batch=8", "--json", str(target)]) == 0
     lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
     assert lines[0] == "resnet18 (batch=8, bf16) on h100-sxm"
+    assert "of 85.9 GB, at its peak" in line_of(lines, "  memory")  # the H100's 80 GiB
     assert max(map(len, lines)) <= 80
     result = json.loads(target.read_text(encoding="utf-8"))
     # 11,689,512 parameters of 2 bytes, and no running statistics: batch normalisation is folded. Fusion leaves the
@@ -533,6 +534,8 @@ def test_what_is_learned_of_each_device(monkeypatch: pytest.MonkeyPatch, capsys:
     assert (last["h100-sxm"], last["l4"]) == ("gemm", "-")
     assert main(["devices", "h100-sxm"]) == 0
     assert "\n  gemm bf16: trtllm-1.0, vllm-0.24.0\n" in capsys.readouterr().out
+    assert main(["devices", "h100-sxm", "--json", "-"]) == 0
+    assert json.loads(capsys.readouterr().out)["learned"] == {"gemm": {"bf16": both, "fp8": both}}
     assert main(["devices", "l4"]) == 0
     assert "no measurements of this device" in capsys.readouterr().out
 

@@ -247,3 +247,26 @@ def test_result_that_nothing_reads_is_left_alone() -> None:
     b.reduce("max", x)
     after = fuse(b.graph(b.reduce("min", x)))
     assert len(after.nodes) == 2
+
+
+def test_readers_in_two_kernels_share_the_written_result() -> None:
+    b = Builder()
+    x = b.ew("exp", b.input(1000))
+    after = fuse(b.graph(b.ew("relu", x), b.ew("neg", x)))
+    assert [n.op.kind for n in after.nodes] == ["exp", "relu", "neg"]  # type: ignore[attr-defined]
+
+
+def test_chain_that_ends_in_another_dtype() -> None:
+    b = Builder()
+    after = fuse(b.graph(b.cast(b.ew("exp", b.input(1000)), "bf16")))
+    assert after.nodes[0].bytes == 4 * 1000 + 2 * 1000
+
+
+def test_cast_before_a_rotation_joins_it_but_arithmetic_does_not() -> None:
+    b = Builder("bf16")
+    x, cos, sin = b.input(10, 8), b.input(10, 8, dtype="fp32"), b.input(10, 8, dtype="fp32")
+    after = fuse(b.graph(b.cast(b.ew("rope", b.cast(x, "fp32"), cos, sin), "bf16")))
+    assert [n.op.kind for n in after.nodes] == ["cast+rope+cast"]  # type: ignore[attr-defined]
+    b = Builder()
+    y = b.ew("rope", b.ew("exp", b.input(10, 8)), b.input(10, 8), b.input(10, 8))
+    assert [n.op.kind for n in fuse(b.graph(y)).nodes] == ["exp", "rope"]  # type: ignore[attr-defined]

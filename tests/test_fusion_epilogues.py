@@ -365,3 +365,22 @@ def test_transpose_that_arithmetic_reads_too_is_made() -> None:
     turned = b.transpose(b.input(2, 16, 8), 0, 2, 1)
     after = fuse(b.graph(b.matmul(b.input(2, 5, 8), turned), b.reduce("max", turned)))
     assert sorted(n.op.op for n in after.nodes) == ["copy", "gemm", "reduce"]
+
+
+def test_instance_norm_with_as_many_rows_as_channels_is_not_folded() -> None:
+    """Its statistics come from the data."""
+    b = Builder()
+    y = b.conv(b.input(1, 3, 8, 8), 4)
+    op = ops.Norm(kind="instancenorm", rows=4, cols=64, dtype="fp32")
+    y = b.node(op, (y, b.weight(4), b.weight(4)), (1, 4, 8, 8))[0]
+    assert [n.op.op for n in fuse(b.graph(y)).nodes] == ["conv", "norm"]
+
+
+@pytest.mark.parametrize("activation", ["relu", "gelu", "gelu_tanh", "silu", "tanh", "sigmoid", "square", "clip"])
+def test_gated_units(activation: str) -> None:
+    b = Builder()
+    x = b.input(5, 8)
+    gate = b.linear(x, 16, bias=False)
+    gate = b.ew("clip", gate, 0.0, 6.0) if activation == "clip" else b.ew(activation, gate)
+    after = fuse(b.graph(b.ew("mul", b.linear(x, 16, bias=False), gate)))
+    assert [getattr(n.op, "kind", n.op.op) for n in after.nodes] == ["gemm", "gemm", f"{activation}+mul"]

@@ -388,3 +388,11 @@ def test_groupnorm_needs_the_shape_back_and_a_parameter_per_channel() -> None:
         expected = shape == (2, 8, 4, 4) and parameter[0] == 8
         kinds = [n.op.kind for n in fuse(b.graph(y)).nodes if isinstance(n.op, ops.Norm)]
         assert kinds == (["groupnorm"] if expected else ["instancenorm"])
+
+
+def test_second_shift_is_arithmetic_after_the_norm() -> None:
+    b = Builder()
+    x = b.input(2, 3, 16)
+    d = b.ew("sub", x, b.reduce("mean", x))
+    y = b.ew("add", b.ew("add", rooted(b, d, variance(b, d, "mul"), "rsqrt"), b.weight(16)), b.weight(16))
+    assert [len(n.members) for n in fuse(b.graph(y)).nodes][1] == 1

@@ -1,7 +1,8 @@
 """FLOPs of five real models against counts by hand from the architectures' published hyper-parameters.
 
-One multiply or one add is one FLOP. The counts of products (convolutions, GEMMs, attention) must agree exactly, the totals
-within 1 %. Costs of scalar functions in the totals: exp, erf and tanh 8, division and square root 4, all else 1.
+One multiply or one add is one FLOP. The counts of products (convolutions, GEMMs, attention) must agree exactly, the
+totals within 0.1 %. Costs of scalar functions in the totals: exp, erf and tanh 8, division and square root 4, all
+else 1.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from perfmodel.ops import Unmodelled
 
 def check(graph, products: int, total: int) -> None:
     assert graph.total("product_flops") == products
-    assert graph.total("flops") == pytest.approx(total, rel=0.01)
+    assert graph.total("flops") == pytest.approx(total, rel=0.001)
     assert not [n.name for n in graph.nodes if isinstance(n.op, Unmodelled)]
     assert graph.open_dims == ()
 
@@ -43,18 +44,19 @@ def test_resnet50(shared: Path) -> None:
     assert sum(count for *_, count in RESNET50_CONVOLUTIONS) == 53
     convolutions = sum(2 * c_in * c_out * k * k * side * side * n for c_in, c_out, k, side, n in RESNET50_CONVOLUTIONS)
     head = 2 * 2048 * 2
-    bias = sum(c_out * side * side * n for _, c_out, _, side, n in RESNET50_CONVOLUTIONS) + 2
-    # A ReLU follows every convolution but the last of a block and the shortcuts, and every block's sum.
-    block_outputs = 3 * 256 * 56**2 + 4 * 512 * 28**2 + 6 * 1024 * 14**2 + 3 * 2048 * 7**2
-    expanded = block_outputs + 256 * 56**2 + 512 * 28**2 + 1024 * 14**2 + 2048 * 7**2  # last convolutions, shortcuts
-    relu = (bias - 2) - expanded + block_outputs
+    # The batch norms of this file are folded into the filters and have left no bias. A ReLU follows every convolution
+    # but the last of a block and the shortcuts, and every block's sum.
+    outputs = sum(c_out * side * side * n for _, c_out, _, side, n in RESNET50_CONVOLUTIONS)
+    blocks = 3 * 256 * 56**2 + 4 * 512 * 28**2 + 6 * 1024 * 14**2 + 3 * 2048 * 7**2
+    shortcuts = 256 * 56**2 + 512 * 28**2 + 1024 * 14**2 + 2048 * 7**2
+    relu = (outputs - blocks - shortcuts) + blocks
     pools = 64 * 56 * 56 * 3 * 3 + 2048 * 7 * 7
     check(
         graph,
         products=batch * (convolutions + head),
-        total=batch * (convolutions + head + bias + relu + block_outputs + pools),
+        total=batch * (convolutions + head + 2 + relu + blocks + pools),
     )
-    # 25.6 million parameters less the 998 classes that this head does not have, four bytes each: He et al. count 25.6e6.
+    # 25.6 million parameters less the 998 classes that this head does not have, four bytes each.
     assert graph.weights_bytes == pytest.approx(4 * (25.557e6 - 998 * 2049), rel=0.01)
 
 

@@ -138,9 +138,13 @@ def print_comparison(
     _print_common_warnings(console, ranking)
 
 
-def plain_table() -> Table:
-    """A table with a line under its heading and nothing else: it reads the same in a pipe."""
-    return Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+def plain_table(gap: int = 2) -> Table:
+    """A table with a line under its heading and nothing else: it reads the same in a pipe.
+
+    Args:
+        gap: blanks between columns, at least 1.
+    """
+    return Table(box=SIMPLE_HEAD, padding=(0, gap - 1, 0, 0), pad_edge=False, show_edge=False)
 
 
 def _headline(prediction: ModelPrediction, dtype: str | None) -> Text:
@@ -195,7 +199,7 @@ def _operator_table(
     prediction: ModelPrediction, listed: Sequence[OperatorGroup], others: Sequence[OperatorGroup]
 ) -> Table:
     total = prediction.latency_s.value
-    table = plain_table()
+    table = plain_table(gap=1)  # shapes are long
     table.add_column("op", overflow="fold")
     table.add_column("shape", overflow="fold")
     for name in ("count", "time", "share"):

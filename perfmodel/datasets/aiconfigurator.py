@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perfmodel._resources import data_path
-from perfmodel.datasets.schema import check_traces, require_pandas
+from perfmodel.datasets.schema import check_traces, first_line, require_pandas
 from perfmodel.errors import TraceError
 
 if TYPE_CHECKING:
@@ -28,9 +28,12 @@ def gemm_files(root: str | Path) -> list[Path]:
     Raises:
         TraceError: there is none.
     """
-    files = sorted(Path(root).glob("**/gemm/*/*/gemm_perf.parquet"))
+    # Absolute, since the system's name may be that of the folder one stands in.
+    files = sorted(Path(root).absolute().glob("**/gemm/*/*/gemm_perf.parquet"))
     if not files:
-        raise TraceError(f"{root} holds no GEMM table of AIConfigurator; wanted .../<system>/gemm/<framework>/<version>/gemm_perf.parquet")
+        raise TraceError(
+            f"{root} holds no GEMM table of AIConfigurator; wanted .../<system>/gemm/<framework>/<version>/gemm_perf.parquet"
+        )
     return files
 
 
@@ -46,7 +49,7 @@ def read_gemm(root: str | Path) -> pd.DataFrame:
     pandas = require_pandas()
     names = card()
     parts = [_read_file(path, names, pandas) for path in gemm_files(root)]
-    table = pandas.concat(parts, ignore_index=True)
+    table: pd.DataFrame = pandas.concat(parts, ignore_index=True)
     for column in ("device", "software", "op", "dtype", "cache", "collection", "source", "kernel"):
         table[column] = table[column].astype("category")
     check_traces(table, str(root))
@@ -58,22 +61,24 @@ def _read_file(path: Path, names: dict[str, Any], pandas: Any) -> pd.DataFrame:
     device = names["devices"].get(system)
     if device is None:
         raise TraceError(f"{path}: the card names no device for the system {system!r}: {', '.join(names['devices'])}")
+    if framework not in names["cache"]:
+        raise TraceError(f"{path}: the card names no cache state for {framework!r}: {', '.join(names['cache'])}")
     try:
         raw = pandas.read_parquet(path)
     except (OSError, ValueError) as error:
-        raise TraceError(f"{path} is no readable Parquet table: {str(error).splitlines()[0]}") from None
+        raise TraceError(f"{path} is no readable Parquet table: {first_line(error)}") from None
     missing = [c for c in _UPSTREAM_COLUMNS if c not in raw.columns]
     if missing:
         raise TraceError(f"{path}: column {missing[0]!r} is missing; found {', '.join(map(str, raw.columns))}")
     dtypes = raw["gemm_dtype"].map(names["dtypes"])
     if dtypes.isna().any():
         raise TraceError(f"{path}: the card names no dtype for {raw['gemm_dtype'][dtypes.isna()].iloc[0]!r}")
-    return pandas.DataFrame(
+    rows: pd.DataFrame = pandas.DataFrame(
         {
             "device": device,
             "software": f"{framework}-{version}",
             "op": "gemm",
-            "kernel": raw["kernel_source"] if "kernel_source" in raw else None,
+            "kernel": raw.get("kernel_source"),
             "batch": 1,
             "m": raw["m"],
             "n": raw["n"],
@@ -87,3 +92,4 @@ def _read_file(path: Path, names: dict[str, Any], pandas: Any) -> pd.DataFrame:
             "collection": f"{system}/{framework}/{version}",
         }
     )
+    return rows

@@ -75,38 +75,46 @@ def read_runs(root: str | Path, *, complete: bool = True) -> list[Run]:
         raise TraceError(f"{root} holds no operator lists; wanted test/data/workloads/**/*.json")
     runs = []
     for folder, device in MEASUREMENTS.items():
-        for row in _measurements(data / "measurements" / folder / "nvml" / "nvml_parsed.csv"):
-            workload = re.sub(r"_freq\d+_iter\d+\.csv$", "", row["workload"]).replace("_attneager", "")
+        for name, clock_hz, latency_s, energy_j in _measurements(data / "measurements" / folder):
+            workload = re.sub(r"_freq\d+_iter\d+\.csv$", "", name).replace("_attneager", "")
             precision = "fp32" if "_pfp32" in workload else "bf16"
             stem = workload.replace("_pfp32", "_pbf16")
             # Image networks keep the clock in the list's name.
             path = lists.get(stem) or lists.get(f"{stem}_freq900")
             if path is None:
                 continue
-            operators = tuple(_operators(json.loads(path.read_text()), precision, path, complete))
-            runs.append(
-                Run(
-                    workload, device, folder, float(row["avg_freq"]) * 1e6, float(row["time"]) * 1e-3, float(row["energy"]),
-                    operators, precision,
-                )  # fmt: skip
-            )
+            operators = tuple(_operators(precision, path, complete))
+            runs.append(Run(workload, device, folder, clock_hz, latency_s, energy_j, operators, precision))
     return runs
 
 
-def _measurements(path: Path) -> list[dict[str, str]]:
+def _measurements(folder: Path) -> list[tuple[str, float, float, float]]:
+    """Name, clock [Hz], seconds and joules of one iteration of each run."""
+    path = folder / "nvml" / "nvml_parsed.csv"
     try:
         with path.open(newline="") as file:
-            return list(csv.DictReader(file))
+            return [
+                (str(row["workload"]), float(row["avg_freq"]) * 1e6, float(row["time"]) * 1e-3, float(row["energy"]))
+                for row in csv.DictReader(file)
+            ]
     except OSError as error:
         raise TraceError(f"{path} cannot be read: {error.strerror}") from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise TraceError(f"{path} is no table of measurements that this version reads: {error!r}") from None
 
 
-def _operators(entries: list[Any], precision: str, path: Path, complete: bool) -> Iterator[Operator]:
+def _operators(precision: str, path: Path, complete: bool) -> Iterator[Operator]:
+    try:
+        entries = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise TraceError(f"{path} is no JSON: {error}") from None
+    if not isinstance(entries, list):
+        raise TraceError(f"{path} is no list of operators")
     for entry in entries:
         try:
             fields, tags = entry
             yield from _operator(fields, tags[0], precision, complete)
-        except (KeyError, TypeError, ValueError, IndexError) as error:
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
             raise TraceError(f"{path}: {entry!r} is no operator that this version reads: {error!r}") from None
 
 
@@ -128,12 +136,12 @@ def _operator(f: dict[str, Any], family: str, precision: str, complete: bool) ->
             dtype="tf32" if dtype == "fp32" else dtype,
         )  # fmt: skip
         if complete:
-            yield Copy(kind="nchw_to_nhwc", elements=conv.batch * conv.c_in * conv.h * conv.w, dtype=dtype)  # type: ignore[operator]
+            yield Copy(kind="nchw_to_nhwc", elements=conv.batch * conv.c_in * conv.h * conv.w, dtype=dtype)
         yield conv
         if complete:
-            outputs = conv.batch * conv.c_out * conv.out_h * conv.out_w  # type: ignore[operator]
+            outputs = conv.batch * conv.c_out * conv.out_h * conv.out_w
             yield Copy(kind="nhwc_to_nchw", elements=outputs, dtype=dtype)
-            yield Norm(kind="batchnorm", rows=conv.c_out, cols=conv.batch * conv.out_h * conv.out_w, dtype=dtype)  # type: ignore[operator]
+            yield Norm(kind="batchnorm", rows=conv.c_out, cols=conv.batch * conv.out_h * conv.out_w, dtype=dtype)
     elif family == "elementwise":
         elements = int(f["dim"])
         if f["op"] in _CASTS:

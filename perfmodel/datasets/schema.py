@@ -51,12 +51,19 @@ def read_traces(path: str | Path) -> pd.DataFrame:
     path = Path(path)
     if not path.is_file():
         raise TraceError(f"there is no trace file {path}")
+    table: pd.DataFrame
     try:
         table = pandas.read_csv(path) if path.suffix.lower() == ".csv" else pandas.read_parquet(path)
     except Exception as error:  # pandas and pyarrow raise whatever their parsers do
-        raise TraceError(f"{path} is no readable {path.suffix.lstrip('.') or 'Parquet'} table: {str(error).splitlines()[0]}") from None
+        kind = path.suffix.lstrip(".") or "Parquet"
+        raise TraceError(f"{path} is no readable {kind} table: {first_line(error)}") from None
     check_traces(table, str(path))
     return table
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error of a library, or its type where it says nothing."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def check_traces(table: pd.DataFrame, name: str) -> None:
@@ -71,21 +78,16 @@ def check_traces(table: pd.DataFrame, name: str) -> None:
     ok = np.ones(len(table), dtype=bool)
     if "status" in table.columns:
         ok = (table["status"].isna() | (table["status"] == "ok")).to_numpy()
-    for column in ("latency_s", *GEMM_COLUMNS[:-1]):
+    for column in ("device", "software", "op", "source", "dtype"):
+        _refuse(table, name, column, table[column].isna().to_numpy(), "a text")
+    latency = _numbers(table, "latency_s", name)
+    _refuse(table, name, "latency_s", ok & ~(np.isfinite(latency) & (latency > 0)), "a number above 0")
+    _refuse(table, name, "latency_s", ok & (latency > _LIKELY_SECONDS), "seconds; is it in us or ms?")
+    for column in GEMM_COLUMNS[:-1]:
         values = _numbers(table, column, name)
-        bad = ok & ~(np.isfinite(values) & (values > 0))
-        if bad.any():
-            row = int(np.flatnonzero(bad)[0])
-            raise TraceError(f"{name}: row {row}, column {column!r}: found {table[column].iloc[row]!r}, wanted a number above 0")
-    slow = ok & (_numbers(table, "latency_s", name) > _LIKELY_SECONDS)
-    if slow.any():
-        row = int(np.flatnonzero(slow)[0])
-        raise TraceError(
-            f"{name}: row {row}, column 'latency_s': found {table['latency_s'].iloc[row]!r}, wanted seconds; is it in us or ms?"
-        )
-    wrong = sorted(set(table["op"].astype(str)) - {"gemm"})
-    if wrong:
-        raise TraceError(f"{name}: column 'op' holds {wrong[0]!r}; this version trains the family gemm only")
+        good = np.isfinite(values) & (values > 0) & (values == np.floor(values))
+        _refuse(table, name, column, ok & ~good, "a whole number above 0")
+    _refuse(table, name, "op", (table["op"].astype(str) != "gemm").to_numpy(), "gemm, the one family of this version")
     for value in table["dtype"].astype(str).unique():
         try:
             gemm_dtype(value)
@@ -93,16 +95,27 @@ def check_traces(table: pd.DataFrame, name: str) -> None:
             row = int(np.flatnonzero(table["dtype"].astype(str) == value)[0])
             raise TraceError(f"{name}: row {row}, column 'dtype': {error}") from None
     if "cache" in table.columns:
-        states = set(table["cache"].dropna().astype(str)) - set(CACHE_STATES)
-        if states:
-            raise TraceError(f"{name}: column 'cache' holds {sorted(states)[0]!r}, wanted one of {', '.join(CACHE_STATES)}")
+        unknown = ~(table["cache"].isna() | table["cache"].isin(CACHE_STATES)).to_numpy()
+        _refuse(table, name, "cache", unknown, f"one of {', '.join(CACHE_STATES)}")
+
+
+def _refuse(table: pd.DataFrame, name: str, column: str, bad: np.ndarray, wanted: str) -> None:
+    """Raises a TraceError for the first of the bad rows."""
+    if bad.any():
+        row = int(np.argmax(bad))
+        found = table[column].iloc[row]
+        found = found.item() if isinstance(found, np.generic) else found
+        raise TraceError(f"{name}: row {row}, column {column!r}: found {found!r}, wanted {wanted}")
 
 
 def _numbers(table: pd.DataFrame, column: str, name: str) -> np.ndarray:
+    values = table[column]
     try:
-        return table[column].to_numpy(dtype=np.float64)
+        return values.to_numpy(dtype=np.float64, na_value=np.nan)
     except (TypeError, ValueError):
-        raise TraceError(f"{name}: column {column!r} holds text; wanted numbers") from None
+        text = np.array([isinstance(v, str) for v in values.tolist()], dtype=bool)
+        _refuse(table, name, column, text, "a number")
+        raise TraceError(f"{name}: column {column!r} holds {values.dtype}; wanted numbers") from None
 
 
 def write_traces(table: pd.DataFrame, path: str | Path) -> None:

@@ -44,7 +44,9 @@ class FeatureSchema:
         """
         missing = [n for n in self.names if n not in columns]
         if missing:
-            raise PredictorError(f"feature schema {self.family!r} names {missing[0]!r}, which this version does not compute")
+            raise PredictorError(
+                f"feature schema {self.family!r} names {missing[0]!r}, which this version does not compute"
+            )
         return np.stack([columns[n] for n in self.names], axis=1).astype(np.float32)
 
 

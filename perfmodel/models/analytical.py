@@ -63,7 +63,7 @@ class Bounds:
     def bound(self) -> np.ndarray:
         """Name of the largest term of each row (``power`` for a throttled compute bound)."""
         names = np.array([n for n in TERMS if n in self.terms], dtype=object)
-        winner = names[np.argmax(np.stack([self.terms[n] for n in names]), axis=0)]
+        winner: np.ndarray = names[np.argmax(np.stack([self.terms[n] for n in names]), axis=0)]
         if self.throttle < _THROTTLED:
             winner = np.where(winner == "compute", BOUND_POWER, winner)
         return winner
@@ -130,14 +130,15 @@ def _rows(value: Any, rows: int) -> np.ndarray:
 
 def _floor(op: Operator, rows: int, machine: Machine, cache: str, extra_bytes: np.ndarray) -> np.ndarray:
     """max(FLOPs executed in products / peak, bytes that must cross DRAM / bandwidth)."""
-    executed = _rows(op.flops_executed, rows)
-    vector = np.maximum(_rows(op.flops, rows) - _rows(op.product_flops, rows), 0.0)
-    # Products run at the matrix peak; the rest may run beside them on other units.
-    product = np.maximum(executed - vector, 0.0)
+    executed, total = _rows(op.flops_executed, rows), _rows(op.flops, rows)
+    # Products run at the matrix peak; the rest may run beside them on other units. Causality and windows drop the same
+    # share of both.
+    product = _rows(op.product_flops, rows) * np.divide(executed, total, out=np.ones(rows), where=total > 0)
     moved = _rows(op.bytes, rows) + extra_bytes
     resident = cache != "cold"
     crossing = np.where(resident & (moved <= machine.l2_bytes), 0.0, moved - (machine.l2_bytes if resident else 0.0))
-    return np.maximum(product / machine.peak_flops, np.maximum(crossing, 0.0) / machine.dram_bytes_per_s)
+    floor: np.ndarray = np.maximum(product / machine.peak_flops, np.maximum(crossing, 0.0) / machine.dram_bytes_per_s)
+    return floor
 
 
 def _products(op: Operator, rows: int, machine: Machine, c: Constants, cache: str, extras: Extras) -> Bounds:
@@ -146,10 +147,12 @@ def _products(op: Operator, rows: int, machine: Machine, c: Constants, cache: st
     record = dtype_record(op.dtype)
     dynamic = {"fp8": 2, "fp8_block": 1, "nvfp4": 1, "mxfp4": 1, "int8_sq": 0}.get(op.dtype, 0)
     compulsory = _rows(op.bytes, rows) + extras.bytes_read
+    out_dtype = getattr(op, "out_dtype", None)
     shape = gemm.GemmShape(
         batch=_rows(product.batch, rows), m=_rows(product.m, rows), n=_rows(product.n, rows), k=_rows(product.k, rows),
         # Arithmetic that is emulated wider still moves the narrow operands.
-        a_bits=record.activation_bits, b_bits=record.weight_bits, c_bits=record.output_bits,
+        a_bits=record.activation_bits, b_bits=record.weight_bits,
+        c_bits=record.output_bits if out_dtype is None else dtype_record(out_dtype).activation_bits,
         compulsory_bytes=compulsory if isinstance(op, Conv) or extras.bytes_read.any() else None,
         quantize_kernels=dynamic, dequantize=record.weight_bits < record.activation_bits,
     )  # fmt: skip
@@ -259,7 +262,7 @@ def _moe(
     latency = sorting + gate + sum(e.latency_s for e in estimates)
     floor = _floor(op, rows, machine, conditions.cache, extras.bytes_read)
     crossing = _rows(op.bytes, rows) * _miss(_rows(op.bytes, rows), machine, c, conditions.cache)
-    return Bounds(np.maximum(latency, floor), terms, floor, crossing, gemm.throttle(machine, c))  # type: ignore[arg-type]
+    return Bounds(np.maximum(latency, floor), terms, floor, crossing, gemm.throttle(machine, c))
 
 
 def _rnn(
@@ -272,10 +275,15 @@ def _rnn(
     steps = _rows(op.seq_len, rows)
     inputs, recurrent = op.products
     first = gemm.estimate(
-        gemm.GemmShape(*(_rows(v, rows) for v in (inputs.batch, inputs.m, inputs.n, inputs.k)), *bits), machine, c, conditions.cache
-    )
+        gemm.GemmShape(
+            _rows(inputs.batch, rows), _rows(inputs.m, rows), _rows(inputs.n, rows), _rows(inputs.k, rows), *bits
+        ),
+        machine, c, conditions.cache,
+    )  # fmt: skip
     step = gemm.estimate(
-        gemm.GemmShape(_rows(op.directions, rows), *(_rows(v, rows) for v in (recurrent.m, recurrent.n, recurrent.k)), *bits),
+        gemm.GemmShape(
+            _rows(op.directions, rows), _rows(recurrent.m, rows), _rows(recurrent.n, rows), _rows(recurrent.k, rows), *bits
+        ),
         machine, c, "warm",
     )  # fmt: skip
     # The cell's arithmetic rides in the step's epilogue.

@@ -50,9 +50,15 @@ def read_file(folder: Path, name: str, sha256: str) -> bytes:
         PredictorError: the name leads out of the folder, the file is absent, too large, or was changed.
     """
     path = folder / name
-    if Path(name).is_absolute() or ".." in Path(name).parts or not path.resolve().is_relative_to(folder.resolve()):
+    try:
+        inside = ".." not in Path(name).parts and path.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError, ValueError):  # a loop of links, a zero byte
+        inside = False
+    if not inside:
         raise PredictorError(f"the manifest of {folder} names {name!r}, which lies outside the predictor's folder")
     try:
+        if path.exists() and not path.is_file():
+            raise PredictorError(f"{path} is no file; install the predictor again")
         if path.stat().st_size > _MAX_FILE_BYTES:
             raise PredictorError(f"{path} is larger than {_MAX_FILE_BYTES >> 20} MiB, which no booster is")
         data = path.read_bytes()

@@ -48,8 +48,8 @@ class _Sample:
 
 def gemm_group(table: pd.DataFrame, dtype: str) -> Group:
     """The rows of a trace table, all of one dtype, as a group of GEMM descriptors."""
-    columns = {c: table[c].to_numpy(dtype=np.float64) for c in ("batch", "m", "n", "k")}
-    return Group(Gemm(**columns, dtype=dtype), np.arange(len(table)))
+    batch, m, n, k = (table[c].to_numpy(dtype=np.float64) for c in ("batch", "m", "n", "k"))
+    return Group(Gemm(batch=batch, m=m, n=n, k=k, dtype=dtype), np.arange(len(table)))
 
 
 def fit_constants(
@@ -131,7 +131,8 @@ def _samples(traces: pd.DataFrame, rows_per_table: int, seed: int) -> list[_Samp
     samples = []
     for (device, _software, dtype), table in traces.groupby(["device", "software", "dtype"], observed=True, sort=True):
         part = table.sample(min(rows_per_table, len(table)), random_state=seed)
-        cache = str(part["cache"].iloc[0]) if "cache" in part else "warm"
+        states = part["cache"].dropna().tolist() if "cache" in part else []
+        cache = str(states[0]) if states else "warm"
         samples.append(
             _Sample(
                 gemm_group(part, str(dtype)), load_device(str(device)), Conditions(cache), np.log(part["latency_s"].to_numpy())

@@ -183,7 +183,8 @@ def _estimate_chunk(shape: GemmShape, machine: Machine, c: Constants, cache: str
     shape_2d = total.shape
 
     def chosen(values: np.ndarray) -> np.ndarray:
-        return np.broadcast_to(values, shape_2d)[pick]
+        picked: np.ndarray = np.broadcast_to(values, shape_2d)[pick]
+        return picked
 
     quantize = np.zeros(len(best))
     if shape.quantize_kernels:

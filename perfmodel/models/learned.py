@@ -21,6 +21,7 @@ from perfmodel.errors import InputError, PredictorError, nearest
 from perfmodel.features.vector import QUANTISED_TILES, FeatureSchema, gemm_columns
 from perfmodel.models import gemm
 from perfmodel.models.analytical import Bounds
+from perfmodel.models.machine import CACHES
 from perfmodel.models.trees import Booster
 from perfmodel.ops import Gemm
 
@@ -104,6 +105,18 @@ class Residual:
     rows: int
     read: Callable[[], bytes]
 
+    def __post_init__(self) -> None:
+        spans = [self.support.get(name, (np.nan, np.nan)) for name in SUPPORT_FEATURES]
+        wrong = (
+            (not self.software or len(self.cache) != len(self.software), "one state of the cache for each software"),
+            (not set(self.cache) <= set(CACHES), f"states of the cache among {', '.join(CACHES)}"),
+            (len(self.quantiles) != len(SIZE_BUCKETS_S) + 1, f"{len(SIZE_BUCKETS_S) + 1} pairs of quantiles"),
+            (not all(-np.inf < a <= b < np.inf for a, b in (*self.quantiles, *spans)), "finite ranges, low before high"),
+        )
+        for broken, wanted in wrong:
+            if broken:
+                raise PredictorError(f"the entry of {self.device} {self.dtype} is damaged: wanted {wanted}")
+
     @cached_property
     def booster(self) -> Booster:
         """The trees, read on first use."""
@@ -167,7 +180,7 @@ class Residual:
         for name in SUPPORT_FEATURES:
             low, high = self.support[name]
             distance = distance + np.maximum(low - columns[name], 0.0) + np.maximum(columns[name] - high, 0.0)
-        weight = np.exp(-distance)
+        weight: np.ndarray = np.exp(-distance)
         weight[weight > _LEARNED_WEIGHT] = 1.0
         weight[weight < _ANALYTICAL_WEIGHT] = 0.0
         return weight

@@ -103,7 +103,8 @@ class Machine:
         wide_name = max(("bf16", "fp16", "fp32"), key=lambda name: device.peak_flops.get(name, 0.0))
         wide = device.peak_flops[wide_name]
         wide_clock = device.clock_hz(wide_name) or peak_clock
-        limit = conditions.power_limit_w or device.tdp_w
+        limits = [watts for watts in (conditions.power_limit_w, device.tdp_w) if watts is not None]
+        limit = min(limits) if limits else None  # a cap above the device's own changes nothing
         throttled = limit is not None and conditions.clock_hz is None
         return cls(
             units=units,

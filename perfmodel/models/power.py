@@ -40,7 +40,7 @@ def relative_voltage(clock_ratio: float) -> float:
     """Supply voltage at a clock, over that at the peak clock."""
     if clock_ratio <= _FLAT_TO:
         return _FLAT_VOLTAGE
-    rise = ((min(clock_ratio, 1.0) - _FLAT_TO) / (1 - _FLAT_TO)) ** 1.25
+    rise: float = ((min(clock_ratio, 1.0) - _FLAT_TO) / (1 - _FLAT_TO)) ** 1.25
     return _FLAT_VOLTAGE + (1 - _FLAT_VOLTAGE) * rise
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from perfmodel.errors import InputError, PredictorError
+from perfmodel.errors import DeviceError, InputError, PredictorError
 from perfmodel.features.vector import feature_schema
 from perfmodel.hardware import Device, load_device
 from perfmodel.models import artefact
@@ -26,7 +26,7 @@ ASSUMED_FACTOR = 2.0
 """Half-width of the 90 % interval, as a factor, of families that no label of ours has measured."""
 
 
-ELSEWHERE_WEIGHT = 0.75
+ELSEWHERE_WEIGHT = 0.9
 """How far a residual is trusted on a sibling of the device it was trained on, or at another clock: most of a residual
 is the library's choice of kernels, which siblings share."""
 
@@ -66,7 +66,8 @@ class Estimates:
     @property
     def energy_j(self) -> np.ndarray:
         """Joules of one execution: power times latency."""
-        return self.power_w * self.latency_s
+        joules: np.ndarray = self.power_w * self.latency_s
+        return joules
 
 
 @dataclass(frozen=True)
@@ -115,15 +116,14 @@ class Predictor:
         device = load_device(device) if not isinstance(device, Device) else device
         groups, rows = _groups(ops)
         conditions = Conditions(cache, clock_hz, power_limit_w)
-        zero = np.zeros(rows)
-        extra_bytes = zero if extra_bytes_read is None else np.asarray(extra_bytes_read, dtype=np.float64)
-        extra_flops = zero if extra_flops is None else np.asarray(extra_flops, dtype=np.float64)
+        more_bytes = _per_row(extra_bytes_read, rows, "extra_bytes_read")
+        more_flops = _per_row(extra_flops, rows, "extra_flops")
         out = {name: np.full(rows, np.nan) for name in _FLOAT_COLUMNS}
         terms = {name: np.full(rows, np.nan) for name in TERMS}
         text = {name: np.full(rows, None, dtype=object) for name in ("bound", "source", "software")}
         notes: dict[str, None] = {}
         for group in groups:
-            extras = Extras(extra_bytes[group.rows], extra_flops[group.rows])
+            extras = Extras(more_bytes[group.rows], more_flops[group.rows])
             bounds = analyse(group, device, constants=self.constants, conditions=conditions, extras=extras)
             notes |= dict.fromkeys(bounds.notes)
             part = self._blend(group, device, bounds, conditions, software, notes)
@@ -154,9 +154,9 @@ class Predictor:
             correction, columns = self._corrections(group, device, conditions, residual, choices)
             batch = np.broadcast_to(np.asarray(group.op.batch, dtype=np.float64), (rows,))
             weight = trust * residual.weight(columns, batch)
-            fastest = np.argmin(correction, axis=0)
+            fastest: np.ndarray = np.argmin(correction, axis=0)
             latency = bounds.latency_s * np.exp(weight * correction[fastest, np.arange(rows)])
-            chosen = np.where(weight > 0, np.array(choices, dtype=object)[fastest], None)
+            chosen[weight > 0] = np.array(choices, dtype=object)[fastest][weight > 0]
             learned_low, learned_high = residual.log_interval(latency)
             log_low = weight * learned_low + (1 - weight) * log_low
             log_high = weight * learned_high + (1 - weight) * log_high
@@ -168,7 +168,8 @@ class Predictor:
         latency = np.maximum(latency, bounds.floor_s)
         return {
             "latency_s": latency,
-            "latency_low_s": np.maximum(latency * np.exp(log_low), bounds.floor_s),
+            # Held-out errors may all lie on one side; the interval holds the estimate all the same.
+            "latency_low_s": np.clip(latency * np.exp(log_low), bounds.floor_s, latency),
             "latency_high_s": np.maximum(latency * np.exp(log_high), latency),
             "analytical_s": bounds.latency_s,
             "floor_s": bounds.floor_s,
@@ -185,9 +186,9 @@ class Predictor:
             return own, 1.0
         if device.compute_capability is None:
             return None
-        for (other, dtype), residual in sorted(self.residuals.items()):
-            if dtype == op.dtype and load_device(other).compute_capability == device.compute_capability:
-                return residual, ELSEWHERE_WEIGHT
+        for key in sorted(self.residuals):
+            if key[1] == op.dtype and _compute_capability(key[0]) == device.compute_capability:
+                return self.residuals[key], ELSEWHERE_WEIGHT
         return None
 
     def _corrections(
@@ -222,12 +223,32 @@ _FLOAT_COLUMNS = (
 )  # fmt: skip
 
 
+def _per_row(values: np.ndarray | None, rows: int, name: str) -> np.ndarray:
+    if values is None:
+        return np.zeros(rows)
+    result = np.asarray(values, dtype=np.float64)
+    if result.shape != (rows,):
+        raise InputError(f"{name} has the shape {result.shape}; wanted one number for each of the {rows} rows")
+    return result
+
+
+def _compute_capability(device_id: str) -> str | None:
+    try:
+        return load_device(device_id).compute_capability
+    except DeviceError:  # a predictor of a device that only its owner's file describes
+        return None
+
+
 def _groups(ops: Operator | Sequence[Operator] | Mapping[str, Any]) -> tuple[list[Group], int]:
     if isinstance(ops, Mapping):
         groups = from_columns(ops)
     elif isinstance(ops, Operator):
         # One descriptor whose dimensions may be arrays: a sweep.
-        shape = np.broadcast_shapes(*(np.shape(v) for n in ops.dimension_names() if (v := getattr(ops, n)) is not None))
+        shapes = [np.shape(v) for n in ops.dimension_names() if (v := getattr(ops, n)) is not None]
+        try:
+            shape = np.broadcast_shapes(*shapes)
+        except ValueError:
+            raise InputError(f"the dimensions of {ops.op} differ in length: {sorted({s for s in shapes if s})}") from None
         if len(shape) > 1:
             raise InputError(f"the dimensions of {ops.op} broadcast to the shape {shape}; wanted numbers or 1-D arrays")
         rows = shape[0] if shape else 1
@@ -241,6 +262,7 @@ def _groups(ops: Operator | Sequence[Operator] | Mapping[str, Any]) -> tuple[lis
             }
             groups = [Group(ops.replace(**changes), np.arange(rows))]
     else:
+        ops = list(ops)
         for index, op in enumerate(ops):
             if not isinstance(op, Operator):
                 raise InputError(f"operator {index} is a {type(op).__name__}; wanted a descriptor: {', '.join(FAMILIES)}")
@@ -334,9 +356,11 @@ def _load_folder(folder: Path) -> Predictor:
                 read=partial(artefact.read_file, folder, str(entry["file"]), str(entry["sha256"])),
             )
         interval = manifest["analytical_log_interval"]
+        if not -np.inf < interval[0] <= interval[1] < np.inf:
+            raise PredictorError(f"the manifest of {folder} has the interval {interval!r}; wanted two finite numbers")
         constants = Constants.from_dict(manifest["constants"])
         return Predictor(folder.name, constants, residuals, (float(interval[0]), float(interval[1])))
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
         raise PredictorError(f"the manifest of {folder} lacks something or holds a wrong type: {type(error).__name__} {error}") from None
 
 

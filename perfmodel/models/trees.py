@@ -15,6 +15,11 @@ import numpy as np
 from perfmodel.errors import PredictorError
 
 _ROWS_AT_A_TIME = 2048
+_MAX_CELLS = 2**24
+"""Trees times nodes of the largest tree: padded arrays of that size take 300 MB, which no crafted file may exceed."""
+_MAX_DEPTH = 1024
+_IDENTITY_OBJECTIVES = ("reg:squarederror", "reg:absoluteerror", "reg:pseudohubererror", "reg:quantileerror")
+"""Objectives whose prediction is the sum of the leaves; others pass it through a link function."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +57,10 @@ class Booster:
             return _parse(json.loads(text))
         except PredictorError:
             raise
-        except (ValueError, KeyError, TypeError, IndexError, OverflowError, RecursionError) as error:
-            raise PredictorError(f"{name} is no XGBoost JSON model that this version reads: {type(error).__name__} {error}") from None
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError) as error:
+            raise PredictorError(
+                f"{name} is no XGBoost JSON model that this version reads: {type(error).__name__} {error}"
+            ) from None
 
     def predict(self, matrix: np.ndarray) -> np.ndarray:
         """Predictions of shape ``[rows]`` for a matrix of shape ``[rows, features]``.
@@ -88,6 +95,11 @@ def _parse(model: dict[str, Any]) -> Booster:
     booster = learner["gradient_booster"]
     if booster["name"] != "gbtree":
         raise PredictorError(f"the booster is a {booster['name']!r}; only 'gbtree' is supported")
+    objective = learner["objective"]["name"]
+    if objective not in _IDENTITY_OBJECTIVES:
+        raise PredictorError(
+            f"the booster's objective is {objective!r}; only {', '.join(_IDENTITY_OBJECTIVES)} are supported"
+        )
     parameters = learner["learner_model_param"]
     if int(parameters.get("num_target", "1")) > 1 or int(parameters["num_class"]) > 1:
         raise PredictorError("the booster has several outputs; only one is supported")
@@ -95,6 +107,8 @@ def _parse(model: dict[str, Any]) -> Booster:
     trees = booster["model"]["trees"]
     nodes = max((len(t["left_children"]) for t in trees), default=1)
     shape = (len(trees), nodes)
+    if len(trees) * nodes > _MAX_CELLS:
+        raise PredictorError(f"the booster has {len(trees)} trees of up to {nodes} nodes, more than is accepted")
     feature = np.zeros(shape, dtype=np.int32)
     threshold = np.zeros(shape, dtype=np.float32)
     left, right = (np.tile(np.arange(nodes, dtype=np.int32), (len(trees), 1)) for _ in range(2))
@@ -105,7 +119,9 @@ def _parse(model: dict[str, Any]) -> Booster:
         if any(tree.get("split_type", ())) or tree.get("categories"):
             raise PredictorError("the booster has categorical splits, which are not supported")
         count = len(tree["left_children"])
-        children_l, children_r = np.array(tree["left_children"]), np.array(tree["right_children"])
+        children_l, children_r, split = (
+            _whole_numbers(tree[name], count) for name in ("left_children", "right_children", "split_indices")
+        )
         inner = children_l >= 0
         own = np.arange(count)
         # A child comes after its parent, so that every walk ends; anything else is no tree.
@@ -113,17 +129,32 @@ def _parse(model: dict[str, Any]) -> Booster:
             raise PredictorError(f"tree {index} has a child that does not follow its parent")
         if np.any(children_l[inner] >= count) or np.any(children_r[inner] >= count):
             raise PredictorError(f"tree {index} has a child outside the tree")
+        children = np.concatenate([children_l[inner], children_r[inner]])
+        if len(np.unique(children)) < len(children):
+            raise PredictorError(f"tree {index} has a node with two parents")
         left[index, :count] = np.where(inner, children_l, own)
         right[index, :count] = np.where(inner, children_r, own)
-        feature[index, :count] = np.where(inner, np.array(tree["split_indices"]), 0)
-        threshold[index, :count] = np.array(tree["split_conditions"], dtype=np.float32)
-        default_left[index, :count] = np.array(tree["default_left"], dtype=bool)
-        if feature[index].max() >= features or feature[index].min() < 0:
+        if np.any(split[inner] >= features) or np.any(split[inner] < 0):
             raise PredictorError(f"tree {index} tests a feature beyond the {features} it was trained on")
+        feature[index, :count] = np.where(inner, split, 0)
+        if not len(tree["split_conditions"]) == len(tree["default_left"]) == count:
+            raise PredictorError(f"tree {index} has arrays of unlike length")
+        with np.errstate(over="ignore"):  # refused below
+            threshold[index, :count] = np.array(tree["split_conditions"], dtype=np.float32)
+        default_left[index, :count] = np.array(tree["default_left"], dtype=bool)
         depth = max(depth, _depth(children_l, children_r))
+    if depth > _MAX_DEPTH:
+        raise PredictorError(f"the booster has a tree of depth {depth}, more than is accepted")
     if not (np.isfinite(base) and np.isfinite(threshold).all()):
         raise PredictorError("the booster holds a value that is not finite")
     return Booster(base, feature, threshold, left, right, default_left, depth, features)
+
+
+def _whole_numbers(values: list[int], count: int) -> np.ndarray:
+    array = np.array(values)
+    if array.shape != (count,) or array.dtype.kind != "i":
+        raise ValueError(f"wanted a list of {count} whole numbers, got {str(values)[:40]}")
+    return array
 
 
 def _depth(left: np.ndarray, right: np.ndarray) -> int:

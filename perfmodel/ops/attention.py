@@ -64,7 +64,7 @@ class Attention(Operator):
 
     @property
     def products(self) -> tuple[Product, ...]:
-        streams = self.batch * self.heads  # type: ignore[operator]
+        streams = self.batch * self.heads
         return (
             Product(streams, self.q_len, self.kv_len, self.head_dim),
             Product(streams, self.q_len, self.value_dim, self.kv_len),
@@ -73,23 +73,23 @@ class Attention(Operator):
     @property
     def scores(self) -> Any:
         """Query-key pairs over all heads, unmasked."""
-        return self.batch * self.heads * self.q_len * self.kv_len  # type: ignore[operator]
+        return self.batch * self.heads * self.q_len * self.kv_len
 
     @property
     def scores_executed(self) -> Any:
         """Query-key pairs that causality and the window leave."""
-        return self.batch * self.heads * self._visible_pairs()  # type: ignore[operator]
+        return self.batch * self.heads * self._visible_pairs()
 
     def _visible_pairs(self) -> Any:
         """Sum over the queries of the keys each sees; closed form, exact for integers."""
         q, kv = self.q_len, self.kv_len
         window = kv if self.window is None else at_most(self.window, kv)
         if not self.causal:
-            return q * window  # type: ignore[operator]
+            return q * window
         # Query i (0-based) sees min(kv - q + i + 1, window) keys. The first q - kv queries, if any, see none; of the
         # others the first `ramp` see fewer than the window.
         seeing = at_most(q, kv)
-        first = at_least(kv - q, 0) + 1  # type: ignore[operator]
+        first = at_least(kv - q, 0) + 1
         ramp = at_most(at_least(window - first, 0), seeing)
         rising = ramp * first + floor_div(ramp * (ramp - 1), 2)
         return rising + (seeing - ramp) * window
@@ -101,7 +101,7 @@ class Attention(Operator):
 
     @property
     def flops_executed(self) -> Any:
-        return self.scores_executed * (2 * self.head_dim + 2 * self.value_dim + 1 + costs.SOFTMAX)  # type: ignore[operator]
+        return self.scores_executed * (2 * self.head_dim + 2 * self.value_dim + 1 + costs.SOFTMAX)
 
     @property
     def kv_bytes(self) -> Any:
@@ -109,19 +109,19 @@ class Attention(Operator):
 
         With a window those are the last ``q_len + window - 1`` of them at most: kernels skip the others.
         """
-        width = self.head_dim if self.phase == "mla_decode" else self.head_dim + self.value_dim  # type: ignore[operator]
+        width = self.head_dim if self.phase == "mla_decode" else self.head_dim + self.value_dim
         seen = self.kv_len
         if self.window is not None:
-            seen = at_most(seen, at_least(self.q_len + self.window - 1, 0))  # type: ignore[operator]
-        elements = self.batch * self.kv_heads * seen * width  # type: ignore[operator]
+            seen = at_most(seen, at_least(self.q_len + self.window - 1, 0))
+        elements = self.batch * self.kv_heads * seen * width
         return storage_bytes(elements, 8 * element_bytes(self.kv_dtype or self.dtype))
 
     @property
     def bytes_read(self) -> Any:
-        q = self.batch * self.heads * self.q_len * self.head_dim  # type: ignore[operator]
+        q = self.batch * self.heads * self.q_len * self.head_dim
         return storage_bytes(q, 8 * element_bytes(self.dtype)) + self.kv_bytes
 
     @property
     def bytes_written(self) -> Any:
-        out = self.batch * self.heads * self.q_len * self.value_dim  # type: ignore[operator]
+        out = self.batch * self.heads * self.q_len * self.value_dim
         return storage_bytes(out, dtype_record(self.dtype).output_bits)

@@ -50,7 +50,7 @@ def at_least(value: Dim, floor: Dim) -> Any:
         return sympy.Max(value, floor)
     if isinstance(value, np.ndarray) or isinstance(floor, np.ndarray):
         return np.maximum(value, floor)
-    return max(value, floor)  # type: ignore[type-var]
+    return max(value, floor)
 
 
 def at_most(value: Dim, ceiling: Dim) -> Any:
@@ -61,7 +61,7 @@ def at_most(value: Dim, ceiling: Dim) -> Any:
         return sympy.Min(value, ceiling)
     if isinstance(value, np.ndarray) or isinstance(ceiling, np.ndarray):
         return np.minimum(value, ceiling)
-    return min(value, ceiling)  # type: ignore[type-var]
+    return min(value, ceiling)
 
 
 def ceil_div(value: Dim, divisor: Dim) -> Any:
@@ -69,8 +69,8 @@ def ceil_div(value: Dim, divisor: Dim) -> Any:
     if is_symbolic(value) or is_symbolic(divisor):
         import sympy
 
-        return sympy.ceiling(value / divisor)  # type: ignore[operator]
-    return -(-value // divisor)  # type: ignore[operator]
+        return sympy.ceiling(value / divisor)
+    return -(-value // divisor)
 
 
 def floor_div(value: Dim, divisor: Dim) -> Any:
@@ -78,15 +78,15 @@ def floor_div(value: Dim, divisor: Dim) -> Any:
     if is_symbolic(value) or is_symbolic(divisor):
         import sympy
 
-        return sympy.floor(value / divisor)  # type: ignore[operator]
-    return value // divisor  # type: ignore[operator]
+        return sympy.floor(value / divisor)
+    return value // divisor
 
 
 def storage_bytes(elements: Dim, bits: float) -> Any:
     """Bytes that ``elements`` values of ``bits`` bits each take; exact for whole bytes."""
     if float(bits).is_integer() and bits % 8 == 0:
-        return elements * int(bits // 8)  # type: ignore[operator]
-    return elements * (bits / 8)  # type: ignore[operator]
+        return elements * int(bits // 8)
+    return elements * (bits / 8)
 
 
 class Product:
@@ -100,7 +100,7 @@ class Product:
     @property
     def flops(self) -> Any:
         """2·batch·m·n·k: one multiply and one add per term."""
-        return 2 * self.batch * self.m * self.n * self.k  # type: ignore[operator]
+        return 2 * self.batch * self.m * self.n * self.k
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -252,8 +252,10 @@ def _compiled(expression: Any, symbols: tuple[Any, ...]) -> Callable[..., Any]:
     # A model repeats the same few expressions in every layer; compiling one takes about a millisecond.
     import sympy
 
-    # Dummies, since a dimension may be called like a function ("floor").
-    return sympy.lambdify(symbols, expression, modules="numpy", dummify=True)  # type: ignore[no-any-return]
+    # Under names of our own, since a dimension may be called like a function ("floor").
+    plain = sympy.symbols(f"dim_0:{len(symbols)}")
+    expression = expression.xreplace(dict(zip(symbols, plain, strict=True)))
+    return sympy.lambdify(plain, expression, modules="numpy")  # type: ignore[no-any-return]
 
 
 def _widened(value: Any) -> Any:

@@ -45,7 +45,7 @@ class Norm(Operator):
     @property
     def flops(self) -> Any:
         per_element = costs.NORM[self.kind] + (1 if self.residual else 0)
-        return self.rows * self.cols * per_element + self.rows * costs.NORM_PER_ROW  # type: ignore[operator]
+        return self.rows * self.cols * per_element + self.rows * costs.NORM_PER_ROW
 
     @property
     def bytes_read(self) -> Any:
@@ -54,12 +54,12 @@ class Norm(Operator):
         if parameters is None:
             # Batch normalisation has one pair of parameters per row (channel), the others one per column.
             width = self.rows if self.kind == "batchnorm" else self.cols
-            parameters = {"rmsnorm": 1, "l2norm": 0, "lrn": 0}.get(self.kind, 2) * width  # type: ignore[operator]
-        return _bytes(streams * self.rows * self.cols + parameters, self.io_dtype or self.dtype)  # type: ignore[operator]
+            parameters = {"rmsnorm": 1, "l2norm": 0, "lrn": 0}.get(self.kind, 2) * width
+        return _bytes(streams * self.rows * self.cols + parameters, self.io_dtype or self.dtype)
 
     @property
     def bytes_written(self) -> Any:
-        return _bytes((2 if self.residual else 1) * self.rows * self.cols, self.io_dtype or self.dtype)  # type: ignore[operator]
+        return _bytes((2 if self.residual else 1) * self.rows * self.cols, self.io_dtype or self.dtype)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,15 +77,15 @@ class Softmax(Operator):
 
     @property
     def flops(self) -> Any:
-        return self.rows * self.cols * costs.SOFTMAX  # type: ignore[operator]
+        return self.rows * self.cols * costs.SOFTMAX
 
     @property
     def bytes_read(self) -> Any:
-        return _bytes(self.rows * self.cols, self.io_dtype or self.dtype)  # type: ignore[operator]
+        return _bytes(self.rows * self.cols, self.io_dtype or self.dtype)
 
     @property
     def bytes_written(self) -> Any:
-        return _bytes(self.rows * self.cols, self.io_dtype or self.dtype)  # type: ignore[operator]
+        return _bytes(self.rows * self.cols, self.io_dtype or self.dtype)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,12 +127,12 @@ class Elementwise(Operator):
 
     @property
     def bytes_read(self) -> Any:
-        elements = self.elements * self.inputs if self.input_elements is None else self.input_elements  # type: ignore[operator]
+        elements = self.elements * self.inputs if self.input_elements is None else self.input_elements
         return _bytes(elements, self.dtype)
 
     @property
     def bytes_written(self) -> Any:
-        return _bytes(self.elements * self.outputs, self.out_dtype or self.dtype)  # type: ignore[operator]
+        return _bytes(self.elements * self.outputs, self.out_dtype or self.dtype)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,15 +157,15 @@ class Reduce(Operator):
 
     @property
     def flops(self) -> Any:
-        return self.rows * self.cols  # type: ignore[operator]
+        return self.rows * self.cols
 
     @property
     def bytes_read(self) -> Any:
-        return _bytes(self.rows * self.cols, self.dtype)  # type: ignore[operator]
+        return _bytes(self.rows * self.cols, self.dtype)
 
     @property
     def bytes_written(self) -> Any:
-        return _bytes(self.rows * self.results, self.out_dtype or self.dtype)  # type: ignore[operator]
+        return _bytes(self.rows * self.results, self.out_dtype or self.dtype)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,16 +189,16 @@ class Pool(Operator):
 
     @property
     def flops(self) -> Any:
-        window = self.kernel_h * self.kernel_w  # type: ignore[operator]
-        return self.batch * self.channels * self.out_h * self.out_w * window  # type: ignore[operator]
+        window = self.kernel_h * self.kernel_w
+        return self.batch * self.channels * self.out_h * self.out_w * window
 
     @property
     def bytes_read(self) -> Any:
-        return _bytes(self.batch * self.channels * self.h * self.w, self.dtype)  # type: ignore[operator]
+        return _bytes(self.batch * self.channels * self.h * self.w, self.dtype)
 
     @property
     def bytes_written(self) -> Any:
-        return _bytes(self.batch * self.channels * self.out_h * self.out_w, self.dtype)  # type: ignore[operator]
+        return _bytes(self.batch * self.channels * self.out_h * self.out_w, self.dtype)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,11 +247,11 @@ class Embedding(Operator):
 
     @property
     def bytes_read(self) -> Any:
-        return _bytes(self.rows * self.cols, self.dtype) + self.rows * 8  # type: ignore[operator]
+        return _bytes(self.rows * self.cols, self.dtype) + self.rows * 8
 
     @property
     def bytes_written(self) -> Any:
-        return _bytes(self.rows * self.cols, self.dtype)  # type: ignore[operator]
+        return _bytes(self.rows * self.cols, self.dtype)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -274,16 +274,16 @@ class Quantize(Operator):
     @property
     def flops(self) -> Any:
         per_element = {"dequantize": 2, "dynamic": 5}.get(self.kind, 4)  # dynamic: one more compare for the scale
-        return self.rows * self.cols * per_element  # type: ignore[operator]
+        return self.rows * self.cols * per_element
 
     @property
     def bytes_read(self) -> Any:
         passes = 2 if self.kind == "dynamic" else 1
-        return _bytes(passes * self.rows * self.cols, self.dtype)  # type: ignore[operator]
+        return _bytes(passes * self.rows * self.cols, self.dtype)
 
     @property
     def bytes_written(self) -> Any:
-        return _bytes(self.rows * self.cols, self.out_dtype)  # type: ignore[operator]
+        return _bytes(self.rows * self.cols, self.out_dtype)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -300,7 +300,7 @@ class Collective(Operator):
 
     @property
     def flops(self) -> Any:
-        adds = self.message_bytes / element_bytes(self.dtype)  # type: ignore[operator]
+        adds = self.message_bytes / element_bytes(self.dtype)
         return adds if self.kind in ("all_reduce", "reduce_scatter") else 0
 
     @property

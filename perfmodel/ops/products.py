@@ -60,17 +60,17 @@ class Gemm(Operator):
     @property
     def weight_bytes(self) -> Any:
         """Bytes of B."""
-        return storage_bytes(self.batch * self.n * self.k, dtype_record(self.dtype).weight_bits)  # type: ignore[operator]
+        return storage_bytes(self.batch * self.n * self.k, dtype_record(self.dtype).weight_bits)
 
     @property
     def bytes_read(self) -> Any:
-        a = storage_bytes(self.batch * self.m * self.k, dtype_record(self.dtype).activation_bits)  # type: ignore[operator]
+        a = storage_bytes(self.batch * self.m * self.k, dtype_record(self.dtype).activation_bits)
         return a + self.weight_bytes
 
     @property
     def bytes_written(self) -> Any:
         bits = dtype_record(self.dtype).output_bits if self.out_dtype is None else 8 * element_bytes(self.out_dtype)
-        return storage_bytes(self.batch * self.m * self.n, bits)  # type: ignore[operator]
+        return storage_bytes(self.batch * self.m * self.n, bits)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,22 +122,22 @@ class Conv(Operator):
         channels = (self.c_in, self.c_out, self.groups)
         if not any(map(is_symbolic, channels)) and any(
             r.any() if isinstance(r, np.ndarray) else r
-            for r in (self.c_in % self.groups, self.c_out % self.groups)  # type: ignore[operator]
+            for r in (self.c_in % self.groups, self.c_out % self.groups)
         ):
             raise DescriptorError(
                 f"Conv has c_in {self.c_in} and c_out {self.c_out}, which its {self.groups} groups do not divide"
             )
         for name in ("out_h", "out_w", "out_d"):
             value = lowest(getattr(self, name))
-            if value is not None and value < 0:
+            if value is not None and value < (0 if self.transposed else 1):
                 raise DescriptorError(f"Conv has a kernel larger than its padded input: {name} would be {value}")
 
     def _out(self, size: Dim, kernel: Dim, stride: Dim, pad: Dim, dilation: Dim, out_pad: Dim) -> Any:
-        reach = dilation * (kernel - 1) + 1  # type: ignore[operator]
+        reach = dilation * (kernel - 1) + 1
         if self.transposed:
-            out = (size - 1) * stride - 2 * pad + reach + out_pad  # type: ignore[operator]
+            out = (size - 1) * stride - 2 * pad + reach + out_pad
             return int(out) if isinstance(out, float) else out
-        padded = size + 2 * pad - reach  # type: ignore[operator]
+        padded = size + 2 * pad - reach
         if isinstance(padded, float) and padded.is_integer():
             padded = int(padded)
         out = floor_div(padded, stride) + 1
@@ -176,12 +176,12 @@ class Conv(Operator):
         # Implicit GEMM (Chetlur et al., "cuDNN: Efficient Primitives for Deep Learning", 2014, section 3):
         # rows are output positions, columns output channels, the contraction runs over kernel and input channels.
         # A transposed convolution multiplies at every input position instead.
-        rows = self.depth * self.h * self.w if self.transposed else self.out_d * self.out_h * self.out_w  # type: ignore[operator]
-        kernel = self.kernel_h * self.kernel_w * self.kernel_d  # type: ignore[operator]
+        rows = self.depth * self.h * self.w if self.transposed else self.out_d * self.out_h * self.out_w
+        kernel = self.kernel_h * self.kernel_w * self.kernel_d
         c_in, c_out = floor_div(self.c_in, self.groups), floor_div(self.c_out, self.groups)
         if self.transposed:
-            return (Product(self.groups, self.batch * rows, c_out * kernel, c_in),)  # type: ignore[operator]
-        return (Product(self.groups, self.batch * rows, c_out, c_in * kernel),)  # type: ignore[operator]
+            return (Product(self.groups, self.batch * rows, c_out * kernel, c_in),)
+        return (Product(self.groups, self.batch * rows, c_out, c_in * kernel),)
 
     @property
     def flops(self) -> Any:
@@ -195,13 +195,13 @@ class Conv(Operator):
 
     @property
     def bytes_read(self) -> Any:
-        elements = self.batch * self.c_in * self.depth * self.h * self.w  # type: ignore[operator]
+        elements = self.batch * self.c_in * self.depth * self.h * self.w
         return storage_bytes(elements, dtype_record(self.dtype).activation_bits) + self.weight_bytes
 
     @property
     def bytes_written(self) -> Any:
         bits = dtype_record(self.dtype).output_bits if self.out_dtype is None else 8 * element_bytes(self.out_dtype)
-        return storage_bytes(self.batch * self.c_out * self.out_d * self.out_h * self.out_w, bits)  # type: ignore[operator]
+        return storage_bytes(self.batch * self.c_out * self.out_d * self.out_h * self.out_w, bits)
 
 
 def _at_least_one(owner: str, name: str, value: Dim) -> None:
@@ -251,7 +251,7 @@ class Moe(Operator):
     @property
     def local_rows(self) -> Any:
         """(token, expert) pairs that reach this GPU when the load is even."""
-        return ceil_div(self.tokens * self.top_k, self.ep)  # type: ignore[operator]
+        return ceil_div(self.tokens * self.top_k, self.ep)
 
     @property
     def active_experts(self) -> Any:
@@ -286,7 +286,7 @@ class Moe(Operator):
     def bytes_written(self) -> Any:
         # Tokens arrive and leave in 16 bits, wider where the arithmetic is: narrow operands are quantised inside.
         bits = max(16.0, dtype_record(self.dtype).activation_bits)
-        return storage_bytes(self.tokens * self.hidden, bits)  # type: ignore[operator]
+        return storage_bytes(self.tokens * self.hidden, bits)
 
 
 RNN_GATES = {"lstm": 4, "gru": 3, "rnn": 1}
@@ -321,16 +321,16 @@ class Rnn(Operator):
 
     @property
     def products(self) -> tuple[Product, ...]:
-        width = self.gates * self.hidden_size  # type: ignore[operator]
+        width = self.gates * self.hidden_size
         # Input projections of all steps are one GEMM; the recurrent ones are seq_len dependent small ones.
         return (
-            Product(self.directions, self.batch * self.seq_len, width, self.input_size),  # type: ignore[operator]
-            Product(self.directions * self.seq_len, self.batch, width, self.hidden_size),  # type: ignore[operator]
+            Product(self.directions, self.batch * self.seq_len, width, self.input_size),
+            Product(self.directions * self.seq_len, self.batch, width, self.hidden_size),
         )
 
     @property
     def flops(self) -> Any:
-        cells = self.directions * self.batch * self.seq_len * self.hidden_size  # type: ignore[operator]
+        cells = self.directions * self.batch * self.seq_len * self.hidden_size
         gate = {
             "lstm": 3 * costs.SIGMOID + 2 * costs.TRANSCENDENTAL + 4 + 8,  # 3 sigmoid, 2 tanh, cell update 4, biases 8
             "gru": 2 * costs.SIGMOID + costs.TRANSCENDENTAL + 5 + 6,
@@ -341,17 +341,17 @@ class Rnn(Operator):
     @property
     def weight_bytes(self) -> Any:
         """Bytes of W and R of all directions."""
-        elements = self.directions * self.gates * self.hidden_size * (self.input_size + self.hidden_size)  # type: ignore[operator]
+        elements = self.directions * self.gates * self.hidden_size * (self.input_size + self.hidden_size)
         return storage_bytes(elements, dtype_record(self.dtype).weight_bits)
 
     @property
     def bytes_read(self) -> Any:
-        x = self.batch * self.seq_len * self.input_size  # type: ignore[operator]
+        x = self.batch * self.seq_len * self.input_size
         return storage_bytes(x, dtype_record(self.dtype).activation_bits) + self.weight_bytes
 
     @property
     def bytes_written(self) -> Any:
-        out = self.batch * self.seq_len * self.directions * self.hidden_size  # type: ignore[operator]
+        out = self.batch * self.seq_len * self.directions * self.hidden_size
         return storage_bytes(out, dtype_record(self.dtype).output_bits)
 
 

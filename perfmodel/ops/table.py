@@ -55,12 +55,16 @@ def stack(ops: Sequence[Operator]) -> list[Group]:
     """Groups like descriptors; every dimension becomes a float64 array.
 
     Raises:
-        DescriptorError: a descriptor still has open symbolic dimensions.
+        DescriptorError: a descriptor still has open symbolic dimensions, or arrays as dimensions.
     """
     by_settings: dict[tuple[Any, ...], list[int]] = {}
     for index, op in enumerate(ops):
         if op.free_dims:
-            raise DescriptorError(f"operator {index} ({op.op}) has open dimensions {', '.join(op.free_dims)}: bind them first")
+            raise DescriptorError(
+                f"operator {index} ({op.op}) has open dimensions {', '.join(op.free_dims)}: bind them first"
+            )
+        if any(np.ndim(getattr(op, name)) for name in op.dimension_names()):
+            raise DescriptorError(f"operator {index} ({op.op}) has arrays as dimensions: give it alone, not in a list")
         by_settings.setdefault(_settings(op), []).append(index)
     groups = []
     for indices in by_settings.values():
@@ -74,81 +78,117 @@ def stack(ops: Sequence[Operator]) -> list[Group]:
     return groups
 
 
+# Columns of traces whose name would clash on a descriptor.
+_ALIASES = {"collective": {"message_bytes": "bytes"}}
+
+
 def from_columns(columns: Mapping[str, Any]) -> list[Group]:
     """Groups the rows of a table of columns (the operator-trace columns, see ``docs/contracts.md``).
 
     Args:
         columns: ``op`` (a family's name, or one a row) and that family's fields, each one value or one a row. A column
-            that a family does not have is ignored, so that a whole trace table can be passed.
+            that a family does not have is ignored, so that a whole trace table can be passed. A null (None, NaN) means
+            the field's default.
 
     Raises:
-        DescriptorError: no ``op`` column, an unknown family, a missing field, or columns of unlike length.
+        DescriptorError: no ``op`` column, an unknown family, a missing field, a null in a field without default, or
+            columns of unlike length.
     """
     if "op" not in columns:
         raise DescriptorError("the table has no column 'op': name each row's family (gemm, conv, ...)")
-    lengths = {name: len(c) for name, c in columns.items() if not isinstance(c, str) and np.ndim(c) == 1}
+    for name, column in columns.items():
+        if np.ndim(column) > 1:
+            raise DescriptorError(f"column {name!r} has the shape {np.shape(column)}; wanted one value a row")
+    lengths = {name: len(c) for name, c in columns.items() if np.ndim(c) == 1}
     if len(set(lengths.values())) > 1:
         raise DescriptorError(f"the columns differ in length: {', '.join(f'{n} {k}' for n, k in lengths.items())}")
     rows = next(iter(lengths.values()), 1)
-    families = np.broadcast_to(np.asarray(columns["op"], dtype=object), (rows,))
+    families, family_of_row = _coded(columns["op"], rows)
     groups: list[Group] = []
-    for family in dict.fromkeys(families.tolist()):
+    for code, family in enumerate(families):
         if family not in FAMILIES:
-            raise DescriptorError(f"unknown operator family {family!r} in column 'op': {nearest(str(family), FAMILIES)}")
-        index = np.flatnonzero(families == family)
-        groups += _family_groups(FAMILIES[family], columns, index, rows)
+            hint = nearest(str(family), FAMILIES)
+            raise DescriptorError(f"unknown operator family {family!r} in column 'op': {hint}")
+        index = np.flatnonzero(family_of_row == code)
+        aliases = {name: columns[column] for name, column in _ALIASES.get(family, {}).items() if column in columns}
+        groups += _family_groups(FAMILIES[family], {**aliases, **columns}, index, rows)
     return groups
 
 
 def _family_groups(cls: type[Operator], columns: Mapping[str, Any], index: np.ndarray, rows: int) -> list[Group]:
-    dims = cls.dimension_names()
-    fields = [f for f in dataclasses.fields(cls) if f.name in columns]
-    missing = [
-        f.name
-        for f in dataclasses.fields(cls)
-        if f.name not in columns and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
-    ]
+    missing = [f.name for f in dataclasses.fields(cls) if f.name not in columns and f.default is dataclasses.MISSING]
     if missing:
-        raise DescriptorError(f"the table has no column {missing[0]!r}, which {cls.op} needs (missing: {', '.join(missing)})")
-    arrays: dict[str, np.ndarray] = {}
-    settings: list[str] = []
+        wanted = [_ALIASES.get(cls.op, {}).get(name, name) for name in missing]
+        raise DescriptorError(
+            f"the table has no column {wanted[0]!r}, which {cls.op} needs (missing: {', '.join(wanted)})"
+        )
+    dims: dict[str, np.ndarray] = {}
+    settings: dict[str, tuple[list[Any], np.ndarray]] = {}
     keys = np.zeros(len(index), dtype=np.int64)
-    values: dict[str, np.ndarray] = {}
-    for f in fields:
-        column = np.broadcast_to(np.asarray(columns[f.name], dtype=None if f.name in dims else object), (rows,))[index]
-        if f.name in dims:
-            try:
-                arrays[f.name] = column.astype(np.float64)
-            except (TypeError, ValueError) as error:
-                raise DescriptorError(f"column {f.name!r} holds something that is no number: {error}") from None
-            # A null dimension means "absent" (a window): rows with and without it belong to different groups.
-            absent = np.isnan(arrays[f.name])
-            keys = keys * 2 + absent
+    for f in dataclasses.fields(cls):
+        if f.name not in columns:
+            continue
+        if f.metadata.get("dim"):
+            values = _numbers(columns[f.name], rows, f.name)[index]
+            null = np.isnan(values)
+            if f.default is None:
+                keys = keys * 2 + null  # rows with and without a window belong to different groups
+            dims[f.name] = values
         else:
-            codes: dict[Any, int] = {}
-            coded = np.array([codes.setdefault(_null(v), len(codes)) for v in column.tolist()], dtype=np.int64)
-            keys = keys * max(len(codes), 1) + coded
-            values[f.name] = np.array([_null(v) for v in column.tolist()], dtype=object)
-            settings.append(f.name)
+            distinct, codes = _coded(columns[f.name], rows)
+            settings[f.name] = distinct, codes[index]
+            null = np.array([v is None for v in distinct], dtype=bool)[settings[f.name][1]]
+            keys = keys * max(len(distinct), 1) + settings[f.name][1]
+        if f.default is dataclasses.MISSING and null.any():
+            raise DescriptorError(f"row {index[np.argmax(null)]}, column {f.name!r} is null; {cls.op} needs it")
     groups = []
     for key in np.unique(keys):
         chosen = np.flatnonzero(keys == key)
-        arguments: dict[str, Any] = {name: values[name][chosen[0]] for name in settings}
-        arguments = {n: v for n, v in arguments.items() if v is not None or _may_be_none(cls, n)}
-        for name, array in arrays.items():
-            part = array[chosen]
-            arguments[name] = None if np.isnan(part[0]) else part
-        for name in dims:
-            if name not in arguments:
-                default = next(f.default for f in dataclasses.fields(cls) if f.name == name)
-                arguments[name] = default if default is None else np.full(len(chosen), float(default))
+        arguments: dict[str, Any] = {}
+        for name, (distinct, codes) in settings.items():
+            if (value := distinct[codes[chosen[0]]]) is not None:
+                arguments[name] = value
+        for f in dataclasses.fields(cls):
+            default: Any = f.default
+            if f.name in dims:
+                part = dims[f.name][chosen]
+                if default is None:
+                    arguments[f.name] = None if np.isnan(part[0]) else part
+                elif default is dataclasses.MISSING:
+                    arguments[f.name] = part
+                else:
+                    arguments[f.name] = np.where(np.isnan(part), default, part)
+            elif f.metadata.get("dim") and default is not None:
+                arguments[f.name] = np.full(len(chosen), float(default))
         groups.append(Group(cls(**arguments), index[chosen]))
     return groups
 
 
-def _null(value: Any) -> Any:
-    return None if value is None or value != value else value
+def _coded(column: Any, rows: int) -> tuple[list[Any], np.ndarray]:
+    """The distinct values of a column (nulls as None), and which of them each row has."""
+    if np.ndim(column) == 0:
+        return [None if _is_null(column) else column], np.zeros(rows, dtype=np.int64)
+    values = np.asarray(column, dtype=object).tolist()
+    distinct: dict[Any, int] = {}
+    codes = {v: distinct.setdefault(None if _is_null(v) else v, len(distinct)) for v in dict.fromkeys(values)}
+    return list(distinct), np.fromiter(map(codes.__getitem__, values), dtype=np.int64, count=len(values))
 
 
-def _may_be_none(cls: type[Operator], name: str) -> bool:
-    return any(f.name == name and f.default is None for f in dataclasses.fields(cls))
+def _numbers(column: Any, rows: int, name: str) -> np.ndarray:
+    """A column as float64, nulls as NaN."""
+    numbers = np.asarray(column)
+    try:
+        if numbers.dtype == object:
+            numbers = np.array([np.nan if _is_null(v) else v for v in numbers.reshape(-1)]).reshape(numbers.shape)
+        return np.broadcast_to(numbers.astype(np.float64), (rows,))
+    except (TypeError, ValueError) as error:
+        raise DescriptorError(f"column {name!r} holds something that is no number: {error}") from None
+
+
+def _is_null(value: Any) -> bool:
+    # pandas' NA is neither equal nor unequal to itself.
+    return (
+        value is None
+        or (isinstance(value, float) and value != value)
+        or type(value).__name__ in ("NAType", "NaTType")
+    )

@@ -7,7 +7,7 @@ import dataclasses
 from perfmodel.dtypes import gemm_dtype, is_floating
 from perfmodel.graph import Graph, Node, Tensor
 from perfmodel.ops import GEMM_LIKE, Operator
-from perfmodel.ops.memory import Copy, Elementwise, Embedding, Norm, Pool, Reduce, Softmax
+from perfmodel.ops.memory import Copy, Elementwise, Embedding, Norm, Pool, Reduce, Softmax, View
 
 # Activations that flow between GEMM-like operators change with them. Normalisation and softmax keep the format of their
 # arithmetic, but read and write those activations; index arithmetic is not floating and stays as it is.
@@ -21,7 +21,7 @@ def activation_dtype(dtype: str) -> str:
 
     The narrow formats hold their operands only: results leave the kernels in 16 bits.
     """
-    return dtype if gemm_dtype(dtype).output_bits > _NARROW_BITS or dtype in ("fp16", "bf16") else "bf16"
+    return dtype if gemm_dtype(dtype).activation_bits > _NARROW_BITS or dtype in ("fp16", "bf16") else "bf16"
 
 
 def cast(graph: Graph, dtype: str) -> Graph:
@@ -32,13 +32,18 @@ def cast(graph: Graph, dtype: str) -> Graph:
     """
     gemm_dtype(dtype)
     activation = activation_dtype(dtype)
-    weights = {
-        name
+    # A weight may reach its operator through reshapes.
+    viewed: dict[str, str] = {}
+    for node in graph.nodes:
+        if isinstance(node.op, View) and node.inputs:
+            viewed |= dict.fromkeys(node.outputs, viewed.get(node.inputs[0], node.inputs[0]))
+    read = {
+        viewed.get(name, name)
         for node in graph.nodes
         if node.op.op in GEMM_LIKE and is_floating(node.op.dtype)
         for name in node.inputs
-        if graph.tensors[name].is_weight
     }
+    weights = {name for name in read if name in graph.tensors and graph.tensors[name].is_weight}
     tensors = {name: _tensor(t, dtype if name in weights else activation) for name, t in graph.tensors.items()}
     return dataclasses.replace(graph, tensors=tensors, nodes=tuple(_node(n, dtype, activation) for n in graph.nodes))
 
@@ -53,7 +58,7 @@ def _node(node: Node, dtype: str, activation: str) -> Node:
     extra = node.extra_bytes_read
     if op.dtype != before and is_floating(before):
         # Biases and residuals are activations of the new format.
-        extra = extra * gemm_dtype(activation).activation_bits / gemm_dtype(before).activation_bits  # type: ignore[operator]
+        extra = extra * gemm_dtype(activation).activation_bits / gemm_dtype(before).activation_bits
     return node.replace(op=op, fused=tuple(_operator(f, dtype, activation) for f in node.fused), extra_bytes_read=extra)
 
 
@@ -69,7 +74,8 @@ def _operator(op: Operator, dtype: str, activation: str) -> Operator:
         return op.replace(**changes)
     if isinstance(op, _FOLLOWS):
         out = getattr(op, "out_dtype", None)
-        return op.replace(dtype=activation, **({"out_dtype": activation} if out is not None and is_floating(out) else {}))
+        changes = {"out_dtype": activation} if out is not None and is_floating(out) else {}
+        return op.replace(dtype=activation, **changes)
     if isinstance(op, _KEEPS_ARITHMETIC) and activation != op.dtype:
         return op.replace(io_dtype=activation)
     return op

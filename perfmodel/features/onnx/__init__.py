@@ -1,18 +1,25 @@
 """The ONNX reader: a model file in, a :class:`perfmodel.graph.Graph` of operator descriptors out.
 
-=============  =====================================================================================
-``load``       file → checked protobuf → ``onnx_ir`` model; limits; weights are never read
-``wire``       drops weights from a large file before it is parsed
-``functions``  model-local functions are expanded in place
-``dims``       names of the symbolic dimensions, and the numbers given for them
-``shapes``     shape inference, with fallbacks
-``constants``  what an engine computes once: constants and shape arithmetic
-``call``       one operator of the file, as a rule sees it
-``rules_*``    one small function an operator: ``Call`` → descriptor
-``rules``      the table of all of them
-``control``    If, Loop and Scan
-``reader``     puts it together
-=============  =====================================================================================
+=================  =================================================================================
+``load``           file → checked protobuf → ``onnx_ir`` model; limits; weights are never read
+``wire``           drops weights from a large file before it is parsed
+``check``          names, counts, nesting, places of external data
+``functions``      model-local functions are expanded in place
+``prepare``        node names, order of the nodes, weights without data
+``external``       which stored tensors are small constants, and where they may be read from
+``dims``           names of the symbolic dimensions, and the numbers given for them
+``expressions``    dimension expressions, parsed without evaluating anything
+``shapes``         shape inference, with ``fallback`` to onnx's own for single nodes
+``small``          the values of small constants
+``element_types``  operands whose element types do not fit
+``constants``      what an engine computes once: constants and shape arithmetic
+``call``           one operator of the file, as a rule sees it
+``rules_*``        one small function an operator: ``Call`` → descriptor
+``rules``          the table of all of them
+``control``        If, Loop and Scan
+``convert``        the inferred model → ``Graph``
+``reader``         puts it together
+=================  =================================================================================
 """
 
 from __future__ import annotations

@@ -22,7 +22,9 @@ class Converter(Protocol):
     """What an expansion needs of the conversion it is part of."""
 
     dims: Dimensions
-    warnings: list[str]
+
+    def note(self, text: str, name: str) -> None:
+        """Warn of a node; equal texts are joined."""
 
     def tensor(self, value: Any) -> Tensor:
         """The tensor of a value."""
@@ -83,7 +85,7 @@ def _if(node: Any, name: str, convert: Converter) -> list[Node] | None:
     number, equal, nodes = convert.dearest(branches, _cost)
     if not equal:
         which = ("then", "else")[number]
-        convert.warnings.append(f"If {name!r}: its condition depends on data; counted as the dearer branch ({which})")
+        convert.note(f"If: its condition depends on data; counted as the dearer branch ({which})", name)
     return [*nodes, *_links(branches[number].outputs, node.outputs, name, convert)]
 
 
@@ -110,7 +112,7 @@ def _loop(node: Any, name: str, convert: Converter) -> list[Node] | None:
         if outer is not None:
             convert.alias(inner, convert.tensor(outer))
     if not _always_goes_on(body):
-        convert.warnings.append(f"Loop {name!r}: its condition may end it early; counted with all {trips} iterations")
+        convert.note(f"Loop: its condition may end it early; counted with all {trips} iterations", name)
     nodes = _repeated(convert.nodes_of(body), trips) if trips else []
     return [*nodes, *_links(body.outputs[1:], node.outputs, name, convert)]
 

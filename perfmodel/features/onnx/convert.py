@@ -41,7 +41,7 @@ class Conversion:
         self._tensors: dict[Any, Tensor] = {}
         self._origins: dict[Any, Origin] = {}
         self._removed: list[Removed] = []
-        self._reasons: list[tuple[str, str]] = []  # (why a node is unmodelled, its name)
+        self._notes: list[tuple[str, str]] = []  # (what to warn of, the node's name)
         # Bodies of If and Loop may use a name that the graph around them has for something else.
         self._owner: dict[str, Any] = {}
 
@@ -70,7 +70,7 @@ class Conversion:
             inputs=tuple(t.name for t in inputs),
             outputs=tuple(t.name for t in outputs),
             removed=tuple(self._removed),
-            warnings=(*dict.fromkeys(self.warnings), *self._unmodelled_warnings()),
+            warnings=(*dict.fromkeys(self.warnings), *self._joined_notes()),
         )
 
     def _refuse_nothing(self, inputs: list[Tensor], outputs: list[Tensor]) -> None:
@@ -105,16 +105,15 @@ class Conversion:
         """
         attempts = []
         for graph in graphs:
-            before = len(self._removed), len(self.warnings), len(self._reasons)
+            before = len(self._removed), len(self._notes)
             nodes = self.nodes_of(graph)
-            notes = (self._removed[before[0] :], self.warnings[before[1] :], self._reasons[before[2] :])
-            del self._removed[before[0] :], self.warnings[before[1] :], self._reasons[before[2] :]
+            notes = (self._removed[before[0] :], self._notes[before[1] :])
+            del self._removed[before[0] :], self._notes[before[1] :]
             attempts.append((cost(nodes), nodes, notes))
         chosen = max(range(len(attempts)), key=lambda i: attempts[i][0])
         _, nodes, notes = attempts[chosen]
         self._removed += notes[0]
-        self.warnings += notes[1]
-        self._reasons += notes[2]
+        self._notes += notes[1]
         return chosen, len({c for c, _, _ in attempts}) == 1, nodes
 
     def alias(self, value: Any, tensor: Tensor) -> None:
@@ -203,7 +202,7 @@ class Conversion:
             answer = rule(call)
             return answer if isinstance(answer, Modelled) else Modelled(answer)
         except RuleError as error:
-            self._reasons.append((f"{_source_op(node)}: {error}", name))
+            self.note(f"{_source_op(node)}: {error}: counted as memory traffic only", name)
             return Modelled(self._traffic(_source_op(node), call))
         except (DescriptorError, DtypeError) as error:
             raise ModelFileError(f"{self.label}: the node {name!r} ({node.op_type}): {error}") from None
@@ -227,11 +226,15 @@ class Conversion:
         value = node.inputs[index] if index < len(node.inputs) else None
         return None if value is None else shapes.known_elements(value, self.dims)
 
-    def _unmodelled_warnings(self) -> list[str]:
+    def note(self, text: str, name: str) -> None:
+        """Warn of a node; equal texts are joined."""
+        self._notes.append((text, name))
+
+    def _joined_notes(self) -> list[str]:
         names: dict[str, list[str]] = {}
-        for reason, name in self._reasons:
-            names.setdefault(reason, []).append(name)
-        return [f"{reason} ({_some(which)}): counted as memory traffic only" for reason, which in names.items()]
+        for text, name in self._notes:
+            names.setdefault(text, []).append(name)
+        return [f"{text} ({_some(which)})" for text, which in names.items()]
 
 
 def _some(names: list[str]) -> str:

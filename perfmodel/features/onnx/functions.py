@@ -23,7 +23,7 @@ def expand_functions(model: ir.Model, label: str) -> list[str]:
         return []
     from onnx_ir.passes.common import InlinePass
 
-    from perfmodel.features.onnx.load import MAX_NODES
+    from perfmodel.features.onnx.check import MAX_NODES
 
     size = _expanded_size(model, label)
     if size > MAX_NODES:

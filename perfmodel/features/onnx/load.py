@@ -8,14 +8,12 @@ built, and places of external data before anything could open them (see ``extern
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perfmodel.errors import ModelFileError
-from perfmodel.features.onnx import wire
-from perfmodel.features.onnx.external import is_outside, read_small
+from perfmodel.features.onnx import check, prepare, wire
 
 if TYPE_CHECKING:
     import onnx
@@ -23,12 +21,6 @@ if TYPE_CHECKING:
 
 MAX_FILE_BYTES = 2**31 - 1
 """Protobuf holds no larger message (https://protobuf.dev/programming-guides/proto-limits/)."""
-
-MAX_NODES = 2_000_000
-"""Nodes of the whole file, subgraphs and expanded functions included."""
-
-MAX_SUBGRAPH_DEPTH = 16
-"""Levels of If, Loop and Scan inside each other."""
 
 STRIP_ABOVE_BYTES = 8 * 2**20
 """Files larger than this are rid of their weights before they are parsed."""
@@ -89,8 +81,8 @@ def load(source: str | os.PathLike[str] | bytes | onnx.ModelProto) -> LoadedMode
         path = Path(source)
         label, name, folder = _label(path), _stem(path), path.parent
         proto = _read(path, label)
-    _check_graph(proto, label)
-    _check_external(proto, label)
+    check.check_graph(proto, label)
+    check.check_tensors(proto, label)
     try:
         model = ir.from_proto(proto)
     except RecursionError:
@@ -100,9 +92,10 @@ def load(source: str | os.PathLike[str] | bytes | onnx.ModelProto) -> LoadedMode
         raise ModelFileError(f"{label}: not a valid ONNX model: {_one_line(_root(error))}") from None
     warnings = expand_functions(model, label)
     graphs = tuple(model.graphs())
-    _name_nodes(graphs)
-    _order(model, graphs, label)
-    _forget_weights(graphs, folder, label)
+    prepare.name_nodes(graphs)
+    prepare.complete_loops(model, graphs)
+    prepare.order(model, graphs, label)
+    prepare.forget_weights(graphs, folder, label)
     return LoadedModel(model, label, name or model.graph.name or "model", graphs, tuple(warnings))
 
 
@@ -195,220 +188,6 @@ def _not_onnx(beginning: bytes) -> str:
     if beginning[:1] == b"\x08":
         return "begins like an ONNX file but cannot be parsed: truncated or damaged; copy or export it again"
     return "not an ONNX file"
-
-
-def subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
-    """The graphs inside a node's attributes."""
-    for attribute in node.attribute:
-        if attribute.HasField("g"):
-            yield attribute.g
-        yield from attribute.graphs
-
-
-def _check_graph(proto: onnx.ModelProto, label: str) -> None:
-    """Names, counts and nesting, before anything recursive runs over the model."""
-    count = 0
-    # A stack of (graph, depth, names visible from outside) instead of recursion.
-    waiting: list[tuple[Any, int, frozenset[str]]] = [(proto.graph, 0, frozenset())]
-    for function in proto.functions:
-        waiting.append((function, 0, frozenset()))
-    while waiting:
-        graph, depth, outer = waiting.pop()
-        is_function = not hasattr(graph, "initializer")
-        count += len(graph.node)
-        if count > MAX_NODES:
-            raise ModelFileError(f"{label}: more than {MAX_NODES:,} nodes; perfmodel reads models up to that size")
-        if depth > MAX_SUBGRAPH_DEPTH:
-            raise ModelFileError(f"{label}: If, Loop and Scan stand inside each other {depth} levels deep; "
-                                 f"perfmodel reads up to {MAX_SUBGRAPH_DEPTH}")  # fmt: skip
-        names = set(graph.input) if is_function else {i.name for i in graph.input}
-        if not is_function:
-            if len(names) < len(graph.input):
-                twice = _first_twice(i.name for i in graph.input)
-                raise ModelFileError(f"{label}: the input {twice!r} is declared twice")
-            initializers = [t.name for t in graph.initializer] + [s.values.name for s in graph.sparse_initializer]
-            if len(set(initializers)) < len(initializers):
-                raise ModelFileError(f"{label}: the initializer {_first_twice(initializers)!r} is stored twice")
-            names.update(initializers)
-        nested: list[Any] = []
-        for node in graph.node:
-            if not (type(node.op_type) is type(node.domain) is type(node.name) is str):
-                raise ModelFileError(f"{label}: not a valid ONNX model: a node's name is no text in UTF-8")
-            for output in node.output:
-                if output and output in names:
-                    raise ModelFileError(
-                        f"{label}: the tensor {output!r} is made twice, the second time by {_describe(node)}; "
-                        "every tensor has one producer"
-                    )
-                names.add(output)
-            if node.attribute:
-                nested.extend(subgraphs(node))
-        visible = outer | names if nested or outer else names
-        for node in graph.node:
-            for name in node.input:
-                if name and name not in visible:
-                    raise ModelFileError(f"{label}: {_describe(node)} reads the tensor {name!r}, which nothing makes")
-        for output in graph.output:
-            name = output if is_function else output.name
-            if name not in visible:
-                raise ModelFileError(f"{label}: the output {name!r} is made by no node")
-        waiting.extend((g, depth + 1, frozenset(visible)) for g in nested)
-
-
-def _first_twice(names: Iterable[str]) -> str:
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            return name
-        seen.add(name)
-    return ""
-
-
-def _describe(node: onnx.NodeProto) -> str:
-    return f"the node {node.name!r} ({node.op_type})" if node.name else f"a node {node.op_type}"
-
-
-def _tensors(proto: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
-    """Every stored tensor of the file."""
-    waiting: list[Any] = [proto.graph, *proto.functions]
-    while waiting:
-        graph = waiting.pop()
-        if hasattr(graph, "initializer"):
-            yield from graph.initializer
-        for node in graph.node:
-            for attribute in node.attribute:
-                if attribute.HasField("t"):
-                    yield attribute.t
-                elif attribute.tensors:
-                    yield from attribute.tensors
-                elif attribute.HasField("g"):
-                    waiting.append(attribute.g)
-                elif attribute.graphs:
-                    waiting.extend(attribute.graphs)
-
-
-def _check_external(proto: onnx.ModelProto, label: str) -> None:
-    """Shapes that can be, and no place outside the model's folder."""
-    for tensor in _tensors(proto):
-        if type(tensor.name) is not str:
-            raise ModelFileError(f"{label}: not a valid ONNX model: a tensor's name is no text in UTF-8")
-        for dim in tensor.dims:
-            if dim < 0:
-                raise ModelFileError(f"{label}: the tensor {tensor.name!r} has the dimension {dim}; wanted 0 or more")
-        if tensor.data_location != 1:  # EXTERNAL
-            continue
-        for entry in tensor.external_data:
-            if entry.key == "location" and (type(entry.value) is not str or is_outside(entry.value)):
-                raise ModelFileError(
-                    f"{label}: the data of {tensor.name!r} lie at {entry.value[:200]!r}, outside the model's folder; "
-                    "external data must lie beside the model or below it"
-                )
-
-
-def _name_nodes(graphs: Sequence[ir.Graph]) -> None:
-    """Give every node a name of its own; many files leave them out or use one twice."""
-    taken: set[str] = set()
-    for graph in graphs:
-        for node in graph:
-            base = node.name or f"{node.op_type}_{next((v.name for v in node.outputs if v.name), '')}"
-            name, number = base, 2
-            while name in taken:
-                name, number = f"{base}#{number}", number + 1
-            taken.add(name)
-            if name != node.name:
-                node.name = name
-
-
-def _order(model: ir.Model, graphs: Sequence[ir.Graph], label: str) -> None:
-    """Put the nodes into topological order where the file has them otherwise."""
-    import onnx_ir as ir
-
-    if all(_in_order(graph) for graph in graphs):
-        return
-    try:
-        model.graph.sort()
-    except ValueError:
-        stuck = _node_on_cycle(model.graph)
-        name = f" through the node {stuck.name!r} ({stuck.op_type})" if isinstance(stuck, ir.Node) else ""
-        raise ModelFileError(
-            f"{label}: the graph has a cycle{name}; a model is a directed graph without cycles"
-        ) from None
-
-
-def _in_order(graph: Any) -> bool:
-    done: set[Any] = set()
-    for node in graph:
-        for value in node.inputs:
-            if value is not None:
-                producer = value.producer()
-                if producer is not None and producer.graph is graph and producer not in done:
-                    return False
-        done.add(node)
-    return True
-
-
-def _node_on_cycle(graph: Any) -> Any:
-    """A node that lies on a cycle: walk back along unfinished producers until one repeats."""
-    nodes = list(graph)
-    missing = {n: len({p for p in (v.producer() for v in n.inputs if v is not None) if p is not None}) for n in nodes}
-    ready = [n for n in nodes if missing[n] == 0]
-    while ready:
-        node = ready.pop()
-        for successor in node.successors():
-            if successor in missing:
-                missing[successor] -= 1
-                if missing[successor] == 0:
-                    ready.append(successor)
-    stuck = next((n for n in nodes if missing[n] > 0), None)
-    seen: set[Any] = set()
-    while stuck is not None and stuck not in seen:
-        seen.add(stuck)
-        producers = (v.producer() for v in stuck.inputs if v is not None)
-        stuck = next((p for p in producers if p is not None and missing.get(p, 0) > 0), None)
-    return stuck
-
-
-def _forget_weights(graphs: Sequence[ir.Graph], folder: Path | None, label: str) -> None:
-    """Take the data away from every tensor that is not a small constant, so that no later step can load them."""
-    for graph in graphs:
-        for value in graph.initializers.values():
-            tensor = value.const_value
-            if tensor is None:
-                continue
-            value.shape, value.dtype = _shape_of(tensor), tensor.dtype
-            value.const_value = read_small(tensor, folder, label)
-        for node in list(graph):
-            tensor = _stored_tensor(node)
-            if tensor is not None:
-                small = read_small(tensor, folder, label)
-                if small is tensor:
-                    continue
-                _replace_constant(graph, node, tensor, small)
-
-
-def _stored_tensor(node: Any) -> Any:
-    if node.op_type != "Constant" or node.domain not in ("", "ai.onnx"):
-        return None
-    attribute = node.attributes.get("value")
-    return None if attribute is None or attribute.is_ref() or attribute.type.name != "TENSOR" else attribute.value
-
-
-def _replace_constant(graph: Any, node: Any, tensor: Any, small: Any) -> None:
-    """A Constant node with weights inside becomes an initializer without data."""
-    import onnx_ir as ir
-
-    old = node.outputs[0]
-    new = ir.Value(name=old.name, shape=_shape_of(tensor), type=ir.TensorType(tensor.dtype), const_value=tensor)
-    old.replace_all_uses_with(new, replace_graph_outputs=True)
-    graph.remove(node, safe=True)
-    graph.register_initializer(new)
-    new.const_value = small
-
-
-def _shape_of(tensor: Any) -> Any:
-    import onnx_ir as ir
-
-    return ir.Shape([int(d) for d in tensor.shape])
 
 
 def _root(error: BaseException) -> BaseException:

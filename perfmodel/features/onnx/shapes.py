@@ -7,7 +7,7 @@ stale.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from perfmodel.errors import ModelFileError
@@ -237,6 +237,12 @@ def _complete(loose: list[Any], declared: dict[Any, tuple[Any, Any]], dims: Dime
             raise ModelFileError(
                 f"{dims.label}: its shapes do not fit: the node {node.name!r} ({node.op_type}): {error}"
             ) from None
+        follow = _FOLLOWED.get(node.op_type)
+        sizes = follow(node, dims) if follow is not None and node.domain in ("", "ai.onnx") else None
+        if sizes is not None:
+            node.outputs[0].shape = ir.Shape([s if isinstance(s, int) else ir.SymbolicDim(s) for s in sizes])
+            found.add(node.outputs[0])
+            continue
         for value in node.outputs:
             shape, dtype = declared.get(value, (None, None))
             if value.dtype is None and dtype is not None:
@@ -257,6 +263,36 @@ def _complete(loose: list[Any], declared: dict[Any, tuple[Any, Any]], dims: Dime
                 value.shape = ir.Shape(merged)
                 found.add(value)
     return found
+
+
+def _fill_shape(node: Any, dims: Dimensions) -> list[Any] | None:
+    """ConstantOfShape: the operand's elements."""
+    return known_elements(node.inputs[0], dims) if node.inputs and node.inputs[0] is not None else None
+
+
+def _pad_shape(node: Any, dims: Dimensions) -> list[Any] | None:
+    """Pad: each size and what is added on either side."""
+    if len(node.inputs) < 2 or node.inputs[0] is None or node.inputs[1] is None or node.inputs[0].shape is None:
+        return None
+    sizes = [dims.resolve(d) for d in node.inputs[0].shape]
+    added = known_elements(node.inputs[1], dims)
+    axes: list[Any] | None = list(range(len(sizes)))
+    if len(node.inputs) > 3 and node.inputs[3] is not None:
+        axes = known_elements(node.inputs[3], dims)
+    if added is None or axes is None or len(added) != 2 * len(axes) or any(s is None for s in sizes):
+        return None
+    for number, axis in enumerate(axes):
+        if not -len(sizes) <= axis < len(sizes):
+            return None
+        sizes[axis] = sizes[axis] + added[number] + added[number + len(axes)]
+    return sizes
+
+
+_FOLLOWED: dict[str, Callable[[Any, Dimensions], list[Any] | None]] = {
+    "ConstantOfShape": _fill_shape,
+    "Pad": _pad_shape,
+}
+"""Operators whose result the symbolic inference does not follow where its size is arithmetic on open dimensions."""
 
 
 def name_data_dimensions(model: ir.Model, dims: Dimensions) -> None:
