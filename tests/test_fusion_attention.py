@@ -657,3 +657,32 @@ def test_rope_of_a_half_precision_tensor_with_wide_tables() -> None:
     cos, sin = b.input(1, 1, 6, 8, dtype="fp32"), b.input(1, 1, 6, 8, dtype="fp32")
     (node,) = fuse(b.graph(b.ew("add", b.ew("mul", x, cos), b.ew("mul", rotate_half(b, x), sin)))).nodes
     assert node.bytes == 2 * 384 + 4 * 96 + 2 * 384
+
+
+@pytest.mark.parametrize("same_source", [True, False])
+def test_rope_of_a_part_of_each_head_works_in_place(same_source: bool) -> None:
+    b = Builder()
+    x = b.input(2, 4, 6, 16)
+    cos, sin = b.input(1, 1, 6, 8), b.input(1, 1, 6, 8)
+    part = b.slice(x, 3, 0, 8)
+    rest = b.slice(x if same_source else b.input(2, 4, 6, 16), 3, 8, 16)
+    y = b.concat(3, b.ew("add", b.ew("mul", part, cos), b.ew("mul", rotate_half(b, part), sin)), rest)
+    before = b.graph(b.reduce("max", y))
+    after = fuse(before)
+    kinds = [n.op.kind for n in after.nodes]  # type: ignore[attr-defined]
+    assert kinds == (["rope", "max"] if same_source else ["slice", "rope", "concat", "max"])
+    rope = next(n for n in after.nodes if n.op.kind == "rope")  # type: ignore[attr-defined]
+    assert rope.bytes == 4 * (384 + 96 + 384)  # 8 of 16 columns move
+    assert fuse(after) == after
+
+
+@pytest.mark.parametrize("kind", ["mul", "div"])
+@pytest.mark.parametrize("first", [True, False])
+def test_scale_of_the_keys(kind: str, first: bool) -> None:
+    b = Builder()
+    q, k, v = qkv(b)
+    k = b.ew(kind, 3.0, k) if first else b.ew(kind, k, 3.0)
+    y = b.matmul(b.softmax(b.matmul(q, b.transpose(k, 0, 1, 3, 2))), v)
+    after = fuse(b.graph(y))
+    is_scale = not (first and kind == "div")
+    assert (k in attention_of(after).inputs) != is_scale

@@ -223,6 +223,22 @@ def test_transposes_that_cancel() -> None:
     assert [r.reason for r in after.removed] == ["no-op", "no-op"]
 
 
+def test_transposes_with_a_reshape_between_do_not_cancel() -> None:
+    b = Builder()
+    x = b.input(2, 3)
+    y = b.transpose(b.view(b.transpose(x, 1, 0), 2, 3), 1, 0)
+    assert [n.op.op for n in fuse(b.graph(b.reduce("max", y))).nodes] == ["copy", "copy", "reduce"]
+
+
+def test_transpose_after_a_reshape_is_judged_by_the_shape_it_reads() -> None:
+    """(2, 6, 1, 4) is read as (2, 3, 2, 4): axes 1 and 2 are not of length one there."""
+    b = Builder()
+    y = b.transpose(b.view(b.input(2, 6, 1, 4), 2, 3, 2, 4), 0, 2, 1, 3)
+    after = fuse(b.graph(b.reduce("max", y)))
+    assert [n.op.op for n in after.nodes] == ["copy", "reduce"]
+    assert fuse(after) == after
+
+
 def test_first_of_two_transposes_stays_when_something_else_reads_it() -> None:
     b = Builder()
     x = b.input(2, 3, 4)

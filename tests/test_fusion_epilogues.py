@@ -384,3 +384,28 @@ def test_gated_units(activation: str) -> None:
     gate = b.ew("clip", gate, 0.0, 6.0) if activation == "clip" else b.ew(activation, gate)
     after = fuse(b.graph(b.ew("mul", b.linear(x, 16, bias=False), gate)))
     assert [getattr(n.op, "kind", n.op.op) for n in after.nodes] == ["gemm", "gemm", f"{activation}+mul"]
+
+
+def test_transpose_that_is_flattened_before_a_linear_layer_is_made() -> None:
+    b = Builder()
+    turned = b.transpose(b.input(2, 4, 6), 0, 2, 1)
+    after = fuse(b.graph(b.linear(b.view(turned, 2, 24), 16)))
+    assert [n.op.op for n in after.nodes] == ["copy", "gemm"]
+
+
+def test_transposed_operand_of_a_gemm_that_transposes_it_again() -> None:
+    b = Builder()
+    x, z = b.input(5, 8), b.input(8, 16)
+    op = ops.Gemm(m=5, n=16, k=8, dtype="fp32", layout="nt")
+    y = b.node(op, (x, b.transpose(z, 1, 0)), (5, 16), attributes={"transpose_a": False, "transpose_b": True})[0]
+    after = fuse(b.graph(y))
+    assert [n.op.op for n in after.nodes] == ["gemm"]
+    assert after.nodes[0].attributes["transpose_b"] is False
+
+
+def test_batchnorm_of_other_channels_is_not_folded() -> None:
+    """A reshape makes 4 rows of 4 features out of 4 channels of a linear layer: the same number, another axis."""
+    b = Builder()
+    y = b.view(b.linear(b.input(4, 4, 8), 4), 1, 4, 16)
+    after = fuse(b.graph(b.batchnorm(y)))
+    assert [n.op.op for n in after.nodes] == ["gemm", "norm"]

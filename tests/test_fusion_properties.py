@@ -193,3 +193,23 @@ def test_concat_of_many_noops(operands: int) -> None:
     x = b.input(4, 8)
     before = b.graph(b.ew("exp", b.concat(0, *(b.view(x, 4, 8, kind="identity") for _ in range(operands)))))
     check_invariants(before, fuse(before))
+
+
+def test_operators_with_missing_operands_or_results_are_left_alone() -> None:
+    """What a damaged file may hold: no pattern may stumble over it."""
+    tensors = {name: Tensor(name, (2, 4), "fp32") for name in ("x", "y", "z")}
+    descriptors: list[ops.Operator] = [
+        *(ops.Elementwise(kind=k, elements=8, dtype="fp32") for k in "add sub mul div pow where erf exp".split()),
+        *(ops.Copy(kind=k, elements=8, dtype="fp32") for k in "transpose cast concat slice split gather".split()),
+        ops.View(dtype="fp32"), ops.View(kind="identity", dtype="fp32"), ops.Softmax(rows=2, cols=4, dtype="fp32"),
+        ops.Reduce(kind="sum", rows=2, cols=4, dtype="fp32"), ops.Norm(rows=2, cols=4, dtype="fp32"),
+        ops.Gemm(m=2, n=4, k=4, dtype="fp32"), ops.Norm(kind="batchnorm", rows=4, cols=2, dtype="fp32"),
+    ]  # fmt: skip
+    for op in descriptors:
+        for inputs, outputs in (((), ("y",)), (("x",), ()), (("x",), ("y",)), ((), ())):
+            first = Node("first", op, inputs, outputs, attributes={"axis": 1})
+            for follower in ("exp", "sqrt", "sigmoid", "tanh", "erf", "add", "mul", "sub", "div", "where", "pow"):
+                then = Node("then", ops.Elementwise(kind=follower, elements=8, dtype="fp32"), ("y",), ("z",))
+                graph = Graph("damaged", tensors, (first, then), ("x",) if outputs else ("x", "y"), ("z",))
+                after = fuse(graph)
+                assert after.total("product_flops") == graph.total("product_flops")

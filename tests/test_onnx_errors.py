@@ -286,6 +286,16 @@ def test_constants_whose_bytes_do_not_fit_their_shape() -> None:
     assert "the data of the tensor 's' do not fit its shape" in text
 
 
+def test_sparse_tensors_are_refused_by_name() -> None:
+    numbers = constant("sparse", [1.0, 2.0], 1)
+    sparse = helper.make_sparse_tensor(numbers, constant("places", [0, 5]), [8])
+    stored = model([node("Add", ["x", "sparse"], ["y"])], [value("x", [8])])
+    stored.graph.sparse_initializer.append(sparse)
+    inside = [node("Constant", [], ["sparse"], sparse_value=sparse), node("Add", ["x", "sparse"], ["y"])]
+    for proto in (stored, model(inside, [value("x", [8])])):
+        assert "'sparse' is stored as a sparse tensor" in message(proto)
+
+
 # -------------------------------------------------------------------------------------- external data
 
 

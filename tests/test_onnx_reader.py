@@ -204,10 +204,13 @@ def test_weights_that_are_stored_narrow_stay_narrow() -> None:
 
 
 def test_random_numbers_are_not_constants() -> None:
-    graph = read_onnx(
-        model([node("RandomNormal", [], ["r"], shape=[4]), node("Add", ["x", "r"], ["y"])], [value("x", [4])])
-    )
-    assert kinds(graph) == ["RandomNormal", "Add"]
+    nodes = [
+        node("RandomNormal", [], ["r"], shape=[4]),
+        node("RandomNormalLike", ["w"], ["s"]),
+        node("Sum", ["x", "r", "s"], ["y"]),
+    ]
+    graph = read_onnx(model(nodes, [value("x", [4])], ["y"], [weight("w", [4])]))
+    assert kinds(graph) == ["RandomNormal", "RandomNormalLike", "Sum"]
 
 
 def test_constants_of_one_element_are_known() -> None:

@@ -342,6 +342,13 @@ def test_products_of_integers() -> None:
     names = ["x", "xs", "xz", "w", "ws", "wz", "ys", "yz"]
     scaled = only(model([helper.make_node("QLinearMatMul", names, ["y"])], [u8], ["y"], [i8, *scales, *zeros]))
     assert (scaled.op.bytes_written, scaled.product_flops, scaled.flops) == (32, 384, 384 + 32 * 4)
+    kernel, bias = weight("k", [4, 3, 3, 3], INT8), weight("b", [4], 6)
+    names = ["x", "xs", "xz", "k", "ws", "wz", "ys", "yz", "b"]
+    image = value("x", [1, 3, 8, 8], UINT8)
+    conv = only(model([helper.make_node("QLinearConv", names, ["y"])], [image], ["y"], [kernel, bias, *scales, *zeros]))
+    # 4·6·6 results of 27 products each, then a bias and four steps of scaling; 3 scales, 3 zeros, 4 biases are read.
+    assert (conv.op.flops, conv.flops, conv.op.bytes) == (7776, 7776 + 144 * (1 + 4), 192 + 108 + 144)
+    assert conv.extra_bytes_read == 3 * 4 + 3 + 16
     node = helper.make_node("DynamicQuantizeLinear", ["x"], ["y", "s", "z"])
     quantized = only(model([node], [value("x", [4, 6])], ["y", "s", "z"])).op
     assert (quantized.bytes_read, quantized.bytes_written) == (2 * 96, 24)

@@ -78,13 +78,14 @@ class Predictor:
         name: of the predictor's folder, or ``"analytical"``.
         constants: physics constants of GPUs; None means the built-in ones.
         residuals: learned residuals by (device id, dtype), for GEMM.
-        analytical_log_interval: ln offsets of the 90 % interval of the analytical GEMM model on an unseen device.
+        analytical_log_intervals: ln offsets of the 90 % interval of the analytical GEMM model on an unseen device, by
+            dtype; dtypes that were not measured, and other families, take a factor of :data:`ASSUMED_FACTOR`.
     """
 
     name: str = "analytical"
     constants: Constants | None = None
     residuals: Mapping[tuple[str, str], Residual] = field(default_factory=dict)
-    analytical_log_interval: tuple[float, float] = (-float(np.log(ASSUMED_FACTOR)), float(np.log(ASSUMED_FACTOR)))
+    analytical_log_intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     def predict(
         self,
@@ -212,10 +213,9 @@ class Predictor:
         return np.stack(corrections), by_cache[cache]
 
     def _analytical_interval(self, op: Operator) -> tuple[float, float]:
-        if isinstance(op, Gemm):
-            return self.analytical_log_interval
-        width = max(float(np.log(ASSUMED_FACTOR)), self.analytical_log_interval[1])
-        return -width, width
+        width = float(np.log(ASSUMED_FACTOR))
+        measured = self.analytical_log_intervals.get(op.dtype) if isinstance(op, Gemm) else None
+        return measured or (-width, width)
 
 
 _FLOAT_COLUMNS = (
@@ -330,7 +330,7 @@ def _analytical() -> Predictor:
         shipped = _load_folder(_folder("default"))
     except (InputError, PredictorError):
         return Predictor()
-    return Predictor("analytical", shipped.constants, {}, shipped.analytical_log_interval)
+    return Predictor("analytical", shipped.constants, {}, shipped.analytical_log_intervals)
 
 
 def _load_folder(folder: Path) -> Predictor:
@@ -355,11 +355,14 @@ def _load_folder(folder: Path) -> Predictor:
                 rows=int(entry["rows"]),
                 read=partial(artefact.read_file, folder, str(entry["file"]), str(entry["sha256"])),
             )
-        interval = manifest["analytical_log_interval"]
-        if not -np.inf < interval[0] <= interval[1] < np.inf:
-            raise PredictorError(f"the manifest of {folder} has the interval {interval!r}; wanted two finite numbers")
+        intervals = {
+            str(dtype): (float(low), float(high)) for dtype, (low, high) in manifest["analytical_log_intervals"].items()
+        }
+        for dtype, (low, high) in intervals.items():
+            if not -np.inf < low <= 0 <= high < np.inf:
+                raise PredictorError(f"the manifest of {folder} has the interval ({low}, {high}) for {dtype}; wanted finite, around 0")
         constants = Constants.from_dict(manifest["constants"])
-        return Predictor(folder.name, constants, residuals, (float(interval[0]), float(interval[1])))
+        return Predictor(folder.name, constants, residuals, intervals)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
         raise PredictorError(f"the manifest of {folder} lacks something or holds a wrong type: {type(error).__name__} {error}") from None
 

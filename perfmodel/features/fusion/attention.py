@@ -71,7 +71,7 @@ def fuse_attention(ws: Rewriter) -> None:
 
 
 def _is_over_last_axis(ws: Rewriter, softmax: Vertex) -> bool:
-    shape = ws.shape(softmax.inputs[0])
+    shape = ws.shape(softmax.output)
     axis = softmax.node.attributes.get("axis", -1)
     axes = tuple(axis) if isinstance(axis, (tuple, list)) else (axis,)
     return shape is not None and len(shape) >= 2 and axes in ((-1,), (len(shape) - 1,))
@@ -97,7 +97,7 @@ def _match(ws: Rewriter, softmax: Vertex) -> bool:
     first, second = scores.product.op, product.op
     if not (isinstance(first, Gemm) and isinstance(second, Gemm)):
         return False
-    shape = ws.shape(softmax.inputs[0])
+    shape = ws.shape(softmax.output)
     assert shape is not None
     scores.shapes.insert(0, shape)
     batch, heads = _batch_and_heads(shape, [*scores.shapes, *q.shapes, *k.shapes, *v.shapes], first.k)

@@ -11,7 +11,7 @@ from typing import Any
 
 from perfmodel.features.fusion.elementwise import CHAIN, is_pointwise
 from perfmodel.features.fusion.noops import permutation
-from perfmodel.features.fusion.rewrite import Rewriter, Vertex, same
+from perfmodel.features.fusion.rewrite import Rewriter, Vertex, same, same_shape
 from perfmodel.ops import Conv, Copy, Elementwise, Gemm, Norm, Operator
 
 FOLDED_INTO_CONV = "folded into the convolution"
@@ -54,6 +54,8 @@ def _fold_after(ws: Rewriter, host: Vertex) -> None:
         if isinstance(reader.op, Norm):
             if reader.kind != "batchnorm" or not same(reader.op.rows, _channels(host.op)):
                 return
+            if not same_shape(ws.shape(host.output), ws.shape(reader.output)):
+                return  # a view stood between: its channels are not the host's
             is_scale = is_shift = True
         else:
             if not _is_per_channel(ws, reader, host):
@@ -228,10 +230,25 @@ def read_transposed(ws: Rewriter) -> None:
             continue
         swaps_last = perm == (*range(len(perm) - 2), len(perm) - 1, len(perm) - 2)
         readers = ws.readers(vertex.output)
-        if swaps_last and readers and all(isinstance(r.op, Gemm) and vertex.output in r.inputs[:2] for r in readers):
+        if swaps_last and readers and all(_multiplies(ws, r, vertex.output) for r in readers):
             for reader in readers:
                 _flip(ws, reader, vertex.output)
             ws.bypass(vertex, READ_TRANSPOSED)
+
+
+def _multiplies(ws: Rewriter, reader: Vertex, name: str) -> bool:
+    """Whether a vertex is a GEMM whose contraction runs along one of the last two axes of an operand as it stands.
+
+    It does not where a view stood between (a transpose that is flattened before a linear layer).
+    """
+    shape = ws.shape(name)
+    if not isinstance(reader.op, Gemm) or shape is None or name not in reader.inputs[:2]:
+        return False
+    for position, (key, axis) in enumerate((("transpose_a", -1), ("transpose_b", -2))):
+        contracted = -3 - axis if reader.node.attributes.get(key) else axis
+        if reader.inputs[position] == name and not same(shape[contracted], reader.op.k):
+            return False
+    return True
 
 
 def _flip(ws: Rewriter, gemm: Vertex, name: str) -> None:

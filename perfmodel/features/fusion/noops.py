@@ -63,14 +63,22 @@ def permutation(vertex: Vertex) -> tuple[int, ...] | None:
     return None if perm is None else tuple(int(p) for p in perm)
 
 
+def fits(ws: Rewriter, transpose: Vertex) -> bool:
+    """Whether a transpose reads its operand in the shape that it was written for.
+
+    Once views are taken out it may not: then its axes are not the operand's axes.
+    """
+    perm, shape = permutation(transpose), ws.shape(transpose.inputs[0])
+    if perm is None or shape is None or len(shape) != len(perm):
+        return False
+    return same_shape(ws.shape(transpose.output), [shape[axis] for axis in perm])
+
+
 def moves_nothing(ws: Rewriter, vertex: Vertex) -> bool:
     """Whether a transpose leaves the order of the elements in memory as it is."""
-    perm = permutation(vertex)
-    shape = ws.shape(vertex.inputs[0])
-    if perm is None:
+    perm, shape = permutation(vertex), ws.shape(vertex.inputs[0])
+    if perm is None or shape is None or not fits(ws, vertex):
         return False
-    if shape is None or len(shape) != len(perm):
-        return perm == tuple(range(len(perm)))
     moving = [axis for axis in perm if not same(shape[axis], 1)]
     return moving == sorted(moving)
 
@@ -78,7 +86,7 @@ def moves_nothing(ws: Rewriter, vertex: Vertex) -> bool:
 def _cancel_transposes(ws: Rewriter, vertex: Vertex) -> None:
     """A transpose of a transpose that together move nothing: the readers read the source."""
     first = ws.maker(vertex.inputs[0])
-    if first is None or not first.copies("transpose"):
+    if first is None or not first.copies("transpose") or not fits(ws, vertex):
         return
     inner, outer = permutation(first), permutation(vertex)
     if inner is None or outer is None or len(inner) != len(outer):

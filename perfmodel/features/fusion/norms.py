@@ -19,6 +19,8 @@ from perfmodel.ops import Elementwise, Norm, Reduce
 
 _SPREADING = ("expand", "broadcast")
 _COMBINING = ("mul", "div", "sub", "add", "neg", "reciprocal", "max", "clip")
+# Steps between the reductions and the root, and from the root to the result; real models need 2 and 8.
+_MAX_BACK = 8
 _MAX_FORWARD = 24
 
 
@@ -84,7 +86,7 @@ def _walk(ws: Rewriter, name: str, members: dict[Vertex, None], *, casts: bool =
 def _variance(ws: Rewriter, name: str, through_casts: bool) -> _Statistics | None:
     members: dict[Vertex, None] = {}
     averaged = False
-    while True:
+    for _ in range(_MAX_BACK):
         name = _walk(ws, name, members)
         vertex = ws.maker(name)
         if vertex is None:
@@ -99,6 +101,8 @@ def _variance(ws: Rewriter, name: str, through_casts: bool) -> _Statistics | Non
         averaged = averaged or vertex.computes("mul", "div")
         members[vertex] = None
         name = rest[0]
+    else:
+        return None
     if vertex.kind not in ("mean", "sum", "sum_square"):
         return None
     members[vertex] = None

@@ -23,6 +23,10 @@ from perfmodel.ops.base import is_symbolic
 _MAX_WALK = 64
 _MAX_OPERANDS = 256
 
+# How many operands elementwise functions have of which patterns look at more than the first. A damaged file may give
+# them fewer: then they are nothing that a pattern knows.
+_OPERANDS = {"add": 2, "sub": 2, "mul": 2, "div": 2, "pow": 2, "where": 3}
+
 MOVES_NOTHING = "view: moves no data"
 UNUSED = "its result is no longer read"
 
@@ -53,8 +57,8 @@ class Vertex:
 
     @property
     def output(self) -> str:
-        """Name of the first (mostly the only) result."""
-        return self.node.outputs[0]
+        """Name of the first (mostly the only) result; empty, which no tensor is called, without any."""
+        return self.node.outputs[0] if self.node.outputs else ""
 
     @property
     def members(self) -> tuple[str, ...]:
@@ -67,17 +71,21 @@ class Vertex:
         return getattr(self.node.op, "kind", "")
 
     def computes(self, *kinds: str) -> bool:
-        """Whether this is one elementwise function of one of these kinds."""
-        return isinstance(self.node.op, Elementwise) and self.node.op.kind in kinds
+        """Whether this is one elementwise function of one of these kinds, with as many operands as it takes."""
+        op = self.node.op
+        if not isinstance(op, Elementwise) or op.kind not in kinds:
+            return False
+        operands = _OPERANDS.get(op.kind)
+        return len(self.inputs) == operands if operands is not None else bool(self.inputs)
 
     def copies(self, *kinds: str) -> bool:
         """Whether this is a copy of one of these kinds."""
-        return isinstance(self.node.op, Copy) and self.node.op.kind in kinds
+        return isinstance(self.node.op, Copy) and self.node.op.kind in kinds and bool(self.inputs)
 
     @property
     def is_view(self) -> bool:
         """Whether nothing is moved or computed."""
-        return isinstance(self.node.op, View)
+        return isinstance(self.node.op, View) and bool(self.inputs)
 
     def other(self, name: str) -> str | None:
         """The second operand of a binary operator that reads ``name``; None when it is not binary."""
@@ -134,8 +142,8 @@ class Rewriter:
     # Questions
 
     def vertices(self, *families: type[Operator], newest_first: bool = False) -> list[Vertex]:
-        """The vertices of these families (of all, without any) in topological order, or in the reverse."""
-        chosen = (v for v in self._alive if not families or isinstance(v.node.op, families))
+        """The vertices in topological order, or in the reverse; with families, those of them that read something."""
+        chosen = (v for v in self._alive if not families or (isinstance(v.node.op, families) and v.inputs))
         return sorted(chosen, key=lambda v: v.key, reverse=newest_first)
 
     def alive(self, vertex: Vertex) -> bool:
@@ -143,8 +151,9 @@ class Rewriter:
         return vertex in self._alive
 
     def maker(self, name: str) -> Vertex | None:
-        """The vertex that makes a tensor; None for inputs, weights and constants."""
-        return self._maker.get(name)
+        """The vertex that makes a tensor from others; None for inputs, weights and constants."""
+        found = self._maker.get(name)
+        return found if found is not None and found.inputs else None
 
     def readers(self, name: str) -> list[Vertex]:
         """The vertices that read a tensor, each once."""

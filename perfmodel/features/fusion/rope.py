@@ -6,6 +6,9 @@ The definition is Su et al., "RoFormer" (2021), equation 34. Two ways of writing
 
 1. ``x·cos + rotate(x)·sin`` with ``rotate(x) = concat(-x2, x1)``;
 2. ``concat(x1·cos - x2·sin, x2·cos + x1·sin)``.
+
+Where only a part of each head is rotated (GPT-NeoX, Phi), the kernel works in place: what is put together again with
+the rotated part is not moved.
 """
 
 from __future__ import annotations
@@ -159,4 +162,23 @@ def _replace(ws: Rewriter, members: list[Vertex], main: Vertex, x: str, angles: 
     merged = ws.merge(
         members, main=main, op=op, inputs=(x, *angles), outputs=outputs, extra_bytes_read=others, attributes={}
     )
+    if merged is not None:
+        _leave_the_rest(ws, merged)
     return merged is not None
+
+
+def _leave_the_rest(ws: Rewriter, rope: Vertex) -> None:
+    """Takes in the concatenation of the rotated part with the part of the same tensor that is not rotated."""
+    concat, path = ws.ahead(rope.output)
+    source = _cut_from(ws, rope.inputs[0], [])
+    if concat is None or source is None or not concat.copies("concat") or len(concat.inputs) != 2:
+        return
+    rest = concat.other(path[-1].output if path else rope.output)
+    if rest is not None and _cut_from(ws, rest, []) == source:
+        ws.merge(
+            [rope, *path, concat],
+            main=rope,
+            op=rope.op,
+            outputs=concat.node.outputs,
+            extra_bytes_read=rope.node.extra_bytes_read,
+        )

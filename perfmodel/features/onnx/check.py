@@ -49,9 +49,11 @@ def check_graph(proto: onnx.ModelProto, label: str) -> None:
             if len(names) < len(graph.input):
                 twice = _first_twice(i.name for i in graph.input)
                 raise ModelFileError(f"{label}: the input {twice!r} is declared twice")
-            initializers = [t.name for t in graph.initializer] + [s.values.name for s in graph.sparse_initializer]
+            initializers = [t.name for t in graph.initializer]
             if len(set(initializers)) < len(initializers):
                 raise ModelFileError(f"{label}: the initializer {_first_twice(initializers)!r} is stored twice")
+            if graph.sparse_initializer:
+                raise ModelFileError(_sparse(label, graph.sparse_initializer[0].values.name))
             names.update(initializers)
         nested: list[Any] = []
         for node in graph.node:
@@ -66,6 +68,8 @@ def check_graph(proto: onnx.ModelProto, label: str) -> None:
                 names.add(output)
             if node.attribute:
                 nested.extend(_subgraphs(node))
+                if any(a.HasField("sparse_tensor") or a.sparse_tensors for a in node.attribute):
+                    raise ModelFileError(_sparse(label, node.output[0] if node.output else node.name))
         for node in graph.node:
             for name in node.input:
                 if name and name not in names and not any(name in scope for scope in outer):
@@ -84,6 +88,10 @@ def _first_twice(names: Iterable[str]) -> str:
             return name
         seen.add(name)
     return ""
+
+
+def _sparse(label: str, name: str) -> str:
+    return f"{label}: the tensor {name!r} is stored as a sparse tensor, which perfmodel does not read; store it densely"
 
 
 def _describe(node: onnx.NodeProto) -> str:

@@ -72,16 +72,9 @@ def _signature(op_type: str, opset: int) -> tuple[tuple[str, bool, frozenset[int
     schema = onnx.defs.get_schema(op_type, opset)
     if not schema.inputs:
         return None
-    names = {f"tensor({_text(number)})": number for number in range(1, 29)}
+    names = {f"tensor({name.lower()})": number for name, number in onnx.TensorProto.DataType.items()}
     rows = []
     for parameter in schema.inputs:
         allowed = frozenset(names[t] for t in parameter.types if t in names)
         rows.append((parameter.type_str, bool(parameter.is_homogeneous), allowed))
     return tuple(rows)
-
-
-def _text(number: int) -> str:
-    """How schemas write a type: ``float`` for FLOAT, ``float16``, ``double``, ``int64``, ..."""
-    import onnx
-
-    return str(onnx.TensorProto.DataType.Name(number)).lower()
