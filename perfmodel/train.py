@@ -152,7 +152,7 @@ def _stripped(booster: Any) -> bytes:
     for tree in model["learner"]["gradient_booster"]["model"]["trees"]:
         count = len(tree["left_children"])
         for name in ("loss_changes", "sum_hessian", "base_weights"):
-            tree[name] = [0] * count
+            tree[name] = [0.0] * count  # XGBoost reads no whole number there
     return json.dumps(model, separators=(",", ":"), sort_keys=True).encode()
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from perfmodel.errors import DeviceError, InputError, PredictorError
-from perfmodel.features.vector import feature_schema
+from perfmodel.features.vector import feature_schema, gemm_columns
 from perfmodel.hardware import Device, load_device
 from perfmodel.models import artefact
 from perfmodel.models import power as power_model
@@ -152,16 +152,18 @@ class Predictor:
             if conditions.clock_hz is not None or conditions.power_limit_w is not None:
                 trust = min(trust, ELSEWHERE_WEIGHT)  # measured at the device's own clock and limit
             choices = residual.choices(software, exact=residual.device == device.id)
-            correction, columns = self._corrections(group, device, conditions, residual, choices)
+            units = Machine.of(device, group.op.dtype, conditions).units
             batch = np.broadcast_to(np.asarray(group.op.batch, dtype=np.float64), (rows,))
-            weight = trust * residual.weight(columns, batch)
-            fastest: np.ndarray = np.argmin(correction, axis=0)
-            latency = bounds.latency_s * np.exp(weight * correction[fastest, np.arange(rows)])
-            chosen[weight > 0] = np.array(choices, dtype=object)[fastest][weight > 0]
-            learned_low, learned_high = residual.log_interval(latency)
-            log_low = weight * learned_low + (1 - weight) * log_low
-            log_high = weight * learned_high + (1 - weight) * log_high
+            weight = trust * residual.weight(gemm_columns(group.op.products[0], units), batch)
+            # Outside the support of all rows the trees are not even read.
             if weight.any():
+                correction = self._corrections(group, device, conditions, residual, choices, units)
+                fastest: np.ndarray = np.argmin(correction, axis=0)
+                latency = bounds.latency_s * np.exp(weight * correction[fastest, np.arange(rows)])
+                chosen[weight > 0] = np.array(choices, dtype=object)[fastest][weight > 0]
+                learned_low, learned_high = residual.log_interval(latency)
+                log_low = weight * learned_low + (1 - weight) * log_low
+                log_high = weight * learned_high + (1 - weight) * log_high
                 if residual.device != device.id:
                     notes.setdefault(f"{device.id} was not measured: GEMMs lean on its sibling {residual.device}")
                 if software is None:
@@ -193,15 +195,20 @@ class Predictor:
         return None
 
     def _corrections(
-        self, group: Group, device: Device, conditions: Conditions, residual: Residual, choices: Sequence[str]
-    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """ln(measured / analytical) under each stack, shape ``[stacks, rows]``, and the features of the last one.
+        self,
+        group: Group,
+        device: Device,
+        conditions: Conditions,
+        residual: Residual,
+        choices: Sequence[str],
+        units: float,
+    ) -> np.ndarray:
+        """ln(measured / analytical) under each stack, shape ``[stacks, rows]``.
 
         The features are those of the cache state in which the stack was measured. The ratio is then applied to the
         analytical latency in the state that was asked for: the physics converts between cache states.
         """
         assert isinstance(group.op, Gemm)
-        units = Machine.of(device, group.op.dtype, conditions).units
         by_cache: dict[str, dict[str, np.ndarray]] = {}
         corrections = []
         for choice in choices:
@@ -210,7 +217,7 @@ class Predictor:
                 as_measured = analyse(group, device, constants=self.constants, conditions=replace(conditions, cache=cache))
                 by_cache[cache] = residual_columns(group.op, as_measured, units)
             corrections.append(residual.predict(by_cache[cache], choice))
-        return np.stack(corrections), by_cache[cache]
+        return np.stack(corrections)
 
     def _analytical_interval(self, op: Operator) -> tuple[float, float]:
         width = float(np.log(ASSUMED_FACTOR))

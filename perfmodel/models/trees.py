@@ -158,8 +158,8 @@ def _whole_numbers(values: list[int], count: int) -> np.ndarray:
 
 
 def _depth(left: np.ndarray, right: np.ndarray) -> int:
-    levels = np.zeros(len(left), dtype=int)
-    for node in range(len(left)):
-        if left[node] >= 0:
-            levels[left[node]] = levels[right[node]] = levels[node] + 1
-    return int(levels.max())
+    levels = [0] * len(left)
+    for node, (low, high) in enumerate(zip(left.tolist(), right.tolist(), strict=True)):
+        if low >= 0:
+            levels[low] = levels[high] = levels[node] + 1
+    return max(levels)

@@ -23,6 +23,10 @@ What is kept: the FLOPs of every matrix product, exactly; every node of the file
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from perfmodel.errors import InputError, nearest
 from perfmodel.features.fusion.activations import fuse_activations, fuse_softmax
 from perfmodel.features.fusion.attention import append_to_caches, fuse_attention
@@ -82,16 +86,29 @@ def fuse(graph: Graph, mode: str = "engine") -> Graph:
         raise InputError(f"unknown fusion mode {mode!r}: {nearest(str(mode), MODES)}")
     if mode == "none":
         return graph
-    ws = Rewriter(graph)
-    # One rewrite can make room for another; a round without changes is the end, mostly the second.
-    for _ in range(_MAX_ROUNDS):
-        before = ws.changes
-        for rewrite in PASSES:
-            rewrite(ws)
-        ws.sweep()
-        if ws.changes == before:
-            break
-    return ws.finish()
+    with _collector_paused():
+        ws = Rewriter(graph)
+        # One rewrite can make room for another; a round without changes is the end, mostly the second.
+        for _ in range(_MAX_ROUNDS):
+            before = ws.changes
+            for rewrite in PASSES:
+                rewrite(ws)
+            ws.sweep()
+            if ws.changes == before:
+                break
+        return ws.finish()
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """The garbage collector would look through all nodes again and again, and find nothing to free."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 __all__ = ["MODES", "PASSES", "fuse"]

@@ -73,6 +73,9 @@ def _activation(
         members: further vertices between ``start`` and the anchor.
     """
     start = anchor.inputs[0] if start is None else start
+    first = ws.sole_reader(anchor.output)
+    if first is None or not first.computes("mul", "add", "sub", "div"):
+        return False  # every definition multiplies or shifts the anchor's result
     for x in _candidates(ws, start):
         before: dict[Vertex, None] = {}
         found = _polynomial(ws, start, x, None, before)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Sequence
 from math import prod
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -94,6 +95,9 @@ class Vertex:
         return self.inputs[1] if self.inputs[0] == name else self.inputs[0]
 
 
+_position = attrgetter("key")
+
+
 class Rewriter:
     """A graph under construction.
 
@@ -113,6 +117,7 @@ class Rewriter:
         self._notes: dict[str, list[str]] = {}
         self.changes = 0
         self._alive: dict[Vertex, None] = {}
+        self._families: dict[type[Operator], dict[Vertex, None]] = {}
         self._maker: dict[str, Vertex] = {}
         self._readers: dict[str, dict[Vertex, None]] = {}
         self._removed: list[Removed] = []
@@ -125,6 +130,7 @@ class Rewriter:
 
     def _insert(self, vertex: Vertex) -> None:
         self._alive[vertex] = None
+        self._families.setdefault(type(vertex.op), {})[vertex] = None
         for name in vertex.node.outputs:
             self._maker[name] = vertex
         for name in vertex.inputs:
@@ -133,6 +139,7 @@ class Rewriter:
     def _delete(self, vertex: Vertex) -> None:
         self.changes += 1
         del self._alive[vertex]
+        del self._families[type(vertex.op)][vertex]
         for name in vertex.node.outputs:
             if self._maker.get(name) is vertex:
                 del self._maker[name]
@@ -143,8 +150,8 @@ class Rewriter:
 
     def vertices(self, *families: type[Operator], newest_first: bool = False) -> list[Vertex]:
         """The vertices in topological order, or in the reverse; with families, those of them that read something."""
-        chosen = (v for v in self._alive if not families or (isinstance(v.node.op, families) and v.inputs))
-        return sorted(chosen, key=lambda v: v.key, reverse=newest_first)
+        chosen = [v for f in families for v in self._families.get(f, ()) if v.node.inputs] if families else self._alive
+        return sorted(chosen, key=_position, reverse=newest_first)
 
     def alive(self, vertex: Vertex) -> bool:
         """Whether no earlier rewrite has taken the vertex away."""
@@ -344,7 +351,7 @@ class Rewriter:
         return True
 
     def update(self, vertex: Vertex, **changes: Any) -> None:
-        """Changes fields of a vertex's node: its operands at most in their order, its results not at all."""
+        """Changes fields of a vertex's node: its operands at most in their order, its family and results not at all."""
         vertex.node = vertex.node.replace(**changes)
 
     def drop(self, vertex: Vertex, reason: str, flops: Any) -> None:

@@ -1,0 +1,47 @@
+"""The worked example of docs/how-a-prediction-is-made.md is what the shipped predictor says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import perfmodel
+from perfmodel.models.predictor import Estimates
+
+PAGE = Path(__file__).parent.parent / "docs" / "how-a-prediction-is-made.md"
+
+
+@pytest.fixture(scope="module")
+def estimates() -> Estimates:
+    gemm = perfmodel.Gemm(m=4096, n=4096, k=4096, dtype="bf16")
+    return perfmodel.load("default").predict(gemm, "a100-sxm-80gb", cache="cold", software="vllm")
+
+
+def _figure(row: str) -> float:
+    """The last figure in us of a row of the page's table."""
+    line = next(line for line in PAGE.read_text().splitlines() if line.startswith(f"| {row}"))
+    return float(re.findall(r"([\d.]+) us", line.split("|")[3])[0])
+
+
+@pytest.mark.parametrize("term", ["compute", "l2", "dram", "launch"])
+def test_terms_are_those_of_the_page(estimates: Estimates, term: str) -> None:
+    assert estimates.terms[term][0] * 1e6 == pytest.approx(_figure(f"**{term}**"), rel=2e-4)
+
+
+def test_totals_are_those_of_the_page(estimates: Estimates) -> None:
+    assert estimates.analytical_s[0] * 1e6 == pytest.approx(_figure("**analytical**"), rel=2e-4)
+    assert estimates.latency_s[0] * 1e6 == pytest.approx(_figure("learned (vLLM 0.14.0)"), rel=2e-4)
+    assert estimates.floor_s[0] * 1e6 == pytest.approx(_figure("floor"), rel=2e-4)
+    assert estimates.bound[0] == "compute"
+    assert estimates.software[0] == "vllm-0.14.0"
+
+
+def test_the_page_can_be_followed_with_a_calculator() -> None:
+    # The page's own numbers, combined here without the model.
+    assert 5 * 2 * 256 * 128 * 4189.86 / (2048.9 * 1.41e9 * 0.97477) * 1e6 == pytest.approx(_figure("**compute**"), rel=1e-3)
+    assert 5 * (256 + 128) * 2 * 4189.86 / 36.79e9 * 1e6 == pytest.approx(_figure("**l2**"), rel=1e-3)
+    assert (450.1e6 + 33.55e6) / (2.039e12 * 0.79433) * 1e6 == pytest.approx(_figure("**dram**"), rel=1e-3)
+    joined = (487.5**5.1833 + 437.3**5.1833 + 298.6**5.1833) ** (1 / 5.1833)
+    assert 3.259 + joined == pytest.approx(_figure("**analytical**"), rel=1e-3)
