@@ -6,12 +6,14 @@ import gzip
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from perfmodel.features.vector import feature_schema
 from perfmodel.hardware import Device
+from perfmodel.models import artefact
 from perfmodel.models.constants import FALLBACK, Constants
 from perfmodel.models.learned import Residual
 from perfmodel.models.predictor import Predictor
@@ -120,6 +122,30 @@ def predictor(*residuals: Residual, **changes: Any) -> Predictor:
         "analytical_log_intervals": {"bf16": (-0.4, 0.6)},
     }
     return Predictor(**{**fields, **changes})
+
+
+def write_predictor(folder: Path, *boosters: tuple[str, str, Sequence[float]], **changes: Any) -> dict[str, Any]:
+    """A predictor folder of ``(device, dtype, log ratio by software)``; returns its manifest."""
+    entries = []
+    for device, dtype, log_ratio in boosters:
+        file = f"gemm/{device}/{dtype}.json.gz"
+        sha256 = artefact.write_file(folder, file, booster_bytes(by_software(log_ratio), len(log_ratio)))
+        made = residual(device, log_ratio=log_ratio)
+        entries.append(
+            {"family": "gemm", "device": device, "dtype": dtype, "software": list(made.software),
+             "cache": list(made.cache), "support": {k: list(v) for k, v in made.support.items()},
+             "quantiles": [list(q) for q in made.quantiles], "rows": made.rows, "file": file, "sha256": sha256}
+        )  # fmt: skip
+    manifest = {
+        "schema": artefact.SCHEMA,
+        "constants": TOY_CONSTANTS.to_dict(),
+        "feature_schemas": {"gemm": feature_schema("gemm").sha256},
+        "analytical_log_interval": [-0.4, 0.6],
+        "boosters": entries,
+    }
+    manifest |= changes
+    artefact.write_json(folder, artefact.MANIFEST, manifest)
+    return manifest
 
 
 def log_spaced(low: float, high: float, rows: int, seed: int = 0) -> np.ndarray:

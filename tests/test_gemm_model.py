@@ -163,7 +163,8 @@ def test_more_rows_than_fit_one_chunk() -> None:
     for index in (0, 4095, 4096, rows - 1):
         alone = run(m[index], 64, 128)
         for f in fields(GemmEstimate):
-            np.testing.assert_array_equal(getattr(whole, f.name)[index], getattr(alone, f.name)[0], err_msg=f.name)
+            rows_of = getattr(whole, f.name)[index], getattr(alone, f.name)[0]
+            np.testing.assert_allclose(*rows_of, rtol=1e-12, err_msg=f.name)
     assert whole.tile_latency_s.shape == (rows, len(TILES))
 
 

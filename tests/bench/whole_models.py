@@ -20,6 +20,11 @@ from perfmodel.models.predictor import Predictor, load
 from perfmodel.predict.compose import EAGER_DISPATCH_S
 
 
+_COLLECTIONS = {
+    "a10": "a10 | 900 MHz", "a100": "a100-pcie-40gb | 900 MHz", "dvfs": "a100-pcie-40gb | 510-1410 MHz", "all": "all | all",
+}  # fmt: skip
+
+
 def predicted_s(run: Run, predictor: Predictor) -> tuple[float, float]:
     """Seconds of one iteration, eager launches; and the device's share of it."""
     counts = Counter(run.operators)
@@ -37,23 +42,25 @@ def usable(run: Run) -> bool:
 def main() -> None:
     """Prints the table."""
     root = Path(os.environ["PERFMODEL_SHARED"]) / "data" / "energaizer"
-    runs = [r for r in read_runs(root) if usable(r)]
-    predictors = {"analytical": load("analytical"), "blended": load("default")}
-    if os.environ.get("DETAIL"):
-        for r in sorted(runs, key=lambda r: (r.collection, r.workload)):
-            p, d = predicted_s(r, predictors["blended"])
-            print(f"{r.collection:5s} {r.workload:50s} {r.clock_hz / 1e6:6.0f} {r.latency_s * 1e3:8.2f} {p * 1e3:8.2f} {p / r.latency_s - 1:+.2f} {r.latency_s / len(r.operators) * 1e6:6.1f}")
-    print(f"{'collection':10} {'precision':9} {'runs':>5}  " + "  ".join(f"{n + ' mean':>15} {'median':>7}" for n in predictors))
-    for collection in ("a10", "a100", "dvfs", "all"):
+    for complete in (True, False):
+        everything = read_runs(root, complete=complete)
+        runs = [r for r in everything if usable(r)]
+        print(f"\noperator lists {'completed' if complete else 'as published'}: {len(runs)} of {len(everything)} runs usable\n")
+        _table(runs, {"analytical": load("analytical"), "blended": load("default")})
+
+
+def _table(runs: list[Run], predictors: dict[str, Predictor]) -> None:
+    heads = "".join(f" {name} mean | median |" for name in predictors)
+    print(f"| device | clock | precision | runs |{heads}")
+    print("|---" * (4 + 2 * len(predictors)) + "|")
+    for collection, name in _COLLECTIONS.items():
         for precision in ("bf16", "fp32", "both"):
             mine = [r for r in runs if collection in (r.collection, "all") and precision in (r.precision, "both")]
-            if not mine:
-                continue
             cells = []
             for predictor in predictors.values():
                 error = np.array([abs(predicted_s(r, predictor)[0] / r.latency_s - 1) for r in mine])
-                cells.append(f"{error.mean():>15.1%} {np.median(error):>7.1%}")
-            print(f"{collection:10} {precision:9} {len(mine):>5}  " + "  ".join(cells))
+                cells.append(f" {error.mean():.1%} | {np.median(error):.1%} |")
+            print(f"| {name} | {precision} | {len(mine)} |" + "".join(cells))
 
 
 if __name__ == "__main__":
