@@ -2,7 +2,7 @@
 # Works with GNU make and any Python from 3.11 on that has venv and pip: `make PYTHON=/path/to/python3.12 test`.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format typecheck layers bench predictors demo-model docs wheel ci clean
+.PHONY: help demo test lint format typecheck layers bench bench-models predictors demo-model docs wheel ci clean
 
 ifndef PYTHON
 PYTHON := $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 python; do \
@@ -52,8 +52,14 @@ typecheck: $(DEV) ## mypy, strict
 bench: $(BASE) ## what it costs: import, --help, predictions, installed size
 	$(VENV)/bin/python tools/bench.py
 
+bench-models: $(TEST) ## whole networks against runs that no training used
+	$(VENV_TEST)/bin/python tests/bench/whole_models.py
+
 predictors: $(TRAIN) ## train the shipped predictors again, from the public traces, with the locked versions
-	$(VENV_TRAIN)/bin/python -m perfmodel.train
+	@test -n "$(PERFMODEL_SHARED)" || { echo "make predictors needs PERFMODEL_SHARED, a folder with data/aiconfigurator" >&2; exit 2; }
+	mkdir -p build
+	$(VENV_TRAIN)/bin/perfmodel datasets build aiconfigurator --from "$(PERFMODEL_SHARED)/data/aiconfigurator" -o build/aiconfigurator-gemm.parquet
+	OMP_NUM_THREADS=1 $(VENV_TRAIN)/bin/perfmodel train build/aiconfigurator-gemm.parquet -o models/default --jobs 2
 
 demo-model: $(BASE) ## write examples/resnet18.onnx again
 	$(VENV)/bin/python tools/make_demo_model.py

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from perfmodel.errors import PredictorError as PredictorError
     from perfmodel.errors import TraceError as TraceError
     from perfmodel.errors import UnboundDimensionError as UnboundDimensionError
+    from perfmodel.evaluate import evaluate as evaluate
     from perfmodel.features import read_onnx as read_onnx
     from perfmodel.graph import Graph as Graph
     from perfmodel.hardware import Device as Device
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from perfmodel.predict import OperatorPrediction as OperatorPrediction
     from perfmodel.predict import compare as compare
     from perfmodel.predict import predict as predict
+    from perfmodel.train import train as train
 
     __version__: str
 
@@ -87,7 +89,9 @@ _MODULE_OF = {
     "device_ids": "hardware",
     "load": "models.predictor",
     "load_device": "hardware",
+    "evaluate": "evaluate",
     "predict": "predict",
+    "train": "train",
     "read_onnx": "features",
 }
 """Every public name, and the module under perfmodel that defines it."""

@@ -140,7 +140,7 @@ def write_predictor(folder: Path, *boosters: tuple[str, str, Sequence[float]], *
         "schema": artefact.SCHEMA,
         "constants": TOY_CONSTANTS.to_dict(),
         "feature_schemas": {"gemm": feature_schema("gemm").sha256},
-        "analytical_log_interval": [-0.4, 0.6],
+        "analytical_log_intervals": {"bf16": [-0.4, 0.6]},
         "boosters": entries,
     }
     manifest |= changes

@@ -40,8 +40,11 @@ def test_totals_are_those_of_the_page(estimates: Estimates) -> None:
 
 def test_the_page_can_be_followed_with_a_calculator() -> None:
     # The page's own numbers, combined here without the model.
-    assert 5 * 2 * 256 * 128 * 4189.86 / (2048.9 * 1.41e9 * 0.97477) * 1e6 == pytest.approx(_figure("**compute**"), rel=1e-3)
-    assert 5 * (256 + 128) * 2 * 4189.86 / 36.79e9 * 1e6 == pytest.approx(_figure("**l2**"), rel=1e-3)
-    assert (450.1e6 + 33.55e6) / (2.039e12 * 0.79433) * 1e6 == pytest.approx(_figure("**dram**"), rel=1e-3)
+    assert (
+        pytest.approx(_figure("**compute**"), rel=1e-3)
+        == 5 * 2 * 256 * 128 * 4189.86 / (2048.9 * 1.41e9 * 0.97477) * 1e6
+    )
+    assert pytest.approx(_figure("**l2**"), rel=1e-3) == 5 * (256 + 128) * 2 * 4189.86 / 36.79e9 * 1e6
+    assert pytest.approx(_figure("**dram**"), rel=1e-3) == (450.1e6 + 33.55e6) / (2.039e12 * 0.79433) * 1e6
     joined = (487.5**5.1833 + 437.3**5.1833 + 298.6**5.1833) ** (1 / 5.1833)
     assert 3.259 + joined == pytest.approx(_figure("**analytical**"), rel=1e-3)

@@ -24,7 +24,9 @@ def run(arguments: argparse.Namespace) -> int:
         from perfmodel.datasets.aiconfigurator import card
 
         known = card()
-        print(f"{known['id']}  {known['title']}: {', '.join(known['families'])} ({known['licence']}, {known['source']})")
+        print(
+            f"{known['id']}  {known['title']}: {', '.join(known['families'])} ({known['licence']}, {known['source']})"
+        )
         return 0
     if arguments.name is None or arguments.source is None or arguments.output is None:
         raise InputError("datasets build needs a name, --from PATH and -o TRACES")
@@ -35,5 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     table = read_gemm(arguments.source)
     write_traces(table, arguments.output)
-    print(f"{arguments.output}: {len(table)} rows, {table['device'].nunique()} devices, {table['collection'].nunique()} tables")
+    print(
+        f"{arguments.output}: {len(table)} rows, {table['device'].nunique()} devices, {table['collection'].nunique()} tables"
+    )
     return 0

@@ -35,7 +35,12 @@ def run(arguments: argparse.Namespace) -> int:
 
     by = tuple(key.strip() for key in arguments.by.split(",") if key.strip())
     result = evaluate(
-        arguments.traces, arguments.predictor, by=by, protocol=arguments.protocol, seed=arguments.seed, jobs=arguments.jobs
+        arguments.traces,
+        arguments.predictor,
+        by=by,
+        protocol=arguments.protocol,
+        seed=arguments.seed,
+        jobs=arguments.jobs,
     )
     if arguments.json is not None:
         write_json(result, arguments.json)

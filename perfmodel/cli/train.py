@@ -14,7 +14,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("traces", metavar="TRACES", nargs="+", help="operator traces (Parquet or CSV)")
     parser.add_argument("-o", "--output", metavar="DIR", required=True, help="the predictor's folder")
     parser.add_argument("--seed", metavar="N", type=int, default=0, help="of folds, samples and boosters (default 0)")
-    parser.add_argument("--jobs", metavar="N", type=int, default=1, help="processes to train in (default 1); same result")
+    parser.add_argument(
+        "--jobs", metavar="N", type=int, default=1, help="processes to train in (default 1); same result"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

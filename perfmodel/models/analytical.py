@@ -121,7 +121,9 @@ def analyse(
     result = model(op, rows, device, machine, c, conditions, extras)
     arithmetic = device.arithmetic(op.dtype)
     notes = ((arithmetic.note,) if arithmetic.note and op.products else ()) + machine.assumptions
-    return Bounds(result.latency_s, result.terms, result.floor_s, result.dram_bytes, result.throttle, result.details, notes)
+    return Bounds(
+        result.latency_s, result.terms, result.floor_s, result.dram_bytes, result.throttle, result.details, notes
+    )
 
 
 def _rows(value: Any, rows: int) -> np.ndarray:
@@ -168,9 +170,7 @@ def _products(op: Operator, rows: int, machine: Machine, c: Constants, cache: st
     if isinstance(op, Conv):
         latency, terms = _direct_convolution(op, rows, machine, c, latency, terms)
     floor = _floor(op, rows, machine, cache, extras.bytes_read)
-    return Bounds(
-        np.maximum(latency, floor), terms, floor, compulsory * e.miss, gemm.throttle(machine, c), details
-    )
+    return Bounds(np.maximum(latency, floor), terms, floor, compulsory * e.miss, gemm.throttle(machine, c), details)
 
 
 def _direct_convolution(
@@ -297,7 +297,9 @@ def _rnn(
     }
     latency = first.latency_s + steps * step.latency_s + gates
     floor = _floor(op, rows, machine, conditions.cache, extras.bytes_read)
-    return Bounds(np.maximum(latency, floor), terms, floor, _rows(op.bytes, rows) * first.miss, gemm.throttle(machine, c))
+    return Bounds(
+        np.maximum(latency, floor), terms, floor, _rows(op.bytes, rows) * first.miss, gemm.throttle(machine, c)
+    )
 
 
 def _miss(footprint: np.ndarray, machine: Machine, c: Constants, cache: str) -> np.ndarray:

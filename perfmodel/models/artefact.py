@@ -39,7 +39,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if not isinstance(manifest, dict) or not isinstance(manifest.get("schema"), int):
         raise PredictorError(f"{path} is no predictor manifest: it has no number 'schema'")
     if manifest["schema"] > SCHEMA:
-        raise PredictorError(f"{path} has schema {manifest['schema']}; this version reads up to {SCHEMA}: upgrade perfmodel")
+        raise PredictorError(
+            f"{path} has schema {manifest['schema']}; this version reads up to {SCHEMA}: upgrade perfmodel"
+        )
     return manifest
 
 
@@ -65,7 +67,9 @@ def read_file(folder: Path, name: str, sha256: str) -> bytes:
     except OSError as error:
         raise PredictorError(f"{path} cannot be read: {error.strerror}; install the predictor again") from None
     if hashlib.sha256(data).hexdigest() != sha256:
-        raise PredictorError(f"{path} does not match its hash in the manifest: it was changed or damaged; install it again")
+        raise PredictorError(
+            f"{path} does not match its hash in the manifest: it was changed or damaged; install it again"
+        )
     return data
 
 

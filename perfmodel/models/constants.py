@@ -88,7 +88,9 @@ class Constants:
         names = {f.name for f in dataclasses.fields(cls)}
         wrong = sorted(names.symmetric_difference(values))
         if wrong:
-            raise PredictorError(f"physics constants do not match this version: {', '.join(wrong)}; rebuild the predictor")
+            raise PredictorError(
+                f"physics constants do not match this version: {', '.join(wrong)}; rebuild the predictor"
+            )
         numbers: dict[str, float] = {}
         for name, value in values.items():
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):

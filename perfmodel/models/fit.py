@@ -33,7 +33,13 @@ FORMAT_CONSTANTS = (
 to tenfold between stacks, and would pull the rest along."""
 
 _KERNEL_DTYPE = "bf16"
-_UPPER = {"mma_efficiency": 1.1, "dram_efficiency": 1.0, "fp8_efficiency": 1.1, "fp4_efficiency": 1.1, "int8_efficiency": 1.1}
+_UPPER = {
+    "mma_efficiency": 1.1,
+    "dram_efficiency": 1.0,
+    "fp8_efficiency": 1.1,
+    "fp4_efficiency": 1.1,
+    "int8_efficiency": 1.1,
+}
 _SOFT_L1_SCALE = 0.1
 """Log-ratio beyond which a row counts linearly instead of squared: tables hold spikes and mislabelled kernels."""
 
@@ -91,7 +97,12 @@ def fit_constants(
 
 
 def _fit_stage(
-    samples: list[_Sample], names: tuple[str, ...], start: Constants, loss: str, max_evaluations: int, report: Callable[[str], None]
+    samples: list[_Sample],
+    names: tuple[str, ...],
+    start: Constants,
+    loss: str,
+    max_evaluations: int,
+    report: Callable[[str], None],
 ) -> Constants:
     try:
         from scipy.optimize import least_squares
@@ -109,7 +120,9 @@ def _fit_stage(
         ]
         result = np.concatenate(parts)
         if evaluations % (len(names) + 1) == 1:
-            report(f"fit of {len(names)} constants: evaluation {evaluations}, mean |ln ratio| {np.abs(result).mean():.4f}")
+            report(
+                f"fit of {len(names)} constants: evaluation {evaluations}, mean |ln ratio| {np.abs(result).mean():.4f}"
+            )
         return result
 
     x0 = np.log([getattr(start, name) for name in names])
@@ -135,7 +148,10 @@ def _samples(traces: pd.DataFrame, rows_per_table: int, seed: int) -> list[_Samp
         cache = str(states[0]) if states else "warm"
         samples.append(
             _Sample(
-                gemm_group(part, str(dtype)), load_device(str(device)), Conditions(cache), np.log(part["latency_s"].to_numpy())
+                gemm_group(part, str(dtype)),
+                load_device(str(device)),
+                Conditions(cache),
+                np.log(part["latency_s"].to_numpy()),
             )
         )
     return samples

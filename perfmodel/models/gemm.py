@@ -116,7 +116,9 @@ def estimate(shape: GemmShape, machine: Machine, constants: Constants, cache: st
         cache: one of :data:`perfmodel.models.machine.CACHES`.
     """
     rows = len(shape.m)
-    parts = [_estimate_chunk(_slice(shape, i, i + _CHUNK), machine, constants, cache) for i in range(0, max(rows, 1), _CHUNK)]
+    parts = [
+        _estimate_chunk(_slice(shape, i, i + _CHUNK), machine, constants, cache) for i in range(0, max(rows, 1), _CHUNK)
+    ]
     if len(parts) == 1:
         return parts[0]
     return GemmEstimate(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(GemmEstimate)))
@@ -170,7 +172,9 @@ def _estimate_chunk(shape: GemmShape, machine: Machine, c: Constants, cache: str
     refetched = batch * m * n * k * (a_bytes + b_bytes) / 2 / side * refetch_miss
     if shape.compulsory_bytes is not None:
         refetched = refetched * np.minimum(1.0, shape.compulsory_bytes[column] / (reads_a + reads_b + writes))
-    dram = np.maximum(compulsory * miss / dram_rate + compulsory * (1 - miss) / hit_rate, (refetched + writes * miss) / dram_rate)
+    dram = np.maximum(
+        compulsory * miss / dram_rate + compulsory * (1 - miss) / hit_rate, (refetched + writes * miss) / dram_rate
+    )
 
     p = c.norm_p
     launch = (c.launch_cycles + c.wave_cycles * np.sqrt(per_unit)) / f

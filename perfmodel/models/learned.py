@@ -13,7 +13,6 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -64,7 +63,7 @@ def residual_columns(op: Gemm, bounds: Bounds, units: float) -> dict[str, np.nda
     }
     best = d["tile_latency_s"].min(axis=1)
     for tile in QUANTISED_TILES:
-        index = int(np.flatnonzero((gemm.TILES == tile).all(axis=1))[0])
+        index = int(np.flatnonzero(np.all(np.array(tile) == gemm.TILES, axis=1))[0])
         columns[f"tile_{tile[0]}x{tile[1]}_slowdown"] = np.log(d["tile_latency_s"][:, index] / best)
     return columns
 
@@ -79,7 +78,7 @@ def version_key(software: str) -> tuple[tuple[int, int | str], ...]:
     version = software.split("-", 1)[1] if "-" in software else ""
     parts = re.findall(r"\d+|[a-z]+", version)
     # A letter sorts below any number, and the end of a version (a release) above "rc".
-    return tuple((1, int(p)) if p.isdigit() else (-1, p) for p in parts) + ((0, 0),)
+    return (*((1, int(p)) if p.isdigit() else (-1, p) for p in parts), (0, 0))
 
 
 @dataclass(frozen=True)
@@ -111,7 +110,10 @@ class Residual:
             (not self.software or len(self.cache) != len(self.software), "one state of the cache for each software"),
             (not set(self.cache) <= set(CACHES), f"states of the cache among {', '.join(CACHES)}"),
             (len(self.quantiles) != len(SIZE_BUCKETS_S) + 1, f"{len(SIZE_BUCKETS_S) + 1} pairs of quantiles"),
-            (not all(-np.inf < a <= b < np.inf for a, b in (*self.quantiles, *spans)), "finite ranges, low before high"),
+            (
+                not all(-np.inf < a <= b < np.inf for a, b in (*self.quantiles, *spans)),
+                "finite ranges, low before high",
+            ),
         )
         for broken, wanted in wrong:
             if broken:
@@ -161,7 +163,8 @@ class Residual:
             similar = [s for s in self.software if stack_of(s) == stack_of(software)]
             return (max(similar, key=version_key),) if similar else self.choices(None)
         raise InputError(
-            f"software {software!r} was not measured on {self.device} in {self.dtype}: {nearest(software, self.software, limit=2)}"
+            f"software {software!r} was not measured on {self.device} in {self.dtype}:"
+            f" {nearest(software, self.software, limit=2)}"
         )
 
     def predict(self, columns: Mapping[str, np.ndarray], software: str) -> np.ndarray:
@@ -205,9 +208,3 @@ def size_bucket(latency_s: Sequence[float] | np.ndarray) -> np.ndarray:
 def software_columns(software: Sequence[str], values: np.ndarray) -> np.ndarray:
     """One-hot columns in the order of ``software``, float32 of shape ``[rows, len(software)]``."""
     return np.stack([(values == s) for s in software], axis=1).astype(np.float32)
-
-
-__all__: list[Any] = [
-    "SIZE_BUCKETS_S", "SUPPORT_FEATURES", "Residual", "residual_columns", "size_bucket", "software_columns", "source_names", "stack_of",
-    "version_key",
-]  # fmt: skip

@@ -139,7 +139,13 @@ class Predictor:
         return Estimates(**out, **text, terms=terms, notes=tuple(notes))
 
     def _blend(
-        self, group: Group, device: Device, bounds: Bounds, conditions: Conditions, software: str | None, notes: dict[str, None]
+        self,
+        group: Group,
+        device: Device,
+        bounds: Bounds,
+        conditions: Conditions,
+        software: str | None,
+        notes: dict[str, None],
     ) -> dict[str, Any]:
         rows = len(group)
         low, high = self._analytical_interval(group.op)
@@ -214,7 +220,9 @@ class Predictor:
         for choice in choices:
             cache = residual.cache[residual.software.index(choice)]
             if cache not in by_cache:
-                as_measured = analyse(group, device, constants=self.constants, conditions=replace(conditions, cache=cache))
+                as_measured = analyse(
+                    group, device, constants=self.constants, conditions=replace(conditions, cache=cache)
+                )
                 by_cache[cache] = residual_columns(group.op, as_measured, units)
             corrections.append(residual.predict(by_cache[cache], choice))
         return np.stack(corrections)
@@ -255,7 +263,9 @@ def _groups(ops: Operator | Sequence[Operator] | Mapping[str, Any]) -> tuple[lis
         try:
             shape = np.broadcast_shapes(*shapes)
         except ValueError:
-            raise InputError(f"the dimensions of {ops.op} differ in length: {sorted({s for s in shapes if s})}") from None
+            raise InputError(
+                f"the dimensions of {ops.op} differ in length: {sorted({s for s in shapes if s})}"
+            ) from None
         if len(shape) > 1:
             raise InputError(f"the dimensions of {ops.op} broadcast to the shape {shape}; wanted numbers or 1-D arrays")
         rows = shape[0] if shape else 1
@@ -272,7 +282,9 @@ def _groups(ops: Operator | Sequence[Operator] | Mapping[str, Any]) -> tuple[lis
         ops = list(ops)
         for index, op in enumerate(ops):
             if not isinstance(op, Operator):
-                raise InputError(f"operator {index} is a {type(op).__name__}; wanted a descriptor: {', '.join(FAMILIES)}")
+                raise InputError(
+                    f"operator {index} is a {type(op).__name__}; wanted a descriptor: {', '.join(FAMILIES)}"
+                )
         groups = stack(ops)
     return groups, sum(len(g) for g in groups)
 
@@ -326,7 +338,9 @@ def _folder(predictor: str | Path) -> Path:
     path = Path(predictor)
     if isinstance(predictor, Path) or len(path.parts) != 1 or path.is_dir():
         if not path.is_dir():
-            raise InputError(f"there is no predictor folder {str(predictor)!r}: give a folder that `perfmodel train` wrote")
+            raise InputError(
+                f"there is no predictor folder {str(predictor)!r}: give a folder that `perfmodel train` wrote"
+            )
         return path
     return data_path("models", predictor)
 
@@ -365,13 +379,15 @@ def _load_folder(folder: Path) -> Predictor:
         intervals = {
             str(dtype): (float(low), float(high)) for dtype, (low, high) in manifest["analytical_log_intervals"].items()
         }
-        for dtype, (low, high) in intervals.items():
-            if not -np.inf < low <= 0 <= high < np.inf:
-                raise PredictorError(f"the manifest of {folder} has the interval ({low}, {high}) for {dtype}; wanted finite, around 0")
+        for dtype, interval in intervals.items():
+            if not -np.inf < interval[0] <= 0 <= interval[1] < np.inf:
+                raise PredictorError(f"the manifest of {folder} has the interval {interval} for {dtype}, not around 0")
         constants = Constants.from_dict(manifest["constants"])
         return Predictor(folder.name, constants, residuals, intervals)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
-        raise PredictorError(f"the manifest of {folder} lacks something or holds a wrong type: {type(error).__name__} {error}") from None
+        raise PredictorError(
+            f"the manifest of {folder} lacks something or holds a wrong type: {type(error).__name__} {error}"
+        ) from None
 
 
 __all__ = ["ASSUMED_FACTOR", "FALLBACK", "Estimates", "Predictor", "load"]

@@ -50,7 +50,13 @@ class Attention(Operator):
 
     @property
     def shape(self) -> str:
-        parts = [f"b{self.batch}", f"q{self.q_len}", f"kv{self.kv_len}", f"h{self.heads}/{self.kv_heads}", f"d{self.head_dim}"]
+        parts = [
+            f"b{self.batch}",
+            f"q{self.q_len}",
+            f"kv{self.kv_len}",
+            f"h{self.heads}/{self.kv_heads}",
+            f"d{self.head_dim}",
+        ]
         if self.causal:
             parts.append("causal")
         if self.window is not None:

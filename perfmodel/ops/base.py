@@ -255,7 +255,7 @@ def _compiled(expression: Any, symbols: tuple[Any, ...]) -> Callable[..., Any]:
     # Under names of our own, since a dimension may be called like a function ("floor").
     plain = sympy.symbols(f"dim_0:{len(symbols)}")
     expression = expression.xreplace(dict(zip(symbols, plain, strict=True)))
-    return sympy.lambdify(plain, expression, modules="numpy")  # type: ignore[no-any-return]
+    return sympy.lambdify(plain, expression, modules="numpy")
 
 
 def _widened(value: Any) -> Any:
@@ -280,7 +280,9 @@ def _dimension(owner: str, name: str, value: Any) -> Any:
             raise DescriptorError(f"{owner}.{name} holds a value that is not finite; dimensions are whole numbers")
     else:
         if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
-            raise DescriptorError(f"{owner}.{name} is {value!r}; a dimension is a whole number, got {type(value).__name__}")
+            raise DescriptorError(
+                f"{owner}.{name} is {value!r}; a dimension is a whole number, got {type(value).__name__}"
+            )
         if value != value or value in (float("inf"), float("-inf")):
             raise DescriptorError(f"{owner}.{name} is {value!r}; dimensions are finite")
         low = high = value

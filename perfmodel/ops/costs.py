@@ -17,7 +17,9 @@ _BASIC = (
     "xor where floor ceil round trunc is_nan is_inf bitwise shift leaky_relu prelu thresholded_relu increment fma"
 ).split()
 _DIVIDE = "div sqrt reciprocal mod fmod".split()
-_TRANSCENDENTAL = "exp log erf tanh sin cos tan asin acos atan sinh cosh asinh acosh atanh pow cube_root log1p expm1".split()
+_TRANSCENDENTAL = (
+    "exp log erf tanh sin cos tan asin acos atan sinh cosh asinh acosh atanh pow cube_root log1p expm1".split()
+)
 # Moved or reinterpreted, not computed: these are traffic only.
 _FREE = "cast copy identity fill random iota dropout".split()
 

@@ -121,8 +121,7 @@ class Conv(Operator):
             _at_least_one("Conv", name, getattr(self, name))
         channels = (self.c_in, self.c_out, self.groups)
         if not any(map(is_symbolic, channels)) and any(
-            r.any() if isinstance(r, np.ndarray) else r
-            for r in (self.c_in % self.groups, self.c_out % self.groups)
+            r.any() if isinstance(r, np.ndarray) else r for r in (self.c_in % self.groups, self.c_out % self.groups)
         ):
             raise DescriptorError(
                 f"Conv has c_in {self.c_in} and c_out {self.c_out}, which its {self.groups} groups do not divide"
@@ -161,7 +160,11 @@ class Conv(Operator):
     @property
     def shape(self) -> str:
         space = f"{self.h}x{self.w}" if _is_one(self.depth) else f"{self.depth}x{self.h}x{self.w}"
-        kernel = f"{self.kernel_h}x{self.kernel_w}" if _is_one(self.kernel_d) else f"{self.kernel_d}x{self.kernel_h}x{self.kernel_w}"
+        kernel = (
+            f"{self.kernel_h}x{self.kernel_w}"
+            if _is_one(self.kernel_d)
+            else f"{self.kernel_d}x{self.kernel_h}x{self.kernel_w}"
+        )
         options = [f"k{kernel}"]
         if not (_is_one(self.stride_h) and _is_one(self.stride_w)):
             options.append(f"s{self.stride_h}")

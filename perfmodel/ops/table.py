@@ -188,7 +188,5 @@ def _numbers(column: Any, rows: int, name: str) -> np.ndarray:
 def _is_null(value: Any) -> bool:
     # pandas' NA is neither equal nor unequal to itself.
     return (
-        value is None
-        or (isinstance(value, float) and value != value)
-        or type(value).__name__ in ("NAType", "NaTType")
+        value is None or (isinstance(value, float) and value != value) or type(value).__name__ in ("NAType", "NaTType")
     )

@@ -114,7 +114,11 @@ def _operator(node: Node, e: Estimates, row: int) -> OperatorPrediction:
 
 
 def _power(
-    operators: tuple[OperatorPrediction, ...], device: Device, latency: Estimate, gap_s: float, power_limit_w: float | None
+    operators: tuple[OperatorPrediction, ...],
+    device: Device,
+    latency: Estimate,
+    gap_s: float,
+    power_limit_w: float | None,
 ) -> tuple[Estimate | None, Estimate | None]:
     """Mean power of the run, and its energy; the device idles while it waits for the host."""
     from perfmodel.models.power import idle_power_w, limit_w

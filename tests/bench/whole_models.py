@@ -19,7 +19,6 @@ from perfmodel.models.machine import Conditions, Machine
 from perfmodel.models.predictor import Predictor, load
 from perfmodel.predict.compose import EAGER_DISPATCH_S
 
-
 _COLLECTIONS = {
     "a10": "a10 | 900 MHz", "a100": "a100-pcie-40gb | 900 MHz", "dvfs": "a100-pcie-40gb | 510-1410 MHz", "all": "all | all",
 }  # fmt: skip
@@ -35,7 +34,9 @@ def predicted_s(run: Run, predictor: Predictor) -> tuple[float, float]:
 
 def usable(run: Run) -> bool:
     """Leaves out failed runs: those above the peak of the arithmetic at that clock."""
-    machine = Machine.of(load_device(run.device), "bf16" if run.precision == "bf16" else "tf32", Conditions(clock_hz=run.clock_hz))
+    machine = Machine.of(
+        load_device(run.device), "bf16" if run.precision == "bf16" else "tf32", Conditions(clock_hz=run.clock_hz)
+    )
     return not failed(run, machine.peak_flops)
 
 
@@ -45,7 +46,9 @@ def main() -> None:
     for complete in (True, False):
         everything = read_runs(root, complete=complete)
         runs = [r for r in everything if usable(r)]
-        print(f"\noperator lists {'completed' if complete else 'as published'}: {len(runs)} of {len(everything)} runs usable\n")
+        print(
+            f"\noperator lists {'completed' if complete else 'as published'}: {len(runs)} of {len(everything)} runs usable\n"
+        )
         _table(runs, {"analytical": load("analytical"), "blended": load("default")})
 
 

@@ -1,0 +1,281 @@
+"""Predictors on disk: what is saved is loaded, and what was changed, damaged or made to harm is refused."""
+
+from __future__ import annotations
+
+import copy
+import gzip
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from model_doubles import TOY_CONSTANTS, predictor, residual, toy_device, write_predictor
+
+import perfmodel
+from perfmodel.errors import InputError, PredictorError
+from perfmodel.models import artefact
+from perfmodel.models.constants import FALLBACK, Constants
+from perfmodel.models.learned import Residual
+from perfmodel.models.predictor import Predictor, load
+from perfmodel.ops import Gemm
+
+TOY = toy_device()
+GEMM = Gemm(m=128, n=128, k=32, dtype="bf16")
+FILE = "gemm/toy/bf16.json.gz"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_predictor(tmp_path / "mine", ("toy", "bf16", (0.5, 0.4)), ("h100-sxm", "fp8", (0.1,)))
+    return tmp_path / "mine"
+
+
+def change(folder: Path, *path: Any, value: Any) -> None:
+    """Sets one value of the manifest."""
+    manifest = json.loads((folder / "manifest.json").read_bytes())
+    at = manifest
+    for key in path[:-1]:
+        at = at[key]
+    at[path[-1]] = value
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+def rehashed(folder: Path, data: bytes) -> None:
+    """Replaces the toy's booster, with a hash that fits."""
+    change(folder, "boosters", 0, "sha256", value=artefact.write_file(folder, FILE, data))
+
+
+# ------------------------------------------------------------------------------------------------------------ save, load
+def test_a_folder_predicts_as_what_was_saved(folder: Path) -> None:
+    loaded = load(folder)
+    direct = predictor(residual(log_ratio=(0.5, 0.4)))
+    assert (loaded.name, loaded.constants) == ("mine", TOY_CONSTANTS)
+    assert loaded.analytical_log_intervals == {"bf16": (-0.4, 0.6)}
+    assert sorted(loaded.residuals) == [("h100-sxm", "fp8"), ("toy", "bf16")]
+    op = Gemm(m=np.arange(8, 5000, 37), n=77, k=640, dtype="bf16")
+    expected, found = direct.predict(op, TOY), loaded.predict(op, TOY)
+    np.testing.assert_array_equal(found.latency_s, expected.latency_s)
+    np.testing.assert_array_equal(found.latency_low_s, expected.latency_low_s)
+    assert found.software.tolist() == expected.software.tolist()
+    assert set(found.source) == {"learned", "blended"}
+
+
+def test_equal_predictors_are_equal_files(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        write_predictor(tmp_path / name, ("toy", "bf16", (0.5, 0.4)))
+    for file in ("manifest.json", FILE):
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+    assert artefact.compress(b"text") == artefact.compress(b"text")
+    # No temporary file stays behind.
+    assert sorted(p.name for p in (tmp_path / "one").rglob("*") if p.is_file()) == ["bf16.json.gz", "manifest.json"]
+
+
+def test_boosters_are_read_on_first_use(folder: Path) -> None:
+    (folder / FILE).unlink()
+    loaded = load(folder)
+    assert loaded.predict(GEMM.replace(dtype="fp16"), TOY).source[0] == "analytical"
+    with pytest.raises(
+        PredictorError, match=r"bf16\.json\.gz cannot be read: No such file.*install the predictor again"
+    ):
+        loaded.predict(GEMM, TOY)
+
+
+def test_names(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = Predictor()
+    assert load(mine) is mine
+    assert load("analytical").residuals == {}
+    assert load(str(folder)).name == load(folder).name == "mine"
+    monkeypatch.chdir(folder.parent)
+    assert load("mine").name == "mine"  # a folder of that name wins over what ships
+    for name in ("defualt", "../mine", "no/such/folder", "\0"):
+        with pytest.raises(InputError):
+            load(name)
+    with pytest.raises(InputError, match="no predictor folder"):
+        load(folder / "nothing")
+
+
+def test_the_physics_alone_takes_the_constants_that_were_fitted() -> None:
+    try:
+        shipped = load("default")
+    except InputError as error:
+        pytest.skip(f"no shipped predictor: {error}")
+    analytical = perfmodel.load("analytical")
+    assert analytical.constants == shipped.constants
+    assert analytical.predict(GEMM, "h100-sxm").source.tolist() == ["analytical"]
+    assert shipped.predict(GEMM, "h100-sxm").source.tolist() == ["learned"]
+
+
+# ------------------------------------------------------------------------------------------------------------- tampering
+def test_a_changed_booster_is_refused(folder: Path) -> None:
+    data = (folder / FILE).read_bytes()
+    for wrong in (data[:-1], data + b" ", bytes([*data[:-1], data[-1] ^ 1]), b""):
+        (folder / FILE).write_bytes(wrong)
+        with pytest.raises(PredictorError, match="does not match its hash in the manifest"):
+            load(folder).predict(GEMM, TOY)
+
+
+@pytest.mark.parametrize("name", ["../outside", "gemm/../../outside", "/etc/hostname", "a\0b", "loop/x", "link"])
+def test_no_file_outside_the_folder_is_read(folder: Path, name: str) -> None:
+    outside = folder.parent / "outside"
+    data = (folder / FILE).read_bytes()
+    outside.write_bytes(data)
+    (folder / "link").symlink_to(outside)
+    (folder / "loop").symlink_to(folder / "loop")
+    change(folder, "boosters", 0, "file", value=name)
+    with pytest.raises(PredictorError, match=r"outside the predictor's folder|cannot be read"):
+        load(folder).predict(GEMM, TOY)
+
+
+def test_a_link_within_the_folder_is_followed(folder: Path) -> None:
+    (folder / "link").symlink_to(folder / FILE)
+    change(folder, "boosters", 0, "file", value="link")
+    assert load(folder).predict(GEMM, TOY).source[0] == "learned"
+
+
+def test_what_is_no_file_is_not_waited_for(folder: Path) -> None:
+    os.mkfifo(folder / "pipe")
+    for name in ("pipe", "gemm", "."):
+        change(folder, "boosters", 0, "file", value=name)
+        with pytest.raises(PredictorError, match="is no file"):
+            load(folder).predict(GEMM, TOY)
+
+
+def test_boosters_that_are_not_what_the_manifest_says(folder: Path) -> None:
+    rehashed(folder, (folder / "gemm/h100-sxm/fp8.json.gz").read_bytes())  # of one software, where there are two
+    with pytest.raises(
+        PredictorError, match=r"the booster for toy bf16 reads \d+ features; the manifest describes \d+"
+    ):
+        load(folder).predict(GEMM, TOY)
+    rehashed(folder, b"not gzip")
+    with pytest.raises(PredictorError, match="the booster for toy bf16 cannot be unpacked"):
+        load(folder).predict(GEMM, TOY)
+    rehashed(folder, gzip.compress(b"{}")[:-4])
+    with pytest.raises(PredictorError, match="no XGBoost JSON model"):
+        load(folder).predict(GEMM, TOY)
+
+
+def test_an_archive_that_unpacks_without_end_is_refused(folder: Path) -> None:
+    rehashed(folder, gzip.compress(b" " * (65 * 2**20)))
+    with pytest.raises(PredictorError, match="unpacks to more than 64 MiB"):
+        load(folder).predict(GEMM, TOY)
+
+
+def test_files_that_are_too_large(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with (folder / FILE).open("r+b") as file:
+        file.truncate(33 * 2**20)
+    with pytest.raises(PredictorError, match="larger than 32 MiB"):
+        load(folder).predict(GEMM, TOY)
+    with (folder / "manifest.json").open("r+b") as file:
+        file.truncate(9 * 2**20)
+    with pytest.raises(PredictorError, match="larger than 8 MiB"):
+        load(folder)
+
+
+# -------------------------------------------------------------------------------------------------------------- manifest
+def test_folders_that_are_no_predictor(tmp_path: Path) -> None:
+    with pytest.raises(PredictorError, match=r"is no predictor: it holds no manifest\.json"):
+        load(tmp_path)
+    for text in ("", "{", "[1]", '{"schema": "1"}', "[" * 100_000, "\x00", "null"):
+        (tmp_path / "manifest.json").write_text(text)
+        with pytest.raises(PredictorError, match=r"is no JSON|no number 'schema'"):
+            load(tmp_path)
+    (tmp_path / "manifest.json").write_bytes(b"\xff\xfe\xff")
+    with pytest.raises(PredictorError, match="is no JSON"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (("schema",), 2, "has schema 2; this version reads up to 1: upgrade perfmodel"),
+        (("feature_schemas", "gemm"), "0" * 64, "trained on other features than this version computes"),
+        (("feature_schemas",), {}, "KeyError 'gemm'"),
+        (("constants", "norm_p"), 0, "physics constant norm_p is 0; wanted a positive number"),
+        (("constants", "norm_p"), True, "norm_p is True"),
+        (("constants", "norm_p"), float("inf"), "norm_p is inf"),
+        (("constants", "phlogiston"), 1.0, "do not match this version: phlogiston"),
+        (("analytical_log_intervals", "bf16"), [0.4, -0.4], "around 0"),
+        (("analytical_log_intervals", "bf16"), [float("nan"), 1], "around 0"),
+        (("analytical_log_intervals", "bf16"), [1], "ValueError"),
+        (("boosters", 0, "quantiles"), [[-1, 1]], "toy bf16 is damaged: wanted 4 pairs of quantiles"),
+        (("boosters", 0, "quantiles"), [], "lacks something"),
+        (("boosters", 0, "quantiles", 2), [0.5, float("nan")], "finite ranges"),
+        (("boosters", 0, "quantiles", 2), [0.5, 0.4], "low before high"),
+        (("boosters", 0, "quantiles", 2), [10**400, 1], "OverflowError"),
+        (("boosters", 0, "support"), {"log2_m": [1, 2]}, "finite ranges"),
+        (("boosters", 0, "support", "log2_k"), [9, 3], "low before high"),
+        (("boosters", 0, "cache"), ["warm"], "one state of the cache for each software"),
+        (("boosters", 0, "cache"), ["warm", "hot"], "states of the cache among warm, cold, rotating"),
+        (("boosters", 0, "software"), [], "for each software"),
+        (("boosters", 0, "rows"), "many", "ValueError"),
+        (("boosters",), None, "TypeError"),
+        (("boosters", 0), "booster", "TypeError"),
+    ],
+)  # fmt: skip
+def test_manifests_that_are_refused(folder: Path, path: tuple[Any, ...], value: Any, message: str) -> None:
+    change(folder, *path, value=value)
+    with pytest.raises(PredictorError, match=message) as error:
+        load(folder)
+    assert "\n" not in str(error.value)
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    folder = tmp_path_factory.mktemp("template")
+    return folder, write_predictor(folder, ("toy", "bf16", (0.5, 0.4)))
+
+
+def paths(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [*([at] if at else []), *(p for k, v in items for p in paths(v, (*at, k)))]
+
+
+junk = st.one_of(
+    st.none(), st.booleans(), st.integers(-3, 9), st.just(10**400), st.floats(), st.text(max_size=3), st.just([]),
+    st.just({}), st.lists(st.floats(-2, 2), max_size=3), st.just({"bf16": [0, 0]}),
+)  # fmt: skip
+
+
+@given(data=st.data(), value=junk, drop=st.booleans())
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_damaged_manifest_is_refused_or_still_predicts(
+    template: tuple[Path, dict[str, Any]], data: st.DataObject, value: Any, drop: bool
+) -> None:
+    folder, good = template
+    manifest = copy.deepcopy(good)
+    path = data.draw(st.sampled_from(paths(manifest)))
+    at: Any = manifest
+    for key in path[:-1]:
+        at = at[key]
+    if drop:
+        del at[path[-1]]
+    else:
+        at[path[-1]] = value
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    message, latency = "", np.ones(1)
+    try:
+        latency = load(folder).predict(GEMM, TOY).latency_s
+    except PredictorError as error:
+        message = str(error)
+    assert "\n" not in message
+    assert (latency > 0).all()
+    assert np.isfinite(latency).all()
+
+
+def test_constants_on_disk_and_back() -> None:
+    assert Constants.from_dict(FALLBACK.to_dict()) == FALLBACK
+    values = {**FALLBACK.to_dict(), "norm_p": 3}
+    assert Constants.from_dict(values).norm_p == 3.0
+    del values["residency"]
+    with pytest.raises(PredictorError, match="residency; rebuild the predictor"):
+        Constants.from_dict(values)
+
+
+def test_a_residual_checks_itself() -> None:
+    with pytest.raises(PredictorError, match="toy bf16 is damaged"):
+        residual(cache=())
+    assert isinstance(residual(), Residual)
