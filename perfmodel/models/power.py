@@ -22,10 +22,13 @@ _ENERGY_PER_FLOP_J = {
 }  # fmt: skip
 _REFERENCE_NM = 4.0
 _VECTOR_ENERGY_PER_FLOP_J = 6e-12
-# HBM2e/HBM3 access and controller: about 3.9-5.5 pJ/bit (O'Connor et al., "Fine-Grained DRAM", MICRO 2017, table 1;
-# JEDEC HBM3), GDDR6 higher; on-chip transport doubles it at most.
-_ENERGY_PER_DRAM_BYTE_J = 45e-12
-_ASSUMED_IDLE_SHARE = 0.15
+# DRAM access with its interface: HBM2 3.9 pJ/bit, GDDR5 14 pJ/bit (O'Connor et al., "Fine-Grained DRAM", MICRO 2017,
+# section 2); the way across the chip comes on top of HBM's, and GDDR6 lies somewhat below GDDR5.
+_ENERGY_PER_HBM_BYTE_J = 45e-12
+_ENERGY_PER_GDDR_BYTE_J = 100e-12
+_NARROWEST_HBM_BITS = 1024
+"""Memory buses from this width on are HBM's; GDDR's and LPDDR's are narrower."""
+_ASSUMED_IDLE_SHARE = 0.2
 """Idle power over TDP where a device file quotes none."""
 FACTOR = 1.5
 """The interval of power is a factor of this either way, within idle and limit."""
@@ -49,6 +52,12 @@ def idle_power_w(device: Device) -> float | None:
     if device.idle_power_w is not None:
         return device.idle_power_w
     return None if device.tdp_w is None else _ASSUMED_IDLE_SHARE * device.tdp_w
+
+
+def _energy_per_dram_byte_j(device: Device) -> float:
+    wide = device.memory_bus_bits is not None and device.memory_bus_bits >= _NARROWEST_HBM_BITS
+    # A device that does not quote its bus is taken for one with HBM when its bandwidth is beyond any GDDR card's.
+    return _ENERGY_PER_HBM_BYTE_J if wide or device.memory_bandwidth_bytes_per_s > 2e12 else _ENERGY_PER_GDDR_BYTE_J
 
 
 def limit_w(device: Device, power_limit_w: float | None) -> float | None:
@@ -86,16 +95,16 @@ def power(
     if idle is None or limit is None:
         return None
     idle = min(idle, limit)
-    # Energy per operation shrinks about with the root of the area that the process saves per generation; measured
-    # marginal figures of A100 (7 nm) over H100 (4 nm) lie at 1.2-1.5.
-    process = np.sqrt((device.process_nm or _REFERENCE_NM) / _REFERENCE_NM)
+    # Energy per operation grows about as the feature size: capacitance does, and voltage hardly falls any more. Measured
+    # marginal figures of the A100 (7 nm) are 1.5 to 2 times those of 4 nm GPUs.
+    process = (device.process_nm or _REFERENCE_NM) / _REFERENCE_NM
     peak_clock = device.clock_hz(arithmetic)
     clock_ratio = 1.0 if clock_hz is None or not peak_clock else clock_hz / peak_clock
     scale = process * relative_voltage(clock_ratio) ** 2
     energy = (
         _ENERGY_PER_FLOP_J[arithmetic] * scale * product_flops
         + _VECTOR_ENERGY_PER_FLOP_J * scale * other_flops
-        + _ENERGY_PER_DRAM_BYTE_J * dram_bytes
+        + _energy_per_dram_byte_j(device) * dram_bytes
     )
     with np.errstate(divide="ignore", invalid="ignore"):
         dynamic = np.where(latency_s > 0, energy / latency_s, 0.0)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from perfmodel.dtypes import gemm_dtype
 from perfmodel.errors import InputError, nearest
 from perfmodel.graph import Graph
 from perfmodel.hardware import Device, load_device
+from perfmodel.models.predictor import Predictor
+from perfmodel.models.predictor import load as load_predictor
 from perfmodel.predict.result import Estimate, ModelPrediction, OperatorPrediction
-
-if TYPE_CHECKING:
-    from perfmodel.models.predictor import Predictor
 
 FUSIONS = ("none", "engine")
 LAUNCHES = ("graph", "eager")
@@ -53,48 +53,81 @@ def predict(
         InputError: the file, a dimension, the device, the dtype or an option cannot be used; the message is one line.
         PredictorError: the predictor's folder is damaged.
     """
-    from perfmodel.features.fusion import fuse
-    from perfmodel.models.predictor import load
-    from perfmodel.predict.cast import cast
-    from perfmodel.predict.compose import compose
-
-    _check(fusion, FUSIONS, "fusion")
-    _check(launch, LAUNCHES, "launch")
     # The cheap checks first: a mistyped device should not wait for a large file.
     record = load_device(device)
-    if dtype is not None:
-        from perfmodel.dtypes import gemm_dtype
-
-        gemm_dtype(dtype)
-    loaded = load(predictor)
-    bound = dict(dims or {})
-    graph = _graph(model, bound)
-    graph = fuse(graph, mode=fusion)
-    if dtype is not None:
-        graph = cast(graph, dtype)
-    return compose(
-        graph, record, loaded, software=software, cache=cache, launch=launch,
-        clock_hz=None if clock_mhz is None else clock_mhz * 1e6, power_limit_w=power_limit_w, dims=bound,
-    )  # fmt: skip
+    graph = _prepare(model, dims, dtype, fusion)
+    return _predict(graph, record, dims, predictor, software, launch, clock_mhz, power_limit_w, cache)
 
 
 def compare(
-    model: str | os.PathLike[str] | Graph | Any, devices: Sequence[str | os.PathLike[str] | Device], **options: Any
+    model: str | os.PathLike[str] | Graph | Any,
+    devices: Sequence[str | os.PathLike[str] | Device],
+    *,
+    dims: Mapping[str, int] | None = None,
+    dtype: str | None = None,
+    predictor: str | Path | Predictor = "default",
+    software: str | None = None,
+    fusion: str = "engine",
+    launch: str = "graph",
+    clock_mhz: float | None = None,
+    power_limit_w: float | None = None,
+    cache: str = "rotating",
 ) -> list[ModelPrediction]:
-    """:func:`predict` on several devices, fastest first; the file is read once.
+    """:func:`predict` on several devices, fastest first; the file is read and fused once.
 
     Args:
         model: as for :func:`predict`.
         devices: as ``device`` there; at least one.
-        options: the other arguments of :func:`predict`.
+        dims, dtype, predictor, software, fusion, launch, clock_mhz, power_limit_w, cache: as there.
     """
     if not devices:
         raise InputError("compare needs at least one device")
     records = [load_device(d) for d in devices]
-    graph = _graph(model, dict(options.get("dims") or {}))
-    options["dims"] = dict(options.get("dims") or {})
-    predictions = [predict(graph, record, **options) for record in records]
+    graph = _prepare(model, dims, dtype, fusion)
+    loaded = load_predictor(predictor)
+    predictions = [
+        _predict(graph, record, dims, loaded, software, launch, clock_mhz, power_limit_w, cache) for record in records
+    ]
     return sorted(predictions, key=lambda p: p.latency_s.value)
+
+
+def _prepare(model: Any, dims: Mapping[str, int] | None, dtype: str | None, fusion: str) -> Graph:
+    """The bound, fused and cast graph: what does not depend on the device."""
+    from perfmodel.features.fusion import fuse
+    from perfmodel.predict.cast import cast
+
+    _check(fusion, FUSIONS, "fusion")
+    if dtype is not None:
+        gemm_dtype(dtype)
+    graph = fuse(_graph(model, dict(dims or {})), mode=fusion)
+    return graph if dtype is None else cast(graph, dtype)
+
+
+def _predict(
+    graph: Graph,
+    device: Device,
+    dims: Mapping[str, int] | None,
+    predictor: str | Path | Predictor,
+    software: str | None,
+    launch: str,
+    clock_mhz: float | None,
+    power_limit_w: float | None,
+    cache: str,
+) -> ModelPrediction:
+    from perfmodel.predict.compose import compose
+
+    _check(launch, LAUNCHES, "launch")
+    return compose(
+        graph,
+        device,
+        load_predictor(predictor),
+        software=software,
+        cache=cache,
+        launch=launch,
+        clock_hz=None if clock_mhz is None else clock_mhz * 1e6,
+        power_limit_w=power_limit_w,
+        dims=dict(dims or {}),
+    )
 
 
 def _graph(model: Any, dims: dict[str, int]) -> Graph:

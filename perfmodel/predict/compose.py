@@ -57,6 +57,7 @@ def compose(
         max(sum(o.latency_s.low for o in operators), launches * EAGER_DISPATCH_S if launch == "eager" else 0.0),
         sum(o.latency_s.high for o in operators) + gap_s,
     )
+    peak_memory_bytes = float(graph.weights_bytes) + peak_activation_bytes(graph)
     power, energy = _power(operators, device, latency, gap_s, power_limit_w)
     return ModelPrediction(
         model=graph.name,
@@ -69,11 +70,11 @@ def compose(
         flops_executed=float(graph.total("flops_executed")),
         bytes=float(graph.total("bytes")),
         weights_bytes=float(graph.weights_bytes),
-        peak_memory_bytes=float(graph.weights_bytes) + peak_activation_bytes(graph),
+        peak_memory_bytes=peak_memory_bytes,
         utilisation=_utilisation(nodes, device, latency.value),
         operators=operators,
         unmodelled=_unmodelled(nodes),
-        warnings=_warnings(graph, device, nodes, estimates),
+        warnings=_warnings(graph, device, nodes, estimates, peak_memory_bytes),
         launch_gap_s=gap_s,
         removed_flops=float(sum(r.flops for r in graph.removed)),
         dims=dims,
@@ -159,10 +160,17 @@ def _unmodelled(nodes: list[Node]) -> tuple[dict[str, Any], ...]:
     return tuple({"op": k, "count": c, "bytes_share": b / total} for k, (c, b) in sorted(kinds.items()))
 
 
-def _warnings(graph: Graph, device: Device, nodes: list[Node], estimates: Estimates) -> tuple[str, ...]:
+def _warnings(
+    graph: Graph, device: Device, nodes: list[Node], estimates: Estimates, peak_memory_bytes: float
+) -> tuple[str, ...]:
     warnings = [*graph.warnings, *estimates.notes]
     if any(n.op.products and n.op.dtype == "fp32" for n in nodes) and "tf32" in device.peak_flops:
         warnings.append("matrix products run in full fp32; engines commonly use TF32 here: --dtype tf32, or bf16")
+    if peak_memory_bytes > device.memory_bytes:
+        warnings.append(
+            f"the model needs {peak_memory_bytes / 1e9:.1f} GB, more than the {device.memory_bytes / 1e9:.1f} GB of"
+            f" {device.id}: it would not run there"
+        )
     unmodelled = _unmodelled(nodes)
     if unmodelled:
         share = sum(u["bytes_share"] for u in unmodelled)
