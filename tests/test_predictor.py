@@ -237,17 +237,19 @@ def test_features_are_those_of_the_cache_state_that_was_measured() -> None:
 
 # --------------------------------------------------------------------------------------------------------------- power
 def test_power_by_hand() -> None:
-    # 2·128·128·32 FLOPs at 0.7 pJ and 49,152 bytes at 45 pJ in 5.196 us, on top of 10 W.
-    joules = 1048576 * 0.7e-12 + 49152 * 45e-12
+    # 2·128·128·32 FLOPs at 0.7 pJ and 49,152 bytes of GDDR at 100 pJ in 5.196 us, on top of 10 W.
+    joules = 1048576 * 0.7e-12 + 49152 * 100e-12
     row = one_row(predictor())
     assert row["power_w"] == pytest.approx(10 + joules / ANALYTICAL_S)
     assert (row["power_low_w"], row["power_high_w"]) == pytest.approx((10.0, 1.5 * row["power_w"]))
-    # 16 nm take twice what 4 nm take, for arithmetic.
-    old = one_row(predictor(), device=toy_device(process_nm=16.0))
+    # 8 nm take twice what 4 nm take, for arithmetic; a wide bus is HBM's, at 45 pJ a byte.
+    old = one_row(predictor(), device=toy_device(process_nm=8.0))
     assert old["power_w"] - row["power_w"] == pytest.approx(1048576 * 0.7e-12 / ANALYTICAL_S)
+    stacked = one_row(predictor(), device=toy_device(memory_bus_bits=4096))
+    assert row["power_w"] - stacked["power_w"] == pytest.approx(49152 * 55e-12 / ANALYTICAL_S)
     # A cap of 10.3 W.
     assert one_row(predictor(), power_limit_w=10.3)["power_w"] == pytest.approx(10.3)
-    assert one_row(predictor(), device=toy_device(idle_power_w=None))["power_low_w"] == 15.0
+    assert one_row(predictor(), device=toy_device(idle_power_w=None))["power_low_w"] == 20.0
     assert np.isnan(one_row(predictor(), device=toy_device(tdp_w=None))["power_w"])
 
 

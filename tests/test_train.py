@@ -48,7 +48,9 @@ def synthetic(
                 {"device": device, "software": software, "op": "gemm", "batch": 1, "m": np.tile([1, 16, 128, 1024, 4096], pairs),
                  "n": np.repeat(n, 5), "k": np.repeat(k, 5), "dtype": dtype, "source": "synthetic", "cache": "warm"}
             )  # fmt: skip
-            physics = analyse(gemm_group(rows, dtype), H100, constants=constants, conditions=Conditions("warm")).latency_s
+            physics = analyse(
+                gemm_group(rows, dtype), H100, constants=constants, conditions=Conditions("warm")
+            ).latency_s
             rows["latency_s"] = physics * factor * np.exp(0.05 * np.log2(rows["n"] / 1024) + np.repeat(own, 5))
             tables.append(rows)
     return pandas.concat(tables, ignore_index=True)

@@ -28,7 +28,8 @@ ASSUMED_FACTOR = 2.0
 
 ELSEWHERE_WEIGHT = 0.9
 """How far a residual is trusted on a sibling of the device it was trained on, or at another clock: most of a residual
-is the library's choice of kernels, which siblings share."""
+is the library's choice of kernels, which siblings share. Of 0, 0.25, 0.5, 0.75, 0.9 and 1 the best on bf16 GEMMs of B200 with
+GB200's trees (12.5 to 7.4 %) and the reverse (12.0 to 6.8 %)."""
 
 
 @dataclass(frozen=True)
