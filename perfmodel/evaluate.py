@@ -163,6 +163,7 @@ def evaluate(
     traces: pd.DataFrame | str | Path,
     predictor: Predictor | str = "default",
     *,
+    device: str | Path | None = None,
     by: Sequence[str] = ("device", "dtype", "software"),
     protocol: str | None = None,
     seed: int = 0,
@@ -173,6 +174,7 @@ def evaluate(
     Args:
         traces: operator traces of GEMMs: a table or the path of one.
         predictor: a predictor, its folder, or a shipped name.
+        device: the path of the TOML of a device that the catalogue lacks; rows that bear its id use it.
         by: what rows are grouped by, of :data:`GROUP_KEYS`; other keys are null in the result.
         protocol: None predicts the traces as they are, each row under its own software and cache state. ``"shapes"``
             trains anew with whole (n, k) pairs held out of every table (five folds), with the predictor's constants.
@@ -186,7 +188,7 @@ def evaluate(
         InputError: an unknown protocol or group key, or no usable row.
         TraceError: the traces break the schema.
     """
-    from perfmodel.datasets.schema import check_traces, read_traces
+    from perfmodel.datasets.schema import check_traces, read_traces, with_device
     from perfmodel.models.predictor import load
 
     for key in by:
@@ -198,6 +200,8 @@ def evaluate(
         traces = read_traces(traces)
     else:
         check_traces(traces, "traces")
+    if device is not None:
+        traces = with_device(traces, device)
     loaded = load(predictor)
     rows = _held_out_rows(traces, loaded, seed, jobs) if protocol == "shapes" else _predicted_rows(traces, loaded)
     if not rows:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from perfmodel import __version__
-from perfmodel.datasets.schema import read_traces
+from perfmodel.datasets.schema import read_traces, with_device
 from perfmodel.datasets.splits import FOLDS, shape_fold
 from perfmodel.errors import InputError, MissingExtraError
 from perfmodel.evaluate import GroupAccuracy, JudgedRows, accuracy_report, grouped, roofline_s
@@ -207,6 +207,7 @@ def train(
     traces: pd.DataFrame | str | Path | Iterable[str | Path],
     output: str | Path,
     *,
+    device: str | Path | None = None,
     name: str = "default",
     seed: int = 0,
     jobs: int = 1,
@@ -217,6 +218,7 @@ def train(
     Args:
         traces: a table of operator traces, or the paths of such tables (Parquet or CSV).
         output: the predictor's folder; it is created, its files are replaced one by one under temporary names.
+        device: the path of the TOML of a device that the catalogue lacks; rows that bear its id use it.
         name: stands in the card.
         seed: of the folds, the constants' sample and the boosters.
         jobs: processes to train in; the result does not depend on it, since each booster is trained by one thread.
@@ -231,6 +233,8 @@ def train(
         MissingExtraError: the extra ``train`` is not installed.
     """
     table, hashes = _load(traces)
+    if device is not None:
+        table = with_device(table, device)
     if "status" in table:
         table = table[table["status"].isna() | (table["status"] == "ok")]
     if table.empty:
@@ -299,9 +303,11 @@ def _in_parallel(function: Callable[[Any], Any], tasks: Sequence[Any], jobs: int
     if jobs <= 1:
         return map(function, tasks)
     from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
 
     def results() -> Iterable[Any]:
-        with ProcessPoolExecutor(jobs) as pool:
+        # Not forked: a process that has used OpenMP (XGBoost, scikit-learn) forks children that wait for its threads.
+        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
             yield from pool.map(function, tasks)
 
     return results()

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import json
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,6 @@ import numpy as np
 import pytest
 
 from perfmodel import load
-from perfmodel import train as train_module_or_function
 from perfmodel.errors import DeviceError, InputError, TraceError
 from perfmodel.hardware import load_device
 from perfmodel.models.analytical import analyse
@@ -25,8 +25,7 @@ pandas = pytest.importorskip("pandas", reason="training needs the extra train")
 xgboost = pytest.importorskip("xgboost", reason="training needs the extra train")
 pytest.importorskip("scipy", reason="training needs the extra train")
 
-from importlib import import_module  # noqa: E402
-
+# `perfmodel.train` is the function.
 training = import_module("perfmodel.train")
 H100 = load_device("h100-sxm")
 FILES = ["accuracy.json", "card.md", "gemm/h100-sxm/bf16.json.gz", "gemm/h100-sxm/fp8.json.gz", "manifest.json"]
@@ -36,16 +35,20 @@ def synthetic(
     pairs: int = 24, *, device: str = "h100-sxm", dtypes: tuple[str, ...] = ("bf16",), constants: Constants = FALLBACK,
     spread: float = 0.0, seed: int = 0,
 ) -> Any:  # fmt: skip
-    """Rows of ``pairs`` (n, k) pairs at five m under two versions: the physics, a slope in n that only a booster can
-    know, and a factor of each pair's own that nobody can who has not seen the pair."""
+    """Rows of ``pairs`` (n, k) pairs at five m under two versions.
+
+    Their latency is the physics, times a slope in n that only a booster can know, times a factor of each pair's own (up
+    to e^spread) that nobody can know who has not seen the pair.
+    """
     rng = np.random.default_rng(seed)
+    m = np.tile([1, 16, 128, 1024, 4096], pairs)
     n, k = (64 * rng.integers(1, 128, pairs) for _ in "nk")
     own = rng.uniform(-spread, spread, pairs)
     tables = []
     for dtype in dtypes:
         for software, factor in (("vllm-0.9.0", 1.0), ("vllm-0.10.0", 1.1)):
             rows = pandas.DataFrame(
-                {"device": device, "software": software, "op": "gemm", "batch": 1, "m": np.tile([1, 16, 128, 1024, 4096], pairs),
+                {"device": device, "software": software, "op": "gemm", "batch": 1, "m": m,
                  "n": np.repeat(n, 5), "k": np.repeat(k, 5), "dtype": dtype, "source": "synthetic", "cache": "warm"}
             )  # fmt: skip
             physics = analyse(
@@ -144,15 +147,12 @@ def test_boosters_are_in_the_format_of_xgboost(trained: tuple[Path, dict[str, An
 # ------------------------------------------------------------------------------------------------------- reproducibility
 @pytest.mark.usefixtures("constants_held")
 def test_the_same_again_to_the_byte_whatever_the_number_of_processes(tmp_path: Path) -> None:
-    table = synthetic(10, dtypes=("bf16", "fp8"))
+    table = synthetic(6, dtypes=("bf16", "fp8"))
     before = table.copy()
     training.train(table, tmp_path / "one")
-    training.train(table, tmp_path / "again")
     training.train(table, tmp_path / "two", jobs=2)
-    training.train(table.sample(frac=1.0, random_state=1), tmp_path / "shuffled")
     one = files(tmp_path / "one")
     assert sorted(one) == FILES
-    assert files(tmp_path / "again") == one
     assert files(tmp_path / "two") == one
     pandas.testing.assert_frame_equal(table, before)
 
@@ -162,9 +162,10 @@ def test_the_fit_is_reproducible_and_finds_what_was_put_in() -> None:
     table = synthetic(40, constants=truth)
     table = table[table["software"] == "vllm-0.9.0"]
     table["latency_s"] *= np.exp(-0.05 * np.log2(table["n"] / 1024))  # the physics alone
-    first = fit_constants(table, max_evaluations=8)
-    assert first == fit_constants(table, max_evaluations=8)
-    assert first.launch_cycles == pytest.approx(8000, rel=0.1)
+    first = fit_constants(table)
+    assert first == fit_constants(table)
+    assert first.launch_cycles == pytest.approx(8000, rel=0.15)  # from 4350
+    assert first.dram_efficiency == pytest.approx(0.6, rel=0.15)  # from 0.8
 
     def error(constants: Constants) -> float:
         latency = analyse(gemm_group(table, "bf16"), H100, constants=constants, conditions=Conditions("warm")).latency_s
@@ -287,7 +288,3 @@ def test_a_device_of_ones_own_is_filed_under_its_id(tmp_path: Path, monkeypatch:
     assert load(tmp_path / "p").predict(gemm_group(synthetic(6), "bf16").op, own).source[0] == "learned"
     # Nothing was written beside the folder.
     assert sorted(p.name for p in tmp_path.iterdir()) == ["deep", "p"]
-
-
-def test_the_module_keeps_its_name() -> None:
-    assert train_module_or_function is training or callable(train_module_or_function)

@@ -24,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--by", metavar="KEYS", default="device,dtype,software", help="group by op,device,dtype,software,size"
     )
+    parser.add_argument("--device", metavar="TOML", help="the device file of a device that the catalogue lacks")
     parser.add_argument("--seed", metavar="N", type=int, default=0, help="of the folds (default 0)")
     parser.add_argument("--jobs", metavar="N", type=int, default=1, help="processes to train in (default 1)")
     options.add_json_option(parser)
@@ -39,6 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.predictor,
         by=by,
         protocol=arguments.protocol,
+        device=arguments.device,
         seed=arguments.seed,
         jobs=arguments.jobs,
     )
@@ -53,15 +55,15 @@ def _table(result: dict[str, Any], by: tuple[str, ...]) -> Any:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table(box=SIMPLE_HEAD)
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), caption="errors in percent")
     for key in by:
-        table.add_column(key)
+        table.add_column(key, overflow="fold")
     figures = ("mape", "median_ape", "p90_ape", "coverage_90", "analytical_mape", "roofline_mape", "noise_mape")
-    titles = ("rows", "MAPE", "median", "p90", "cover", "analyt.", "roofline", "noise")
+    titles = ("rows", "MAPE", "med.", "p90", "cov.", "phys.", "roof.", "noise")
     for title in titles:
-        table.add_column(title, justify="right")
+        table.add_column(title, justify="right", no_wrap=True)
     for group in (*result["groups"], {"overall": True, **result["overall"]}):
         names = [str(group.get(key) or ("mean" if "overall" in group and key == by[0] else "")) for key in by]
-        cells = ["" if group[f] is None else f"{group[f]:.1%}" for f in figures]
+        cells = ["" if group[f] is None else f"{100 * group[f]:.1f}" for f in figures]
         table.add_row(*names, str(group["n"]), *cells)
     return table

@@ -13,6 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this command."""
     parser.add_argument("traces", metavar="TRACES", nargs="+", help="operator traces (Parquet or CSV)")
     parser.add_argument("-o", "--output", metavar="DIR", required=True, help="the predictor's folder")
+    parser.add_argument("--device", metavar="TOML", help="the device file of a device that the catalogue lacks")
     parser.add_argument("--seed", metavar="N", type=int, default=0, help="of folds, samples and boosters (default 0)")
     parser.add_argument(
         "--jobs", metavar="N", type=int, default=1, help="processes to train in (default 1); same result"
@@ -27,7 +28,14 @@ def run(arguments: argparse.Namespace) -> int:
         sys.stderr.write(f"{line}\n")
         sys.stderr.flush()
 
-    accuracy = train(arguments.traces, arguments.output, seed=arguments.seed, jobs=arguments.jobs, report=report)
+    accuracy = train(
+        arguments.traces,
+        arguments.output,
+        device=arguments.device,
+        seed=arguments.seed,
+        jobs=arguments.jobs,
+        report=report,
+    )
     overall = accuracy["overall"]
     print(
         f"{arguments.output}: {overall['n']} rows, held-out MAPE {overall['mape']:.2%}, median {overall['median_ape']:.2%},"

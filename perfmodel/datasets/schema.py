@@ -127,3 +127,20 @@ def write_traces(table: pd.DataFrame, path: str | Path) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def with_device(table: pd.DataFrame, path: str | Path) -> pd.DataFrame:
+    """The table with the path of a device TOML in place of that device's id, so that its rows find their record.
+
+    Raises:
+        DeviceError: the file cannot be read or breaks the schema.
+        TraceError: no row bears the device's id.
+    """
+    from perfmodel.hardware import load_device
+
+    record = load_device(Path(path))
+    names = table["device"].astype(str)
+    if not (names == record.id).any():
+        found = ", ".join(sorted(names.unique())[:5])
+        raise TraceError(f"no row of the traces bears the device {record.id!r} that {path} describes; found {found}")
+    return table.assign(device=names.where(names != record.id, str(path)))

@@ -28,6 +28,8 @@ _THROTTLED = 0.98
 BOUND_POWER = "power"
 """Reported instead of ``compute`` where the power limit holds the clock below its peak."""
 
+_QUANTISE_KERNELS = {"fp8": 2, "fp8_block": 1, "nvfp4": 1, "mxfp4": 1}
+"""Kernels that quantise the activations before a GEMM: fp8 per tensor needs the largest value first."""
 _EXPONENTIALS_PER_CLOCK = 16.0
 """exp2 results per clock and SM (CUDA C++ Programming Guide, table "Throughput of Native Arithmetic Instructions")."""
 _ATTENTION_BLOCK = 128
@@ -147,7 +149,9 @@ def _products(op: Operator, rows: int, machine: Machine, c: Constants, cache: st
     """Gemm and Conv: one product through the tile model, the epilogue overlapped with it."""
     (product,) = op.products
     record = dtype_record(op.dtype)
-    dynamic = {"fp8": 2, "fp8_block": 1, "nvfp4": 1, "mxfp4": 1, "int8_sq": 0}.get(op.dtype, 0)
+    # GEMM tables of dynamic formats time the quantisation of the activations, too. Convolution engines use scales that were
+    # calibrated beforehand and quantise in the epilogue of whatever made the activations.
+    dynamic = 0 if isinstance(op, Conv) else _QUANTISE_KERNELS.get(op.dtype, 0)
     compulsory = _rows(op.bytes, rows) + extras.bytes_read
     out_dtype = getattr(op, "out_dtype", None)
     shape = gemm.GemmShape(
@@ -170,7 +174,7 @@ def _products(op: Operator, rows: int, machine: Machine, c: Constants, cache: st
     if isinstance(op, Conv):
         latency, terms = _direct_convolution(op, rows, machine, c, latency, terms)
     floor = _floor(op, rows, machine, cache, extras.bytes_read)
-    return Bounds(np.maximum(latency, floor), terms, floor, compulsory * e.miss, gemm.throttle(machine, c), details)
+    return Bounds(np.maximum(latency, floor), terms, floor, e.dram_bytes, gemm.throttle(machine, c), details)
 
 
 def _direct_convolution(
@@ -224,6 +228,8 @@ def _attention(
     dram = moved * miss / dram_rate + moved * (1 - miss) / hit_rate
     kv_reads = _rows(op.kv_bytes, rows) * np.ceil(rows_per_kv / _ATTENTION_BLOCK)
     kv_reads = kv_reads * np.where(queries < _ATTENTION_BLOCK, 1.0, heads / kv_heads)
+    # Blocks of keys that causality or the window hides are skipped.
+    kv_reads = kv_reads * scores / np.maximum(_rows(op.scores, rows), 1.0)
     l2 = kv_reads / (hit_rate * 2 * occupancy)
     launch = (c.launch_cycles + np.where(splits > 1, c.split_cycles, 0.0)) / machine.clock_hz
     p = c.norm_p

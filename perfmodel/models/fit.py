@@ -114,10 +114,13 @@ def _fit_stage(
         nonlocal evaluations
         evaluations += 1
         constants = _constants(x, names, start)
-        parts = [
-            np.log(analyse(s.group, s.device, constants=constants, conditions=s.conditions).latency_s) - s.log_measured
-            for s in samples
-        ]
+        # The search tries absurd constants too; those whose latency is not finite it takes back by itself.
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            parts = [
+                np.log(analyse(s.group, s.device, constants=constants, conditions=s.conditions).latency_s)
+                - s.log_measured
+                for s in samples
+            ]
         result = np.concatenate(parts)
         if evaluations % (len(names) + 1) == 1:
             report(

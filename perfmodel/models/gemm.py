@@ -86,6 +86,8 @@ class GemmEstimate:
     """Busy share of the units, averaged over the waves: tiles / (units · waves)."""
     miss: np.ndarray
     """Share of the compulsory bytes that cross DRAM."""
+    dram_bytes: np.ndarray
+    """Bytes that cross DRAM, those that waves fetch again included."""
     tile_latency_s: np.ndarray
     """Latency with each tile of :data:`TILES` at its best split-K factor, shape ``[rows, tiles]``."""
 
@@ -210,5 +212,6 @@ def _estimate_chunk(shape: GemmShape, machine: Machine, c: Constants, cache: str
         tiles_per_unit=per,
         occupancy=chosen(tiles) / (units * per),
         miss=miss[:, 0],
+        dram_bytes=chosen(np.maximum(compulsory * miss, refetched + writes * miss)),
         tile_latency_s=total.reshape(len(best), len(TILES), len(SPLITS)).min(axis=2),
     )

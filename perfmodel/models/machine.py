@@ -38,6 +38,8 @@ class Conditions:
 
 # Used where a device file does not say: figures of a mid-size GPU, so that an estimate exists; a warning names them.
 ASSUMED_CLOCK_HZ = 1.5e9
+MIN_CLOCK_RATIO, MAX_CLOCK_RATIO = 0.02, 1.01
+"""A pinned clock lies within these shares of the highest that the device file quotes."""
 ASSUMED_VECTOR_FLOPS_PER_CLOCK = 256.0
 ASSUMED_L2_BYTES_PER_UNIT = 2**18
 
@@ -56,7 +58,7 @@ class Machine:
         vector_flops: FLOP/s of the ordinary units in fp32 at that clock.
         dram_bytes_per_s: datasheet bandwidth.
         l2_bytes: last-level cache.
-        throttle_ratio: dense 16-bit peak per watt of the power limit in force [FLOP/s/W]; None where the clock is
+        throttle_ratio: dense 16-bit peak per watt of TDP [FLOP/s/W]; None where the clock is
             pinned or the TDP is unknown.
         arithmetic: name of the arithmetic that runs.
         assumptions: what the device file does not say and was assumed, one line each.
@@ -98,6 +100,11 @@ class Machine:
             l2_bytes = ASSUMED_L2_BYTES_PER_UNIT * units
             assumptions.append(f"{device.id} quotes no last-level cache; assumed {l2_bytes / 2**20:.0f} MiB")
         clock = conditions.clock_hz or peak_clock
+        top = max([peak_clock, device.peak_clock_hz or 0.0, *device.arithmetic_clock_hz.values()])
+        if not MIN_CLOCK_RATIO * top <= clock <= MAX_CLOCK_RATIO * top:
+            raise InputError(
+                f"a clock of {clock / 1e6:g} MHz is not one of {device.id}, which runs up to {top / 1e6:g} MHz"
+            )
         scale = clock / peak_clock
         vector_clock = device.clock_hz("fp32") or peak_clock
         wide_name = max(("bf16", "fp16", "fp32"), key=lambda name: device.peak_flops.get(name, 0.0))
@@ -115,7 +122,7 @@ class Machine:
             vector_flops=device.vector_flops * clock / vector_clock,
             dram_bytes_per_s=device.memory_bandwidth_bytes_per_s,
             l2_bytes=l2_bytes,
-            throttle_ratio=wide / limit if throttled and limit is not None else None,
+            throttle_ratio=wide / device.tdp_w if throttled and device.tdp_w is not None else None,
             arithmetic=arithmetic.name,
             assumptions=tuple(assumptions),
         )

@@ -66,47 +66,55 @@ def limit_w(device: Device, power_limit_w: float | None) -> float | None:
     return min(limits) if limits else None
 
 
-def power(
+def dynamic_energy_j(
     device: Device,
     *,
     arithmetic: str,
     product_flops: np.ndarray,
     other_flops: np.ndarray,
     dram_bytes: np.ndarray,
-    latency_s: np.ndarray,
     clock_hz: float | None = None,
-    power_limit_w: float | None = None,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    """Mean power while each row runs, with its interval [W].
+) -> np.ndarray:
+    """Energy above idle of one execution of each row [J].
 
     Args:
-        device: the machine; a device without TDP gives no estimate.
+        device: the machine.
         arithmetic: what runs the products.
         product_flops, other_flops: executed FLOPs inside and outside matrix products, shape ``[rows]``.
         dram_bytes: bytes that cross DRAM.
-        latency_s: seconds of one execution.
         clock_hz: a pinned clock; the energy per operation falls with the square of the voltage.
-        power_limit_w: a cap.
-
-    Returns:
-        (value, low, high), each of shape ``[rows]``, within idle and limit; None where the TDP is unknown.
     """
-    idle, limit = idle_power_w(device), limit_w(device, power_limit_w)
-    if idle is None or limit is None:
-        return None
-    idle = min(idle, limit)
     # Energy per operation grows about as the feature size: capacitance does, and voltage hardly falls any more. Measured
     # marginal figures of the A100 (7 nm) are 1.5 to 2 times those of 4 nm GPUs.
     process = (device.process_nm or _REFERENCE_NM) / _REFERENCE_NM
     peak_clock = device.clock_hz(arithmetic)
     clock_ratio = 1.0 if clock_hz is None or not peak_clock else clock_hz / peak_clock
     scale = process * relative_voltage(clock_ratio) ** 2
-    energy = (
+    return (
         _ENERGY_PER_FLOP_J[arithmetic] * scale * product_flops
         + _VECTOR_ENERGY_PER_FLOP_J * scale * other_flops
         + _energy_per_dram_byte_j(device) * dram_bytes
     )
+
+
+def power(
+    device: Device, dynamic_j: np.ndarray, latency_s: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """Mean power while each row runs against the device's own limit, with its interval [W].
+
+    Args:
+        device: the machine; a device without TDP gives no estimate.
+        dynamic_j: energy above idle of one execution, shape ``[rows]``.
+        latency_s: seconds of one execution.
+
+    Returns:
+        (value, low, high), each of shape ``[rows]``, within idle and limit; None where the TDP is unknown.
+    """
+    idle = idle_power_w(device)
+    if idle is None or device.tdp_w is None:
+        return None
+    idle = min(idle, device.tdp_w)
     with np.errstate(divide="ignore", invalid="ignore"):
-        dynamic = np.where(latency_s > 0, energy / latency_s, 0.0)
-    value = np.clip(idle + dynamic, idle, limit)
-    return value, np.clip(value / FACTOR, idle, limit), np.clip(value * FACTOR, idle, limit)
+        dynamic = np.where(latency_s > 0, dynamic_j / latency_s, 0.0)
+    value = np.clip(idle + dynamic, idle, device.tdp_w)
+    return value, np.clip(value / FACTOR, idle, device.tdp_w), np.clip(value * FACTOR, idle, device.tdp_w)

@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from perfmodel.errors import DeviceError, InputError, PredictorError
+from perfmodel.errors import DeviceError, InputError, PredictorError, nearest
 from perfmodel.features.vector import feature_schema, gemm_columns
 from perfmodel.hardware import Device, load_device
-from perfmodel.models import artefact
+from perfmodel.models import artefact, cap
 from perfmodel.models import power as power_model
 from perfmodel.models.analytical import TERMS, Bounds, Extras, analyse
 from perfmodel.models.constants import FALLBACK, Constants
-from perfmodel.models.learned import Residual, residual_columns, source_names
+from perfmodel.models.learned import Residual, residual_columns, source_names, stack_of
 from perfmodel.models.machine import Conditions, Machine
 from perfmodel.ops import FAMILIES, Gemm, Operator
 from perfmodel.ops.table import Group, from_columns, stack
@@ -124,20 +124,44 @@ class Predictor:
         terms = {name: np.full(rows, np.nan) for name in TERMS}
         text = {name: np.full(rows, None, dtype=object) for name in ("bound", "source", "software")}
         notes: dict[str, None] = {}
+        self._check_software(software)
         for group in groups:
             extras = Extras(more_bytes[group.rows], more_flops[group.rows])
-            bounds = analyse(group, device, constants=self.constants, conditions=conditions, extras=extras)
-            notes |= dict.fromkeys(bounds.notes)
-            part = self._blend(group, device, bounds, conditions, software, notes)
-            part |= _power(group, device, bounds, part["latency_s"], extras, conditions)
+            part = self._estimate(group, device, conditions, extras, software, notes)
             for name in _FLOAT_COLUMNS:
                 out[name][group.rows] = part[name]
-            for name, values in bounds.terms.items():
+            for name, values in part["terms"].items():
                 terms[name][group.rows] = values
-            text["bound"][group.rows] = bounds.bound
-            text["source"][group.rows] = part["source"]
-            text["software"][group.rows] = part["software"]
+            for name, column in text.items():
+                column[group.rows] = part[name]
         return Estimates(**out, **text, terms=terms, notes=tuple(notes))
+
+    def _check_software(self, software: str | None) -> None:
+        """A name that no table of this predictor has is a mistake, wherever it is used."""
+        known = {s for r in self.residuals.values() for s in r.software}
+        known |= {stack_of(s) for s in known}
+        if software is not None and known and software not in known:
+            raise InputError(f"unknown software {software!r}: {nearest(software, known)}")
+
+    def _estimate(
+        self,
+        group: Group,
+        device: Device,
+        conditions: Conditions,
+        extras: Extras,
+        software: str | None,
+        notes: dict[str, None],
+    ) -> dict[str, Any]:
+        """The columns of the estimates of a group's rows."""
+        if cap.binds(device, conditions.power_limit_w):
+            return cap.under_cap(
+                lambda free: self._estimate(group, device, free, extras, software, notes), device, conditions
+            )
+        bounds = analyse(group, device, constants=self.constants, conditions=conditions, extras=extras)
+        notes |= dict.fromkeys(bounds.notes)
+        part = self._blend(group, device, bounds, conditions, software, notes)
+        part |= _power(group, device, bounds, part["latency_s"], extras, conditions)
+        return part | {"terms": bounds.terms, "bound": bounds.bound}
 
     def _blend(
         self,
@@ -156,8 +180,8 @@ class Predictor:
         found = self._residual(device, group.op)
         if found is not None and isinstance(group.op, Gemm):
             residual, trust = found
-            if conditions.clock_hz is not None or conditions.power_limit_w is not None:
-                trust = min(trust, ELSEWHERE_WEIGHT)  # measured at the device's own clock and limit
+            if conditions.clock_hz is not None:
+                trust = min(trust, ELSEWHERE_WEIGHT)  # measured at the device's own clock
             choices = residual.choices(software, exact=residual.device == device.id)
             units = Machine.of(device, group.op.dtype, conditions).units
             batch = np.broadcast_to(np.asarray(group.op.batch, dtype=np.float64), (rows,))
@@ -299,20 +323,20 @@ def _power(
     total = np.broadcast_to(np.asarray(group.op.flops, dtype=np.float64), (rows,))
     # Causality drops the same share of products and of the rest.
     share = np.divide(executed, total, out=np.ones(rows), where=total > 0)
-    estimate = power_model.power(
+    dynamic_j = power_model.dynamic_energy_j(
         device,
         arithmetic=device.arithmetic(group.op.dtype).name,
         product_flops=product * share,
         other_flops=(total - product) * share + extras.flops,
         dram_bytes=bounds.dram_bytes,
-        latency_s=latency_s,
         clock_hz=conditions.clock_hz,
-        power_limit_w=conditions.power_limit_w,
     )
+    estimate = power_model.power(device, dynamic_j, latency_s)
     if estimate is None:
         unknown = np.full(rows, np.nan)
-        return {"power_w": unknown, "power_low_w": unknown, "power_high_w": unknown}
-    return dict(zip(("power_w", "power_low_w", "power_high_w"), estimate, strict=True))
+        estimate = (unknown, unknown, unknown)
+    names = ("power_w", "power_low_w", "power_high_w")
+    return dict(zip(names, estimate, strict=True)) | {"dynamic_j": dynamic_j}
 
 
 def load(predictor: str | Path | Predictor = "default") -> Predictor:
@@ -343,7 +367,11 @@ def _folder(predictor: str | Path) -> Path:
                 f"there is no predictor folder {str(predictor)!r}: give a folder that `perfmodel train` wrote"
             )
         return path
-    return data_path("models", predictor)
+    names = [p.name for p in data_path("models").iterdir() if p.is_dir()]
+    if str(predictor) not in names:
+        known = nearest(str(predictor), [*names, "analytical"])
+        raise InputError(f"no predictor is called {str(predictor)!r}: {known} (or give the path of a folder)")
+    return data_path("models", str(predictor))
 
 
 def _analytical() -> Predictor:

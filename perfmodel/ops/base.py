@@ -255,7 +255,8 @@ def _compiled(expression: Any, symbols: tuple[Any, ...]) -> Callable[..., Any]:
     # Under names of our own, since a dimension may be called like a function ("floor").
     plain = sympy.symbols(f"dim_0:{len(symbols)}")
     expression = expression.xreplace(dict(zip(symbols, plain, strict=True)))
-    return sympy.lambdify(plain, expression, modules="numpy")
+    compiled: Callable[..., Any] = sympy.lambdify(plain, expression, modules="numpy")
+    return compiled
 
 
 def _widened(value: Any) -> Any:

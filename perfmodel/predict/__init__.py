@@ -117,6 +117,9 @@ def _predict(
     from perfmodel.predict.compose import compose
 
     _check(launch, LAUNCHES, "launch")
+    for name, value in (("clock_mhz", clock_mhz), ("power_limit_w", power_limit_w)):
+        if value is not None and not (isinstance(value, (int, float)) and 0 < value < float("inf")):
+            raise InputError(f"{name} is {value!r}; wanted a number above 0")
     return compose(
         graph,
         device,
@@ -126,13 +129,15 @@ def _predict(
         launch=launch,
         clock_hz=None if clock_mhz is None else clock_mhz * 1e6,
         power_limit_w=power_limit_w,
-        dims=dict(dims or {}),
+        dims={name: int(value) for name, value in (dims or {}).items()},
     )
 
 
 def _graph(model: Any, dims: dict[str, int]) -> Graph:
     if isinstance(model, Graph):
-        return model.bind(**dims) if model.open_dims else model
+        from perfmodel.features.onnx.dims import check_given
+
+        return model.bind(**check_given(dims)) if model.open_dims else model
     from perfmodel.features.onnx import read_onnx
 
     return read_onnx(model, dims=dims)

@@ -13,10 +13,12 @@ from perfmodel.ops import Unmodelled, View
 from perfmodel.predict.memory import peak_activation_bytes
 from perfmodel.predict.result import Estimate, ModelPrediction, OperatorPrediction
 
-EAGER_DISPATCH_S = 11e-6
-"""Host time to dispatch and launch one kernel eagerly: the geometric mean of the 5-25 us that descriptions of PyTorch's
-path from Python to the driver give. It depends on the host's CPU more than on the device: a run that is bound by it can
-be off by twice."""
+EAGER_DISPATCH_S, EAGER_DISPATCH_LOW_S, EAGER_DISPATCH_HIGH_S = 11e-6, 5e-6, 30e-6
+"""Host time to dispatch and launch one kernel eagerly, and its 90 % interval. Descriptions of PyTorch's path from Python to
+the driver give 5-25 us, of which the first is the geometric mean; it depends on the host's CPU more than on the device."""
+
+
+_DISPATCH = (EAGER_DISPATCH_S, EAGER_DISPATCH_LOW_S, EAGER_DISPATCH_HIGH_S)
 
 
 def compose(
@@ -50,12 +52,13 @@ def compose(
     device_s = sum(o.latency_s.value for o in operators)
     launches = sum(n.count for n in nodes)
     # The host runs ahead of the device unless it is the slower of the two.
-    gap_s = max(0.0, launches * EAGER_DISPATCH_S - device_s) if launch == "eager" else 0.0
+    host_s = [launches * each if launch == "eager" else 0.0 for each in _DISPATCH]
+    gap_s = max(0.0, host_s[0] - device_s)
     # Errors of operators of one kind go the same way: the ends of their intervals are added, not their squares.
     latency = Estimate(
         device_s + gap_s,
-        max(sum(o.latency_s.low for o in operators), launches * EAGER_DISPATCH_S if launch == "eager" else 0.0),
-        sum(o.latency_s.high for o in operators) + gap_s,
+        max(sum(o.latency_s.low for o in operators), host_s[1]),
+        max(sum(o.latency_s.high for o in operators), host_s[2]),
     )
     peak_memory_bytes = float(graph.weights_bytes) + peak_activation_bytes(graph)
     power, energy = _power(operators, device, latency, gap_s, power_limit_w)
