@@ -48,3 +48,11 @@ def test_the_page_can_be_followed_with_a_calculator() -> None:
     assert pytest.approx(_figure("**dram**"), rel=1e-3) == (450.1e6 + 33.55e6) / (2.039e12 * 0.79433) * 1e6
     joined = (487.5**5.1833 + 437.3**5.1833 + 298.6**5.1833) ** (1 / 5.1833)
     assert 3.259 + joined == pytest.approx(_figure("**analytical**"), rel=1e-3)
+
+
+def test_the_tile_is_the_pages(estimates: Estimates) -> None:
+    # 256x128: 16 · 32 = 512 tiles on 108 SMs are 5 on the busiest; 512 / (5 · 108) of them busy on average.
+    chosen = {name: float(values[0]) for name, values in estimates.details.items()}
+    assert chosen == {
+        "tile_m": 256, "tile_n": 128, "split_k": 1, "tiles_per_unit": 5, "occupancy": pytest.approx(512 / 540), "miss": 1,
+    }  # fmt: skip

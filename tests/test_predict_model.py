@@ -332,7 +332,7 @@ def test_keys_of_the_json() -> None:
     value = json.loads(json.dumps(run(tiny()).to_dict(), allow_nan=False))
     assert set(value) == CONTRACT | {"launch_gap_s", "removed_flops", "dims"}
     for operator in value["operators"]:
-        assert set(operator) == OPERATOR_CONTRACT | {"terms_s", "analytical_s"}
+        assert set(operator) == OPERATOR_CONTRACT | {"terms_s", "analytical_s", "tile"}
         assert all(set(operator[k]) == ESTIMATE for k in ("latency_s", "latency_each_s", "power_w", "energy_j"))
     assert all(set(u) == {"op", "count", "bytes_share"} for u in value["unmodelled"])
     assert all(set(value[k]) == ESTIMATE for k in ("latency_s", "power_w", "energy_j"))

@@ -242,7 +242,19 @@ def formula(operator: OperatorPrediction) -> str:
     """
     terms = sorted(operator.terms.items(), key=lambda term: -term[1])
     listed = ", ".join(f"{name} {units.duration(seconds)}" for name, seconds in terms)
-    return f"max-like({listed}) -> {operator.bound}; {units.duration(operator.latency_each_s.value)} predicted"
+    return f"max-like({listed}) -> {operator.bound}; {units.duration(operator.latency_each_s.value)} predicted{_tile(operator)}"
+
+
+def _tile(operator: OperatorPrediction) -> str:
+    """``; tile 256x128, split-K 1, 5 tiles on the busiest unit, 95 % of the units busy, 100 % of the bytes from DRAM``."""
+    tile = operator.tile
+    if not tile:
+        return ""
+    return (
+        f"; tile {tile['tile_m']:.0f}x{tile['tile_n']:.0f}, split-K {tile['split_k']:.0f},"
+        f" {tile['tiles_per_unit']:.0f} tiles on the busiest unit, {tile['occupancy']:.0%} of the units busy,"
+        f" {tile['miss']:.0%} of the bytes from DRAM"
+    )
 
 
 def _print_warnings(console: Console, prediction: ModelPrediction) -> None:

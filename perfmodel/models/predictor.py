@@ -26,6 +26,9 @@ ASSUMED_FACTOR = 2.0
 """Half-width of the 90 % interval, as a factor, of families that no label of ours has measured."""
 
 
+DETAILS = ("tile_m", "tile_n", "split_k", "tiles_per_unit", "occupancy", "miss")
+"""What the tile model chose for a product: the tile, the split-K factor, the tiles of the busiest unit, the busy share of the
+units, and the share of the compulsory bytes that cross DRAM."""
 ELSEWHERE_WEIGHT = 0.9
 """How far a residual is trusted on a sibling of the device it was trained on, or at another clock: most of a residual
 is the library's choice of kernels, which siblings share. Of 0, 0.25, 0.5, 0.75, 0.9 and 1 the best on bf16 GEMMs of B200 with
@@ -44,6 +47,7 @@ class Estimates:
         bound, source: names (object arrays).
         terms: seconds by bound, NaN where a row has no such term.
         software: the stack that the prediction is for; None where none was learned.
+        details: of :data:`DETAILS`, what the tile model chose; NaN where a row is no single product.
         notes: one line each: what ran instead of what was asked for, what was assumed.
     """
 
@@ -59,6 +63,7 @@ class Estimates:
     source: np.ndarray
     software: np.ndarray
     terms: Mapping[str, np.ndarray]
+    details: Mapping[str, np.ndarray] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -122,6 +127,7 @@ class Predictor:
         more_flops = _per_row(extra_flops, rows, "extra_flops")
         out = {name: np.full(rows, np.nan) for name in _FLOAT_COLUMNS}
         terms = {name: np.full(rows, np.nan) for name in TERMS}
+        details = {name: np.full(rows, np.nan) for name in DETAILS}
         text = {name: np.full(rows, None, dtype=object) for name in ("bound", "source", "software")}
         notes: dict[str, None] = {}
         self._check_software(software)
@@ -132,9 +138,11 @@ class Predictor:
                 out[name][group.rows] = part[name]
             for name, values in part["terms"].items():
                 terms[name][group.rows] = values
+            for name in part["details"].keys() & details.keys():
+                details[name][group.rows] = part["details"][name]
             for name, column in text.items():
                 column[group.rows] = part[name]
-        return Estimates(**out, **text, terms=terms, notes=tuple(notes))
+        return Estimates(**out, **text, terms=terms, details=details, notes=tuple(notes))
 
     def _check_software(self, software: str | None) -> None:
         """A name that no table of this predictor has is a mistake, wherever it is used."""
@@ -161,7 +169,7 @@ class Predictor:
         notes |= dict.fromkeys(bounds.notes)
         part = self._blend(group, device, bounds, conditions, software, notes)
         part |= _power(group, device, bounds, part["latency_s"], extras, conditions)
-        return part | {"terms": bounds.terms, "bound": bounds.bound}
+        return part | {"terms": bounds.terms, "bound": bounds.bound, "details": bounds.details}
 
     def _blend(
         self,

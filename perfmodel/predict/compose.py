@@ -114,6 +114,7 @@ def _operator(node: Node, e: Estimates, row: int) -> OperatorPrediction:
         source=str(e.source[row]),
         terms={name: float(values[row]) for name, values in e.terms.items() if not np.isnan(values[row])},
         analytical_s=float(e.analytical_s[row]),
+        tile={name: float(values[row]) for name, values in e.details.items() if not np.isnan(values[row])},
     )
 
 

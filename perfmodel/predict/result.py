@@ -37,6 +37,7 @@ class OperatorPrediction:
         source: ``learned``, ``blended`` or ``analytical``.
         terms: seconds of each bound alone, one execution.
         analytical_s: the analytical model's latency of one execution.
+        tile: what the tile model chose (:data:`perfmodel.models.predictor.DETAILS`); empty where there is no single product.
     """
 
     name: str
@@ -54,6 +55,7 @@ class OperatorPrediction:
     source: str
     terms: Mapping[str, float] = field(default_factory=dict)
     analytical_s: float = 0.0
+    tile: Mapping[str, float] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """The keys of the JSON contract."""
@@ -62,7 +64,7 @@ class OperatorPrediction:
             "flops": self.flops, "bytes": self.bytes, "latency_s": self.latency_s.to_dict(),
             "latency_each_s": self.latency_each_s.to_dict(), "power_w": _dict(self.power_w),
             "energy_j": _dict(self.energy_j), "bound": self.bound, "source": self.source,
-            "terms_s": dict(self.terms), "analytical_s": self.analytical_s,
+            "terms_s": dict(self.terms), "analytical_s": self.analytical_s, "tile": dict(self.tile),
         }  # fmt: skip
 
 
