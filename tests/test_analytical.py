@@ -113,6 +113,40 @@ def test_attention_by_hand() -> None:
     assert b.latency_s / CYCLE == pytest.approx([sum(expected.values())])
 
 
+def test_decoding_by_hand() -> None:
+    # 8 heads share 2 of keys: their 4 queries fill a quarter of 16 rows, and 2 blocks, split over the 512 keys in two, take
+    # 4 of 8 units. 8·512 scores of 128 FLOPs, four times for the padding, at 1024·0.75 a clock and unit.
+    op = Attention(phase="decode", q_len=1, kv_len=512, heads=8, kv_heads=2, head_dim=64, dtype="bf16")
+    device = toy_device(units=8, peak_flops={"bf16": 8 * 1.024e12, "fp32": 1e11})
+    expected = {
+        "compute": 4 * 2 * 4096 * 128 / (8 * 768 * 0.5),
+        "vector": 4096 / (16 * 8 * 0.5),
+        # keys and values: 2·512·(64 + 64) of 2 bytes; queries and results: 8·64 each
+        "dram": (262144 + 2048) / 48,
+        "l2": 262144 / (16 * 8 * 2 * 0.5),
+        "launch": 1000 + 5000,
+    }
+    assert cycles(bounds(op, device=device)) == pytest.approx(expected)
+    # A window of 128 keys: a quarter of everything but the queries, the results and the launch.
+    windowed = {
+        **{name: value / 4 for name, value in expected.items()},
+        "dram": (65536 + 2048) / 48,
+        "launch": 6000,
+    }
+    assert cycles(bounds(op.replace(window=128), device=device)) == pytest.approx(windowed)
+    # 256 queries are two blocks a head, each of which reads its head's keys.
+    long = bounds(op.replace(phase="prefill", q_len=256, kv_len=256), device=device)
+    assert cycles(long)["l2"] == pytest.approx(131072 * 2 * 4 / (16 * 8 * 2))
+
+
+def test_what_stays_in_the_cache_by_hand() -> None:
+    # 57,600 bytes: half of 115,200, of which half is kept. Half of the bytes cross DRAM.
+    b = bounds(
+        Elementwise(kind="add", elements=4800, inputs=2, dtype="fp32"), cache="warm", device=toy_device(l2_bytes=115200)
+    )
+    assert (cycles(b)["dram"], b.dram_bytes[0]) == pytest.approx((600, 28800))
+
+
 def test_an_lstm_is_one_product_and_one_small_one_a_step() -> None:
     op = Rnn(batch=128, seq_len=3, input_size=32, hidden_size=32, dtype="bf16")
     b = bounds(op)
@@ -240,7 +274,7 @@ caches = st.sampled_from(["warm", "cold", "rotating"])
 
 
 @given(op=operators, device=devices, cache=caches)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, derandomize=True)
 def test_finite_positive_and_never_below_the_floor(op: Operator, device: Device, cache: str) -> None:
     b = bounds(op, device=device, constants=FALLBACK, cache=cache)
     assert np.isfinite(b.latency_s).all()
@@ -262,7 +296,7 @@ def test_finite_positive_and_never_below_the_floor(op: Operator, device: Device,
 
 
 @given(op=operators, cache=caches)
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120, deadline=None, derandomize=True)
 def test_a_better_machine_is_never_slower(op: Operator, cache: str) -> None:
     """At a fixed clock."""
 
@@ -282,7 +316,7 @@ def test_a_better_machine_is_never_slower(op: Operator, cache: str) -> None:
 
 
 @given(ops=st.lists(op_of(Gemm, batch=few, m=size, n=size, k=size, dtype=st.just("fp8")), min_size=2, max_size=6))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25, deadline=None, derandomize=True)
 def test_rows_do_not_touch_each_other(ops: list[Operator]) -> None:
     together = bounds(*ops, device=H100, constants=FALLBACK, cache="rotating")
     for index, op in enumerate(ops):

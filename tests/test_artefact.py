@@ -241,7 +241,9 @@ junk = st.one_of(
 
 
 @given(data=st.data(), value=junk, drop=st.booleans())
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 def test_a_damaged_manifest_is_refused_or_still_predicts(
     template: tuple[Path, dict[str, Any]], data: st.DataObject, value: Any, drop: bool
 ) -> None:

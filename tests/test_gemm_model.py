@@ -113,6 +113,32 @@ def test_residency() -> None:
     assert run(128, 128, 32, cache="cold", device=toy_device(l2_bytes=10**9)).miss == 1
 
 
+def test_what_waves_fetch_again() -> None:
+    # A wave covers a block of a side of a quarter of 128: 128·128·32·(2 + 2) / 2 / 32 bytes are fetched for it, and C is
+    # written. What the cache keeps until the next wave is left out: here nothing.
+    forgets = replace(TOY_CONSTANTS, refetch_residency=1e-9, block_scale=0.25)
+    e = run(128, 128, 32, constants=forgets)
+    assert e.dram_s / CYCLE == pytest.approx([(32768 + 32768) / 48])
+    assert e.dram_bytes == pytest.approx([65536])
+    assert run(128, 128, 32, constants=forgets, batch=2).dram_bytes == pytest.approx([2 * 65536])
+    # No side is longer than the longer of m and n.
+    wide = run(128, 128, 32, constants=replace(forgets, block_scale=100.0))
+    assert wide.dram_bytes == pytest.approx([49152])
+    # Half is kept where a product of 49,152 bytes fills what the cache keeps.
+    half = run(128, 128, 32, constants=replace(forgets, refetch_residency=0.5), device=toy_device(l2_bytes=98304))
+    assert half.dram_bytes == pytest.approx([16384 + 32768])
+
+
+def test_efficiencies_of_formats() -> None:
+    c = replace(TOY_CONSTANTS, mma_efficiency=0.5, fp8_efficiency=0.25)
+    device = toy_device(peak_flops={"bf16": 1.024e12, "fp8": 2.048e12, "fp32": 1e11})
+    one = (np.array([128.0]) for _ in "bmnk")
+    shape = GemmShape(np.ones(1), *list(one)[:2], np.array([32.0]), 16, 16, 16)
+    bf16, fp8 = (estimate(shape, Machine.of(device, d), c, "cold") for d in ("bf16", "fp8"))
+    # 2·128·128·64 FLOPs at half of 1024 a clock, and at an eighth of 2048.
+    assert (bf16.compute_s / CYCLE, fp8.compute_s / CYCLE) == (pytest.approx([4096]), pytest.approx([8192]))
+
+
 def test_split_k_feeds_idle_units() -> None:
     device = toy_device(units=16, peak_flops={"bf16": 16 * 1.024e12, "fp32": 1e11})
     e = run(128, 128, 65536, device=device, constants=replace(TOY_CONSTANTS, split_cycles=1.0))
@@ -177,7 +203,7 @@ SHAPES = {name: log_spaced(1, 2**16, 400, seed=i) for i, name in enumerate("mnk"
 
 
 @given(m=dims, n=dims, k=dims, cache=st.sampled_from(["warm", "cold", "rotating"]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, derandomize=True)
 def test_finite_positive_and_above_every_term(m: int, n: int, k: int, cache: str) -> None:
     e = run(m, n, k, device=H100, constants=FALLBACK, cache=cache)
     for f in fields(GemmEstimate):

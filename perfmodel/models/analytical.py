@@ -226,7 +226,8 @@ def _attention(
     dram_rate = machine.dram_bytes_per_s * c.dram_efficiency
     hit_rate = c.hit_bytes_per_clock * machine.units * machine.clock_hz
     dram = moved * miss / dram_rate + moved * (1 - miss) / hit_rate
-    kv_reads = _rows(op.kv_bytes, rows) * np.ceil(rows_per_kv / _ATTENTION_BLOCK)
+    every_key = _rows(op.replace(window=None).kv_bytes, rows)
+    kv_reads = every_key * np.ceil(rows_per_kv / _ATTENTION_BLOCK)
     kv_reads = kv_reads * np.where(queries < _ATTENTION_BLOCK, 1.0, heads / kv_heads)
     # Blocks of keys that causality or the window hides are skipped.
     kv_reads = kv_reads * scores / np.maximum(_rows(op.scores, rows), 1.0)

@@ -153,7 +153,7 @@ def _parse(model: dict[str, Any]) -> Booster:
 def _whole_numbers(values: list[int], count: int) -> np.ndarray:
     array = np.array(values)
     if array.shape != (count,) or array.dtype.kind != "i":
-        raise ValueError(f"wanted a list of {count} whole numbers, got {str(values)[:40]}")
+        raise ValueError(f"wanted a list of {count} whole numbers, got {values!r:.40}")
     return array
 
 
