@@ -134,6 +134,8 @@ def test_power_is_the_mean_over_time() -> None:
     joules = sum(o.energy_j.value for o in p.operators if o.energy_j is not None)
     assert p.energy_j.value == pytest.approx(joules)
     assert p.power_w.value == pytest.approx(joules / p.latency_s.value)
+    assert p.energy_j.low == pytest.approx(p.power_w.low * p.latency_s.low)
+    assert p.energy_j.high == pytest.approx(p.power_w.high * p.latency_s.high)
     fc = p.operators[0]
     assert fc.power_w is not None
     assert fc.energy_j is not None
@@ -187,6 +189,10 @@ def test_warnings_come_once_and_in_order() -> None:
     assert two[1] == "no software was given: GEMMs are for the fastest of stack0-1.0"
     narrow = graph(Node("a", GEMM.replace(dtype="fp8")), Node("b", GEMM.replace(dtype="fp8", m=64)))
     assert run(narrow).warnings == ("fp8: toy has no fp8 arithmetic; bf16 ran instead",)
+    fp32 = graph(Node("a", GEMM.replace(dtype="fp32")))
+    assert run(fp32).warnings == ()  # the toy has no TF32
+    (tf32,) = run(fp32, device=toy_device(peak_flops={"bf16": 1.024e12, "fp32": 1e11, "tf32": 5e11})).warnings
+    assert "matrix products run in full fp32" in tf32
     # 4,096 weights of 2 bytes do not fit a memory of 8 kB minus one byte.
     assert "more than the" in run(tiny(), device=toy_device(memory_bytes=8191)).warnings[1]
 
@@ -374,6 +380,15 @@ def test_dimensions_are_bound_and_asked_for() -> None:
 def test_wrong_options(options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         run(tiny(), **options)
+
+
+def test_a_locked_clock_in_megahertz() -> None:
+    # Everything but DRAM takes twice the time at half the clock.
+    p = run(graph(Node("fc", GEMM)), clock_mhz=500)
+    assert p.latency_s.value == pytest.approx(2 * (1100 + 2048 + 1024) * 1e-9 + 1024e-9)
+    for wrong in (0, -1, float("inf"), "fast", 1e9):
+        with pytest.raises(InputError, match="clock"):
+            run(graph(Node("fc", GEMM)), clock_mhz=wrong)
 
 
 def test_comparing_ranks_by_latency() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from perfmodel.datasets import energaizer
 from perfmodel.datasets.aiconfigurator import card, gemm_files, read_gemm
-from perfmodel.datasets.schema import check_traces, read_traces, write_traces
+from perfmodel.datasets.schema import check_traces, read_traces, with_device, write_traces
 from perfmodel.datasets.splits import FOLDS, shape_fold
 from perfmodel.dtypes import gemm_dtype
 from perfmodel.errors import TraceError
@@ -106,6 +106,19 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     table(m=[1, 2, -3]).to_csv(tmp_path / "t.csv", index=False)
     with pytest.raises(TraceError, match=r"t\.csv: row 2, column 'm': found -3"):
         read_traces(tmp_path / "t.csv")
+
+
+def test_a_device_file_in_place_of_an_id(tmp_path: Path) -> None:
+    from importlib.resources import files
+
+    text = files("perfmodel.hardware").joinpath("catalogue/h100-sxm.toml").read_text()
+    (tmp_path / "own.toml").write_text(text.replace('id = "h100-sxm"', 'id = "my-gpu"'))
+    traces = table(device=["my-gpu", "l40s", "my-gpu"])
+    found = with_device(traces, tmp_path / "own.toml")
+    assert found["device"].tolist() == [str(tmp_path / "own.toml"), "l40s", str(tmp_path / "own.toml")]
+    assert traces["device"].tolist() == ["my-gpu", "l40s", "my-gpu"]
+    with pytest.raises(TraceError, match=r"no row of the traces bears the device 'my-gpu' .* found h100-sxm"):
+        with_device(table(), tmp_path / "own.toml")
 
 
 # --------------------------------------------------------------------------------------------------------------- splits

@@ -13,13 +13,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+import perfmodel
 from perfmodel import load
 from perfmodel.errors import DeviceError, InputError, TraceError
 from perfmodel.hardware import load_device
 from perfmodel.models.analytical import analyse
 from perfmodel.models.constants import FALLBACK, Constants
-from perfmodel.models.fit import fit_constants, gemm_group
+from perfmodel.models.fit import KERNEL_CONSTANTS, fit_constants, gemm_group
 from perfmodel.models.machine import Conditions
+from perfmodel.models.predictor import Predictor
 
 pandas = pytest.importorskip("pandas", reason="training needs the extra train")
 xgboost = pytest.importorskip("xgboost", reason="training needs the extra train")
@@ -176,6 +178,14 @@ def test_the_fit_is_reproducible_and_finds_what_was_put_in() -> None:
     assert (first.fp4_efficiency, first.stream_efficiency) == (FALLBACK.fp4_efficiency, FALLBACK.stream_efficiency)
 
 
+def test_formats_do_not_pull_at_the_kernels_constants() -> None:
+    bf16, fp8 = synthetic(10), synthetic(10, dtypes=("fp8",))
+    fp8["latency_s"] *= 3
+    alone, together = (fit_constants(t) for t in (bf16, pandas.concat([bf16, fp8])))
+    assert {n: getattr(alone, n) for n in KERNEL_CONSTANTS} == {n: getattr(together, n) for n in KERNEL_CONSTANTS}
+    assert alone.fp8_efficiency == FALLBACK.fp8_efficiency > together.fp8_efficiency
+
+
 def test_rows_without_a_cache_state_count_as_warm() -> None:
     table = synthetic(4)
     assert fit_constants(table.assign(cache=None), max_evaluations=1) == fit_constants(table, max_evaluations=1)
@@ -234,6 +244,44 @@ def test_quantiles_by_bucket(tmp_path: Path) -> None:
     assert medium == pytest.approx([-0.4, 0.4])
     # Of all 450 rows the outer 25 each way are ±5: more than 5 %.
     assert few == none == pytest.approx([-5.0, 5.0])
+
+
+def test_intervals_of_the_physics_by_dtype() -> None:
+    errors = {
+        ("d1", "bf16"): np.linspace(-1, 1, 101), ("d2", "bf16"): np.linspace(0, 4, 101), ("d1", "fp8"): np.linspace(2, 3, 101)
+    }  # fmt: skip
+    # 5 and 95 % of each device; the wider end of two devices; never without the estimate itself.
+    intervals = training._analytical_intervals(errors)
+    assert intervals == {"bf16": pytest.approx([-0.9, 3.8]), "fp8": pytest.approx([0, 2.95])}
+
+
+@pytest.mark.usefixtures("constants_held")
+def test_each_stack_has_its_own_cache_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "TREES", 2)
+    table = synthetic(6)
+    table["cache"] = np.where(table["software"] == "vllm-0.9.0", "rotating", None)
+    training.train(table, tmp_path / "p")
+    (entry,) = json.loads((tmp_path / "p/manifest.json").read_bytes())["boosters"]
+    assert dict(zip(entry["software"], entry["cache"], strict=True)) == {
+        "vllm-0.9.0": "rotating",
+        "vllm-0.10.0": "warm",
+    }
+
+
+def test_the_protocol_shapes_trains_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "TREES", 20)
+    table = synthetic(12)
+    table.loc[0, "status"] = "out of memory"
+    table.loc[0, "latency_s"] = float("nan")
+    physics = replace(FALLBACK, launch_cycles=9000.0)
+    report = perfmodel.evaluate(table, Predictor(constants=physics), protocol="shapes")
+    assert (report["protocol"], report["pooled"]["n"]) == ("shapes", 119)
+    assert {(g["device"], g["software"], g["n_groups"]) for g in report["groups"]} == {
+        ("h100-sxm", "vllm-0.9.0", 5), ("h100-sxm", "vllm-0.10.0", 5)
+    }  # fmt: skip
+    # The constants are the predictor's: twice the launch makes the physics alone too slow on the short ones.
+    default = perfmodel.evaluate(table, Predictor(), protocol="shapes")
+    assert report["overall"]["analytical_mape"] > 1.5 * default["overall"]["analytical_mape"]
 
 
 # --------------------------------------------------------------------------------------------------------------- refused

@@ -113,9 +113,9 @@ def _fit_stage(
     def residuals(x: np.ndarray) -> np.ndarray:
         nonlocal evaluations
         evaluations += 1
-        constants = _constants(x, names, start)
         # The search tries absurd constants too; those whose latency is not finite it takes back by itself.
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            constants = _constants(x, names, start)
             parts = [
                 np.log(analyse(s.group, s.device, constants=constants, conditions=s.conditions).latency_s)
                 - s.log_measured
