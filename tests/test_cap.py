@@ -23,7 +23,7 @@ IDLE_W, TDP_W = 72.76, 700.0
 
 
 def under(cap: float | None, **options: float) -> Estimates:
-    return Predictor().predict(OPS, H100, cache="cold", power_limit_w=cap, **options)  # type: ignore[arg-type]
+    return Predictor().predict(OPS, H100, cache="cold", power_limit_w=cap, **options)
 
 
 def test_a_cap_at_the_devices_own_limit_changes_nothing() -> None:

@@ -36,8 +36,8 @@ def predictor(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         return state.results
 
     module = ModuleType("perfmodel.predict")
-    module.predict = lambda *a, **k: answer(*a, **k)[0]  # type: ignore[attr-defined]
-    module.compare = answer  # type: ignore[attr-defined]
+    module.predict = lambda *a, **k: answer(*a, **k)[0]
+    module.compare = answer
     monkeypatch.setitem(sys.modules, "perfmodel.predict", module)
     return state
 

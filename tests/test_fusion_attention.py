@@ -263,7 +263,7 @@ def test_constant_mask_without_evidence_is_counted_in_full_and_said() -> None:
     before = b.graph(plain(b, *qkv(b), b.weight(1, 1, 6, 6)))
     after = fuse(before)
     node = attention_of(after)
-    assert not node.op.causal  # type: ignore[attr-defined]
+    assert not node.op.causal
     assert node.extra_bytes_read == 4 * 36
     assert len(after.warnings) == 1
     assert after.warnings[0].startswith("1 x attention with a constant mask whose values were not read")
@@ -292,7 +292,7 @@ def test_constant_mask_of_a_file_that_compares_by_order_is_assumed_causal() -> N
     b = Builder()
     before = with_removed(b.graph(plain(b, *qkv(b), b.weight(1, 1, 6, 6))), "LessOrEqual")
     after = fuse(before)
-    assert attention_of(after).op.causal  # type: ignore[attr-defined]
+    assert attention_of(after).op.causal
     assert after.warnings == (
         "1 x attention with a constant mask: taken as causal, since the file compares positions by order "
         f"({attention_of(after).name})",
@@ -302,7 +302,7 @@ def test_constant_mask_of_a_file_that_compares_by_order_is_assumed_causal() -> N
 def test_constant_bias_per_head_is_not_assumed_causal() -> None:
     b = Builder()
     before = with_removed(b.graph(plain(b, *qkv(b), b.weight(1, 4, 6, 6))), "LessOrEqual")
-    assert not attention_of(fuse(before)).op.causal  # type: ignore[attr-defined]
+    assert not attention_of(fuse(before)).op.causal
 
 
 # --- decoding with a cache
@@ -321,7 +321,7 @@ def test_cache_is_appended_to_in_place(returned: bool) -> None:
     node = check(b, before, q_len=1, kv_len=11, phase="decode", causal=False)
     assert node.product_flops == 2 * (2 * 8 * 11 * 8)
     appends = [n for n in fuse(before).nodes if n.op.op == "copy"]
-    assert [n.op.kind for n in appends] == ["cache_append"] * 2  # type: ignore[attr-defined]
+    assert [n.op.kind for n in appends] == ["cache_append"] * 2
     assert [n.bytes for n in appends] == [2 * 4 * 64] * 2  # 2 x 4 x 1 x 8 elements read and written
 
 

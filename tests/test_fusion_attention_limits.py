@@ -163,7 +163,7 @@ def test_one_query_needs_no_causality() -> None:
     k, v = b.input(2, 4, 11, 8), b.input(2, 4, 11, 8)
     before = b.graph(plain(b, b.input(2, 4, 1, 8), k, v, b.weight(1, 1, 1, 11)))
     node = attention_of(fuse(before))
-    assert (node.op.phase, node.op.causal) == ("decode", False)  # type: ignore[attr-defined]
+    assert (node.op.phase, node.op.causal) == ("decode", False)
     assert fuse(before).warnings == ()
 
 
@@ -241,9 +241,9 @@ def test_rope_of_a_part_of_each_head_works_in_place(same_source: bool) -> None:
     y = b.concat(3, b.ew("add", b.ew("mul", part, cos), b.ew("mul", rotate_half(b, part), sin)), rest)
     before = b.graph(b.reduce("max", y))
     after = fuse(before)
-    kinds = [n.op.kind for n in after.nodes]  # type: ignore[attr-defined]
+    kinds = [n.op.kind for n in after.nodes]
     assert kinds == (["rope", "max"] if same_source else ["slice", "rope", "concat", "max"])
-    rope = next(n for n in after.nodes if n.op.kind == "rope")  # type: ignore[attr-defined]
+    rope = next(n for n in after.nodes if n.op.kind == "rope")
     assert rope.bytes == 4 * (384 + 96 + 384)  # 8 of 16 columns move
     assert fuse(after) == after
 

@@ -15,7 +15,7 @@ RESULTS = 512
 
 
 def kinds(node: Node) -> list[str]:
-    return [f.kind for f in node.fused]  # type: ignore[attr-defined]
+    return [f.kind for f in node.fused]
 
 
 def check_flops(before: Graph, after: Graph) -> None:

@@ -40,7 +40,7 @@ def describe(node: Node) -> str:
     """Family, kind and what is fused into it, as one word."""
     kind = getattr(node.op, "kind", "")
     residual = "(residual)" if getattr(node.op, "residual", False) else ""
-    return ":".join(filter(None, (node.op.op, kind + residual, "+".join(f.kind for f in node.fused))))  # type: ignore[attr-defined]
+    return ":".join(filter(None, (node.op.op, kind + residual, "+".join(f.kind for f in node.fused))))
 
 
 def left(graph: Graph) -> Counter[str]:

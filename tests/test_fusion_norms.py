@@ -217,7 +217,7 @@ def test_activation_after_a_norm_is_not_taken_for_a_part_of_it() -> None:
     y = b.ew("add", rooted(b, d, variance(b, d, "mul"), "rsqrt"), x)
     after = fuse(b.graph(b.ew("relu", y)))
     assert [n.op.op for n in after.nodes] == ["norm", "elementwise"]
-    assert after.nodes[1].op.kind == "add+relu"  # type: ignore[attr-defined]
+    assert after.nodes[1].op.kind == "add+relu"
 
 
 def pre_norm_block(b: Builder) -> tuple[str, str, str]:
@@ -250,9 +250,9 @@ def test_residual_that_only_the_norm_reads_is_an_epilogue_of_the_gemm() -> None:
     y = b.layernorm(b.ew("add", x, b.linear(x, 16)))
     after = fuse(b.graph(y))
     assert [n.op.op for n in after.nodes] == ["gemm", "norm"]
-    assert [f.kind for f in after.nodes[0].fused] == ["add", "add"]  # type: ignore[attr-defined]
+    assert [f.kind for f in after.nodes[0].fused] == ["add", "add"]
     assert after.nodes[0].extra_bytes_read == 4 * (16 + 96)
-    assert not after.nodes[1].op.residual  # type: ignore[attr-defined]
+    assert not after.nodes[1].op.residual
 
 
 def test_residual_of_another_shape_stays() -> None:

@@ -164,7 +164,7 @@ def test_says_what_ran_instead(name: str, dtype: str, arithmetic: str, note: str
 def test_records_cannot_change_and_can_be_keys() -> None:
     device = load_device("t4")
     with pytest.raises(TypeError):
-        device.peak_flops["fp32"] = 1.0  # type: ignore[index]
+        device.peak_flops["fp32"] = 1.0
     again = copy.deepcopy(device)
     assert again == device
     assert hash(again) == hash(device)
@@ -262,7 +262,7 @@ def test_a_file_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_files_that_are_none(tmp_path: Path) -> None:
     def message(path: object) -> str:
         with pytest.raises(DeviceError) as caught:
-            load_device(path)  # type: ignore[arg-type]
+            load_device(path)
         assert "\n" not in str(caught.value)
         return str(caught.value)
 

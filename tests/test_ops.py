@@ -436,6 +436,6 @@ def test_descriptors_are_values() -> None:
     assert hash(op) == hash(op.replace())
     assert op != op.replace(k=4)
     with pytest.raises(AttributeError):
-        op.m = 5  # type: ignore[misc]
+        op.m = 5
     assert op.shape == "1x2x3"
     assert op.replace(batch=4).shape == "4x1x2x3"

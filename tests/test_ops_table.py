@@ -59,7 +59,7 @@ def test_nothing_stacks_to_nothing() -> None:
 def test_part_of_a_group() -> None:
     (group,) = stack([Gemm(m=m, n=2, k=3, dtype="bf16") for m in (1, 2, 3, 4)])
     part = group.part(1, 3)
-    assert (part.op.m.tolist(), part.rows.tolist(), len(part)) == ([2, 3], [1, 2], 2)  # type: ignore[attr-defined]
+    assert (part.op.m.tolist(), part.rows.tolist(), len(part)) == ([2, 3], [1, 2], 2)
 
 
 def test_open_or_array_dimensions_do_not_stack() -> None:
@@ -191,7 +191,7 @@ def test_the_table_is_not_changed() -> None:
     columns["n"] = [3, 3]
     before = {k: list(v) for k, v in columns.items()}
     groups = from_columns(columns)
-    groups[0].op.m[0] = 99  # type: ignore[attr-defined]
+    groups[0].op.m[0] = 99
     assert {k: list(v) for k, v in columns.items()} == before
 
 

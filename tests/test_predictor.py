@@ -81,7 +81,7 @@ def test_the_same_again_and_nothing_is_changed() -> None:
     alike(first, p.predict(columns, H100, extra_bytes_read=extra, extra_flops=extra))
     p.predict(sweep, H100)
     np.testing.assert_equal(columns, before)
-    np.testing.assert_array_equal(sweep.m, [1, 2, 3])  # type: ignore[arg-type]
+    np.testing.assert_array_equal(sweep.m, [1, 2, 3])
     np.testing.assert_array_equal(extra, [1, 2, 3])
 
 
@@ -357,7 +357,7 @@ def test_open_dimensions_are_asked_for() -> None:
 
     for op in (GEMM.replace(m=sympy.Symbol("batch")), [GEMM, GEMM.replace(m=sympy.Symbol("batch"))]):
         with pytest.raises(DescriptorError, match="open dimensions batch"):
-            predictor().predict(op, TOY)  # type: ignore[arg-type]
+            predictor().predict(op, TOY)
 
 
 def test_constants_of_the_predictor_are_used() -> None:
