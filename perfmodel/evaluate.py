@@ -154,7 +154,8 @@ def _mean(groups: Sequence[GroupAccuracy], *, weighted: bool) -> dict[str, Any]:
 
 GROUP_KEYS = ("op", "device", "dtype", "software", "size")
 """What ``--by`` may group rows by."""
-PROTOCOLS = ("shapes",)
+PROTOCOLS = ("shapes", "device", "family")
+"""What is held out: whole (n, k) pairs, a device while its siblings stay, or a hardware family."""
 SIZE_NAMES = ("<10us", "<100us", "<1ms", ">=1ms")
 """Names of the buckets of measured latency."""
 
@@ -178,6 +179,7 @@ def evaluate(
         by: what rows are grouped by, of :data:`GROUP_KEYS`; other keys are null in the result.
         protocol: None predicts the traces as they are, each row under its own software and cache state. ``"shapes"``
             trains anew with whole (n, k) pairs held out of every table (five folds), with the predictor's constants.
+            ``"device"`` and ``"family"`` leave out each device or hardware family in turn, constants included.
         seed: of the folds.
         jobs: processes to train in.
 
@@ -203,7 +205,7 @@ def evaluate(
     if device is not None:
         traces = with_device(traces, device)
     loaded = load(predictor)
-    rows = _held_out_rows(traces, loaded, seed, jobs) if protocol == "shapes" else _predicted_rows(traces, loaded)
+    rows = predicted_rows(traces, loaded) if protocol is None else _held_out_rows(traces, loaded, protocol, seed, jobs)
     if not rows:
         raise InputError("the traces hold no usable row")
     groups = grouped(rows, by)
@@ -228,14 +230,26 @@ class JudgedRows:
     folds: int
 
 
-def _held_out_rows(traces: pd.DataFrame, predictor: Predictor, seed: int, jobs: int) -> list[JudgedRows]:
+def _held_out_rows(traces: pd.DataFrame, predictor: Predictor, protocol: str, seed: int, jobs: int) -> list[JudgedRows]:
     from perfmodel.models.constants import FALLBACK
-    from perfmodel.train import cross_validate
 
-    return cross_validate(traces, predictor.constants or FALLBACK, seed=seed, jobs=jobs)
+    constants = predictor.constants or FALLBACK
+    if "status" in traces:
+        traces = traces[traces["status"].isna() | (traces["status"] == "ok")]
+    if protocol == "shapes":
+        from perfmodel.train import cross_validate
+
+        return cross_validate(traces, constants, seed=seed, jobs=jobs)
+    from perfmodel.transfer import leave_out, with_intervals
+
+    parts = leave_out(traces, protocol, constants, seed=seed, jobs=jobs)
+    # A device without a sibling takes its interval from other families that were left out.
+    families = leave_out(traces, "family", constants, seed=seed, jobs=jobs) if protocol == "device" else []
+    return [part.rows for part in with_intervals(parts, [*parts, *families])]
 
 
-def _predicted_rows(traces: pd.DataFrame, predictor: Predictor) -> list[JudgedRows]:
+def predicted_rows(traces: pd.DataFrame, predictor: Predictor) -> list[JudgedRows]:
+    """Every row as the predictor sees it, under its own software where that or its stack is known, and its cache state."""
     from perfmodel.models.fit import gemm_group
 
     if "status" in traces:
@@ -246,8 +260,7 @@ def _predicted_rows(traces: pd.DataFrame, predictor: Predictor) -> list[JudgedRo
     for (device, dtype, software, state), part in traces.assign(_cache=cache).groupby(keys, observed=True, sort=True):
         record = load_device(str(device))
         group = gemm_group(part, str(dtype))
-        known = predictor.residuals.get((record.id, str(dtype)))
-        stack = str(software) if known is not None and str(software) in known.software else None
+        stack = predictor.known_software(str(software), record, str(dtype))
         e = predictor.predict(group.op, record, software=stack, cache=str(state))
         m, n, k = (part[c].to_numpy().astype(str) for c in "mnk")
         judged.append(

@@ -54,20 +54,20 @@ BOOSTER = {
     "max_depth": 0,
     "max_leaves": 128,
     "max_bin": 128,
-    "eta": 0.15,
+    "eta": 0.12,
     "subsample": 0.8,
     "colsample_bytree": 0.5,
     "min_child_weight": 5,
     "nthread": 1,
 }
-TREES = 200
+TREES = 250
 _LOCKED = ("numpy", "pandas", "pyarrow", "scipy", "xgboost-cpu", "xgboost")
 _INTERVAL = (0.05, 0.95)
 _ROWS_AT_A_TIME = 50_000
 
 
 @dataclass(frozen=True)
-class _Table:
+class PreparedTable:
     """The rows of one (device, dtype) with their features."""
 
     device: Device
@@ -90,7 +90,12 @@ class _Table:
         return ratio
 
 
-def _xgboost() -> Any:
+def import_xgboost() -> Any:
+    """The module xgboost.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
     try:
         import xgboost
     except ImportError:
@@ -98,7 +103,8 @@ def _xgboost() -> Any:
     return xgboost
 
 
-def _table(traces: pd.DataFrame, device: Device, dtype: str, constants: Constants, seed: int) -> _Table:
+def prepare(traces: pd.DataFrame, device: Device, dtype: str, constants: Constants, seed: int) -> PreparedTable:
+    """The rows of one (device, dtype) with the features and the analytical latency under the state of their cache."""
     software_of_row = traces["software"].astype(str).to_numpy()
     software = tuple(sorted(set(software_of_row), key=lambda s: (s.split("-", 1)[0], version_key(s))))
     cache_of_row = np.full(len(traces), DEFAULT_CACHE, dtype=object)
@@ -123,7 +129,7 @@ def _table(traces: pd.DataFrame, device: Device, dtype: str, constants: Constant
     one_hot = software_columns(software, software_of_row)
     m, n, k = (traces[c].to_numpy() for c in "mnk")
     m_text, n_text, k_text = (c.astype(str) for c in (m, n, k))
-    return _Table(
+    return PreparedTable(
         device=device,
         dtype=dtype,
         software=software,
@@ -140,44 +146,50 @@ def _table(traces: pd.DataFrame, device: Device, dtype: str, constants: Constant
     )
 
 
-def _fit_booster(table: _Table, rows: np.ndarray, seed: int) -> Any:
-    xgboost = _xgboost()
+def fit_booster(table: PreparedTable, rows: np.ndarray, seed: int) -> Any:
+    """A booster of ln(measured / analytical), trained on some rows of a table."""
+    xgboost = import_xgboost()
     data = xgboost.DMatrix(table.matrix[rows], table.log_ratio[rows])
     return xgboost.train({**BOOSTER, "seed": seed}, data, TREES)
 
 
-def _stripped(booster: Any) -> bytes:
-    """XGBoost's JSON without the training statistics of its nodes, which prediction does not read: a third of the size."""
+def strip(booster: Any) -> bytes:
+    """XGBoost's JSON without what prediction does not need: training statistics, and digits of the leaves beyond 1e-4 (a
+    hundredth of a percent each). Half the size."""
     model = json.loads(booster.save_raw("json"))
     for tree in model["learner"]["gradient_booster"]["model"]["trees"]:
         count = len(tree["left_children"])
         for name in ("loss_changes", "sum_hessian", "base_weights"):
             tree[name] = [0.0] * count  # XGBoost reads no whole number there
+        tree["split_conditions"] = [
+            round(value, 4) if child < 0 else value
+            for value, child in zip(tree["split_conditions"], tree["left_children"], strict=True)
+        ]
     return json.dumps(model, separators=(",", ":"), sort_keys=True).encode()
 
 
-def _held_out(table: _Table, seed: int) -> np.ndarray:
+def _held_out(table: PreparedTable, seed: int) -> np.ndarray:
     """Predictions of every row by boosters that saw neither its (n, k) pair nor any file's row of that pair."""
-    xgboost = _xgboost()
+    xgboost = import_xgboost()
     predicted = np.empty(len(table.measured_s))
     for fold in range(FOLDS):
         out = table.fold == fold
         if not out.any() or out.all():
             predicted[out] = table.analytical_s[out]
             continue
-        booster = _fit_booster(table, np.flatnonzero(~out), seed)
+        booster = fit_booster(table, np.flatnonzero(~out), seed)
         correction = booster.predict(xgboost.DMatrix(table.matrix[out]))
         predicted[out] = table.analytical_s[out] * np.exp(correction)
     bounded: np.ndarray = np.maximum(predicted, table.floor_s)
     return bounded
 
 
-def _quantiles(table: _Table, predicted: np.ndarray) -> list[list[float]]:
+def error_quantiles(measured: np.ndarray, predicted: np.ndarray) -> list[list[float]]:
     """The 5 % and 95 % quantiles of ln(measured / held-out prediction), by bucket of the predicted latency.
 
     By the predicted latency, since a user has no measured one. A bucket with few rows takes the quantiles of all.
     """
-    error = np.log(table.measured_s / predicted)
+    error = np.log(measured / predicted)
     bucket = size_bucket(predicted)
     everything = np.quantile(error, _INTERVAL)
     result = []
@@ -242,10 +254,10 @@ def train(
     folder = Path(output)
     report(f"{len(table)} rows; fitting the physics constants")
     constants = fit_constants(table, seed=seed, report=report)
-    tasks = [(rows, device, dtype, constants, seed) for device, dtype, rows in _pairs(table)]
+    tasks = [(rows, device, dtype, constants, seed) for device, dtype, rows in pairs(table)]
     boosters, groups = [], []
     analytical_errors: dict[tuple[str, str], np.ndarray] = {}
-    for index, trained in enumerate(_in_parallel(_train_pair, tasks, jobs)):
+    for index, trained in enumerate(in_parallel(_train_pair, tasks, jobs)):
         file = f"gemm/{trained.entry['device']}/{trained.entry['dtype']}.json.gz"
         sha256 = artefact.write_file(folder, file, trained.booster)
         boosters.append({**trained.entry, "file": file, "sha256": sha256})
@@ -254,23 +266,71 @@ def train(
         mean = float(np.mean([g.mape for g in trained.scores]))
         name_of = f"{trained.entry['device']} {trained.entry['dtype']}"
         report(f"{index + 1}/{len(tasks)} {name_of}: held-out MAPE {mean:.2%} over {len(trained.scores)} tables")
+    transfer, accuracy_of_transfer = _transfer(table, constants, seed, jobs, boosters, folder, report)
     manifest = {
         "schema": artefact.SCHEMA,
         "perfmodel": __version__,
         "seed": seed,
         "constants": constants.to_dict(),
-        "feature_schemas": {"gemm": feature_schema("gemm").sha256},
+        "feature_schemas": {name: feature_schema(name).sha256 for name in ("gemm", "gemm_unseen")},
         "training_data": hashes,
         "analytical_log_intervals": _analytical_intervals(analytical_errors),
-        "boosters": boosters,
+        "boosters": boosters + transfer,
         "versions": locked_versions(),
     }
-    accuracy = accuracy_report("shapes", seed, groups)
+    accuracy = accuracy_report("shapes", seed, groups) | {"transfer": accuracy_of_transfer}
     artefact.write_json(folder, "accuracy.json", accuracy)
     artefact.write_file(folder, "card.md", _card(name, manifest, accuracy).encode())
     # Last: a folder whose training was interrupted keeps its old manifest, whose hashes then refuse the new files.
     artefact.write_json(folder, artefact.MANIFEST, manifest)
     return accuracy
+
+
+def _transfer(
+    traces: pd.DataFrame,
+    constants: Constants,
+    seed: int,
+    jobs: int,
+    boosters: list[dict[str, Any]],
+    folder: Path,
+    report: Callable[[str], None],
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Boosters for devices that were not measured, written; the siblings' quantiles, put into ``boosters``.
+
+    Returns:
+        the manifest's entries of the boosters, and the accuracy report of each protocol that leaves devices out.
+    """
+    from perfmodel.transfer import (
+        FAMILY,
+        PROTOCOLS,
+        SIBLING,
+        leave_out,
+        train_unseen,
+        transfer_quantiles,
+        with_intervals,
+    )
+
+    parts = {p: leave_out(traces, p, constants, seed=seed, jobs=jobs) for p in PROTOCOLS}
+    everything = [part for left_out in parts.values() for part in left_out]
+    reports = {}
+    for protocol in PROTOCOLS:
+        left_out = with_intervals(parts[protocol], everything)
+        if left_out:
+            scores = grouped([p.rows for p in left_out], ("op", "device", "dtype", "software"))
+            reports[protocol] = accuracy_report(protocol, seed, scores)
+            report(f"{protocol} left out: MAPE {reports[protocol]['overall']['mape']:.2%} over {len(scores)} tables")
+    siblings = transfer_quantiles([p for p in parts["device"] if p.kind == SIBLING]).get(SIBLING, {})
+    for entry in boosters:
+        entry["sibling_quantiles"] = siblings.get(entry["dtype"])
+    families = transfer_quantiles([p for p in parts["family"] if p.kind == FAMILY]).get(FAMILY, {})
+    entries = []
+    for dtype in families:
+        unseen = train_unseen(traces[traces["dtype"] == dtype], dtype, constants, seed)
+        if unseen is not None:
+            file = f"gemm/unseen/{dtype}.json.gz"
+            sha256 = artefact.write_file(folder, file, unseen.data)
+            entries.append({**unseen.entry, "quantiles": families[dtype], "file": file, "sha256": sha256})
+    return entries, reports
 
 
 @dataclass(frozen=True)
@@ -285,21 +345,21 @@ class _Trained:
 
 def _train_pair(task: tuple[pd.DataFrame, str, str, Constants, int]) -> _Trained:
     rows, device_id, dtype, constants, seed = task
-    part = _table(rows, load_device(device_id), dtype, constants, seed)
+    part = prepare(rows, load_device(device_id), dtype, constants, seed)
     predicted = _held_out(part, seed)
-    final = _fit_booster(part, np.arange(len(part.measured_s)), seed)
+    final = fit_booster(part, np.arange(len(part.measured_s)), seed)
     entry = {
         "family": "gemm", "device": part.device.id, "dtype": dtype, "software": list(part.software), "cache": list(part.cache),
-        "support": {k: list(v) for k, v in part.support.items()}, "quantiles": _quantiles(part, predicted),
+        "support": {k: list(v) for k, v in part.support.items()}, "quantiles": error_quantiles(part.measured_s, predicted),
         "rows": len(part.measured_s),
     }  # fmt: skip
     judged = _judged(part, predicted)
     scores = grouped(judged, ("op", "device", "dtype", "software"))
-    return _Trained(artefact.compress(_stripped(final)), entry, scores, part.log_ratio)
+    return _Trained(artefact.compress(strip(final)), entry, scores, part.log_ratio)
 
 
-def _in_parallel(function: Callable[[Any], Any], tasks: Sequence[Any], jobs: int) -> Iterable[Any]:
-    """The results in the order of the tasks."""
+def in_parallel(function: Callable[[Any], Any], tasks: Sequence[Any], jobs: int) -> Iterable[Any]:
+    """The results in the order of the tasks, computed by some processes."""
     if jobs <= 1:
         return map(function, tasks)
     from concurrent.futures import ProcessPoolExecutor
@@ -324,11 +384,19 @@ def locked_versions() -> dict[str, str]:
     return found
 
 
-def _judged(part: _Table, predicted: np.ndarray) -> list[JudgedRows]:
-    """The rows of each software with their held-out predictions and intervals."""
-    quantiles = np.array(_quantiles(part, predicted))
+def _judged(part: PreparedTable, predicted: np.ndarray) -> list[JudgedRows]:
+    """The rows of each software with their held-out predictions and intervals.
+
+    The interval of a fold's rows takes its quantiles from the errors of the other folds, so that coverage is measured on
+    pairs that had no say in it.
+    """
     bucket = size_bucket(predicted)
-    low, high = predicted * np.exp(quantiles[bucket, 0]), predicted * np.exp(quantiles[bucket, 1])
+    low, high = np.empty_like(predicted), np.empty_like(predicted)
+    for fold in np.unique(part.fold):
+        mine = part.fold == fold
+        others = ~mine if not mine.all() else mine
+        quantiles = np.array(error_quantiles(part.measured_s[others], predicted[others]))
+        low[mine], high[mine] = (predicted[mine] * np.exp(quantiles[bucket[mine], side]) for side in (0, 1))
     judged = []
     for software in part.software:
         rows = part.software_of_row == software
@@ -343,7 +411,7 @@ def _judged(part: _Table, predicted: np.ndarray) -> list[JudgedRows]:
 
 def _cross_validate_pair(task: tuple[pd.DataFrame, str, str, Constants, int]) -> list[JudgedRows]:
     rows, device_id, dtype, constants, seed = task
-    part = _table(rows, load_device(device_id), dtype, constants, seed)
+    part = prepare(rows, load_device(device_id), dtype, constants, seed)
     return _judged(part, _held_out(part, seed))
 
 
@@ -358,11 +426,12 @@ def cross_validate(traces: pd.DataFrame, constants: Constants, *, seed: int = 0,
     """
     if "status" in traces:
         traces = traces[traces["status"].isna() | (traces["status"] == "ok")]
-    tasks = [(rows, device, dtype, constants, seed) for device, dtype, rows in _pairs(traces)]
-    return [judged for part in _in_parallel(_cross_validate_pair, tasks, jobs) for judged in part]
+    tasks = [(rows, device, dtype, constants, seed) for device, dtype, rows in pairs(traces)]
+    return [judged for part in in_parallel(_cross_validate_pair, tasks, jobs) for judged in part]
 
 
-def _pairs(table: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
+def pairs(table: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
+    """Every (device, dtype) of a table with its rows, sorted."""
     pairs = sorted(table[["device", "dtype"]].drop_duplicates().astype(str).itertuples(index=False, name=None))
     return [(d, t, table[(table["device"] == d) & (table["dtype"] == t)]) for d, t in pairs]
 

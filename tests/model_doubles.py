@@ -47,7 +47,8 @@ TOY_CONSTANTS: Constants = replace(
     # The sum of the terms, so that a reader can add them up.
     norm_p=1.0,
     dram_efficiency=0.5, l2_bytes_per_clock=64.0, l2_exponent=1.0, hit_bytes_per_clock=16.0, residency=0.5,
-    residency_power=1.5, refetch_residency=1e9, quantize_cycles=500.0, dequantize_cycles_per_element=0.125,
+    residency_power=1.5, refetch_residency=1e9,
+    refetch_power=1.5, throttle_flops_per_w=1e30, quantize_cycles=500.0, dequantize_cycles_per_element=0.125,
     stream_launch_cycles=2000.0, stream_efficiency=0.5, row_efficiency=0.5, vector_efficiency=0.1,
 )  # fmt: skip
 """Round constants."""

@@ -15,10 +15,13 @@ from model_doubles import TOY_CONSTANTS, log_spaced, toy_device
 from perfmodel.hardware import Device, load_device
 from perfmodel.models.constants import FALLBACK, Constants
 from perfmodel.models.gemm import SPLITS, TILES, GemmEstimate, GemmShape, estimate, throttle
-from perfmodel.models.machine import Conditions, Machine
+from perfmodel.models.machine import CACHES, Conditions, Machine
 
 CYCLE = 1e-9  # at the toy's 1 GHz
 H100 = load_device("h100-sxm")
+
+
+QUICK_HITS = replace(TOY_CONSTANTS, hit_bytes_per_clock=96.0)
 
 
 def run(
@@ -91,9 +94,12 @@ def test_narrow_formats_by_hand() -> None:
     # Two kernels before: 500 clocks each, and 128·32 values read twice in 2 bytes and written in 1, at 48 a clock.
     e = run(128, 128, 32, a_bits=8, b_bits=8, quantize_kernels=2)
     assert e.quantize_s / CYCLE == pytest.approx([1000 + 128 * 32 * 5 / 48])
-    # Resident operands come at 16 bytes a clock.
-    warm = run(128, 128, 32, a_bits=8, b_bits=8, quantize_kernels=2, cache="warm", device=toy_device(l2_bytes=10**9))
-    assert warm.quantize_s / CYCLE == pytest.approx([1000 + 128 * 32 * 5 / 16])
+    # Resident operands come at 96 bytes a clock.
+    warm = run(
+        128, 128, 32, a_bits=8, b_bits=8, quantize_kernels=2, cache="warm", device=toy_device(l2_bytes=10**9),
+        constants=QUICK_HITS,
+    )  # fmt: skip
+    assert warm.quantize_s / CYCLE == pytest.approx([1000 + 128 * 32 * 5 / 96])
     # A 128-wide tile widens 128·64 weights at an eighth of a clock.
     wide = run(128, 128, 32, b_bits=4, dequantize=True)
     assert wide.compute_s / CYCLE == pytest.approx([2048 + 1024])
@@ -104,11 +110,22 @@ def test_narrow_formats_by_hand() -> None:
 
 def test_residency() -> None:
     # 49,152 bytes in all. Half of the cache keeps operands: 98,304 keep just as much, and then half of it misses.
-    warm = run(128, 128, 32, cache="warm", device=toy_device(l2_bytes=98304))
+    warm = run(128, 128, 32, cache="warm", device=toy_device(l2_bytes=98304), constants=QUICK_HITS)
     assert warm.miss == pytest.approx([0.5])
-    assert warm.dram_s / CYCLE == pytest.approx([24576 / 48 + 24576 / 16])
-    # Six sets of weights take turns: 5 · 8,192 bytes more.
+    assert warm.dram_s / CYCLE == pytest.approx([24576 / 48 + 24576 / 96])
+    # A cache that would stream more slowly than the memory behind it does not: 16 bytes a clock against 48.
+    assert run(128, 128, 32, cache="warm", device=toy_device(l2_bytes=98304)).dram_s / CYCLE == pytest.approx([1024])
+    # Two partitions keep a copy each, and so half as much.
+    halves = toy_device(l2_bytes=2 * 98304, l2_partitions=2)
+    assert run(128, 128, 32, cache="warm", device=halves).miss == pytest.approx([0.5])
+    # Six sets of weights take turns: 5 · 8,192 bytes more; with the activations, 5 · 8,192 more again.
     assert run(128, 128, 32, cache="rotating", device=toy_device(l2_bytes=2 * 90112)).miss == pytest.approx([0.5])
+    assert run(128, 128, 32, cache="rotating_all", device=toy_device(l2_bytes=2 * 131072)).miss == pytest.approx([0.5])
+    # As many as exceed the cache, five at most: 8,192 bytes of weights go 2 to 20,000, more than 5 times to 10**6.
+    assert run(128, 128, 32, cache="filling", device=toy_device(l2_bytes=16384)).footprint * 16384 == 49152 + 8192
+    assert run(128, 128, 32, cache="filling", device=toy_device(l2_bytes=16385)).footprint * 16385 == 49152 + 2 * 8192
+    assert run(128, 128, 32, cache="filling", device=toy_device(l2_bytes=10**6)).footprint * 10**6 == 49152 + 4 * 8192
+    assert run(128, 128, 32, cache="filling", device=toy_device(l2_bytes=8192)).footprint * 8192 == 49152
     assert run(128, 128, 32, cache="warm", device=toy_device(l2_bytes=10**9)).miss < 1e-5
     assert run(128, 128, 32, cache="cold", device=toy_device(l2_bytes=10**9)).miss == 1
 
@@ -161,13 +178,18 @@ def test_compulsory_bytes_replace_the_three_matrices() -> None:
 
 
 def test_power_limit_and_pinned_clock() -> None:
-    c = replace(TOY_CONSTANTS, throttle_flops_per_w=2.56e9, throttle_power=0.5)
-    # 1.024e12 FLOP/s over 100 W is four times what a watt sustains: half the clock, to the power of one half.
+    # 1.024e12 FLOP/s over 100 W, at two thirds of the reference clock and half of the reference width:
+    # 1.024e10 · (2/3)^2 · sqrt(2) = 6.436e9. With a third of that as the limit it is 1 / (1 + 3), to the power of one half.
+    c = replace(TOY_CONSTANTS, throttle_flops_per_w=6.43634e9 / 3, throttle_power=0.5)
     machine = Machine.of(toy_device(), "bf16")
-    assert throttle(machine, c) == pytest.approx(0.5)
-    assert run(128, 128, 32, constants=c).compute_s / CYCLE == pytest.approx([4096])
+    assert throttle(machine, c) == pytest.approx(0.5, rel=1e-5)
+    # The useful FLOPs at half the rate take as long as those with the pipeline's filling at the whole rate.
+    assert run(128, 128, 32, constants=c).compute_s / CYCLE == pytest.approx([2048], rel=1e-5)
+    long = run(128, 128, 3200, constants=c)
+    assert long.compute_s / CYCLE == pytest.approx([2 * 128 * 128 * 3200 / 512], rel=1e-5)
+    assert long.throttle == pytest.approx([3232 / 6400], rel=1e-5)
     # A cap changes nothing here (perfmodel.models.cap finds the clock under it); a pinned clock is not throttled.
-    assert throttle(Machine.of(toy_device(), "bf16", Conditions(power_limit_w=25.0)), c) == pytest.approx(0.5)
+    assert throttle(Machine.of(toy_device(), "bf16", Conditions(power_limit_w=25.0)), c) == throttle(machine, c)
     assert throttle(Machine.of(toy_device(), "bf16", Conditions(clock_hz=1e9)), c) == 1
     assert throttle(Machine.of(toy_device(tdp_w=None), "bf16"), c) == 1
 
@@ -202,7 +224,7 @@ dims = st.integers(0, 15).flatmap(lambda e: st.integers(2**e, 2 ** (e + 1)))
 SHAPES = {name: log_spaced(1, 2**16, 400, seed=i) for i, name in enumerate("mnk")}
 
 
-@given(m=dims, n=dims, k=dims, cache=st.sampled_from(["warm", "cold", "rotating"]))
+@given(m=dims, n=dims, k=dims, cache=st.sampled_from(CACHES))
 @settings(max_examples=60, deadline=None, derandomize=True)
 def test_finite_positive_and_above_every_term(m: int, n: int, k: int, cache: str) -> None:
     e = run(m, n, k, device=H100, constants=FALLBACK, cache=cache)
@@ -228,7 +250,7 @@ def changed(**changes: Any) -> Device:
 
 
 def test_more_bandwidth_is_never_slower() -> None:
-    for cache in ("warm", "cold", "rotating"):
+    for cache in CACHES:
         slow = latency(cache=cache)
         fast = latency(changed(memory_bandwidth_bytes_per_s=2 * H100.memory_bandwidth_bytes_per_s), cache=cache)
         assert (fast <= slow).all()
@@ -252,11 +274,19 @@ def test_a_larger_product_is_never_faster() -> None:
         assert (latency(**{name: 2 * SHAPES[name]}) >= latency()).all()
 
 
-def test_a_colder_cache_is_never_faster() -> None:
-    """As long as the model's L2 streams faster than its DRAM, as on the H100."""
-    cold, rotating, warm = (latency(cache=c) for c in ("cold", "rotating", "warm"))
-    assert (cold >= rotating).all()
-    assert (rotating >= warm).all()
+COLDER = ("cold", "rotating_all", "rotating", "filling", "warm")
+
+
+@pytest.mark.parametrize("device", ["h100-sxm", "a100-sxm-80gb", "l40s", "gb200", "mi210", "p4"])
+def test_a_colder_cache_is_never_faster(device: str) -> None:
+    """Also where the fitted rate of hits is below the memory's, as with slow hits."""
+    for constants in (FALLBACK, replace(FALLBACK, hit_bytes_per_clock=5.0)):
+        states = [latency(load_device(device), cache=c, constants=constants, clock_hz=None) for c in COLDER]
+        for colder, warmer in pairwise(states):
+            assert (colder >= warmer * (1 - 1e-12)).all()
+
+
+def test_a_small_gemm_gains_most_from_a_warm_cache() -> None:
     fits = [latency(m=16, n=2048, k=2048, cache=c)[0] for c in ("cold", "warm")]
     assert fits[0] > 1.05 * fits[1]
     small = [run(1, 1024, 1024, device=H100, constants=FALLBACK, cache=c).miss[0] for c in ("cold", "rotating", "warm")]

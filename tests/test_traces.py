@@ -12,11 +12,12 @@ import pytest
 
 from perfmodel.datasets import energaizer
 from perfmodel.datasets.aiconfigurator import card, gemm_files, read_gemm
-from perfmodel.datasets.schema import check_traces, read_traces, with_device, write_traces
+from perfmodel.datasets.schema import CACHE_STATES, check_traces, read_traces, with_device, write_traces
 from perfmodel.datasets.splits import FOLDS, shape_fold
 from perfmodel.dtypes import gemm_dtype
 from perfmodel.errors import TraceError
 from perfmodel.hardware import load_device
+from perfmodel.models.machine import CACHES
 from perfmodel.ops import Conv, Copy, Elementwise, Gemm, Norm, Softmax
 
 pandas = pytest.importorskip("pandas", reason="trace tables need the extra train")
@@ -170,7 +171,7 @@ def test_a_hand_written_tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert traces["software"].tolist() == ["trtllm-1.0.0"] * 2 + ["vllm-0.24.0"] * 2
     assert traces["dtype"].tolist() == ["int8_sq", "w8a16", "bf16", "w4a16"]
     assert traces["latency_s"].tolist() == [0.0005, 0.002] * 2
-    assert traces["cache"].tolist() == ["warm"] * 2 + ["rotating"] * 2
+    assert traces["cache"].tolist() == ["filling"] * 2 + ["rotating"] * 2
     assert traces["collection"].tolist() == ["a100_sxm/trtllm/1.0.0"] * 2 + ["h100_sxm/vllm/0.24.0"] * 2
     assert traces["power_w"].tolist()[2:] == [300.0, 400.0]
     assert traces["power_w"].isna().tolist()[:2] == [True, True]
@@ -210,7 +211,8 @@ def test_the_card_names_what_exists() -> None:
         assert load_device(device).id == device
     for dtype in names["dtypes"].values():
         assert gemm_dtype(dtype).name == dtype
-    assert set(names["cache"].values()) <= {"warm", "cold", "rotating"}
+    assert set(names["cache"].values()) <= set(CACHES)
+    assert CACHE_STATES == CACHES
 
 
 def test_the_tables_themselves(shared: Path) -> None:

@@ -106,7 +106,8 @@ def test_what_is_written(trained: tuple[Path, dict[str, Any], Any]) -> None:
 
 def test_keys_of_the_accuracy(trained: tuple[Path, dict[str, Any], Any]) -> None:
     _, accuracy, _ = trained
-    assert set(accuracy) == {"protocol", "seed", "groups", "overall", "pooled", "by_device_dtype"}
+    assert set(accuracy) == {"protocol", "seed", "groups", "overall", "pooled", "by_device_dtype", "transfer"}
+    assert accuracy["transfer"] == {}  # one device: nothing is left when it is left out
     assert accuracy["protocol"] == "shapes"
     figures = {
         "mape", "median_ape", "p90_ape", "bias", "r2", "coverage_90", "analytical_mape", "roofline_mape", "noise_mape"
@@ -196,13 +197,13 @@ def test_rows_without_a_cache_state_count_as_warm() -> None:
 def test_whole_pairs_are_held_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """No booster that judges a row has seen a row of its (n, k) pair, at any m, in any table."""
     seen: list[np.ndarray] = []
-    fit = training._fit_booster
+    fit = training.fit_booster
 
     def spying(table: Any, rows: np.ndarray, seed: int) -> Any:
         seen.append(rows)
         return fit(table, rows, seed)
 
-    monkeypatch.setattr(training, "_fit_booster", spying)
+    monkeypatch.setattr(training, "fit_booster", spying)
     monkeypatch.setattr(training, "TREES", 3)
     table = synthetic(12)
     judged = training.cross_validate(table, FALLBACK)
@@ -231,15 +232,24 @@ def test_a_pairs_own_factor_cannot_be_known_beforehand(tmp_path: Path, constants
     assert (e.latency_high_s / e.latency_low_s > 1.5).all()
 
 
+def test_coverage_is_measured_on_folds_that_had_no_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One fold is off by a factor of ten: nobody else's errors say so, and its rows lie outside their interval."""
+    part = training.prepare(synthetic(12), load_device("h100-sxm"), "bf16", FALLBACK, 0)
+    odd = part.fold == part.fold[0]
+    predicted = part.measured_s * np.where(odd, 0.1, 1.0) * np.exp(np.linspace(-0.01, 0.01, len(odd)))
+    judged = training._judged(part, predicted)
+    inside = np.concatenate([(j.measured >= j.low) & (j.measured <= j.high) for j in judged])
+    assert len(inside) == len(odd)
+    assert 0 < odd.sum() < len(odd)
+    assert (~inside).sum() >= odd.sum()
+
+
 def test_quantiles_by_bucket(tmp_path: Path) -> None:
     predicted = np.array([5e-6] * 200 + [5e-5] * 200 + [5e-4] * 50)
     # Errors of ±0.1 below 10 us, of ±0.4 below 100 us; 50 rows are too few to speak for themselves.
     error = np.tile([-1.0, 1.0], 225) * np.repeat([0.1, 0.4, 5.0], [200, 200, 50])
 
-    class Table:
-        measured_s = predicted * np.exp(error)
-
-    small, medium, few, none = training._quantiles(Table, predicted)
+    small, medium, few, none = training.error_quantiles(predicted * np.exp(error), predicted)
     assert small == pytest.approx([-0.1, 0.1])
     assert medium == pytest.approx([-0.4, 0.4])
     # Of all 450 rows the outer 25 each way are ±5: more than 5 %.

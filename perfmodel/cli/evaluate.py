@@ -18,8 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--predictor", metavar="DIR", default="default", help="a folder, or the name of a shipped one")
     parser.add_argument(
         "--protocol",
-        choices=("shapes",),
-        help="shapes: train anew with whole (n, k) pairs held out; without it the traces are simply predicted",
+        choices=("shapes", "device", "family"),
+        help="train anew and judge what was held out: whole (n, k) pairs, each device while its siblings stay, or each "
+        "hardware family; without it the traces are simply predicted",
     )
     parser.add_argument(
         "--by", metavar="KEYS", default="device,dtype,software", help="group by op,device,dtype,software,size"
@@ -58,8 +59,8 @@ def _table(result: dict[str, Any], by: tuple[str, ...]) -> Any:
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), caption="errors in percent")
     for key in by:
         table.add_column(key, overflow="fold")
-    figures = ("mape", "median_ape", "p90_ape", "coverage_90", "analytical_mape", "roofline_mape", "noise_mape")
-    titles = ("rows", "MAPE", "med.", "p90", "cov.", "phys.", "roof.", "noise")
+    figures = ("mape", "median_ape", "p90_ape", "bias", "coverage_90", "analytical_mape", "roofline_mape", "noise_mape")
+    titles = ("rows", "MAPE", "med.", "p90", "bias", "cov.", "phys.", "roof.", "noise")
     for title in titles:
         table.add_column(title, justify="right", no_wrap=True)
     for group in (*result["groups"], {"overall": True, **result["overall"]}):

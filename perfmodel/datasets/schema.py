@@ -19,7 +19,7 @@ OPTIONAL = (
     "cache", "samples", "latency_rel_std", "status", "kernel",
 )  # fmt: skip
 GEMM_COLUMNS = ("batch", "m", "n", "k", "dtype")
-CACHE_STATES = ("warm", "cold", "rotating")
+CACHE_STATES = ("warm", "cold", "rotating", "rotating_all", "filling")
 _LIKELY_SECONDS = 3600.0
 
 

@@ -89,6 +89,8 @@ class Device:
     """FLOP/s of the ordinary units, for arithmetics whose ``peak_flops`` is that of matrix units (CDNA: fp32)."""
     l2_bytes: int | None = None
     """Last-level cache on chip."""
+    l2_partitions: int | None = None
+    """Parts of it that each keep their own copy of what their units read; None means one."""
     l1_bytes_per_unit: int | None = None
     """L1 and shared memory together."""
     shared_bytes_per_unit: int | None = None

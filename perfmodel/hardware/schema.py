@@ -70,6 +70,7 @@ _SCALARS: dict[str, _Quantity] = {
         "bits per second and pin", 1e8, 1e12, (("Gbit/s", 1e9), ("MT/s", 1e6)), (1e8, 1e11)
     ),
     "l2_bytes": _CACHE,
+    "l2_partitions": _Quantity("parts", 1, 64, whole=True),
     "l1_bytes_per_unit": _UNIT_STORAGE,
     "shared_bytes_per_unit": _UNIT_STORAGE,
     "register_bytes_per_unit": _UNIT_STORAGE,

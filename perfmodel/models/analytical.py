@@ -48,7 +48,7 @@ class Bounds:
         terms: seconds by name of :data:`TERMS`; terms that an operator does not have are absent.
         floor_s: no prediction may be below: max(FLOPs executed / peak, bytes that must cross DRAM / bandwidth).
         dram_bytes: bytes expected to cross DRAM.
-        throttle: share of the peak clock that the power limit leaves.
+        throttle: share of its speed that the power limit leaves to the arithmetic, a number or one of shape ``[rows]``.
         details: tile and wave figures of products, empty for other operators.
         notes: which arithmetic ran instead of the dtype's own, and what was assumed of the device.
     """
@@ -57,7 +57,7 @@ class Bounds:
     terms: dict[str, np.ndarray]
     floor_s: np.ndarray
     dram_bytes: np.ndarray
-    throttle: float = 1.0
+    throttle: float | np.ndarray = 1.0
     details: dict[str, np.ndarray] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -66,9 +66,8 @@ class Bounds:
         """Name of the largest term of each row (``power`` for a throttled compute bound)."""
         names = np.array([n for n in TERMS if n in self.terms], dtype=object)
         winner: np.ndarray = names[np.argmax(np.stack([self.terms[n] for n in names]), axis=0)]
-        if self.throttle < _THROTTLED:
-            winner = np.where(winner == "compute", BOUND_POWER, winner)
-        return winner
+        held_down: np.ndarray = (winner == "compute") & (np.asarray(self.throttle) < _THROTTLED)
+        return np.where(held_down, BOUND_POWER, winner)
 
 
 @dataclass(frozen=True)
@@ -169,12 +168,13 @@ def _products(op: Operator, rows: int, machine: Machine, c: Constants, cache: st
     terms = {"compute": e.compute_s, "l2": e.l2_s, "dram": e.dram_s, "vector": vector, "launch": overhead}
     details = {
         "tile_m": e.tile_m, "tile_n": e.tile_n, "split_k": e.split_k, "tiles_per_unit": e.tiles_per_unit,
-        "occupancy": e.occupancy, "miss": e.miss, "tile_latency_s": e.tile_latency_s,
+        "occupancy": e.occupancy, "miss": e.miss, "footprint": e.footprint, "unsplit_latency_s": e.unsplit_latency_s,
+        "split_k_s": e.split_k_s, "tile_latency_s": e.tile_latency_s,
     }  # fmt: skip
     if isinstance(op, Conv):
         latency, terms = _direct_convolution(op, rows, machine, c, latency, terms)
     floor = _floor(op, rows, machine, cache, extras.bytes_read)
-    return Bounds(np.maximum(latency, floor), terms, floor, e.dram_bytes, gemm.throttle(machine, c), details)
+    return Bounds(np.maximum(latency, floor), terms, floor, e.dram_bytes, e.throttle, details)
 
 
 def _direct_convolution(
@@ -217,7 +217,8 @@ def _attention(
     per_unit = np.ceil(blocks * splits / machine.units)
     occupancy = blocks * splits / (per_unit * machine.units)
     padding = np.ceil(rows_per_kv / 16) * 16 / np.maximum(rows_per_kv, 1e-9)  # matrix instructions take 16 rows
-    rate = machine.peak_flops * _ATTENTION_EFFICIENCY * c.mma_efficiency * gemm.throttle(machine, c)
+    # Either the kernel or the power limit keeps it below the peak, not one on top of the other.
+    rate = machine.peak_flops * min(_ATTENTION_EFFICIENCY, gemm.throttle(machine, c))
     compute = 2 * scores * widths * np.minimum(padding, 16.0) / (rate * occupancy)
     vector = scores / (_EXPONENTIALS_PER_CLOCK * machine.units * machine.clock_hz * occupancy)
     vector = vector + extras.flops / (machine.vector_flops * c.vector_efficiency)
@@ -225,7 +226,7 @@ def _attention(
     miss = _miss(moved, machine, c, conditions.cache)
     dram_rate = machine.dram_bytes_per_s * c.dram_efficiency
     hit_rate = c.hit_bytes_per_clock * machine.units * machine.clock_hz
-    dram = moved * miss / dram_rate + moved * (1 - miss) / hit_rate
+    dram = moved * miss / dram_rate + moved * (1 - miss) / gemm.hit_rate(machine, c, dram_rate)
     every_key = _rows(op.replace(window=None).kv_bytes, rows)
     kv_reads = every_key * np.ceil(rows_per_kv / _ATTENTION_BLOCK)
     kv_reads = kv_reads * np.where(queries < _ATTENTION_BLOCK, 1.0, heads / kv_heads)
@@ -237,7 +238,8 @@ def _attention(
     latency = launch + (compute**p + vector**p + dram**p + l2**p) ** (1 / p)
     floor = _floor(op, rows, machine, conditions.cache, extras.bytes_read)
     terms = {"compute": compute, "l2": l2, "dram": dram, "vector": vector, "launch": launch}
-    return Bounds(np.maximum(latency, floor), terms, floor, moved * miss, gemm.throttle(machine, c))
+    throttled = min(1.0, gemm.throttle(machine, c) / _ATTENTION_EFFICIENCY)
+    return Bounds(np.maximum(latency, floor), terms, floor, moved * miss, throttled)
 
 
 def _moe(
@@ -269,7 +271,7 @@ def _moe(
     latency = sorting + gate + sum(e.latency_s for e in estimates)
     floor = _floor(op, rows, machine, conditions.cache, extras.bytes_read)
     crossing = _rows(op.bytes, rows) * _miss(_rows(op.bytes, rows), machine, c, conditions.cache)
-    return Bounds(np.maximum(latency, floor), terms, floor, crossing, gemm.throttle(machine, c))
+    return Bounds(np.maximum(latency, floor), terms, floor, crossing, np.minimum(*(e.throttle for e in estimates)))
 
 
 def _rnn(
@@ -304,17 +306,14 @@ def _rnn(
     }
     latency = first.latency_s + steps * step.latency_s + gates
     floor = _floor(op, rows, machine, conditions.cache, extras.bytes_read)
-    return Bounds(
-        np.maximum(latency, floor), terms, floor, _rows(op.bytes, rows) * first.miss, gemm.throttle(machine, c)
-    )
+    return Bounds(np.maximum(latency, floor), terms, floor, _rows(op.bytes, rows) * first.miss, first.throttle)
 
 
 def _miss(footprint: np.ndarray, machine: Machine, c: Constants, cache: str) -> np.ndarray:
     """Share of a footprint that is not resident in the last-level cache."""
     if cache == "cold":
         return np.ones_like(footprint)
-    result: np.ndarray = 1 - 1 / (1 + (footprint / (c.residency * machine.l2_bytes)) ** c.residency_power)
-    return result
+    return gemm.miss_share(np.maximum(footprint, 1.0), machine, c)
 
 
 def _stream(

@@ -19,36 +19,39 @@ from perfmodel.errors import PredictorError
 class Constants:
     """Constants of the tile model of GEMM-like kernels and of the streaming model of the others. All are positive."""
 
-    launch_cycles: float = 4350.0
+    launch_cycles: float = 4150.0
     """Clocks from launch to finish of an empty GEMM kernel, as timed (event to event)."""
-    wave_cycles: float = 280.0
+    wave_cycles: float = 410.0
     """Prologue and epilogue of a wave; grows with the root of the number of waves, since waves overlap."""
-    split_cycles: float = 4660.0
+    split_cycles: float = 4690.0
     """Extra clocks of a split-K kernel: a second launch or a semaphore, and the reduction's tail."""
-    k_extra: float = 54.0
+    k_extra: float = 112.0
     """Elements of k that filling and draining the software pipeline of a tile costs."""
-    mma_efficiency: float = 1.0
+    mma_efficiency: float = 1.05
     """Share of the matrix units' peak that a tile's main loop sustains."""
-    norm_p: float = 3.9
+    norm_p: float = 4.7
     """Exponent of the p-norm that joins compute, L2 and DRAM time: infinity would be perfect overlap."""
-    dram_efficiency: float = 0.80
+    dram_efficiency: float = 0.78
     """Sustained share of the datasheet's DRAM bandwidth."""
-    l2_bytes_per_clock: float = 25.0
+    l2_bytes_per_clock: float = 26.0
     """Operand bytes an SM takes from L2 per clock, for a matrix unit of 2048 FLOP per clock."""
     l2_exponent: float = 1.0
     """How that grows with the matrix unit's width."""
-    hit_bytes_per_clock: float = 16.6
+    hit_bytes_per_clock: float = 13.3
     """Bytes per clock and SM that L2 sustains on streaming hits."""
-    residency: float = 0.22
-    """Share of the last-level cache up to which a footprint stays resident between executions."""
-    residency_power: float = 1.5
+    residency: float = 1.0
+    """Share of a partition of the last-level cache up to which a footprint stays resident between executions."""
+    residency_power: float = 11.0
     """Sharpness of that transition."""
-    refetch_residency: float = 0.49
-    """The same for operands that later waves of the same execution read again."""
-    block_scale: float = 0.32
+    refetch_residency: float = 0.9
+    """The same share for operands that later waves of the same execution read again."""
+    refetch_power: float = 4.5
+    """Sharpness of that one."""
+    block_scale: float = 0.29
     """Side of the block of tiles that one wave covers, over the side of a square of that many tiles."""
-    throttle_flops_per_w: float = 1.41e12
-    """Dense 16-bit FLOP/s per watt of TDP that the power limit lets a GPU sustain."""
+    throttle_flops_per_w: float = 1.48e12
+    """Dense 16-bit FLOP/s per watt of TDP about which the power limit begins to hold a GPU down, for matrix units of 2048
+    FLOP per clock at 1.5 GHz."""
     throttle_power: float = 0.44
     """How fast the sustained rate falls beyond it."""
     quantize_cycles: float = 3500.0

@@ -2,7 +2,8 @@
 
     latency = launch + waves + split-K + || compute, L2, DRAM ||_p          minimised over tiles and split-K factors
 
-- *compute* counts whole tiles and whole waves: ``ceil(tiles / units)`` tiles per unit, each ``2·tile_m·tile_n·k`` FLOPs;
+- *compute* counts whole tiles and whole waves: ``ceil(tiles / units)`` tiles per unit, each ``2·tile_m·tile_n·k`` FLOPs; or
+  the useful FLOPs at the rate that the power limit sustains, whichever takes longer;
 - *L2* is the operand traffic of those tiles, ``(tile_m + tile_n)·k`` values per tile, at the bandwidth of one unit;
 - *DRAM* is the compulsory traffic as far as it is not resident in the last-level cache, or what the waves fetch again
   where a panel does not stay in the cache between them;
@@ -35,8 +36,12 @@ K_STEP = 32.0
 """Granularity of the main loop in k."""
 REFERENCE_FLOPS_PER_CLOCK = 2048.0
 """The A100's SM: dense 16-bit FLOPs per clock, the yardstick of ``l2_bytes_per_clock``."""
+REFERENCE_CLOCK_HZ = 1.5e9
+"""The clock at which ``throttle_flops_per_w`` is quoted."""
 ROTATING_SETS = 6
 """Weight matrices that a rotating benchmark cycles through."""
+FILLING_SETS = 5
+"""Weight matrices that a benchmark which fills the cache cycles through at most."""
 _CHUNK = 4096
 _VECTOR_RATIO = 2.0
 """Arithmetic up to this multiple of the fp32 vector peak runs on the vector units (packed fp16 doubles it)."""
@@ -86,8 +91,14 @@ class GemmEstimate:
     """Busy share of the units, averaged over the waves: tiles / (units · waves)."""
     miss: np.ndarray
     """Share of the compulsory bytes that cross DRAM."""
+    throttle: np.ndarray
+    """Share of its speed that the power limit leaves to the arithmetic."""
     dram_bytes: np.ndarray
     """Bytes that cross DRAM, those that waves fetch again included."""
+    footprint: np.ndarray
+    """Bytes between two uses of an operand over what the cache keeps."""
+    unsplit_latency_s: np.ndarray
+    """Latency of the best tile without split-K."""
     tile_latency_s: np.ndarray
     """Latency with each tile of :data:`TILES` at its best split-K factor, shape ``[rows, tiles]``."""
 
@@ -98,14 +109,48 @@ def _arithmetic_efficiency(arithmetic: str, c: Constants) -> float:
 
 
 def throttle(machine: Machine, c: Constants) -> float:
-    """Share of the peak clock that the power limit leaves to dense matrix arithmetic, at most 1.
+    """Share of the peak rate that the power limit leaves to dense matrix arithmetic in the long run, at most 1.
 
-    Products on the vector units draw less and are not throttled.
+    What counts is the peak per watt, times the energy of one operation: that grows with the square of the voltage, which
+    follows the clock, and falls with the root of the matrix unit's width, since a wider one reads fewer operands for
+    each product. Products on the vector units draw less and are not throttled.
     """
     on_vector_units = machine.peak_flops <= _VECTOR_RATIO * machine.vector_flops
-    if machine.throttle_ratio is None or on_vector_units or machine.throttle_ratio <= c.throttle_flops_per_w:
+    if machine.throttle_ratio is None or on_vector_units:
         return 1.0
-    return float((c.throttle_flops_per_w / machine.throttle_ratio) ** c.throttle_power)
+    voltage, width = machine.clock_hz / REFERENCE_CLOCK_HZ, machine.wide_flops_per_clock / REFERENCE_FLOPS_PER_CLOCK
+    demand = machine.throttle_ratio * voltage**2 / np.sqrt(width)
+    return float((1 + demand / c.throttle_flops_per_w) ** -c.throttle_power)
+
+
+def hit_rate(machine: Machine, c: Constants, dram_rate: float) -> float:
+    """Bytes per second of streams that hit the last-level cache: never below those of the memory behind it."""
+    return max(c.hit_bytes_per_clock * machine.units * machine.clock_hz, dram_rate)
+
+
+def miss_share(footprint: np.ndarray, machine: Machine, c: Constants) -> np.ndarray:
+    """Share of a footprint [bytes] that the last-level cache does not keep from one execution to the next."""
+    return _beyond(footprint, c.residency * machine.resident_bytes, c.residency_power)
+
+
+def _beyond(size: np.ndarray, capacity: float, power: float) -> np.ndarray:
+    # A log-logistic curve; written so that no power overflows.
+    share: np.ndarray = 1 / (1 + np.exp(np.clip(power * (np.log(capacity) - np.log(size)), -700.0, 700.0)))
+    return share
+
+
+def _footprint(
+    reads_a: np.ndarray, reads_b: np.ndarray, compulsory: np.ndarray, machine: Machine, cache: str
+) -> np.ndarray:
+    """Bytes that pass the cache from one use of an operand to the next [bytes]."""
+    if cache == "rotating":
+        return compulsory + (ROTATING_SETS - 1) * reads_b
+    if cache == "rotating_all":
+        return compulsory + (ROTATING_SETS - 1) * (reads_a + reads_b)
+    if cache == "filling":
+        sets = np.clip(np.ceil(machine.l2_bytes / np.maximum(reads_b, 1.0)), 1, FILLING_SETS)
+        return compulsory + (sets - 1) * reads_b
+    return compulsory
 
 
 def estimate(shape: GemmShape, machine: Machine, constants: Constants, cache: str) -> GemmEstimate:
@@ -147,21 +192,21 @@ def _estimate_chunk(shape: GemmShape, machine: Machine, c: Constants, cache: str
     compulsory = reads_a + reads_b + writes
     if shape.compulsory_bytes is not None:
         compulsory = shape.compulsory_bytes[column]
-    footprint = compulsory + ((ROTATING_SETS - 1) * reads_b if cache == "rotating" else 0.0)
-    if cache == "cold":
-        miss = np.ones_like(footprint)
-    else:
-        miss = 1 - 1 / (1 + (footprint / (c.residency * machine.l2_bytes)) ** c.residency_power)
+    footprint = _footprint(reads_a, reads_b, compulsory, machine, cache)
+    miss = np.ones_like(footprint) if cache == "cold" else miss_share(footprint, machine, c)
     dram_rate = machine.dram_bytes_per_s * c.dram_efficiency
-    hit_rate = c.hit_bytes_per_clock * units * f
+    hits = hit_rate(machine, c, dram_rate)
 
     tiles = batch * np.ceil(m / tile_m) * np.ceil(n / tile_n) * split
     per_unit = np.ceil(tiles / units)
     k_run = np.ceil(k / (split * K_STEP)) * K_STEP + c.k_extra
-    busy_rate = machine.flops_per_clock * f * _arithmetic_efficiency(machine.arithmetic, c) * throttle(machine, c)
+    busy_rate = machine.flops_per_clock * f * _arithmetic_efficiency(machine.arithmetic, c)
     compute = per_unit * 2 * tile_m * tile_n * k_run / busy_rate
     if shape.dequantize:
         compute = compute + per_unit * tile_n * k_run * c.dequantize_cycles_per_element / f
+    # The power limit holds down the useful work of the whole chip; idle units and padding draw little.
+    free = compute
+    compute = np.maximum(free, 2 * batch * m * n * k / (units * busy_rate * throttle(machine, c)))
     width = machine.wide_flops_per_clock / REFERENCE_FLOPS_PER_CLOCK
     unit_rate = max(c.l2_bytes_per_clock * width**c.l2_exponent, c.hit_bytes_per_clock) * f
     l2 = per_unit * (tile_m * a_bytes + tile_n * b_bytes) * k_run / unit_rate
@@ -170,12 +215,12 @@ def _estimate_chunk(shape: GemmShape, machine: Machine, c: Constants, cache: str
     # keep until the next wave is fetched again.
     side = np.minimum(c.block_scale * np.sqrt(units * tile_m * tile_n), np.maximum(m, n))
     # Reuse happens within one product: the others of a batch do not compete for the cache.
-    refetch_miss = 1 - 1 / (1 + (compulsory / batch / (c.refetch_residency * machine.l2_bytes)) ** c.residency_power)
+    refetch_miss = _beyond(compulsory / batch, c.refetch_residency * machine.resident_bytes, c.refetch_power)
     refetched = batch * m * n * k * (a_bytes + b_bytes) / 2 / side * refetch_miss
     if shape.compulsory_bytes is not None:
         refetched = refetched * np.minimum(1.0, shape.compulsory_bytes[column] / (reads_a + reads_b + writes))
     dram = np.maximum(
-        compulsory * miss / dram_rate + compulsory * (1 - miss) / hit_rate, (refetched + writes * miss) / dram_rate
+        compulsory * miss / dram_rate + compulsory * (1 - miss) / hits, (refetched + writes * miss) / dram_rate
     )
 
     p = c.norm_p
@@ -195,9 +240,10 @@ def _estimate_chunk(shape: GemmShape, machine: Machine, c: Constants, cache: str
     quantize = np.zeros(len(best))
     if shape.quantize_kernels:
         moved = (batch * m * k)[:, 0] * (2 * 2 + 1)  # read twice in 16 bits, written once in 8
-        rate = np.where(miss[:, 0] > 0.5, dram_rate, hit_rate)
+        rate = np.where(miss[:, 0] > 0.5, dram_rate, hits)
         quantize = shape.quantize_kernels * c.quantize_cycles / f + moved / rate
     per = chosen(per_unit)
+    by_tile = total.reshape(len(best), len(TILES), len(SPLITS))
     return GemmEstimate(
         latency_s=total[pick] + quantize,
         compute_s=compute[pick] if compute.shape == shape_2d else chosen(compute),
@@ -212,6 +258,9 @@ def _estimate_chunk(shape: GemmShape, machine: Machine, c: Constants, cache: str
         tiles_per_unit=per,
         occupancy=chosen(tiles) / (units * per),
         miss=miss[:, 0],
+        throttle=chosen(free / compute),
         dram_bytes=chosen(np.maximum(compulsory * miss, refetched + writes * miss)),
-        tile_latency_s=total.reshape(len(best), len(TILES), len(SPLITS)).min(axis=2),
+        footprint=footprint[:, 0] / machine.resident_bytes,
+        unsplit_latency_s=by_tile[:, :, 0].min(axis=1) + quantize,
+        tile_latency_s=by_tile.min(axis=2),
     )

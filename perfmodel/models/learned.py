@@ -26,6 +26,8 @@ from perfmodel.ops import Gemm
 
 SIZE_BUCKETS_S = (1e-5, 1e-4, 1e-3)
 """Bounds of the latency buckets by which accuracy and intervals are kept: < 10 us, < 100 us, < 1 ms, above."""
+UNSEEN = "*"
+"""In place of a device id: the booster for devices that were not measured, over stacks instead of versions."""
 SUPPORT_FEATURES = ("log2_m", "log2_n", "log2_k")
 """Features whose training range decides how far a residual is trusted."""
 _LEARNED_WEIGHT = 0.99
@@ -52,7 +54,10 @@ def residual_columns(op: Gemm, bounds: Bounds, units: float) -> dict[str, np.nda
         "share_l2": np.log(terms["l2"] / latency + 1e-3),
         "share_dram": np.log(terms["dram"] / latency + 1e-3),
         "share_launch": terms["launch"] / latency,
+        "share_split_k": d["split_k_s"] / latency,
         "miss": d["miss"],
+        "log_footprint": np.log(d["footprint"]),
+        "unsplit_slowdown": np.log(d["unsplit_latency_s"] / latency),
         "log2_tile_m": np.log2(d["tile_m"]),
         "log2_tile_n": np.log2(d["tile_n"]),
         "log2_split_k": np.log2(d["split_k"]),
@@ -90,7 +95,10 @@ class Residual:
         software: the stacks, in the order of the booster's last columns.
         cache: the state of the last-level cache in which each stack's rows were measured.
         support: lowest and highest value of each support feature in training.
-        quantiles: per size bucket the 5 % and 95 % quantiles of ln(measured / predicted) on held-out (n, k) pairs.
+        quantiles: per size bucket the 5 % and 95 % quantiles of ln(measured / predicted) on held-out (n, k) pairs; on
+            left-out families for the booster of devices that were not measured.
+        sibling_quantiles: the same on devices that were left out while a sibling was measured; None where none was.
+        vendors: whose devices the booster for unmeasured ones was trained on.
         rows: training rows.
     """
 
@@ -103,15 +111,24 @@ class Residual:
     quantiles: tuple[tuple[float, float], ...]
     rows: int
     read: Callable[[], bytes]
+    sibling_quantiles: tuple[tuple[float, float], ...] | None = None
+    vendors: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         spans = [self.support.get(name, (np.nan, np.nan)) for name in SUPPORT_FEATURES]
         wrong = (
             (not self.software or len(self.cache) != len(self.software), "one state of the cache for each software"),
             (not set(self.cache) <= set(CACHES), f"states of the cache among {', '.join(CACHES)}"),
-            (len(self.quantiles) != len(SIZE_BUCKETS_S) + 1, f"{len(SIZE_BUCKETS_S) + 1} pairs of quantiles"),
             (
-                not all(-np.inf < a <= b < np.inf for a, b in (*self.quantiles, *spans)),
+                any(
+                    len(q) != len(SIZE_BUCKETS_S) + 1 for q in (self.quantiles, self.sibling_quantiles) if q is not None
+                ),
+                f"{len(SIZE_BUCKETS_S) + 1} pairs of quantiles",
+            ),
+            (
+                not all(
+                    -np.inf < a <= b < np.inf for a, b in (*self.quantiles, *(self.sibling_quantiles or ()), *spans)
+                ),
                 "finite ranges, low before high",
             ),
         )
@@ -188,10 +205,15 @@ class Residual:
         weight[weight < _ANALYTICAL_WEIGHT] = 0.0
         return weight
 
-    def log_interval(self, latency_s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """ln offsets of the 90 % interval around a learned prediction, by size bucket."""
+    def log_interval(self, latency_s: np.ndarray, *, sibling: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        """ln offsets of the 90 % interval around a learned prediction, by size bucket.
+
+        Args:
+            latency_s: predicted.
+            sibling: the prediction is for a sibling of the device that was measured.
+        """
         bucket = np.searchsorted(SIZE_BUCKETS_S, latency_s, side="right")
-        table = np.array(self.quantiles)
+        table = np.array(self.sibling_quantiles if sibling and self.sibling_quantiles else self.quantiles)
         return table[bucket, 0], table[bucket, 1]
 
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from perfmodel.errors import InputError
 from perfmodel.hardware.device import Device
 
-CACHES = ("warm", "cold", "rotating")
+CACHES = ("warm", "cold", "rotating", "rotating_all", "filling")
 """State of the last-level cache at the start of an execution: ``warm`` holds what the previous execution of the same
-operator left; ``rotating`` is warm for activations while the weights change from call to call (six sets, as vLLM's
-benchmark does); ``cold`` holds nothing."""
+operator left; ``rotating`` is warm for activations while the weights change from call to call (six sets); ``cold`` holds
+nothing. Two more are how benchmarks ran: ``rotating_all`` changes the activations with the weights, and ``filling``
+takes as many sets of weights, five at most, as together exceed the cache."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,8 @@ class Machine:
         vector_flops: FLOP/s of the ordinary units in fp32 at that clock.
         dram_bytes_per_s: datasheet bandwidth.
         l2_bytes: last-level cache.
+        l2_partitions: parts of it that each keep their own copy of what their units read; an operand that all units
+            read stays resident in ``l2_bytes / l2_partitions`` only.
         throttle_ratio: dense 16-bit peak per watt of TDP [FLOP/s/W]; None where the clock is
             pinned or the TDP is unknown.
         arithmetic: name of the arithmetic that runs.
@@ -72,9 +75,15 @@ class Machine:
     vector_flops: float
     dram_bytes_per_s: float
     l2_bytes: float
+    l2_partitions: float
     throttle_ratio: float | None
     arithmetic: str
     assumptions: tuple[str, ...] = ()
+
+    @property
+    def resident_bytes(self) -> float:
+        """Last-level cache that holds different data."""
+        return self.l2_bytes / self.l2_partitions
 
     @classmethod
     def of(cls, device: Device, dtype: str, conditions: Conditions | None = None) -> Machine:
@@ -122,6 +131,7 @@ class Machine:
             vector_flops=device.vector_flops * clock / vector_clock,
             dram_bytes_per_s=device.memory_bandwidth_bytes_per_s,
             l2_bytes=l2_bytes,
+            l2_partitions=float(device.l2_partitions or 1),
             throttle_ratio=wide / device.tdp_w if throttled and device.tdp_w is not None else None,
             arithmetic=arithmetic.name,
             assumptions=tuple(assumptions),

@@ -17,7 +17,7 @@ from perfmodel.models import artefact, cap
 from perfmodel.models import power as power_model
 from perfmodel.models.analytical import TERMS, Bounds, Extras, analyse
 from perfmodel.models.constants import FALLBACK, Constants
-from perfmodel.models.learned import Residual, residual_columns, source_names, stack_of
+from perfmodel.models.learned import UNSEEN, Residual, residual_columns, source_names, stack_of
 from perfmodel.models.machine import Conditions, Machine
 from perfmodel.ops import FAMILIES, Gemm, Operator
 from perfmodel.ops.table import Group, from_columns, stack
@@ -83,7 +83,8 @@ class Predictor:
     Attributes:
         name: of the predictor's folder, or ``"analytical"``.
         constants: physics constants of GPUs; None means the built-in ones.
-        residuals: learned residuals by (device id, dtype), for GEMM.
+        residuals: learned residuals by (device id, dtype), for GEMM; under the device :data:`UNSEEN` those for GPUs
+            that were not measured and have no sibling that was.
         analytical_log_intervals: ln offsets of the 90 % interval of the analytical GEMM model on an unseen device, by
             dtype; dtypes that were not measured, and other families, take a factor of :data:`ASSUMED_FACTOR`.
     """
@@ -144,6 +145,13 @@ class Predictor:
                 column[group.rows] = part[name]
         return Estimates(**out, **text, terms=terms, details=details, notes=tuple(notes))
 
+    def known_software(self, software: str, device: Device, dtype: str) -> str | None:
+        """The name by which GEMMs on a device know a software: its own, its stack's, or None where nothing was learned."""
+        found = self._residual(device, dtype)
+        if found is None or software in found[0].software:
+            return None if found is None else software
+        return stack_of(software) if stack_of(software) in map(stack_of, found[0].software) else None
+
     def _check_software(self, software: str | None) -> None:
         """A name that no table of this predictor has is a mistake, wherever it is used."""
         known = {s for r in self.residuals.values() for s in r.software}
@@ -185,7 +193,7 @@ class Predictor:
         log_low, log_high = np.full(rows, low), np.full(rows, high)
         latency, weight = bounds.latency_s, np.zeros(rows)
         chosen = np.full(rows, None, dtype=object)
-        found = self._residual(device, group.op)
+        found = self._residual(device, group.op.dtype) if isinstance(group.op, Gemm) else None
         if found is not None and isinstance(group.op, Gemm):
             residual, trust = found
             if conditions.clock_hz is not None:
@@ -200,10 +208,15 @@ class Predictor:
                 fastest: np.ndarray = np.argmin(correction, axis=0)
                 latency = bounds.latency_s * np.exp(weight * correction[fastest, np.arange(rows)])
                 chosen[weight > 0] = np.array(choices, dtype=object)[fastest][weight > 0]
-                learned_low, learned_high = residual.log_interval(latency)
-                log_low = weight * learned_low + (1 - weight) * log_low
-                log_high = weight * learned_high + (1 - weight) * log_high
-                if residual.device != device.id:
+                own = residual.device == device.id
+                learned_low, learned_high = residual.log_interval(latency, sibling=not own)
+                # Elsewhere the quantiles already are those of blended predictions.
+                share = weight if own else np.minimum(weight / ELSEWHERE_WEIGHT, 1.0)
+                log_low = share * learned_low + (1 - share) * log_low
+                log_high = share * learned_high + (1 - share) * log_high
+                if residual.device == UNSEEN:
+                    notes.setdefault(f"{device.id} was not measured: GEMMs lean on what devices of all families share")
+                elif not own:
                     notes.setdefault(f"{device.id} was not measured: GEMMs lean on its sibling {residual.device}")
                 if software is None:
                     notes.setdefault(f"no software was given: GEMMs are for the fastest of {', '.join(choices)}")
@@ -219,19 +232,21 @@ class Predictor:
             "software": chosen,
         }
 
-    def _residual(self, device: Device, op: Operator) -> tuple[Residual, float] | None:
-        """The residual for this device, or a sibling's (same architecture and compute capability), and how far to trust it."""
-        if not isinstance(op, Gemm):
-            return None
-        own = self.residuals.get((device.id, op.dtype))
+    def _residual(self, device: Device, dtype: str) -> tuple[Residual, float] | None:
+        """The residual for this device, a sibling's (the same compute capability), or that of GPUs that were not measured,
+        and how far to trust it."""
+        own = self.residuals.get((device.id, dtype))
         if own is not None:
             return own, 1.0
         if device.compute_capability is None:
             return None
         for key in sorted(self.residuals):
-            if key[1] == op.dtype and _compute_capability(key[0]) == device.compute_capability:
+            if key[1] == dtype and _compute_capability(key[0]) == device.compute_capability:
                 return self.residuals[key], ELSEWHERE_WEIGHT
-        return None
+        unseen = self.residuals.get((UNSEEN, dtype))
+        # Where another arithmetic stands in (bf16 on a V100), so do other kernels.
+        native = device.arithmetic(dtype).note is None
+        return (unseen, ELSEWHERE_WEIGHT) if unseen is not None and device.vendor in unseen.vendors and native else None
 
     def _corrections(
         self,
@@ -281,6 +296,8 @@ def _per_row(values: np.ndarray | None, rows: int, name: str) -> np.ndarray:
 
 
 def _compute_capability(device_id: str) -> str | None:
+    if device_id == UNSEEN:
+        return None
     try:
         return load_device(device_id).compute_capability
     except DeviceError:  # a predictor of a device that only its owner's file describes
@@ -382,6 +399,10 @@ def _folder(predictor: str | Path) -> Path:
     return data_path("models", str(predictor))
 
 
+def _pairs_of_numbers(values: Any) -> tuple[tuple[float, float], ...]:
+    return tuple((float(low), float(high)) for low, high in values)
+
+
 def _analytical() -> Predictor:
     """The physics alone, with the constants and intervals of the shipped predictor where there is one."""
     try:
@@ -393,24 +414,29 @@ def _analytical() -> Predictor:
 
 def _load_folder(folder: Path) -> Predictor:
     manifest = artefact.read_manifest(folder)
-    schema = feature_schema("gemm")
     try:
-        recorded = manifest["feature_schemas"]["gemm"]
-        if recorded != schema.sha256:
-            raise PredictorError(f"{folder} was trained on other features than this version computes: train it again")
+        unseen = any(entry["device"] == UNSEEN for entry in manifest["boosters"])
+        for family in ("gemm", "gemm_unseen") if unseen else ("gemm",):
+            if manifest["feature_schemas"][family] != feature_schema(family).sha256:
+                raise PredictorError(
+                    f"{folder} was trained on other features than this version computes: train it again"
+                )
         residuals = {}
         for entry in manifest["boosters"]:
             key = (str(entry["device"]), str(entry["dtype"]))
-            low, high = zip(*entry["quantiles"], strict=True)
             residuals[key] = Residual(
                 device=key[0],
                 dtype=key[1],
                 software=tuple(map(str, entry["software"])),
                 cache=tuple(map(str, entry["cache"])),
-                schema=schema,
+                schema=feature_schema("gemm_unseen" if key[0] == UNSEEN else "gemm"),
                 support={k: (float(v[0]), float(v[1])) for k, v in entry["support"].items()},
-                quantiles=tuple((float(a), float(b)) for a, b in zip(low, high, strict=True)),
+                quantiles=_pairs_of_numbers(entry["quantiles"]),
                 rows=int(entry["rows"]),
+                sibling_quantiles=_pairs_of_numbers(entry["sibling_quantiles"])
+                if entry.get("sibling_quantiles")
+                else None,
+                vendors=tuple(map(str, entry.get("vendors", ()))),
                 read=partial(artefact.read_file, folder, str(entry["file"]), str(entry["sha256"])),
             )
         intervals = {
