@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from perfmodel import __version__
+from perfmodel.card import card_text
 from perfmodel.datasets.schema import read_traces, with_device
 from perfmodel.datasets.splits import FOLDS, shape_fold
 from perfmodel.errors import InputError, MissingExtraError
@@ -280,7 +281,7 @@ def train(
     }
     accuracy = accuracy_report("shapes", seed, groups) | {"transfer": accuracy_of_transfer}
     artefact.write_json(folder, "accuracy.json", accuracy)
-    artefact.write_file(folder, "card.md", _card(name, manifest, accuracy).encode())
+    artefact.write_file(folder, "card.md", card_text(name, manifest, accuracy).encode())
     # Last: a folder whose training was interrupted keeps its old manifest, whose hashes then refuse the new files.
     artefact.write_json(folder, artefact.MANIFEST, manifest)
     return accuracy
@@ -452,30 +453,3 @@ def _load(traces: pd.DataFrame | str | Path | Iterable[str | Path]) -> tuple[pd.
     if not tables:
         raise InputError("no trace file was given to train on")
     return pandas.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0], hashes
-
-
-def _card(name: str, manifest: dict[str, Any], accuracy: dict[str, Any]) -> str:
-    lines = [
-        f"# Predictor `{name}`",
-        "",
-        "Latency of GEMMs: the analytical tile model with fitted constants, and per device and dtype a booster on",
-        "ln(measured / analytical). Every other operator is analytical.",
-        "",
-        f"- Training rows: {sum(b['rows'] for b in manifest['boosters'])} in {len(manifest['boosters'])} boosters;"
-        f" {len(accuracy['groups'])} (device, software, dtype) tables.",
-        "- Accuracy below: whole (n, k) pairs held out in every table (five folds). MAPE is the mean of",
-        "  |predicted / measured - 1|; a device's figure is the unweighted mean over its tables. `analytical` is the physics",
-        "  alone, `roofline` is max(FLOPs / peak, bytes / bandwidth), `noise` the disagreement between versions of one stack.",
-        "- The 90 % interval is the 5 % and 95 % quantile of held-out errors by latency bucket.",
-        "",
-        "| device | dtype | tables | MAPE | median | p90 | analytical | roofline | noise | coverage |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for row in accuracy["by_device_dtype"]:
-        noise = "" if row["noise_mape"] is None else f"{row['noise_mape']:.1%}"
-        lines.append(
-            f"| {row['device']} | {row['dtype']} | {row['n_groups']} | {row['mape']:.1%} | {row['median_ape']:.1%} |"
-            f" {row['p90_ape']:.1%} | {row['analytical_mape']:.1%} | {row['roofline_mape']:.1%} | {noise} |"
-            f" {row['coverage_90']:.1%} |"
-        )
-    return "\n".join(lines) + "\n"
