@@ -1,4 +1,4 @@
-"""Device records: what a machine can do, every number with its source. See ``docs/devices.md`` for the file format."""
+"""Device records: what a machine can do, every number with its source. See ``docs/device-files.md`` for the file format."""
 
 from __future__ import annotations
 
