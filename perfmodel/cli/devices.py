@@ -38,7 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     listing.add_argument("--match", metavar="TEXT", help="only devices with this text in their id, name or family")
     template = parser.add_argument_group("a device file of your own")
     template.add_argument(
-        "--template", action="store_true", help="write a device TOML to start from, every field with its unit and meaning"
+        "--template",
+        action="store_true",
+        help="write a device TOML to start from, every field with its unit and meaning",
     )
     template.add_argument("--like", metavar="ID", help="fill the template in with the numbers of this device")
     template.add_argument("-o", "--output", metavar="FILE", help="where the template goes; default: standard output")
@@ -77,7 +79,9 @@ def _refuse_what_does_not_go_together(arguments: argparse.Namespace) -> None:
     if template and not arguments.template:
         raise InputError(f"{template[0]} goes with --template")
     if arguments.template and (arguments.device is not None or filters or arguments.json is not None):
-        raise InputError("--template takes --like, --output and --force, and nothing else; for its numbers say --like ID")
+        raise InputError(
+            "--template takes --like, --output and --force, and nothing else; for its numbers say --like ID"
+        )
     if arguments.device is not None and filters:
         raise InputError(f"{filters[0]} chooses among all devices; leave {arguments.device!r} out")
 

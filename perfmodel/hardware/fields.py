@@ -60,7 +60,9 @@ COMPULSORY = ("peak_flops.fp32", "memory_bandwidth_bytes_per_s", "memory_bytes")
 
 ARITHMETIC_FIELDS: dict[str, NumberField] = {
     "peak_flops": NumberField(_FLOPS, "FLOP/s", "dense peak"),
-    "vector_peak_flops": NumberField(_FLOPS, "FLOP/s", "the ordinary units, where `peak_flops` is that of matrix units"),
+    "vector_peak_flops": NumberField(
+        _FLOPS, "FLOP/s", "the ordinary units, where `peak_flops` is that of matrix units"
+    ),
     "flops_per_clock_per_unit": NumberField(
         _PER_CLOCK, "FLOP", "of one unit in one clock, of the units that `peak_flops` quotes"
     ),

@@ -88,11 +88,20 @@ CPU_CONSTANTS = Constants(
 )  # fmt: skip
 
 
+# A matrix unit of 128 x 128 or more in place of an SM. The few units share a scratchpad of about 22 times the bandwidth of
+# HBM, from which the compiler works on blocks of a thousand rows and columns ("How to Scale Your Model", 2025, part 2).
+# Not fitted.
+TPU_CONSTANTS = Constants(
+    mma_efficiency=0.9, k_extra=128.0, l2_bytes_per_clock=100.0, hit_bytes_per_clock=3000.0, block_scale=2.8, split_cycles=1e5,
+    residency=0.5, dram_efficiency=0.85, stream_efficiency=0.85,
+)  # fmt: skip
+
+_ASSUMED_CONSTANTS = {"cpu": CPU_CONSTANTS, "tpu": TPU_CONSTANTS}
+
+
 def constants_for(device: Device, fitted: Constants | None) -> Constants:
-    """The constants that describe this kind of device: the fitted ones for GPUs, assumed ones for CPUs."""
-    if device.kind == "cpu":
-        return CPU_CONSTANTS
-    return fitted or FALLBACK
+    """The constants that describe this kind of device: the fitted ones for GPUs, assumed ones for CPUs and TPUs."""
+    return _ASSUMED_CONSTANTS.get(device.kind, fitted or FALLBACK)
 
 
 def analyse(
