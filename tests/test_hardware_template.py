@@ -193,6 +193,35 @@ def test_peaks_are_compared_within_their_arithmetic(tmp_path: Path) -> None:
         load_device(path)
 
 
+def made_up(name: str, *, vendor: str = "v", family: str = "f", **numbers: float) -> Device:
+    given = {"memory_bandwidth_bytes_per_s": 1e12, "memory_bytes": 10**10, "tdp_w": 100.0, "units": 10} | numbers
+    return Device(id=name, name=name, vendor=vendor, kind="gpu", family=family, peak_flops={"fp32": 1e13}, **given)
+
+
+@pytest.mark.parametrize(
+    ("identity", "numbers", "wanted"),
+    [
+        # The family counts before the vendor, and both before the numbers.
+        ({"family": "f1", "vendor": "v2"}, {"units": 10}, "family"),
+        ({"family": "f9", "vendor": "v2"}, {"units": 40}, "vendor"),
+        ({"family": "f9", "vendor": "v9"}, {"units": 39}, "similar"),
+        # The number that is asked for is the doubtful one: it does not count.
+        ({}, {"tdp_w": 100, "units": 39}, "similar"),
+        # Nor does another that is in the wrong unit (GB/s) outweigh two that fit.
+        ({}, {"memory_bandwidth_bytes_per_s": 1000, "units": 40, "memory_bytes": 4 * 10**10}, "similar"),
+    ],
+)
+def test_what_makes_a_sibling(identity: dict[str, object], numbers: dict[str, float], wanted: str) -> None:
+    known = [
+        made_up("family", family="f1", vendor="v1", units=20),
+        made_up("vendor", family="f2", vendor="v2", units=20, memory_bandwidth_bytes_per_s=1e9),
+        made_up("similar", family="f3", vendor="v3", units=40, tdp_w=400.0, memory_bytes=4 * 10**10),
+    ]
+    found = nearest_sibling("tdp_w", identity, numbers, known)
+    assert found is not None
+    assert found.id == wanted
+
+
 def test_a_sibling_has_the_field() -> None:
     # No CPU and no GPU but two has a measured idle power: the answer comes from those, not from the nearest by the rest.
     t4 = load_device("t4")
