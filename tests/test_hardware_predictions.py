@@ -93,7 +93,7 @@ def test_a_format_that_is_emulated_says_so(name: str) -> None:
 
 
 # A slower clock never helps. The clock is pinned both times, so that no power limit plays a part.
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     name=st.sampled_from([name for name in IDS if load_device(name).peak_clock_hz]),
     op=st.sampled_from(operators("bf16") + SOFTMAX),
@@ -107,7 +107,7 @@ def test_a_slower_clock_is_not_faster(name: str, op: ops.Operator, slow: float) 
     assert times[0] >= times[1] * (1 - 1e-9)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(name=st.sampled_from(IDS), op=st.sampled_from(operators("bf16")), factor=st.floats(1.05, 4))
 def test_more_bandwidth_is_not_slower(name: str, op: ops.Operator, factor: float) -> None:
     device = load_device(name)

@@ -71,7 +71,7 @@ class Device:
     memory_bytes: int
 
     units: int | None = None
-    """SMs, compute units or physical cores."""
+    """SMs, compute units, matrix units of a TPU, or physical cores."""
     peak_clock_hz: float | None = None
     """The clock at which the peaks hold (boost), except those in ``arithmetic_clock_hz``."""
     arithmetic_clock_hz: Mapping[str, float] = field(default_factory=dict)
