@@ -85,6 +85,23 @@ def test_a_large_product_comes_within_three_times_the_floor(name: str) -> None:
 
 
 @all_devices
+def test_a_large_attention_comes_within_five_times_the_floor(name: str) -> None:
+    attention = ops.Attention(
+        phase="prefill",
+        batch=1,
+        q_len=2048,
+        kv_len=2048,
+        heads=32,
+        kv_heads=32,
+        head_dim=128,
+        causal=False,
+        dtype="bf16",
+    )
+    e = estimates(name, [attention])
+    assert 1.0 <= e.latency_s[0] / e.floor_s[0] <= 5.0
+
+
+@all_devices
 def test_a_format_that_is_emulated_says_so(name: str) -> None:
     peaks = load_device(name).peak_flops
     notes = estimates(name, [ops.Gemm(m=64, n=64, k=64, dtype=dtype) for dtype in GEMM_DTYPES]).notes

@@ -228,7 +228,9 @@ def _attention(
     padding = np.ceil(rows_per_kv / 16) * 16 / np.maximum(rows_per_kv, 1e-9)  # matrix instructions take 16 rows
     rate = machine.peak_flops * _ATTENTION_EFFICIENCY * c.mma_efficiency * gemm.throttle(machine, c)
     compute = 2 * scores * widths * np.minimum(padding, 16.0) / (rate * occupancy)
-    vector = scores / (_EXPONENTIALS_PER_CLOCK * machine.units * machine.clock_hz * occupancy)
+    # Few but wide vector units (a TPU's) give more than an SM does: at least one exponential for 32 FLOP.
+    exponentials = max(_EXPONENTIALS_PER_CLOCK * machine.units * machine.clock_hz, machine.vector_flops / 32)
+    vector = scores / (exponentials * occupancy)
     vector = vector + extras.flops / (machine.vector_flops * c.vector_efficiency)
     moved = _rows(op.bytes, rows) + extras.bytes_read
     miss = _miss(moved, machine, c, conditions.cache)
