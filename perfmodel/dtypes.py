@@ -199,9 +199,10 @@ def gemm_dtype(name: str) -> Dtype:
     Raises:
         DtypeError: the name is unknown or only a storage format.
     """
-    if name in STORAGE_DTYPES:
+    found = dtype(name)
+    if found.name in STORAGE_DTYPES:
         raise DtypeError(_unknown(name))
-    return dtype(name)
+    return found
 
 
 def mixed_dtype(weight_bits: int, activation_bits: int, group: int) -> Dtype:
@@ -214,7 +215,7 @@ def mixed_dtype(weight_bits: int, activation_bits: int, group: int) -> Dtype:
 
 
 @lru_cache(maxsize=1024)
-def _parsed(name: str) -> Dtype | None:
+def _parsed(name: object) -> Dtype | None:
     if not isinstance(name, str):
         return None
     if name in _ALIASES:

@@ -130,7 +130,9 @@ class Device:
         if not usable:
             # fp32 is compulsory in every device file, so that only fp64 and tf32-less chains can end here.
             name = "fp32"
-            return Arithmetic(name, self.peak_flops[name], f"{dtype}: {self.id} quotes no peak for it; fp32 ran instead")
+            return Arithmetic(
+                name, self.peak_flops[name], f"{dtype}: {self.id} quotes no peak for it; fp32 ran instead"
+            )
         name, peak = usable[0]
         passes = record.bit_planes if name == "int1" else 1
         # Bit-serial products take one pass for each pair of bits; a wider unit that needs a single one may be quicker.

@@ -78,13 +78,13 @@ class Extras:
 
 
 # A core and its caches in place of an SM: an operator call costs microseconds of a thread, not of a command queue; operand
-# rates follow from two 32-byte loads a clock. 32 weights of 4 bits are widened to fp32 in 15 instructions of AVX2 (3 unpack
-# them to bytes, 4 times one to 32 bits, one to fp32 and one times the scale), of which three run a clock. Not fitted yet: wide
-# intervals say so.
+# rates follow from two 32-byte loads a clock. AVX2 widens 32 weights of 4 bits to fp32 in 15 instructions, three a clock: 3 to
+# bytes, and 4 times one to 32 bits, one to fp32, one times the scale. That is 0.16 clocks a weight, for which
+# perfmodel.models.quantised counts 3.25. Not fitted yet: wide intervals say so.
 CPU_CONSTANTS = Constants(
     launch_cycles=9000.0, wave_cycles=1.0, split_cycles=6000.0, k_extra=16.0, mma_efficiency=0.75, norm_p=3.0,
     dram_efficiency=0.75, l2_bytes_per_clock=32.0, l2_exponent=1e-6, hit_bytes_per_clock=16.0, residency=0.5,
-    throttle_flops_per_w=1e15, dequantize_cycles_per_element=0.15, simt_efficiency=1.0, stream_launch_cycles=6000.0,
+    throttle_flops_per_w=1e15, dequantize_cycles_per_element=0.048, simt_efficiency=1.0, stream_launch_cycles=6000.0,
     stream_efficiency=0.75,
 )  # fmt: skip
 

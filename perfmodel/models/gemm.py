@@ -62,7 +62,7 @@ class GemmShape:
     compulsory_bytes: np.ndarray | None = None
     quantize_kernels: int = 0
     dequantize: float = 0.0
-    """What widening a weight in registers costs, over ``dequantize_cycles_per_element``; 0 where none is widened."""
+    """Instructions that widen a weight in registers, of ``dequantize_cycles_per_element`` each; 0 where none is widened."""
     dequantize_a: float = 0.0
     """The same for an element of A."""
 
@@ -96,7 +96,13 @@ class GemmEstimate:
 
 
 def _arithmetic_efficiency(arithmetic: str, c: Constants) -> float:
-    special = {"fp8": c.fp8_efficiency, "fp6": c.fp8_efficiency, "fp4": c.fp4_efficiency, "int8": c.int8_efficiency, "fp32": c.simt_efficiency}
+    special = {
+        "fp8": c.fp8_efficiency,
+        "fp6": c.fp8_efficiency,
+        "fp4": c.fp4_efficiency,
+        "int8": c.int8_efficiency,
+        "fp32": c.simt_efficiency,
+    }
     return c.mma_efficiency * special.get(arithmetic, 1.0)
 
 

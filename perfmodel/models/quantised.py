@@ -3,7 +3,7 @@
 Three ways, of which the quickest is taken where libraries have them all:
 
 - *fused*: each tile widens its operands in registers, inside the main loop. Per element that is a number of instructions
-  of the ordinary units (:data:`WIDENING`), which share issue slots and registers with the loop and add to it;
+  of the ordinary units (:data:`PER_REGISTER`), which share issue slots and registers with the loop and add to it;
 - *ahead*: a kernel of its own widens all weights to the arithmetic's format in memory first, then a plain GEMM runs. It
   reads and writes every weight once and pays for itself only where m is large: bitsandbytes does so for every m above 1,
   GPTQ's exllama kernels from m = 50 on, AWQ's from 256 on;
@@ -24,34 +24,41 @@ from perfmodel.models import gemm
 from perfmodel.models.constants import Constants
 from perfmodel.models.machine import Machine
 
-# Instructions that widen one weight to 16 bits, the product with its group's scale included (half an instruction: one
-# packed multiplication for two). Counted for 32-bit registers with packed 16-bit arithmetic:
-_SCALE = 0.5
-_INSTRUCTIONS = {
-    # A word holds eight: one shift, then for each pair one LOP3 that masks and merges an exponent, and one packed FMA that
-    # takes the offset off (Kim et al., "Who Says Elephants Can't Run", 2022, section 3; Marlin's kernel).
-    "int4": (1 + 4 + 4) / 8 + _SCALE,
-    "int2": (3 + 8 + 8) / 16 + _SCALE,
-    "int1": (7 + 16 + 16) / 32 + _SCALE,
-    # Widths that do not divide a word are packed as planes of 1, 2 and 4 bits: each further plane costs a pair one more
-    # LOP3 and half a shift (Xia et al., "FP6-LLM", 2024, section 5, splits 6 bits into 2 and 4).
-    "int3": (1 + 0.5 + 1 + 1) / 2 + _SCALE,
-    "int5": (1 + 0.5 + 1 + 1) / 2 + _SCALE,
-    "int6": (1 + 0.5 + 1 + 1) / 2 + _SCALE,
-    "int7": (1 + 0.5 + 1 + 0.5 + 1 + 1) / 2 + _SCALE,
-    # Floating formats: sign and the rest move to their places apart (two LOP3, a shift); the exponent's bias rides in the
-    # scale.
-    "fp6": (1 + 0.5 + 1 + 1 + 1) / 2 + _SCALE,
-    "fp8": (1 + 1 + 1) / 2 + _SCALE,
-    # A table in shared memory gives two weights a load (Guo et al., "FLUTE", 2024, section 3.2); a load takes a quarter
-    # as many lanes a clock as arithmetic does. Then a shift and a mask for the pair's index.
-    "nf4": (4 + 2) / 2 + _SCALE,
+# Instructions of the ordinary units that fill one 32-bit register with widened elements. Two elements of 16 bits share a
+# register; the counts are for such a pair.
+PER_REGISTER = {
+    # One byte permutation that also merges an exponent, one packed addition that takes the offset off (Kim et al., "Who Says
+    # Elephants Can't Run", 2022, section 3).
+    "int8": 2.0,
+    # A LOP3 that masks and merges an exponent and a packed FMA; a word of eight (16, 32) needs one (3, 7) shifts more
+    # (the same; Frantar et al., "Marlin", 2024, section 3.1).
+    "int4": 1 + 1 + 1 / 4,
+    "int2": 1 + 1 + 3 / 8,
+    "int1": 1 + 1 + 7 / 16,
+    # Widths that do not divide a word are packed as planes of 1, 2 and 4 bits: each further plane costs one more LOP3 and
+    # half a shift (Xia et al., "FP6-LLM", 2024, section 5.2, splits 6 bits into 2 and 4).
+    "int3": 1 + 1 + 1 + 0.5,
+    "int5": 1 + 1 + 1 + 0.5,
+    "int6": 1 + 1 + 1 + 0.5,
+    "int7": 1 + 1 + 2 * (1 + 0.5),
+    # Sign and the rest move to their places apart: two LOP3 and a shift. The exponent's bias rides in the scale.
+    "fp8": 3.0,
+    "fp4": 3.0,
+    "fp6": 3 + 1 + 0.5,
+    # A table in shared memory gives a pair a load (Guo et al., "FLUTE", 2024, section 3.2), at a quarter of arithmetic's
+    # lanes a clock; a shift and a mask make the pair's index.
+    "nf4": 4 + 2.0,
 }
-# int8 and fp4 take int4's cost: the constant was fitted over weights of 4 and 8 bits together, and one LOP3 more or less is
-# below what the tables that it was fitted to can tell apart.
-WIDENING = {name: count / _INSTRUCTIONS["int4"] for name, count in _INSTRUCTIONS.items()} | {"int8": 1.0, "fp4": 1.0}
-"""Cost of widening one element, over that of an int4 weight (``dequantize_cycles_per_element``)."""
+"""What widening takes, in instructions; our counts of the sequences that the cited kernels use."""
+_SCALE = 1.0  # one more multiplication a register where scales change along k
+_LANES = {"fp64": 0.5, "fp32": 1, "tf32": 1, "fp16": 2, "bf16": 2, "fp8": 4, "fp6": 4, "int8": 4, "fp4": 8, "int4": 8}
+"""Elements of an arithmetic's operands that share a register."""
 
+_FITTED = ("w4a16", "w8a16", "w4a16_mxfp4", "w4a8_mxfp4_mxfp8")
+"""Formats whose weights cost 1, whatever their count: ``dequantize_cycles_per_element`` was fitted to the tables of w4a16 and
+w8a16 together, and the residuals were trained on that. It comes out at 1/56 clock, about an instruction of an A100's 64 lanes,
+which is int8's count. Against bf16, the A100's int4 GEMMs of n, k >= 4096 take 2 to 5 % more time from m = 256 on and its int8
+GEMMs 0 to 2 %: a cost of about 1.8, where 1.6 is counted."""
 _FUSED_16_BIT = ("int4", "int8", "fp4", "fp8")
 """Weights for which common libraries widen to 16 bits in the main loop at every m (CUTLASS's mixed-input GEMMs, Marlin,
 Machete): the tables that the shipped residuals were trained on are those kernels'."""
@@ -61,9 +68,21 @@ ordinary units every 128 of them (DeepSeek-V3, section 3.3), which the fitted co
 
 
 def widening(record: Dtype, arithmetic: str) -> tuple[float, float]:
-    """What widening one weight and one activation costs in the main loop, over an int4 weight; 0 where none is widened."""
-    weights = WIDENING[record.weight_format] if record.widens_weights(arithmetic) else _RESCALING.get(record.name, 0.0)
-    return weights, WIDENING[record.activation_format] if record.widens_activations(arithmetic) else 0.0
+    """Instructions that widening one weight and one activation takes in the main loop; 0 where none is widened."""
+    weights = activations = 0.0
+    if record.widens_weights(arithmetic):
+        fitted = record.ungrouped in _FITTED
+        weights = 1.0 if fitted else _instructions(record.weight_format, record.weight_bits, arithmetic)
+    elif record.name in _RESCALING:
+        weights = _RESCALING[record.name]
+    if record.widens_activations(arithmetic):
+        activations = _instructions(record.activation_format, record.activation_bits, arithmetic)
+    return weights, activations
+
+
+def _instructions(element: str, bits: float, arithmetic: str) -> float:
+    scaled = bits > int(element[-1])
+    return (PER_REGISTER[element] + (_SCALE if scaled else 0.0)) / _LANES[arithmetic]
 
 
 def estimate(shape: gemm.GemmShape, record: Dtype, machine: Machine, c: Constants, cache: str) -> gemm.GemmEstimate:
@@ -86,9 +105,7 @@ def _ahead(shape: gemm.GemmShape, machine: Machine, c: Constants, cache: str) ->
     """A kernel that writes the weights as wide as the activations are, and the GEMM that reads those."""
     extra = (shape.a_bits - shape.b_bits) / 8 * shape.batch * shape.n * shape.k
     wide = None if shape.compulsory_bytes is None else shape.compulsory_bytes + extra
-    plain = gemm.estimate(
-        replace(shape, b_bits=shape.a_bits, compulsory_bytes=wide, dequantize=0.0), machine, c, cache
-    )
+    plain = gemm.estimate(replace(shape, b_bits=shape.a_bits, compulsory_bytes=wide, dequantize=0.0), machine, c, cache)
     moved = (shape.a_bits + shape.b_bits) / 8 * shape.batch * shape.n * shape.k
     kernel = c.stream_launch_cycles / machine.clock_hz + moved / (machine.dram_bytes_per_s * c.stream_efficiency)
     return replace(
