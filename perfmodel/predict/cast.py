@@ -64,7 +64,8 @@ def cast(
             i: _of_products(d) if i in weightless else d for i in castable if (d := mapped.get(i, default)) is not None
         }
         activation = None if default is None else activation_dtype(default)
-        graph = _recast(graph, chosen, activation, resolved)
+        weights = _other_readers(graph, chosen, activation, resolved) if mapped else {}
+        graph = _recast(graph, chosen, activation, resolved, weights)
         if mapped:
             graph = convert(graph, frozenset(castable))
     graph = dataclasses.replace(graph, warnings=(*graph.warnings, *warnings))
@@ -100,9 +101,32 @@ def _of_products(dtype: str) -> str:
     return record.name if record.weight_format == record.activation_format else activation_dtype(dtype)
 
 
-def _recast(graph: Graph, chosen: Mapping[int, str], activation: str | None, resolved: Mapping[str, str]) -> Graph:
-    """Each node in its format; activations in ``activation`` (None: as they are); weights as their readers have them."""
-    weights: dict[str, str] = {}
+def _other_readers(
+    graph: Graph, chosen: Mapping[int, str], activation: str | None, resolved: Mapping[str, str]
+) -> dict[str, str]:
+    """The formats of weights that operators outside the map read (an embedding that shares its table with the head)."""
+    result: dict[str, str] = {}
+    for index, node in enumerate(graph.nodes):
+        if index not in chosen and not isinstance(node.op, View):
+            for name in node.inputs:
+                source = graph.tensors.get(resolved.get(name, name))
+                if source is not None and source.is_weight and is_floating(source.dtype):
+                    result[source.name] = activation or source.dtype
+    return result
+
+
+def _recast(
+    graph: Graph,
+    chosen: Mapping[int, str],
+    activation: str | None,
+    resolved: Mapping[str, str],
+    weights: dict[str, str],
+) -> Graph:
+    """Each node in its format; activations in ``activation`` (None: as they are); weights as their readers have them.
+
+    Args:
+        weights: formats of weights that are decided already; the others are added.
+    """
     copies: dict[str, Tensor] = {}
     nodes = []
     for index, node in enumerate(graph.nodes):
