@@ -12,7 +12,7 @@ Beside the names in the tables there is a grammar, :data:`GRAMMAR`. Block format
 - fp8_block one 32-bit scale per 128 activations and per 128x128 weights (DeepSeek-V3 technical report, section 3.3);
 - ``wXaY`` with X below 8 one scale per group of 128 weights (AWQ, section 4; GPTQ's and Marlin's usual group), as wide as
   the activations but at least 16 bits. 8-bit integers, fp8 and fp6 weights have one scale an output channel (LLM.int8();
-  FP6-LLM, section 2), which is not counted: below 0.1 % of the bits from k = 256 on;
+  FP6-LLM), which is not counted: 0.1 % of the bits at k = 2048;
 - nf4 one 8-bit scale per 64 weights and one 32-bit scale per 256 of those (QLoRA, section 3, "Double Quantization").
 """
 
@@ -230,7 +230,7 @@ def _parsed(name: object) -> Dtype | None:
     if match := _BIT_SERIAL.fullmatch(name):
         w, a = int(match[1]), int(match[2])
         # One product of planes of bits for each pair of a weight's and an activation's bit (Umuroglu et al., "BISMO",
-        # FPL 2018, section III): the sum over i, j of 2^(i+j) · popcount(W_i AND A_j).
+        # FPL 2018): the sum over i, j of 2^(i+j) · popcount(W_i AND A_j).
         return Dtype(name, w, a, 32, ("int1", *_INT8), f"int{w}", f"int{a}", bit_planes=w * a)
     return None
 
@@ -261,7 +261,7 @@ def _mixed(bits: int, activation: str, form: str | None, group_text: str | None)
         return Dtype(name, bits + scales, width, width, arithmetics, element, group=group)
     arithmetics = _FP8 if activation == "fp8" else (("int4", *_INT8) if width == 4 and bits <= 4 else _INT8)
     act = "fp8" if activation == "fp8" else f"int{width}"
-    # Activations are quantised token by token (QServe, section 4): one kernel, scales not counted.
+    # Activations are quantised token by token (QServe): one kernel, scales not counted.
     return Dtype(name, bits + scales, width, 16, arithmetics, element, act, 1, group=group)
 
 

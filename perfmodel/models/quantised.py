@@ -6,11 +6,11 @@ Three ways, of which the quickest is taken where libraries have them all:
   of the ordinary units (:data:`PER_REGISTER`), which share issue slots and registers with the loop and add to it;
 - *ahead*: a kernel of its own widens all weights to the arithmetic's format in memory first, then a plain GEMM runs. It
   reads and writes every weight once and pays for itself only where m is large: bitsandbytes does so for every m above 1,
-  GPTQ's exllama kernels from m = 50 on, AWQ's from 256 on;
+  vLLM's exllama kernels above 50 and its AWQ kernels from 256 on;
 - *row by row*: with few rows of A a matrix tile is nearly empty, and kernels multiply on the ordinary units as they widen
   (llama.cpp's and bitsandbytes' matrix-vector kernels, ONNX Runtime's MatMulNBits).
 
-At small m the weights' bytes bound (Frantar et al., "Marlin", 2024, section 2).
+At small m the weights' bytes bound (Frantar et al., "Marlin", 2024).
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from perfmodel.models.machine import Machine
 # register; the counts are for such a pair.
 PER_REGISTER = {
     # One byte permutation that also merges an exponent, one packed addition that takes the offset off (Kim et al., "Who Says
-    # Elephants Can't Run", 2022, section 3).
+    # Elephants Can't Run", 2022).
     "int8": 2.0,
     # A LOP3 that masks and merges an exponent and a packed FMA; a word of eight (16, 32) needs one (3, 7) shifts more
-    # (the same; Frantar et al., "Marlin", 2024, section 3.1).
+    # (the same; Frantar et al., "Marlin", 2024).
     "int4": 1 + 1 + 1 / 4,
     "int2": 1 + 1 + 3 / 8,
     "int1": 1 + 1 + 7 / 16,
     # Widths that do not divide a word are packed as planes of 1, 2 and 4 bits: each further plane costs one more LOP3 and
-    # half a shift (Xia et al., "FP6-LLM", 2024, section 5.2, splits 6 bits into 2 and 4).
+    # half a shift (Xia et al., "FP6-LLM", 2024, splits 6 bits into 2 and 4).
     "int3": 1 + 1 + 1 + 0.5,
     "int5": 1 + 1 + 1 + 0.5,
     "int6": 1 + 1 + 1 + 0.5,
@@ -45,7 +45,7 @@ PER_REGISTER = {
     "fp8": 3.0,
     "fp4": 3.0,
     "fp6": 3 + 1 + 0.5,
-    # A table in shared memory gives a pair a load (Guo et al., "FLUTE", 2024, section 3.2), at a quarter of arithmetic's
+    # A table in shared memory gives a pair a load (Guo et al., "FLUTE", 2024), at a quarter of arithmetic's
     # lanes a clock; a shift and a mask make the pair's index.
     "nf4": 4 + 2.0,
 }
