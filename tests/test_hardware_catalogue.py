@@ -72,10 +72,10 @@ def test_no_citation_is_left_over(name: str) -> None:
 # Rates whose vendor quotes them at a clock that is not named: their share of units x highest clock x operations per clock.
 NVL = dict.fromkeys(("tf32", "fp16", "bf16", "fp8", "int8"), 0.866)
 UNNAMED_CLOCK = {
-    "b200-sxm": dict.fromkeys(("tf32", "fp16", "bf16", "fp8", "fp4", "int8"), 0.944),
-    "b300-sxm": dict.fromkeys(("tf32", "fp16", "bf16", "fp8"), 0.913) | {"fp4": 0.947, "fp32": 0.974},
-    "gb200": dict.fromkeys(("tf32", "fp16", "bf16", "fp8", "fp4", "int8"), 0.974),
-    "gb300": dict.fromkeys(("tf32", "fp16", "bf16", "fp8", "fp4"), 0.974),
+    "b200-sxm": dict.fromkeys(("tf32", "fp16", "bf16", "fp8", "fp6", "fp4", "int8"), 0.944),
+    "b300-sxm": dict.fromkeys(("tf32", "fp16", "bf16", "fp8", "fp6"), 0.913) | {"fp4": 0.947, "fp32": 0.974},
+    "gb200": dict.fromkeys(("tf32", "fp16", "bf16", "fp8", "fp6", "fp4", "int8"), 0.974),
+    "gb300": dict.fromkeys(("tf32", "fp16", "bf16", "fp8", "fp6", "fp4"), 0.974),
     "h100-nvl": NVL,
     "h200-nvl": NVL,
     "rtx-pro-6000-server": {"fp32": 1.026},  # the datasheet's 120 TFLOP/s against the highest clock of nvidia-smi
