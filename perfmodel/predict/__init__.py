@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +57,8 @@ def predict(
     """
     # The cheap checks first: a mistyped device should not wait for a large file.
     record = load_device(device)
-    graph = _prepare(model, dims, dtype, fusion)
-    return _predict(graph, record, dims, predictor, software, launch, clock_mhz, power_limit_w, cache)
+    prepared = _prepare(model, dims, dtype, fusion)
+    return _predict(prepared, record, dims, predictor, software, launch, clock_mhz, power_limit_w, cache)
 
 
 def compare(
@@ -83,28 +85,49 @@ def compare(
     if not devices:
         raise InputError("compare needs at least one device")
     records = [load_device(d) for d in devices]
-    graph = _prepare(model, dims, dtype, fusion)
+    prepared = _prepare(model, dims, dtype, fusion)
     loaded = load_predictor(predictor)
     predictions = [
-        _predict(graph, record, dims, loaded, software, launch, clock_mhz, power_limit_w, cache) for record in records
+        _predict(prepared, record, dims, loaded, software, launch, clock_mhz, power_limit_w, cache) for record in records
     ]
     return sorted(predictions, key=lambda p: p.latency_s.value)
 
 
-def _prepare(model: Any, dims: Mapping[str, int] | None, dtype: str | None, fusion: str) -> Graph:
-    """The bound, fused and cast graph: what does not depend on the device."""
+@dataclass(frozen=True)
+class _Prepared:
+    """What does not depend on the device: the bound graph as the file has it, and fused and cast."""
+
+    bound: Graph
+    graph: Graph
+    dtype: str | None
+    fusion: str
+
+    @cached_property
+    def on_cpu(self) -> Graph:
+        """The graph whose tensors a CPU runtime holds."""
+        from perfmodel.features.fusion import fuse_for_cpu
+
+        return self.graph if self.fusion == "none" else _cast(fuse_for_cpu(self.bound), self.dtype)
+
+
+def _prepare(model: Any, dims: Mapping[str, int] | None, dtype: str | None, fusion: str) -> _Prepared:
     from perfmodel.features.fusion import fuse
-    from perfmodel.predict.cast import cast
 
     _check(fusion, FUSIONS, "fusion")
     if dtype is not None:
         gemm_dtype(dtype)
-    graph = fuse(_graph(model, dict(dims or {})), mode=fusion)
+    bound = _graph(model, dict(dims or {}))
+    return _Prepared(bound, _cast(fuse(bound, mode=fusion), dtype), dtype, fusion)
+
+
+def _cast(graph: Graph, dtype: str | None) -> Graph:
+    from perfmodel.predict.cast import cast
+
     return graph if dtype is None else cast(graph, dtype)
 
 
 def _predict(
-    graph: Graph,
+    prepared: _Prepared,
     device: Device,
     dims: Mapping[str, int] | None,
     predictor: str | Path | Predictor,
@@ -121,7 +144,7 @@ def _predict(
         if value is not None and not (isinstance(value, (int, float)) and 0 < value < float("inf")):
             raise InputError(f"{name} is {value!r}; wanted a number above 0")
     return compose(
-        graph,
+        prepared.graph,
         device,
         load_predictor(predictor),
         software=software,
@@ -130,6 +153,7 @@ def _predict(
         clock_hz=None if clock_mhz is None else clock_mhz * 1e6,
         power_limit_w=power_limit_w,
         dims={name: int(value) for name, value in (dims or {}).items()},
+        cpu_graph=prepared.on_cpu if device.kind == "cpu" else None,
     )
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from perfmodel.predict.memory import MemoryPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,7 @@ class ModelPrediction:
         unmodelled: ``{op, count, bytes_share}`` of operators that no rule covers.
         removed_flops: FLOPs of operators that fusion folded away.
         dims: the dimensions that the model was bound to.
+        memory: the parts of ``peak_memory_bytes``, the node at which it is reached, and the tensors that it consists of.
     """
 
     model: str
@@ -99,9 +103,14 @@ class ModelPrediction:
     launch_gap_s: float = 0.0
     removed_flops: float = 0.0
     dims: Mapping[str, int] = field(default_factory=dict)
+    memory: MemoryPlan | None = None
 
-    def to_dict(self) -> dict[str, Any]:
-        """The keys of the JSON contract; ``docs/contracts.md`` lists the additional ones."""
+    def to_dict(self, *, memory_profile: bool = False) -> dict[str, Any]:
+        """The keys of the JSON contract; ``docs/contracts.md`` lists the additional ones.
+
+        Args:
+            memory_profile: also the bytes in use at every node of the graph, which may be many.
+        """
         return {
             "model": self.model, "device": self.device, "predictor": self.predictor,
             "latency_s": self.latency_s.to_dict(), "power_w": _dict(self.power_w), "energy_j": _dict(self.energy_j),
@@ -110,4 +119,5 @@ class ModelPrediction:
             "utilisation": self.utilisation, "operators": [o.to_dict() for o in self.operators],
             "unmodelled": [dict(u) for u in self.unmodelled], "warnings": list(self.warnings),
             "launch_gap_s": self.launch_gap_s, "removed_flops": self.removed_flops, "dims": dict(self.dims),
+            "memory": None if self.memory is None else self.memory.to_dict(profile=memory_profile),
         }  # fmt: skip
