@@ -7,6 +7,7 @@
 ``runtime``      how runtimes hand out memory: what they overwrite, keep and hand on
 ``buffers``      which tensors share memory, and from when to when each piece of it is needed
 ``scratch``      what kernels of a CPU runtime take for themselves
+``layout``       copies between layouts of channels that a CPU runtime makes
 ``kv_cache``     which tensors are cached keys and values, and what they grow with
 ``placement``    offsets in one arena, and what its holes cost
 ``plan``         the walk: bytes in use at every node, the peak and its owners
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 from perfmodel.graph import Graph
 from perfmodel.predict.memory.kv_cache import KVCache
+from perfmodel.predict.memory.layout import with_reorders
 from perfmodel.predict.memory.plan import MemoryPlan, Owner, Workspace, plan
 from perfmodel.predict.memory.runtime import ENGINE, ONNXRUNTIME_CPU, Runtime, runtime_of
 from perfmodel.predict.memory.scratch import cpu_scratch_bytes
@@ -28,6 +30,7 @@ def plan_on_cpu(graph: Graph) -> MemoryPlan:
     Args:
         graph: bound, and fused as that runtime fuses (:func:`perfmodel.features.fusion.fuse_for_cpu`).
     """
+    graph = with_reorders(graph)
     return plan(graph, ONNXRUNTIME_CPU, workspace=[cpu_scratch_bytes(graph, node) for node in graph.nodes])
 
 

@@ -23,7 +23,8 @@ def cpu_scratch_bytes(graph: Graph, node: Node) -> float:
     ``ConvTranspose``   the product of weights and one image, before it is scattered: c_out / groups · kernel ·
                         input extent (``conv_transpose.cc``)
     fused attention     the scores of all heads in fp32 (``attention_cpu_base.h``)
-    recurrent layers    the gates of all steps of one direction: one GEMM makes them (``uni_directional_lstm.cc``)
+    recurrent layers    the gates of all steps, which one GEMM a direction makes; a second direction also reads its input, and
+                        writes its result, in reverse (``uni_directional_lstm.cc``)
     ==================  ===============================================================================================
     """
     attention = [op for op in (node.op, *node.fused) if isinstance(op, Attention)]
@@ -34,8 +35,7 @@ def cpu_scratch_bytes(graph: Graph, node: Node) -> float:
     if isinstance(node.op, Conv) and node.op.transposed:
         return _columns(node.op)
     if isinstance(node.op, Rnn):
-        op = node.op
-        return float(op.seq_len * op.batch * op.gates * op.hidden_size) * element_bytes(op.dtype)
+        return _recurrent(node.op)
     return 0.0
 
 
@@ -52,6 +52,13 @@ def _broadcast_elements(a: Tensor, b: Tensor) -> float:
     rank = max(len(first), len(second))
     axes = zip((1,) * (rank - len(first)) + first, (1,) * (rank - len(second)) + second, strict=True)
     return float(prod(max(x, y) for x, y in axes))
+
+
+def _recurrent(op: Rnn) -> float:
+    width = op.directions * op.gates * op.hidden_size
+    if op.directions == 2:
+        width = width + op.input_size + op.hidden_size
+    return float(op.seq_len * op.batch * width) * element_bytes(op.dtype)
 
 
 def _columns(op: Conv) -> float:
