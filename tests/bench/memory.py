@@ -62,9 +62,14 @@ def models() -> Iterator[tuple[str, onnx.ModelProto, tuple[dict[str, int], ...]]
     if found is not None and found.origin is not None:
         for path in sorted((Path(found.origin).parent / "models").glob("*.onnx")):
             model = onnx.load(path)
-            shape = model.graph.input[0].type.tensor_type.shape.dim
-            sizes = dict(zip((d.dim_param for d in shape), (1, 3, 48 if "det" not in path.name else 640, 640), strict=True))
-            yield path.stem, model, ({name: size for name, size in sizes.items() if name},)
+            for dim, size in zip(
+                model.graph.input[0].type.tensor_type.shape.dim,
+                (1, 3, 640, 640) if "det" in path.name else (4, 3, 48, 320),
+                strict=True,
+            ):
+                dim.Clear()
+                dim.dim_value = size
+            yield path.stem, model, ({},)
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ A convolution takes a bias, one residual and an activation that MLAS applies on 
 
 from __future__ import annotations
 
-from perfmodel.features.fusion.epilogues import fuse_epilogues
+from perfmodel.features.fusion.epilogues import fold_constants, fuse_epilogues
 from perfmodel.features.fusion.rewrite import Rewriter, Vertex, same
 from perfmodel.ops import Conv, Elementwise, Gemm
 
@@ -20,6 +20,8 @@ def fuse_cpu_epilogues(ws: Rewriter) -> None:
     """Bias, activation and, for convolutions, one residual join the product before them."""
 
     def accepts(host: Vertex, reader: Vertex, residual: bool) -> bool:
+        if _is_transposed(host):
+            return False
         if residual:
             return isinstance(host.op, Conv) and reader.computes("add") and not _is_activated(host)
         if reader.kind in _ACTIVATIONS:
@@ -29,6 +31,15 @@ def fuse_cpu_epilogues(ws: Rewriter) -> None:
         return reader.computes("add") and not host.node.fused and any(map(ws.is_constant, reader.inputs))
 
     fuse_epilogues(ws, accepts)
+
+
+def fold_cpu_constants(ws: Rewriter) -> None:
+    """Batch norms go into the weights before them, except into those of transposed convolutions."""
+    fold_constants(ws, lambda host: not _is_transposed(host))
+
+
+def _is_transposed(host: Vertex) -> bool:
+    return isinstance(host.op, Conv) and host.op.transposed
 
 
 def scale_in_gemms(ws: Rewriter) -> None:

@@ -31,13 +31,19 @@ MAX_EPILOGUE = 16
 """Operators that one kernel applies to its result at most; what follows is a kernel of its own."""
 
 
-def fold_constants(ws: Rewriter) -> None:
+def fold_constants(ws: Rewriter, accepts: Callable[[Vertex], bool] | None = None) -> None:
     """Batch norms, and scales and shifts per channel, directly after a convolution, a linear layer or another batch
-    norm go into its weights."""
+    norm go into its weights.
+
+    Args:
+        accepts: a runtime's own limits on where they go; None means those of engines.
+    """
     for host in ws.vertices(Conv, Gemm, Norm):
         if len(host.inputs) < 2 or not ws.is_constant(host.inputs[1]) or len(host.node.outputs) != 1:
             continue
         if isinstance(host.op, Norm) and host.kind != "batchnorm":
+            continue
+        if accepts is not None and not accepts(host):
             continue
         if all(isinstance(f, Elementwise) and f.kind == "add" for f in host.node.fused):  # else it is activated already
             _fold_after(ws, host)

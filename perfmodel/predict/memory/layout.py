@@ -1,7 +1,7 @@
 """Channels in blocks: the copies between layouts that ONNX Runtime's CPU provider makes around convolutions.
 
 On x86 its two-dimensional convolutions in fp32 compute on blocks of channels (NCHWc, ``nchwc_transformer.cc``), and pools,
-sums, concatenations and activations after them keep that layout. Where such a kernel reads an ordinary tensor, and where
+sums, concatenations and activations after them keep that layout, with channels padded to whole blocks. Where such a kernel reads an ordinary tensor, and where
 another kernel reads a blocked one, a reordered copy is made. A chain of convolutions needs none; a U-Net, whose transposed
 convolutions know no blocks, needs several at every level. Other architectures may have no blocked kernels.
 """
@@ -13,6 +13,7 @@ from typing import Any
 
 from perfmodel.graph import Graph, Node, Tensor
 from perfmodel.ops import Conv, Copy, Elementwise, Pool, Reduce
+from perfmodel.ops.base import ceil_div
 
 BLOCK = 16
 """Channels of a block with AVX-512; 8 with AVX and AVX2."""
@@ -31,9 +32,14 @@ def with_reorders(graph: Graph) -> Graph:
         copy = copies.get(name)
         if copy is None:
             copy = copies[name] = f"{name} reordered"
-            tensors[copy] = dataclasses.replace(tensors[name], name=copy)
-            nodes.append(_reorder(tensors[name], copy))
+            plain = graph.tensors[name]
+            tensors[copy] = dataclasses.replace(plain if name in blocked else _padded(plain), name=copy)
+            nodes.append(_reorder(plain, copy))
         return copy
+
+    def block(names: tuple[str, ...]) -> None:
+        blocked.update(names)
+        tensors.update((name, _padded(graph.tensors[name])) for name in names)
 
     for node in graph.nodes:
         if _computes_on_blocks(graph, node):
@@ -41,14 +47,25 @@ def with_reorders(graph: Graph) -> Graph:
             data = node.inputs[0]
             reads = (data,) if node.op.c_in >= BLOCK else ()  # type: ignore[attr-defined]
             wanted = {n: reordered(n) for n in (*reads, *node.inputs[2:]) if n not in blocked and _is_map(graph, n)}
-            blocked.update(node.outputs)
-        elif _keeps_blocks(node) and all(n in blocked for n in node.inputs):
+            block(node.outputs)
+        elif all(n in blocked for n in node.inputs) and _keeps_blocks(graph, node):
             wanted = {}
-            blocked.update(node.outputs)
+            block(node.outputs)
         else:
             wanted = {n: reordered(n) for n in dict.fromkeys(node.inputs) if n in blocked}
         nodes.append(node.replace(inputs=tuple(wanted.get(n, n) for n in node.inputs)) if wanted else node)
-    return dataclasses.replace(graph, tensors=tensors, nodes=tuple(nodes)) if copies else graph
+    if not blocked:
+        return graph
+    outputs = tuple(reordered(n) if n in blocked else n for n in graph.outputs)
+    return dataclasses.replace(graph, tensors=tensors, nodes=tuple(nodes), outputs=outputs)
+
+
+def _padded(tensor: Tensor) -> Tensor:
+    """The tensor with whole blocks of channels."""
+    if tensor.shape is None:
+        return tensor
+    n, channels, *extent = tensor.shape
+    return dataclasses.replace(tensor, shape=(n, ceil_div(channels, BLOCK) * BLOCK, *extent))
 
 
 def _reorder(tensor: Tensor, copy: str) -> Node:
@@ -72,12 +89,18 @@ def _computes_on_blocks(graph: Graph, node: Node) -> bool:
     return op.c_in // op.groups % BLOCK == 0 and op.c_out // op.groups % BLOCK == 0
 
 
-def _keeps_blocks(node: Node) -> bool:
+def _keeps_blocks(graph: Graph, node: Node) -> bool:
+    """Whether a kernel works on blocked operands as they are; all of its operands are."""
     op = node.op
-    if isinstance(op, Pool) and op.kind in ("max", "average"):
-        return True
+    if not node.inputs or not all(_is_map(graph, n) for n in node.outputs):
+        return False
+    shapes = [graph.tensors[n].shape or () for n in node.inputs]
+    if isinstance(op, Pool):
+        return op.kind in ("max", "average")
     if isinstance(op, Reduce):  # a pool over the whole extent
         return node.source_op in ("GlobalAveragePool", "GlobalMaxPool")
-    if isinstance(op, Copy) and op.kind == "concat":
-        return node.attributes.get("axis") == 1
-    return isinstance(op, Elementwise) and op.kind in _KEEP
+    if isinstance(op, Copy):
+        if op.kind == "concat":
+            return node.attributes.get("axis") == 1 and all(shape[1] % BLOCK == 0 for shape in shapes)
+        return op.kind == "resize"  # nearest neighbours
+    return isinstance(op, Elementwise) and op.kind in _KEEP and len(set(shapes)) == 1
