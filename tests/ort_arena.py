@@ -22,9 +22,9 @@ _FUNCTIONS = {
     "DisableMemPattern": 17, "SetSessionGraphOptimizationLevel": 23, "SetIntraOpNumThreads": 24,
     "CreateTensorWithDataAsOrtValue": 49, "CreateCpuMemoryInfo": 69, "ReleaseEnv": 92, "ReleaseStatus": 93,
     "ReleaseMemoryInfo": 94, "ReleaseSession": 95, "ReleaseValue": 96, "ReleaseSessionOptions": 100,
-    "AddFreeDimensionOverrideByName": 124, "AddSessionConfigEntry": 130, "CreateAllocator": 131, "ReleaseAllocator": 132, "CreateAndRegisterAllocator": 144,
-    "CreateArenaCfg": 156, "ReleaseArenaCfg": 157, "GetKeyValue": 297, "ReleaseKeyValuePairs": 300,
-    "AllocatorGetStats": 319,
+    "AddFreeDimensionOverrideByName": 124, "AddSessionConfigEntry": 130, "CreateAllocator": 131,
+    "ReleaseAllocator": 132, "CreateAndRegisterAllocator": 144, "CreateArenaCfg": 156, "ReleaseArenaCfg": 157,
+    "GetKeyValue": 297, "ReleaseKeyValuePairs": 300, "AllocatorGetStats": 319,
 }  # fmt: skip
 _ELEMENT_TYPES = {
     "float32": 1, "uint8": 2, "int8": 3, "int32": 6, "int64": 7, "bool": 9, "float16": 10, "float64": 11,

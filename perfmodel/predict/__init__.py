@@ -88,7 +88,8 @@ def compare(
     prepared = _prepare(model, dims, dtype, fusion)
     loaded = load_predictor(predictor)
     predictions = [
-        _predict(prepared, record, dims, loaded, software, launch, clock_mhz, power_limit_w, cache) for record in records
+        _predict(prepared, record, dims, loaded, software, launch, clock_mhz, power_limit_w, cache)
+        for record in records
     ]
     return sorted(predictions, key=lambda p: p.latency_s.value)
 

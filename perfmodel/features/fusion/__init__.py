@@ -31,7 +31,7 @@ from contextlib import contextmanager
 from perfmodel.errors import InputError, nearest
 from perfmodel.features.fusion.activations import fuse_activations, fuse_softmax
 from perfmodel.features.fusion.attention import append_to_caches, fuse_attention
-from perfmodel.features.fusion.cpu import fold_cpu_constants, fuse_cpu_epilogues, scale_in_gemms
+from perfmodel.features.fusion.cpu import fold_cpu_constants, fuse_cpu_activations, fuse_cpu_epilogues, scale_in_gemms
 from perfmodel.features.fusion.elementwise import fuse_chains, spread_in_place
 from perfmodel.features.fusion.epilogues import fold_constants, fuse_epilogues, read_transposed
 from perfmodel.features.fusion.layout import drop_views, read_strided
@@ -67,7 +67,7 @@ PASSES = (
 
 CPU_PASSES = (
     remove_noops,
-    fuse_activations,
+    fuse_cpu_activations,
     fuse_norms,
     fold_cpu_constants,
     scale_in_gemms,

@@ -2,11 +2,13 @@
 
 A convolution takes a bias, one residual and an activation that MLAS applies on the way (``ConvActivationFusion``,
 ``ConvAddActivationFusion``, ``NchwcTransformer``); a GEMM a bias and an activation (``MatMulAddFusion``,
-``GemmActivationFusion``), and a factor on either side (``MatMulScaleFusion``). GELU, SiLU and hard swish are kernels of their own.
+``GemmActivationFusion``), and a factor on either side (``MatMulScaleFusion``). GELU, SiLU and hard swish are kernels of
+their own.
 """
 
 from __future__ import annotations
 
+from perfmodel.features.fusion.activations import fuse_activations
 from perfmodel.features.fusion.epilogues import fold_constants, fuse_epilogues
 from perfmodel.features.fusion.rewrite import Rewriter, Vertex, same
 from perfmodel.ops import Conv, Elementwise, Gemm
@@ -33,6 +35,11 @@ def fuse_cpu_epilogues(ws: Rewriter) -> None:
     fuse_epilogues(ws, accepts)
 
 
+def fuse_cpu_activations(ws: Rewriter) -> None:
+    """Decomposed activations that the runtime knows (``GeluFusion``, ``FastGeluFusion``, ``QuickGeluFusion``)."""
+    fuse_activations(ws, hard_swish=False)
+
+
 def fold_cpu_constants(ws: Rewriter) -> None:
     """Batch norms go into the weights before them, except into those of transposed convolutions."""
     fold_constants(ws, lambda host: not _is_transposed(host))
@@ -51,7 +58,9 @@ def scale_in_gemms(ws: Rewriter) -> None:
         if ws.is_small(scaled) and vertex.computes("mul"):
             scaled, factor = factor, scaled
         readers = ws.readers(vertex.output)
-        is_factor = ws.is_small(factor) and not ws.is_small(scaled) and same(ws.elements(scaled), ws.elements(vertex.output))
+        is_factor = (
+            ws.is_small(factor) and not ws.is_small(scaled) and same(ws.elements(scaled), ws.elements(vertex.output))
+        )
         if is_factor and readers and all(isinstance(r.op, Gemm) and vertex.output in r.inputs[:2] for r in readers):
             ws.bypass(vertex, SCALED_IN_GEMM, source=scaled)
 

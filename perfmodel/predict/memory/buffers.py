@@ -198,7 +198,13 @@ def _shape_key(graph: Graph, name: str) -> tuple[Any, ...]:
 
 
 def _overwritten(
-    graph: Graph, node: Node, result: str, position: int, shared: Storages, holder: Mapping[str, Buffer], runtime: Runtime
+    graph: Graph,
+    node: Node,
+    result: str,
+    position: int,
+    shared: Storages,
+    holder: Mapping[str, Buffer],
+    runtime: Runtime,
 ) -> Buffer | None:
     """The buffer of a dying operand that the result may be written over; None when there is none."""
     wanted = graph.tensors.get(result)

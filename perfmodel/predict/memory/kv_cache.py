@@ -68,7 +68,10 @@ def find(graph: Graph, shared: Storages) -> tuple[Cached, ...]:
     returned = {shared.root(name): name for name in graph.outputs}
     found: dict[str, Cached] = {}
     for node in graph.nodes:
-        for cached in (*_appended(graph, shared, node, given, returned), *_of_attention(graph, shared, node, given, returned)):
+        for cached in (
+            *_appended(graph, shared, node, given, returned),
+            *_of_attention(graph, shared, node, given, returned),
+        ):
             found.setdefault(cached.present, cached)
     for root, name in returned.items():
         if root not in found and root not in given and _CACHE_NAME.search(name) and _rank(graph, root) > _MIN_RANK:
@@ -104,9 +107,7 @@ def _of_attention(
         return
     # The query, or the hidden states, come first and are never the past.
     pasts = [root for root in dict.fromkeys(map(shared.root, node.inputs[1:])) if root in given]
-    presents = [
-        name for name in node.outputs[1:] if _rank(graph, name) >= _MIN_RANK and shared.root(name) in returned
-    ]
+    presents = [name for name in node.outputs[1:] if _rank(graph, name) >= _MIN_RANK and shared.root(name) in returned]
     for number, present in enumerate(presents):
         matching = {past: axis for past in pasts if (axis := _grown_axis(graph, past, present)) is not None}
         if not matching:

@@ -1,9 +1,10 @@
 """Channels in blocks: the copies between layouts that ONNX Runtime's CPU provider makes around convolutions.
 
 On x86 its two-dimensional convolutions in fp32 compute on blocks of channels (NCHWc, ``nchwc_transformer.cc``), and pools,
-sums, concatenations and activations after them keep that layout, with channels padded to whole blocks. Where such a kernel reads an ordinary tensor, and where
-another kernel reads a blocked one, a reordered copy is made. A chain of convolutions needs none; a U-Net, whose transposed
-convolutions know no blocks, needs several at every level. Other architectures may have no blocked kernels.
+sums, concatenations and activations after them keep that layout, with channels padded to whole blocks. Where such a
+kernel reads an ordinary tensor, and where another kernel reads a blocked one, a reordered copy is made. A chain of
+convolutions needs none; a U-Net, whose transposed convolutions know no blocks, needs several at every level. Other
+architectures may have no blocked kernels.
 """
 
 from __future__ import annotations

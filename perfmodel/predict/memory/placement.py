@@ -14,20 +14,20 @@ from collections.abc import Sequence
 
 from perfmodel.predict.memory.buffers import Buffer
 
-MAX_LIVE = 4096
-"""With more buffers alive at once there is no placement: every one would look at that many holes."""
+MAX_STEPS = 4_000_000
+"""Holes that are looked at in all; where more would be needed (thousands of buffers alive at once), there is no placement."""
 
 
 def arena_bytes(buffers: Sequence[Buffer], alignment: int) -> float | None:
     """The extent of an arena that holds the buffers, each at a multiple of ``alignment``.
 
     Returns:
-        None where more than :data:`MAX_LIVE` are alive at once.
+        None where so many are alive at once that more than :data:`MAX_STEPS` holes would have to be looked at.
     """
     expiring: dict[int, list[tuple[int, int]]] = {}
     live: list[tuple[int, int]] = []  # (offset, end), sorted
     now = None
-    extent = 0
+    extent = steps = 0
     pending: list[int] = []  # positions at which something expires, sorted
     for buffer in sorted(buffers, key=lambda b: b.first):
         if buffer.first != now:
@@ -38,7 +38,8 @@ def arena_bytes(buffers: Sequence[Buffer], alignment: int) -> float | None:
         size = -(-int(buffer.bytes) // alignment) * alignment
         block = _best_fit(live, size)
         insort(live, block)
-        if len(live) > MAX_LIVE:
+        steps += len(live)
+        if steps > MAX_STEPS:
             return None
         extent = max(extent, block[1])
         if buffer.last not in expiring:

@@ -216,10 +216,10 @@ def _owners(
     for buffer in alive:
         made_at, name = buffer.tenant(peak)
         until = None if buffer.last >= len(nodes) - 1 else nodes[buffer.last].name
-        rows.append(Owner(name, buffer.kind, buffer.bytes, 0.0, None if made_at == BEFORE else nodes[made_at].name, until))
+        rows.append(
+            Owner(name, buffer.kind, buffer.bytes, 0.0, None if made_at == BEFORE else nodes[made_at].name, until)
+        )
     if workspace:
         rows.append(Owner(nodes[peak].name, WORKSPACE, workspace, 0.0, nodes[peak].name, nodes[peak].name))
     largest = sorted(rows, key=lambda o: -o.bytes)[:OWNERS]
-    return tuple(
-        Owner(o.name, o.kind, o.bytes, o.bytes / total if total else 0.0, o.made_by, o.until) for o in largest
-    )
+    return tuple(Owner(o.name, o.kind, o.bytes, o.bytes / total if total else 0.0, o.made_by, o.until) for o in largest)

@@ -70,12 +70,21 @@ ONNXRUNTIME_CPU = Runtime(
     # operand; add, mul, exp, erf, gelu, ... need a second buffer.
     in_place={
         "elementwise": (
-            "relu", "leaky_relu", "thresholded_relu", "elu", "selu", "sigmoid", "hard_sigmoid", "tanh", "softplus",
-            "softsign", "clip",
+            "relu",
+            "leaky_relu",
+            "thresholded_relu",
+            "elu",
+            "selu",
+            "sigmoid",
+            "hard_sigmoid",
+            "tanh",
+            "softplus",
+            "softsign",
+            "clip",
         ),
         "softmax": _ANY,
         "copy": ("cast", "scatter"),
-    },  # fmt: skip
+    },
     adds_in_place=("conv",),
     keeps_buffers=True,
     owns_cache=False,
