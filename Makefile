@@ -2,7 +2,7 @@
 # Works with GNU make and any Python from 3.11 on that has venv and pip: `make PYTHON=/path/to/python3.12 test`.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format typecheck layers bench bench-models predictors demo-model docs wheel ci clean
+.PHONY: help demo test lint format typecheck layers bench bench-models bench-memory predictors demo-model docs wheel ci clean
 
 ifndef PYTHON
 PYTHON := $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 python; do \
@@ -54,6 +54,9 @@ bench: $(BASE) ## what it costs: import, --help, predictions, installed size
 
 bench-models: $(TEST) ## whole networks against runs that no training used
 	$(VENV_TEST)/bin/python tests/bench/whole_models.py
+
+bench-memory: $(TEST) ## the memory plan of CPUs against onnxruntime's arena
+	$(VENV_TEST)/bin/python tests/bench/memory.py
 
 predictors: $(TRAIN) ## train the shipped predictors again, from the public traces, with the locked versions
 	@test -n "$(PERFMODEL_SHARED)" || { echo "make predictors needs PERFMODEL_SHARED, a folder with data/aiconfigurator" >&2; exit 2; }
