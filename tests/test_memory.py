@@ -125,6 +125,7 @@ MAKE_R = Node("r", SUM, ("x",), ("r",))
         # A residual that dies is added to where it lies; the operands of the product are never overwritten.
         ((MAKE_A, MAKE_R, Node("y", Gemm(m=1, n=1, k=1, dtype="fp32"), ("a", "w", "r"), ("y",), fused=(ADD,)), END), 2),
         ((MAKE_A, Node("y", Gemm(m=1, n=1, k=1, dtype="fp32"), ("a", "w"), ("y",)), END), 2),
+        ((MAKE_A, Node("y", Gemm(m=1, n=1, k=1, dtype="fp32"), ("a", "w", "wb"), ("y",), fused=(ADD,)), END), 2),
         ((MAKE_A, MAKE_R, Node("y", Norm(rows=1, cols=1, residual=True, dtype="fp32"), ("a", "r", "w"), ("y", "sum")), END), 3),
     ],
 )  # fmt: skip
@@ -134,8 +135,14 @@ def test_engines_overwrite_what_dies(nodes: tuple[Node, ...], peak: float) -> No
 
 
 def test_results_never_take_over_an_activation() -> None:
-    # The model returns y: a + y are two, of which y counts as output.
-    assert activations(MAKE_A, Node("y", ADD, ("a",), ("y",)), outputs=("y",)) == 1
+    g = graph((MAKE_A, Node("y", ADD, ("a",), ("y",))), *(tensor(n, 100) for n in "xay"), inputs=("x",), outputs=("y",))
+    assert (plan(g).activations_bytes, plan(g).outputs_bytes) == (400, 400)
+
+
+def test_elements_of_another_width_are_not_overwritten() -> None:
+    """As many bytes, but the second result's first half lies where operands are still to be read."""
+    tensors = (tensor("x", 100), tensor("a", 100), tensor("y", 200, "fp16"), tensor("z", 1))
+    assert plan(graph((MAKE_A, Node("y", ADD, ("a",), ("y",)), END), *tensors, inputs=("x",))).activations_bytes == 800
 
 
 @pytest.mark.parametrize(("kind", "peak"), [("relu", 1), ("clip", 1), ("tanh", 1), ("add", 2), ("gelu", 2), ("exp", 2)])
@@ -287,10 +294,10 @@ def test_a_hole_is_filled_by_what_fits_best() -> None:
     def buffer(size: float, first: int, last: int) -> Buffer:
         return Buffer(size, "activation", first, last, [(first, "t")])
 
-    # 256 and 512 bytes are freed at either side of what stays; 200 bytes go into the smaller hole, 300 into the larger.
-    fixed = [buffer(256, 0, 1), buffer(100, 0, 9), buffer(512, 0, 1), buffer(1, 0, 9)]
+    # 512 and 256 bytes are freed at either side of what stays; 200 bytes go into the smaller hole, 300 into the larger.
+    fixed = [buffer(512, 0, 1), buffer(100, 0, 9), buffer(256, 0, 1), buffer(1, 0, 9)]
     assert arena_bytes(fixed, 256) == 256 + 256 + 512 + 256
-    assert arena_bytes([*fixed, buffer(300, 2, 3), buffer(200, 2, 3)], 256) == 1280
+    assert arena_bytes([*fixed, buffer(200, 2, 3), buffer(300, 2, 3)], 256) == 1280
     # 520 bytes fit none: they come after the end.
     assert arena_bytes([*fixed, buffer(520, 2, 3)], 256) == 1280 + 768
 
@@ -384,6 +391,14 @@ def test_what_is_no_cache() -> None:
         tensor("state", (2, 3)), tensor("x", (2, 1)), tensor("new", (2, 4)), inputs=("state", "x"), outputs=("new",),
     )  # fmt: skip
     assert plan(streaming).kv_cache is None  # a matrix has no heads, tokens and features
+
+
+def test_what_is_longer_than_the_present_is_no_past() -> None:
+    g = decoder("attention")
+    longer = {**g.tensors, "past": tensor("past", (2, 3, 9, 4), "fp16")}
+    found = plan(Graph("g", longer, g.nodes, g.inputs, g.outputs, input_axes=g.input_axes)).kv_cache
+    assert found is not None
+    assert (found.bytes, found.grows_with) == (336, {})
 
 
 def test_keys_that_attention_reads_and_the_model_returns_start_a_cache() -> None:

@@ -40,6 +40,14 @@ def test_a_convolution_takes_bias_residual_and_activation() -> None:
     assert kinds(fuse_for_cpu(b.graph(b.ew("exp", y)))) == ["exp", "neg", "conv:add:relu", "exp"]
 
 
+def test_a_residual_after_a_gemm_is_a_kernel() -> None:
+    b = Builder()
+    x = b.ew("exp", b.input(8, 8))
+    graph = b.graph(b.ew("add", b.matmul(x, b.weight(8, 8)), x))
+    assert kinds(fuse_for_cpu(graph)) == ["exp", "gemm", "add"]
+    assert kinds(fuse(graph)) == ["exp", "gemm:add"]
+
+
 def test_a_gemm_takes_bias_activation_and_factors_but_no_residual() -> None:
     b = Builder()
     x = b.input(4, 8)

@@ -215,7 +215,7 @@ def _overwritten(
         buffer, tensor = holder.get(root), graph.tensors.get(name)
         if buffer is None or tensor is None or tensor.shape is None:
             continue
-        dies = buffer.kind == ACTIVATION and shared.last_use[root] == position and buffer.last == position
+        dies = buffer.kind == ACTIVATION and buffer.last == position
         # As many elements of the same width: each element is read before it is overwritten.
         if dies and tensor.elements == wanted.elements and tensor.bytes == wanted.bytes == buffer.bytes:
             return buffer
