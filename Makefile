@@ -2,7 +2,8 @@
 # Works with GNU make and any Python from 3.11 on that has venv and pip: `make PYTHON=/path/to/python3.12 test`.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format typecheck layers bench bench-models bench-devices crosscheck predictors demo-model docs wheel ci clean
+.PHONY: help demo test lint format typecheck layers bench bench-models bench-memory bench-devices crosscheck predictors \
+	demo-model docs wheel ci clean
 
 ifndef PYTHON
 PYTHON := $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 python; do \
@@ -55,6 +56,9 @@ bench: $(BASE) ## what it costs: import, --help, predictions, installed size
 
 bench-models: $(TEST) ## whole networks against runs that no training used
 	$(VENV_TEST)/bin/python tests/bench/whole_models.py
+
+bench-memory: $(TEST) ## the memory plan of CPUs against onnxruntime's arena
+	$(VENV_TEST)/bin/python tests/bench/memory.py
 
 crosscheck: $(AIC) ## the catalogue against AIConfigurator's system files and measurements (82 MB to download)
 	$(VENV_TEST)/bin/python -m pytest tests/test_hardware_crosscheck.py $(PYTEST_ARGS)
