@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from perfmodel.datasets.adapter import EVERYTHING, Wanted, find, latency_and_status, read_table
 from perfmodel.datasets.aiconfigurator_families import TABLES
 from perfmodel.datasets.cards import Card, load_card
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 SOURCE = "aiconfigurator"
 _MILLISECOND = 1e-3
+_UNSUPPORTED = "unsupported"
 
 
 def read(root: str | Path, card: Card, wanted: Wanted = EVERYTHING) -> Iterator[pd.DataFrame]:
@@ -94,7 +97,8 @@ def _read_file(path: Path, name: str, card: Card) -> pd.DataFrame:
         raise TraceError(f"{path}: the card names no cache state for {framework!r}: {', '.join(caches)}")
     raw = read_table(path, (*table.columns, "latency"))
     latency, status = latency_and_status(raw["latency"], _MILLISECOND)
-    rows = pandas.DataFrame({"device": device, "software": _software(raw, framework, version), "op": table.family})
+    head = {"device": device, "software": _software(raw, framework, version), "op": table.family}
+    rows = pandas.DataFrame(head, index=raw.index)
     rows["kernel"] = raw.get("kernel_source")
     for column, values in table.read(raw, card, path).items():
         rows[column] = values
@@ -103,7 +107,10 @@ def _read_file(path: Path, name: str, card: Card) -> pd.DataFrame:
     rows["power_limit_w"] = raw["power_limit"] if "power_limit" in raw else float("nan")
     rows["cache"] = caches[framework] if name == "gemm" else table.cache
     rows["collection"] = f"{system}/{framework}/{version}"
-    rows["status"] = status
+    # A format that the card knows but perfmodel has no dtype for: the row stays, as no measurement.
+    unsupported = (rows["dtype"] == _UNSUPPORTED).to_numpy()
+    rows["dtype"] = rows["dtype"].where(~unsupported)
+    rows["status"] = np.where(unsupported, "unsupported dtype", status)
     return rows
 
 
