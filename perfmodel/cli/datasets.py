@@ -58,7 +58,9 @@ def run(arguments: argparse.Namespace) -> int:
         result, shown = _get(arguments.names[0])
     else:
         if not arguments.names or arguments.output is None:
-            raise InputError("datasets build needs a name and -o TRACES, as in `perfmodel datasets build zeus -o zeus.parquet`")
+            raise InputError(
+                "datasets build needs a name and -o TRACES, as in `perfmodel datasets build zeus -o zeus.parquet`"
+            )
         result, shown = _build(arguments)
     if arguments.json is not None:
         write_json(result, arguments.json)

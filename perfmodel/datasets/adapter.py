@@ -139,6 +139,13 @@ def latency_and_status(values: pd.Series, scale: float) -> tuple[np.ndarray, np.
     return np.where(status == "ok", measured * scale, np.nan), status
 
 
+def noted(rows: Any, text: str) -> np.ndarray:
+    """A column that has a text where ``rows`` is true and nothing elsewhere; shape ``[rows]``."""
+    result = np.full(len(rows), None, dtype=object)
+    result[np.asarray(rows, dtype=bool)] = text
+    return result
+
+
 def finish(table: pd.DataFrame, card: Card) -> pd.DataFrame:
     """Adds what holds for every adapter: the source, the row's position in its file, marks of the card, repeats.
 

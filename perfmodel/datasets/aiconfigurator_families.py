@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from perfmodel.datasets.adapter import translate
+from perfmodel.datasets.adapter import noted, translate
 from perfmodel.datasets.cards import Card
 from perfmodel.dtypes import element_bytes
 
@@ -129,7 +129,9 @@ def _moe(raw: pd.DataFrame, card: Card, path: Path) -> Columns:
     plain = np.zeros(len(raw), dtype=bool)
     for shape in card.raw["moe"]["shapes_without_gate"]:
         plain |= (shapes == np.array(shape)).all(axis=1)
-    labelled = raw["kernel_source"].astype(str).str.contains(card.raw["moe"]["label_without_gate"], regex=False).to_numpy()
+    labelled = (
+        raw["kernel_source"].astype(str).str.contains(card.raw["moe"]["label_without_gate"], regex=False).to_numpy()
+    )
     # Elsewhere the shapes of networks without a gate may have been measured with one: unknown is not three.
     matrices = np.where(labelled, 2.0, np.where(plain, np.nan, 3.0))
     return {
@@ -143,7 +145,7 @@ def _moe(raw: pd.DataFrame, card: Card, path: Path) -> Columns:
         "distribution": raw["distribution"],
         "matrices": matrices,
         "dtype": translate(raw["moe_dtype"], card.dtypes, "dtype", path),
-        "note": np.where(plain & ~labelled, "gate unknown", None),
+        "note": noted(plain & ~labelled, "gate unknown"),
     }
 
 
@@ -160,7 +162,8 @@ def _collective(dtype_column: str) -> Callable[[pd.DataFrame, Card, Path], Colum
         dtype = translate(raw[dtype_column], card.dtypes, "dtype", path)
         width = dtype.map({name: int(element_bytes(name)) for name in dtype.unique()})
         kernel = raw["kernel_source"].astype(str)
-        launch = np.where(kernel.str.endswith("_graph"), "graph", np.where(kernel.str.endswith("_eager"), "eager", None))
+        launch = noted(kernel.str.endswith("_graph"), "graph")
+        launch[kernel.str.endswith("_eager").to_numpy()] = "eager"
         return {
             "kind": translate(raw["op_name"], card.raw["kinds"], "collective", path),
             "bytes": raw["message_size"] * width,
@@ -172,7 +175,16 @@ def _collective(dtype_column: str) -> Callable[[pd.DataFrame, Card, Path], Colum
     return read
 
 
-_ATTENTION = ("batch_size", "isl", "num_heads", "num_key_value_heads", "head_dim", "attn_dtype", "kv_cache_dtype", "step")
+_ATTENTION = (
+    "batch_size",
+    "isl",
+    "num_heads",
+    "num_key_value_heads",
+    "head_dim",
+    "attn_dtype",
+    "kv_cache_dtype",
+    "step",
+)
 _MLA = ("batch_size", "isl", "num_heads", "tp_size", "mla_dtype", "kv_cache_dtype", "step")
 _MOE = (
     "num_tokens", "hidden_size", "inter_size", "num_experts", "topk", "moe_tp_size", "moe_ep_size", "distribution", "moe_dtype",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from perfmodel.datasets import columns as c
 from perfmodel.datasets.adapter import Wanted, finish
-from perfmodel.datasets.cards import Card, load_card
+from perfmodel.datasets.cards import Card, columns_of, load_card
 from perfmodel.datasets.local import locate
 from perfmodel.datasets.registry import ADAPTERS, reader
 from perfmodel.datasets.schema import check_runs, check_traces, require_pandas
@@ -58,7 +58,8 @@ class Summary:
         family = table["op"] if "op" in table.columns else table["workload"].map(lambda _: "runs")
         keys = [family, table["device"], table["software"], table["status"]]
         for key, count in table.groupby(keys, sort=False, observed=True).size().items():
-            self.rows[(card.id, *map(str, key))] += int(count)
+            _, device, software, status = map(str, tuple(key))  # type: ignore[arg-type]  # a key a grouping column
+            self.rows[card.id, _, device, software, status] += int(count)
         for name, count in family[table["repeat"] > 0].value_counts().items():
             self.repeats[card.id, str(name)] += int(count)
         for note, count in table["note"].dropna().value_counts().items():
@@ -139,18 +140,16 @@ def plan(
         if family not in held:
             where = "run traces have no families" if not held else nearest(family, held)
             raise InputError(f"{', '.join(card.id for card in cards)}: no rows of the family {family!r}: {where}")
-    known = {device for card in cards for device in card.measured_devices} | {d for k in cards for d in k.devices.values()}
+    known = {device for card in cards for device in card.measured_devices} | {
+        d for k in cards for d in k.devices.values()
+    }
     for device in devices or ():
         if device not in known:
-            raise InputError(f"{', '.join(card.id for card in cards)}: no rows of the device {device!r}: {nearest(device, known)}")
+            raise InputError(
+                f"{', '.join(card.id for card in cards)}: no rows of the device {device!r}: {nearest(device, known)}"
+            )
     wanted = Wanted(*(None if w is None else frozenset(w) for w in (families, devices, tables)))
-    columns: dict[str, str] = {}
-    kept = tuple(f for f in held if wanted.family(f))
-    for card in cards:
-        columns |= card.table_columns(tuple(f for f in kept if f in card.families))
-    if cards[0].table == "operators":  # the descriptors of all sets together, in the schema's order
-        ordered = c.operator_columns(kept, columns)
-        columns = ordered | {name: kind for name, kind in columns.items() if name not in ordered}
+    columns = columns_of(cards, families)
     return Plan(tuple((card, locate(card, root)) for card in cards), wanted, columns, duplicates)
 
 
@@ -191,7 +190,11 @@ def _joined(table: pd.DataFrame, card: Card, duplicates: str, summary: Summary) 
     if duplicates == "first":
         return first
     measured = [name for name in _AVERAGED if name in table.columns]
-    key = [n for n in table.columns if n not in (*_AVERAGED, "order", "repeat", "status", "note", "samples", "latency_rel_std")]
+    key = [
+        n
+        for n in table.columns
+        if n not in (*_AVERAGED, "order", "repeat", "status", "note", "samples", "latency_rel_std")
+    ]
     groups = table.groupby(key, dropna=False, sort=False, observed=True)
     first[measured] = groups[measured].median().to_numpy()
     first["samples"] = groups.size().to_numpy()
@@ -295,5 +298,3 @@ def load(
     whole = pa.concat_tables([to_arrow(table, schema) for table in parts(chosen)])
     table: pd.DataFrame = whole.unify_dictionaries().to_pandas(self_destruct=True)
     return table
-
-

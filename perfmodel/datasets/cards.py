@@ -9,8 +9,8 @@ from __future__ import annotations
 import csv
 import re
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -55,7 +55,6 @@ class Download:
         url: with ``{commit}`` and, for files, ``{path}`` in it.
         members: of an archive, patterns of the paths to keep; the archive's top folder is not part of them.
         sha256: of an archive; None where it is not known.
-        commit: what the URL pins; None means the card's.
     """
 
     kind: str
@@ -109,21 +108,23 @@ class Card:
         """Devices that it has rows of."""
         return tuple(sorted({device for _, device, _, _ in self.counts})) or tuple(sorted(set(self.devices.values())))
 
-    def table_columns(self, families: tuple[str, ...] | None = None) -> dict[str, str]:
-        """Columns of its tables and what they hold.
 
-        Args:
-            families: only these operator families; None means all.
-        """
-        if self.table == "runs":
-            columns = c.run_columns(self.provides)
-            prefix = c.MACHINE
-        else:
-            columns = c.operator_columns(self.families if families is None else families, self.provides)
-            prefix = c.CONFIGURATION
-        own = {name: c.NUMBER for name in self.provides if name.startswith(c.MACHINE)}
-        own |= {f"{prefix}{name}": entry["kind"] for name, entry in self.configuration.items()}
-        return columns | own
+def columns_of(cards: Sequence[Card], families: Collection[str] | None = None) -> dict[str, str]:
+    """Columns of a table of some data sets, in order, and what they hold.
+
+    Args:
+        cards: all of operator traces or all of run traces.
+        families: only these operator families; None means all that the sets hold.
+    """
+    provided = [name for card in cards for name in card.provides]
+    if cards[0].table == "runs":
+        columns = c.run_columns(provided)
+        return columns | {name: c.NUMBER for name in provided if name.startswith(c.MACHINE)}
+    held = {f for card in cards for f in card.families if families is None or f in families}
+    columns = c.operator_columns(held, provided)
+    for card in cards:
+        columns |= {f"{c.CONFIGURATION}{name}": entry["kind"] for name, entry in card.configuration.items()}
+    return columns
 
 
 def load_card(name: str) -> Card:
@@ -142,12 +143,10 @@ def load_card(name: str) -> Card:
         raise InputError(f"{path}: id is {card.id!r}; wanted the folder's name, {name!r}")
     checksums = path.with_name("checksums.txt")
     counts = path.with_name("counts.csv")
-    return Card(
-        **{
-            **{f: getattr(card, f) for f in card.__dataclass_fields__},
-            "checksums": parse_checksums(checksums.read_text(encoding="utf-8")) if checksums.is_file() else {},
-            "counts": _read_counts(counts) if counts.is_file() else {},
-        }
+    return replace(
+        card,
+        checksums=parse_checksums(checksums.read_text(encoding="utf-8")) if checksums.is_file() else {},
+        counts=_read_counts(counts) if counts.is_file() else {},
     )
 
 
@@ -172,7 +171,9 @@ def parse_card(raw: Mapping[str, Any], name: str) -> Card:
     if raw["table"] not in TABLES:
         raise refuse("table", " or ".join(TABLES))
     families = tuple(raw.get("families", ()))
-    if families != tuple(f for f in c.REQUIRED_OF_FAMILY if f in families) or bool(families) != (raw["table"] == "operators"):
+    if families != tuple(f for f in c.REQUIRED_OF_FAMILY if f in families) or bool(families) != (
+        raw["table"] == "operators"
+    ):
         raise refuse("families", f"some of {', '.join(c.REQUIRED_OF_FAMILY)}, in this order (none for runs)")
     for column in raw["provides"]:
         if c.kind_of(column) is None and not column.startswith(c.MACHINE):
@@ -205,7 +206,11 @@ def parse_card(raw: Mapping[str, Any], name: str) -> Card:
 
 
 def _mark(entry: Mapping[str, Any], name: str) -> Mark:
-    if not set(entry) <= {"where", "note", "status", "why"} or not entry.get("why") or ("note" in entry) == ("status" in entry):
+    if (
+        not set(entry) <= {"where", "note", "status", "why"}
+        or not entry.get("why")
+        or ("note" in entry) == ("status" in entry)
+    ):
         raise InputError(f"{name}: a mark is {dict(entry)!r}; wanted where, why, and either note or status")
     for column in entry.get("where", {}):
         if c.kind_of(column) not in (c.TEXT, c.INTEGER):

@@ -172,7 +172,10 @@ def _measurements(folder: Path) -> list[tuple[str, float, float, float, float | 
         with path.open(newline="") as file:
             return [
                 (
-                    str(row["workload"]), float(row["avg_freq"]) * 1e6, float(row["time"]) * 1e-3, float(row["energy"]),
+                    str(row["workload"]),
+                    float(row["avg_freq"]) * 1e6,
+                    float(row["time"]) * 1e-3,
+                    float(row["energy"]),
                     float(row["temp"]) if row.get("temp") else None,
                 )
                 for row in csv.DictReader(file)

@@ -137,7 +137,9 @@ def _members(archive: Path, patterns: tuple[str, ...], card: Card) -> Iterator[t
         for info in file.infolist():
             path = "/".join(PurePosixPath(info.filename).parts[1:])
             # `**/` also stands for no folder at all, as in glob.
-            if info.is_dir() or not any(fnmatchcase(path, p) or fnmatchcase(path, p.removeprefix("**/")) for p in patterns):
+            if info.is_dir() or not any(
+                fnmatchcase(path, p) or fnmatchcase(path, p.removeprefix("**/")) for p in patterns
+            ):
                 continue
             if not is_inside(path) or info.file_size > _MAX_ARCHIVE_MEMBER_BYTES:
                 raise DownloadError(f"{card.id}: the archive holds {info.filename!r}, which is not safe to unpack")

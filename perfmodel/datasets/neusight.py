@@ -58,10 +58,12 @@ def _read_file(path: Path, family: str, card: Card) -> pd.DataFrame:
     collection = "/".join(path.parts[start:]).removesuffix(".csv")
     device = translate(raw["Device"].str.strip(), card.devices, "device", path)
     latency, status = latency_and_status(raw["Latency"], _MILLISECOND)
-    rows = pandas.DataFrame({"device": device, "software": card.raw["software"][path.parts[start]], "op": family})
+    head = {"device": device, "software": card.raw["software"][path.parts[start]], "op": family}
+    rows = pandas.DataFrame(head, index=raw.index)
     rows["kernel"] = raw["Kernel Name"]
-    rows["kernels"] = raw["Kernels"].str.count(";") if "Kernels" in raw else np.nan
-    rows["kernels"] = rows["kernels"].where(rows["kernels"] > 0)
+    kernels = raw["Kernels"].astype("string").str.count(";") if "Kernels" in raw else pandas.Series(0, raw.index)
+    rows["kernels"] = kernels.astype("Float64").to_numpy(dtype=float, na_value=np.nan)
+    rows.loc[rows["kernels"] == 0, "kernels"] = np.nan
     for column, values in _descriptor(raw, family, card, path).items():
         rows[column] = values
     rows["dtype"] = "fp32"
@@ -88,5 +90,4 @@ def _descriptor(raw: pd.DataFrame, family: str, card: Card, path: Path) -> dict[
         # Two tensors of the output's size, or one (with a number, where the name ends in u).
         inputs = np.where(names.isin(["add", "mul", "pow", "div"]), 2, 1)
         return {"kind": kind, "elements": raw["B"] * raw["H"], "inputs": inputs}
-    kind = "layernorm" if family == "norm" else "softmax"
-    return {"kind": kind, "rows": raw["B"], "cols": raw["H"]}
+    return {"kind": "layernorm" if family == "norm" else "softmax", "rows": raw["B"], "cols": raw["H"]}

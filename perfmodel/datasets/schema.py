@@ -98,7 +98,9 @@ def check_traces(table: pd.DataFrame, name: str) -> None:
         TraceError: naming the file, the row, the column, what was found and what was wanted.
     """
     if "op" not in table.columns and "workload" in table.columns:
-        raise TraceError(f"{name} holds runs of whole models (a column 'workload'); wanted operator traces, column 'op'")
+        raise TraceError(
+            f"{name} holds runs of whole models (a column 'workload'); wanted operator traces, column 'op'"
+        )
     _need(table, name, c.REQUIRED)
     ok = usable(table)
     for column in (*_TEXT_OF_ALL, "op"):

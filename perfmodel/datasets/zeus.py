@@ -6,9 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from perfmodel.datasets.adapter import EVERYTHING, Wanted, find, latency_and_status, read_table
+from perfmodel.datasets.adapter import EVERYTHING, Wanted, find, latency_and_status, noted, read_table
 from perfmodel.datasets.cards import Card
 from perfmodel.datasets.schema import require_pandas
 from perfmodel.errors import TraceError
@@ -44,5 +42,5 @@ def read(root: str | Path, card: Card, wanted: Wanted = EVERYTHING) -> Iterator[
             "workload": raw["network"] + "/" + raw["dataset"], "batch": raw["batch_size"], "phase": "train",
             "optimizer": raw["optimizer"], "latency_s": latency, "power_w": power, "energy_j": power * latency,
             "power_limit_w": raw["power_limit"], "collection": path.stem, "status": status,
-            "note": np.where(power > _ABOVE * raw["power_limit"], "above its limit", None),
+            "note": noted(power > _ABOVE * raw["power_limit"], "above its limit"),
         })  # fmt: skip

@@ -110,7 +110,9 @@ def from_columns(columns: Mapping[str, Any]) -> list[Group]:
             hint = nearest(str(family), FAMILIES)
             raise DescriptorError(f"unknown operator family {family!r} in column 'op': {hint}")
         index = np.flatnonzero(family_of_row == code)
-        aliases = {name: columns[column] for name, column in COLUMN_OF_FIELD.get(family, {}).items() if column in columns}
+        aliases = {
+            name: columns[column] for name, column in COLUMN_OF_FIELD.get(family, {}).items() if column in columns
+        }
         groups += _family_groups(FAMILIES[family], {**aliases, **columns}, index, rows)
     return groups
 
