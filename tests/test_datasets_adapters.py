@@ -95,10 +95,16 @@ def test_latent_attention(aiconfigurator: Any) -> None:
 
 def test_experts_without_a_gate(aiconfigurator: Any) -> None:
     moe = aiconfigurator[aiconfigurator["op"] == "moe"]
-    np.testing.assert_array_equal(moe["matrices"], [3, 2, np.nan, 3])
-    assert moe["note"].astype(object).where(moe["note"].notna(), None).tolist() == [None, None, "gate unknown", None]
-    # The fourth row measures the first once more.
-    assert moe["repeat"].tolist() == [0, 0, 0, 1]
+    np.testing.assert_array_equal(moe["matrices"], [3, 2, np.nan, 3, 3])
+    assert moe["note"].astype(object).where(moe["note"].notna(), None).tolist() == [
+        None,
+        None,
+        "gate unknown",
+        None,
+        None,
+    ]
+    # The fourth and fifth rows measure the first again.
+    assert moe["repeat"].tolist() == [0, 0, 0, 1, 2]
 
 
 def test_quantisation(aiconfigurator: Any) -> None:
@@ -136,7 +142,7 @@ def test_the_installed_package_is_found(tmp_path: Path, monkeypatch: pytest.Monk
     layouts.aiconfigurator(tmp_path / "site" / "aiconfigurator_core")
     (tmp_path / "site" / "aiconfigurator_core" / "__init__.py").write_text("raise ImportError('not to be imported')")
     monkeypatch.setenv("PERFMODEL_CACHE", str(tmp_path / "cache"))
-    with pytest.raises(InputError, match="aiconfigurator is not on this machine: .* `pip install --no-deps aiconf"):
+    with pytest.raises(InputError, match=r"aiconfigurator is not on this machine: .* `pip install --no-deps aiconf"):
         load("aiconfigurator")
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
     assert len(load("aiconfigurator", families=["gemm"])) == 4
@@ -315,7 +321,7 @@ def test_files_of_another_shape_are_named(tmp_path: Path, name: str) -> None:
     with pytest.raises(TraceError, match=rf"{re.escape(path.name)}: column .* is missing; found a"):
         load(name, root)
     path.write_bytes(b"\x00\xff")
-    with pytest.raises(TraceError, match="is no readable|is missing"):
+    with pytest.raises(TraceError, match=r"is no readable|is missing"):
         load(name, root)
 
 

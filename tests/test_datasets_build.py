@@ -72,7 +72,7 @@ def test_rows_that_are_left_out_are_counted(tmp_path: Path) -> None:
     assert summary.left_out == 4
 
 
-@pytest.mark.parametrize(("duplicates", "latencies"), [("keep", [1.0, 1.5]), ("first", [1.0]), ("median", [1.25])])
+@pytest.mark.parametrize(("duplicates", "latencies"), [("keep", [1.0, 1.5, 9.0]), ("first", [1.0]), ("median", [1.5])])
 def test_repeats(aiconfigurator: Path, duplicates: str, latencies: list[float]) -> None:
     summary = build.Summary()
     chosen = build.plan(["aiconfigurator"], aiconfigurator, families=["moe"], duplicates=duplicates)
@@ -81,9 +81,9 @@ def test_repeats(aiconfigurator: Path, duplicates: str, latencies: list[float]) 
     assert shape["latency_s"].tolist() == pytest.approx([1e-3 * value for value in latencies])
     # The other two rows differ in their kernel.
     assert len(table) == 2 + len(latencies)
-    assert summary.joined == (0 if duplicates == "keep" else 1)
+    assert summary.joined == (0 if duplicates == "keep" else 2)
     if duplicates == "median":
-        assert sorted(table["samples"].tolist()) == [1, 1, 2]
+        assert sorted(table["samples"].tolist()) == [1, 1, 3]
 
 
 def test_marks() -> None:
@@ -189,17 +189,17 @@ def test_the_summary(tmp_path: Path, aiconfigurator: Path, capsys: pytest.Captur
     command = ["datasets", "build", "aiconfigurator", "--from", str(aiconfigurator), "-o", output]
     assert main([*command, "--family", "moe,quantize", "--json", str(tmp_path / "s.json")]) == 0
     shown = capsys.readouterr().out
-    assert ": 10 rows of 4 upstream files" in " ".join(shown.split())
-    assert "aiconfigurator, moe: 1 rows measure again" in shown
+    assert ": 11 rows of 4 upstream files" in " ".join(shown.split())
+    assert "aiconfigurator, moe: 2 rows measure again" in shown
     assert "1 rows with the note `gate unknown`" in shown
     summary = json.loads((tmp_path / "s.json").read_text())
     groups = {(g["family"], g["device"], g["software"], g["status"]): g["rows"] for g in summary["groups"]}
     assert groups == {
-        ("moe", "l40s", "trtllm-1.3.0rc20", "ok"): 4, ("quantize", "l40s", "sglang-0.5.14", "ok"): 2,
+        ("moe", "l40s", "trtllm-1.3.0rc20", "ok"): 5, ("quantize", "l40s", "sglang-0.5.14", "ok"): 2,
         ("quantize", "l40s", "sglang-0.5.14", "stub"): 1, ("quantize", "l40s", "sglang-0.5.14", "zero latency"): 1,
         ("quantize", "l40s", "vllm-0.24.0", "ok"): 1, ("quantize", "l40s", "vllm-0.24.0", "zero latency"): 1,
     }  # fmt: skip
-    assert (summary["rows"], summary["files"], summary["output"]) == (10, 4, output)
+    assert (summary["rows"], summary["files"], summary["output"]) == (11, 4, output)
 
 
 def test_wrong_use(capsys: pytest.CaptureFixture[str]) -> None:

@@ -184,7 +184,7 @@ def test_no_server(server: Server) -> None:
 def test_a_folder_that_cannot_be_written(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv(local.CACHE_VARIABLE, str(tmp_path / "file"))
-    with pytest.raises(DownloadError, match="cannot write to .*file"):
+    with pytest.raises(DownloadError, match=r"cannot write to .*file"):
         fetch.get(of_files(server))
 
 

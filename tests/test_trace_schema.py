@@ -71,6 +71,7 @@ def test_rows_of_every_family(family: str) -> None:
 
 def test_all_families_in_one_table() -> None:
     check_traces(pandas.concat([one(family) for family in ROWS]), "t")
+    check_traces(one("attention", window=None, tp=None, kv_dtype=None), "t")
 
 
 @pytest.mark.parametrize(

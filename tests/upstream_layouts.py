@@ -58,10 +58,10 @@ def aiconfigurator(root: Path) -> Path:
     parquet(data / "l40s/mla/trtllm/1.0.0/generation_mla_perf.parquet", **head, **mla, isl=1, step=[7, 15])
     parquet(
         data / "l40s/moe/trtllm/1.3.0rc20/moe_perf.parquet", version="1.3.0rc20",
-        kernel_source=["cutlass", "moe_torch_flow_nongated", "cutlass", "cutlass"], moe_dtype="bfloat16",
-        num_tokens=[8, 16, 16, 8], hidden_size=[4096, 2688, 2688, 4096], inter_size=[14336, 1856, 1856, 14336],
-        topk=[2, 6, 6, 2], num_experts=[8, 128, 128, 8], moe_tp_size=1, moe_ep_size=[1, 2, 2, 1], distribution="balanced",
-        latency=[1.0, 2.0, 3.0, 1.5],
+        kernel_source=["cutlass", "moe_torch_flow_nongated", "cutlass", "cutlass", "cutlass"], moe_dtype="bfloat16",
+        num_tokens=[8, 16, 16, 8, 8], hidden_size=[4096, 2688, 2688, 4096, 4096],
+        inter_size=[14336, 1856, 1856, 14336, 14336], topk=[2, 6, 6, 2, 2], num_experts=[8, 128, 128, 8, 8], moe_tp_size=1,
+        moe_ep_size=[1, 2, 2, 1, 1], distribution="balanced", latency=[1.0, 2.0, 3.0, 1.5, 9.0],
     )  # fmt: skip
     quantize = {"m": [1, 64], "k": [128, 256], "quant_dtype": "fp8"}
     parquet(data / "l40s/quantize/sglang/0.5.14/scale_matrix_perf.parquet", **head, **quantize)

@@ -167,7 +167,7 @@ def _summary(summary: Summary, output: str) -> list[Any]:
     for key, statuses in groups.items():
         bad = ", ".join(f"{n} {status}" for status, n in statuses.items() if status != "ok")
         table.add_row(*map(safe, key), f"{sum(statuses.values()):,}", safe(bad))
-    lines = [safe(f"{output}: {summary.total:,} rows of {summary.files} upstream files")]
+    lines: list[Any] = [safe(f"{output}: {summary.total:,} rows of {summary.files} upstream files")]
     for (name, family), count in sorted(summary.repeats.items()):
         lines.append(safe(f"{name}, {family}: {count:,} rows measure again what their file has already (`repeat`)"))
     for (name, note), count in sorted(summary.notes.items()):

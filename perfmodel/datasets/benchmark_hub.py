@@ -93,9 +93,8 @@ def _table(path: Path, kernel: str, gpu: str, card: Card) -> pd.DataFrame:
 def _read_cache(path: Path, pandas: Any) -> pd.DataFrame:
     """The configurations of a Kernel Tuner cache file, in the file's order."""
     try:
-        opened = gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
-        with opened as file:
-            data = file.read(_MAX_BYTES + 1)
+        with path.open("rb") as file:
+            data = (gzip.GzipFile(fileobj=file) if path.suffix == ".gz" else file).read(_MAX_BYTES + 1)
     except OSError as error:
         raise TraceError(f"{path} cannot be read: {error.strerror or error}") from None
     except EOFError:

@@ -135,19 +135,18 @@ def plan(
         raise InputError(f"--from names the folder of one data set, and {len(cards)} were asked for")
     if duplicates not in DUPLICATES:
         raise InputError(f"duplicates is {duplicates!r}: {nearest(duplicates, DUPLICATES)}")
+    named = ", ".join(card.id for card in cards)
     held = [f for f in c.REQUIRED_OF_FAMILY if any(f in card.families for card in cards)]
     for family in families or ():
         if family not in held:
             where = "run traces have no families" if not held else nearest(family, held)
-            raise InputError(f"{', '.join(card.id for card in cards)}: no rows of the family {family!r}: {where}")
+            raise InputError(f"{named}: no rows of the family {family!r}: {where}")
     known = {device for card in cards for device in card.measured_devices} | {
         d for k in cards for d in k.devices.values()
     }
     for device in devices or ():
         if device not in known:
-            raise InputError(
-                f"{', '.join(card.id for card in cards)}: no rows of the device {device!r}: {nearest(device, known)}"
-            )
+            raise InputError(f"{named}: no rows of the device {device!r}: {nearest(device, known)}")
     wanted = Wanted(*(None if w is None else frozenset(w) for w in (families, devices, tables)))
     columns = columns_of(cards, families)
     return Plan(tuple((card, locate(card, root)) for card in cards), wanted, columns, duplicates)

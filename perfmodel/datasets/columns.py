@@ -106,9 +106,9 @@ def operator_columns(families: Iterable[str], provided: Iterable[str] = ()) -> d
     wanted = set(families)
     head = {"device": TEXT, "software": TEXT, **OPERATOR}
     columns = {name: kind for name, kind in head.items() if name in kept}
-    for family in REQUIRED_OF_FAMILY:
+    for family, required in REQUIRED_OF_FAMILY.items():
         if family in wanted:
-            needed = kept.union(REQUIRED_OF_FAMILY[family])
+            needed = kept.union(required)
             columns |= {name: kind for name, kind in family_columns(family).items() if name in needed}
     return columns | {name: kind for name, kind in BASE.items() if name in kept and name not in columns}
 

@@ -1,8 +1,8 @@
 """The adapter of the EnergAIzer measurements: whole networks on an A100-PCIe-40GB and an A10 at pinned clocks.
 
-:func:`read` gives every run as a row of a run table (``datasets/energaizer/card.toml``), :func:`read_runs` those whose
-operators are known. Each measured run is joined with the upstream list of the operators that it executed. The lists leave out what eager
-PyTorch also runs, which ``complete`` adds, from how the networks are written and not from their times:
+:func:`read` gives every run as a row of a run table (``datasets/energaizer/card.toml``); :func:`read_runs` those that can
+be joined with the upstream list of the operators that they executed. The lists leave out what eager PyTorch also runs,
+which ``complete`` adds, from how the networks are written and not from their times:
 
 - a batch normalisation after every convolution (ResNet-101 and MobileViT have one after each, He et al. 2016);
 - the layout conversions around cuDNN's matrix-unit convolutions, which compute in NHWC while eager PyTorch keeps NCHW: one
