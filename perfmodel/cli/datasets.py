@@ -17,7 +17,7 @@ DESCRIPTION = "Public data sets: list them, download one, or build a table of tr
 EXAMPLE = (
     "perfmodel datasets list\n"
     "  perfmodel datasets get zeus\n"
-    "  perfmodel datasets build aiconfigurator --family gemm,attention --device h100-sxm -o traces.parquet"
+    "  perfmodel datasets build aiconfigurator --family gemm,attention --device h100-sxm -o h100.parquet"
 )
 
 

@@ -109,7 +109,7 @@ def translate(values: pd.Series, names: Mapping[str, str], what: str, path: Path
         TraceError: the card does not name one of them.
     """
     result: pd.Series = values.map(names)
-    unknown = (result.isna() & values.notna()).to_numpy() | values.isna().to_numpy()
+    unknown = result.isna().to_numpy()
     if unknown.any():
         raise TraceError(f"{path}: the card names no {what} for {values[unknown].iloc[0]!r}: {', '.join(names)}")
     return result
