@@ -69,7 +69,7 @@ bench-devices: $(AIC) ## GPUs that no training has seen, from their catalogue fi
 predictors: $(TRAIN) ## train the shipped predictors again, from the public traces, with the locked versions
 	@test -n "$(PERFMODEL_SHARED)" || { echo "make predictors needs PERFMODEL_SHARED, a folder with data/aiconfigurator" >&2; exit 2; }
 	mkdir -p build
-	$(VENV_TRAIN)/bin/perfmodel datasets build aiconfigurator --from "$(PERFMODEL_SHARED)/data/aiconfigurator" -o build/aiconfigurator-gemm.parquet
+	$(VENV_TRAIN)/bin/perfmodel datasets build aiconfigurator --family gemm --table gemm --from "$(PERFMODEL_SHARED)/data/aiconfigurator" -o build/aiconfigurator-gemm.parquet
 	OMP_NUM_THREADS=1 $(VENV_TRAIN)/bin/perfmodel train build/aiconfigurator-gemm.parquet -o models/default --jobs 2
 
 demo-model: $(BASE) ## write examples/resnet18.onnx again
