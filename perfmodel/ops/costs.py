@@ -50,6 +50,8 @@ FLOPS_PER_ELEMENT: dict[str, int] = {
     "shrink": 3 * BASIC,  # two compares, one add
     "resize_linear": 7 * BASIC,  # four neighbours: 4 mul, 3 add; the weights are computed once a row and column
     "resize_cubic": 31 * BASIC,  # sixteen neighbours: 16 mul, 15 add
+    "quantize": 4 * BASIC,  # mul, round, add, clip
+    "dequantize": 2 * BASIC,  # sub, mul
     "requantize": 4 * BASIC,  # mul, round, add, clip
 }
 """FLOPs for one element of the output."""
