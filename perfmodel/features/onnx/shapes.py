@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from perfmodel.errors import ModelFileError
-from perfmodel.features.onnx import element_types, expressions, fallback, small
+from perfmodel.features.onnx import branches, element_types, expressions, fallback, small
 from perfmodel.features.onnx.dims import Dimensions
 from perfmodel.features.onnx.load import LoadedModel
 
@@ -38,14 +38,14 @@ def infer(loaded: LoadedModel, dims: Dimensions) -> list[str]:
         return _dtype(value, declared)
 
     with _Inference(loaded) as inference:
-        inference.keep(small.evaluate_all(graphs, dtype_of))
+        inference.evaluate(dtype_of)
         inference.run()
         for _ in range(_ROUNDS):
+            evaluated = inference.evaluate(dtype_of)
+            graphs = inference.graphs
             loose = [n for graph in graphs for n in graph if any(_is_loose(o, dims) for o in n.outputs)]
             if not loose:
                 break
-            evaluated = small.evaluate_all(graphs, dtype_of)
-            inference.keep(evaluated)
             completed = _complete(loose, declared, dims, model)
             if not evaluated and not completed:
                 break
@@ -162,6 +162,19 @@ class _Inference:
         for node, domain in self._aside:
             node.domain = domain
 
+    def evaluate(self, dtype_of: Callable[[Any], Any]) -> bool:
+        """Evaluate what follows from small constants and known shapes, and decide the Ifs that this decides.
+
+        Returns:
+            Whether anything new is known.
+        """
+        evaluated = small.evaluate_all(self.graphs, dtype_of, branches.repeated(self.model))
+        self.keep(evaluated)
+        inlined = branches.inline_decided(self.model)
+        if inlined:
+            self.graphs = tuple(self.model.graphs())
+        return bool(evaluated) or inlined
+
     def keep(self, nodes: Iterable[Any]) -> None:
         """Keep what is known of the outputs of these nodes."""
         for node in nodes:
@@ -188,7 +201,9 @@ class _Inference:
                 # The library reports contradictions and its own failures alike.
                 name = getattr(error, "node_name", None) or getattr(getattr(error, "node", None), "name", None)
                 node = _named(self.graphs, name)
-                if node is None or self._failed >= _MAX_FAILED or not _answered(self.model, node):
+                # A branch that does not run need not fit.
+                undecided = node is not None and node.graph in branches.undecided(self.model)
+                if node is None or self._failed >= _MAX_FAILED or not (undecided or _answered(self.model, node)):
                     raise ModelFileError(f"{self.label}: its shapes do not fit: {_one_line(error)}") from None
                 self._failed += 1
                 self.keep([node])

@@ -6,7 +6,7 @@ evaluated here for operands of a few elements; what is missing stays unknown, ne
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import Any
 
 import numpy as np
@@ -56,12 +56,15 @@ def scalar_of(value: Any) -> float | None:
         return None  # a complex number
 
 
-def evaluate_all(graphs: Iterable[Any], dtype_of: Callable[[Any], Any]) -> list[Any]:
+def evaluate_all(
+    graphs: Iterable[Any], dtype_of: Callable[[Any], Any], repeated: Container[Any] = frozenset()
+) -> list[Any]:
     """Give every value that follows from small constants its ``const_value``.
 
     Args:
         graphs: the model's graphs, their nodes in topological order; changed in place.
         dtype_of: the ``onnx_ir`` dtype of a value where it is known.
+        repeated: graphs inside which shapes may change from one execution to the next.
 
     Returns:
         The nodes that were evaluated.
@@ -78,7 +81,10 @@ def evaluate_all(graphs: Iterable[Any], dtype_of: Callable[[Any], Any]) -> list[
             out = node.outputs[0]
             if out.const_value is not None:
                 continue
-            operands = _operands(node)
+            if node.op_type in _OF_SHAPES and node.inputs and node.inputs[0] is not None:
+                operands = _sizes(node.inputs[0], repeated)
+            else:
+                operands = _operands(node)
             if operands is None:
                 continue
             try:
@@ -117,6 +123,13 @@ def _operands(node: Any) -> list[np.ndarray | None] | None:
             return None
         arrays.append(array)
     return arrays if arrays else None
+
+
+def _sizes(value: Any, repeated: Container[Any]) -> list[np.ndarray | None] | None:
+    """The sizes of a tensor as an operand, where all are known and do not change."""
+    if value.shape is None or value.graph in repeated or not all(isinstance(d, int) for d in value.shape):
+        return None
+    return [np.array(list(value.shape), dtype=np.int64)]
 
 
 def _attribute(node: Any, name: str, default: Any) -> Any:
@@ -177,9 +190,13 @@ def _slice(node: Any, operands: list[Any], dtype_of: Callable[[Any], Any]) -> np
     steps = operands[4].reshape(-1) if len(operands) > 4 and operands[4] is not None else [1] * len(starts)
     index = [slice(None)] * data.ndim
     for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
-        if step <= 0:
+        size, start, end, step = data.shape[int(axis)], int(start), int(end), int(step)
+        if step < 0 and end < -size:
+            index[int(axis)] = slice(start, None, step)  # down to the first element, which Python has no number for
+        elif step:
+            index[int(axis)] = slice(start, end, step)
+        else:
             raise _UnknownError
-        index[int(axis)] = slice(int(start), int(end), int(step))
     return np.asarray(data[tuple(index)])
 
 
@@ -231,6 +248,40 @@ def _concat(node: Any, operands: list[Any], dtype_of: Callable[[Any], Any]) -> n
     return np.asarray(np.concatenate(operands, axis=int(_attribute(node, "axis", 0))))
 
 
+def _transpose(node: Any, operands: list[Any], dtype_of: Callable[[Any], Any]) -> np.ndarray:
+    return np.asarray(np.transpose(operands[0], _attribute(node, "perm", None)))
+
+
+def _expand(node: Any, operands: list[Any], dtype_of: Callable[[Any], Any]) -> np.ndarray:
+    shape = [int(d) for d in operands[1].reshape(-1)]
+    if np.prod(shape, dtype=float) > MAX_CONSTANT_ELEMENTS:
+        raise _UnknownError
+    return np.asarray(operands[0] * np.ones(shape, dtype=operands[0].dtype))
+
+
+def _filled(node: Any, operands: list[Any], dtype_of: Callable[[Any], Any]) -> np.ndarray:
+    shape = [int(d) for d in operands[0].reshape(-1)]
+    if np.prod(shape, dtype=float) > MAX_CONSTANT_ELEMENTS:
+        raise _UnknownError
+    given = _attribute(node, "value", None)
+    number = np.zeros(1, np.float32) if given is None else np.asarray(given.numpy())
+    return np.full(shape, number.reshape(-1)[0], dtype=number.dtype)
+
+
+def _nonzero(node: Any, operands: list[Any], dtype_of: Callable[[Any], Any]) -> np.ndarray:
+    return np.asarray(np.stack(np.nonzero(np.atleast_1d(operands[0]))), dtype=np.int64)
+
+
+def _shape(node: Any, operands: list[Any], dtype_of: Callable[[Any], Any]) -> np.ndarray:
+    return np.asarray(operands[0][slice(_attribute(node, "start", 0), _attribute(node, "end", None))])
+
+
+def _size(node: Any, operands: list[Any], dtype_of: Callable[[Any], Any]) -> np.ndarray:
+    return np.asarray(np.prod(operands[0], dtype=np.int64))
+
+
+_OF_SHAPES = frozenset({"Shape", "Size"})
+
 _PLAIN: dict[str, Callable[..., Any]] = {
     "Identity": lambda x: x, "Neg": np.negative, "Abs": np.abs, "Sqrt": np.sqrt, "Reciprocal": lambda x: 1 / x,
     "Exp": np.exp, "Log": np.log, "Floor": np.floor, "Ceil": np.ceil, "Round": np.round,
@@ -249,8 +300,14 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "Reshape": _reshape,
     "Gather": _gather,
     "Concat": _concat,
+    "ConstantOfShape": _filled,
+    "Expand": _expand,
+    "NonZero": _nonzero,
     "Range": _range,
+    "Shape": _shape,
+    "Size": _size,
     "Slice": _slice,
+    "Transpose": _transpose,
     "ReduceProd": _reduce(np.prod),
     "ReduceSum": _reduce(np.sum),
     "ReduceMax": _reduce(np.max),
