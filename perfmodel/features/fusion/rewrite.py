@@ -113,8 +113,12 @@ class Rewriter:
         return next(iter(found)) if len(found) == 1 and name not in self._outputs else None
 
     def is_constant(self, name: str) -> bool:
-        """Whether a tensor is stored with the model or follows from constants alone."""
-        return name not in self._maker and name not in self._inputs
+        """Whether a tensor is stored with the model or follows from constants alone.
+
+        The inputs of a loop's body are not, although no node makes them.
+        """
+        tensor = self.tensors.get(name)
+        return tensor is not None and tensor.is_weight and name not in self._maker and name not in self._inputs
 
     def scalar(self, name: str) -> float | None:
         """The value of a one-element constant; None when it is none, or unknown."""
