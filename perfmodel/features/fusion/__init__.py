@@ -8,6 +8,7 @@ It works on descriptors and attributes alone, so that graphs from every reader g
 ``rewrite``       the graph under construction; merging refuses to lose a value that something needs
 ``noops``         identities, dropouts, neutral arithmetic
 ``quantized``     quantise/dequantise pairs around operators; ``formats`` what their products are called
+``padding``       padding before convolutions
 ``activations``   decomposed GELU, SiLU, hard swish, ..., softmax
 ``norms``         decomposed LayerNorm, RMSNorm, L2 and group norm; residual additions before them
 ``rope``          rotary position embeddings
@@ -36,6 +37,7 @@ from perfmodel.features.fusion.epilogues import fold_constants, fuse_epilogues, 
 from perfmodel.features.fusion.layout import drop_views, read_strided
 from perfmodel.features.fusion.noops import remove_noops
 from perfmodel.features.fusion.norms import fuse_norms, fuse_residual_norms
+from perfmodel.features.fusion.padding import absorb_padding
 from perfmodel.features.fusion.quantized import move_quantization, run_on_integers, store_constants
 from perfmodel.features.fusion.rewrite import Rewriter
 from perfmodel.features.fusion.rope import fuse_rope
@@ -50,6 +52,7 @@ PASSES = (
     move_quantization,
     run_on_integers,
     store_constants,
+    absorb_padding,
     fuse_activations,
     fuse_softmax,
     fuse_norms,

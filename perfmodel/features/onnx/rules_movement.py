@@ -126,6 +126,16 @@ def scatter_in_place(call: Call) -> Modelled:
     return Modelled(op, {"axis": call.get("axis", None)}, (), extra)
 
 
+def pad(call: Call) -> Modelled:
+    """Pad: all of the operand is read, and what is around it written, too."""
+    op = ops.Copy(kind="pad", elements=call.result().elements, read_elements=call.elements(0), dtype=call.dtype)
+    value = call.get("value", 0.0)  # an attribute before operator set 11
+    if call.has(2):
+        given = call.values(2)
+        value = float(given[0]) if given is not None and len(given) == 1 else None
+    return Modelled(op, {"mode": str(call.get("mode", "constant")), "value": value})
+
+
 def fill(kind: str) -> Rule:
     """Written, with nothing to speak of read."""
 
@@ -207,7 +217,7 @@ RULES: dict[str, Rule] = {
     "ScatterElements": scatter,
     "ScatterND": scatter,
     "TensorScatter": scatter_in_place,
-    "Pad": copy("pad", reads_all=True),
+    "Pad": pad,
     "Expand": copy("expand", reads_all=True),
     "Tile": copy("tile", reads_all=True),
     "Compress": copy("compress", reads_all=True),
