@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from perfmodel.features.fusion.layout import is_cut
-from perfmodel.features.fusion.masks import Causality, causality
+from perfmodel.features.fusion.masks import Causality, causality, window
 from perfmodel.features.fusion.noops import permutation
 from perfmodel.features.fusion.quantized import arithmetic_of, is_wide_float, quantizes
 from perfmodel.features.fusion.rewrite import Rewriter, Vertex, same
@@ -119,6 +119,7 @@ def _match(ws: Rewriter, softmax: Vertex) -> bool:
         head_dim=first.k,
         v_head_dim=None if same(value_dim, first.k) else value_dim,
         causal=causal,
+        window=window(scores.masks),
         dtype=first.dtype if is_narrow else ws.dtype(q.name),
     )
     # Narrow products multiply narrow probabilities: the kernel quantises them.
@@ -142,8 +143,9 @@ def _replace(
     op: Attention,
     operands: tuple[_Operand, _Operand, _Operand],
 ) -> bool:
-    # A causal mask that is constant is a flag of the kernel; any other mask is read and added to every score.
-    masks = [(v, name) for v, name in scores.masks if not (op.causal and ws.is_constant(name))]
+    # A causal or local mask that is constant is a flag of the kernel; any other mask is read and added to every score.
+    is_flag = op.causal or op.window is not None
+    masks = [(v, name) for v, name in scores.masks if not (is_flag and ws.is_constant(name))]
     fused = [Elementwise(kind=v.kind, dtype=op.dtype, elements=op.scores, inputs=0) for v, _ in masks]
     scales = list(dict.fromkeys(v for operand in operands for v in operand.scales))
     inputs = list(dict.fromkeys([*(operand.name for operand in operands), *(name for _, name in masks)]))

@@ -120,7 +120,9 @@ def _matches(ws: Rewriter, vertex: Vertex, last: Vertex) -> bool:
     size = ws.elements(last.output)
     if vertex.is_view:
         return same(ws.elements(vertex.inputs[0]), size) and same(ws.elements(vertex.output), size)
-    computed = vertex.op.rows * vertex.op.cols if isinstance(vertex.op, Quantize) else getattr(vertex.op, "elements", None)
+    computed = (
+        vertex.op.rows * vertex.op.cols if isinstance(vertex.op, Quantize) else getattr(vertex.op, "elements", None)
+    )
     return same(ws.elements(vertex.output), size) and same(computed, size)
 
 

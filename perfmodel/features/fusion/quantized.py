@@ -392,4 +392,3 @@ def store_constants(ws: Rewriter) -> None:
 
 
 __all__ = ["arithmetic_of", "dequantizes", "move_quantization", "quantizes", "run_on_integers", "store_constants"]
-

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from perfmodel.errors import DescriptorError, DtypeError, ModelFileError
-from perfmodel.features.onnx import constants, control, shapes, small
+from perfmodel.features.onnx import bands, constants, control, shapes, small
 from perfmodel.features.onnx.call import ONNX_DTYPES, Call, Modelled, RuleError
 from perfmodel.features.onnx.constants import Origin
 from perfmodel.features.onnx.dims import Dimensions
@@ -16,6 +16,7 @@ from perfmodel.graph import Graph, Node, Removed, Tensor
 from perfmodel.ops import Operator, Unmodelled
 
 _STANDARD = ("", "ai.onnx")
+_APPLY_MASKS = frozenset({"Add", "And", "Sub", "Where"})
 
 
 def free_inputs(graph: Any) -> list[Any]:
@@ -42,6 +43,7 @@ class Conversion:
         self._origins: dict[Any, Origin] = {}
         self._removed: list[Removed] = []
         self._notes: list[tuple[str, str]] = []  # (what to warn of, the node's name)
+        self._masks = bands.Masks(lambda value: value.dtype)
         # Bodies of If and Loop may use a name that the graph around them has for something else.
         self._owner: dict[str, Any] = {}
 
@@ -188,11 +190,21 @@ class Conversion:
             ),
             outputs=tuple(t.name for t in outputs if t is not None),
             source_op=_source_op(node),
-            attributes=modelled.attributes,
+            attributes={**modelled.attributes, **self._mask_of(node)},
             fused=modelled.fused,
             extra_bytes_read=modelled.extra_bytes_read,
             members=(name,),
         )
+
+    def _mask_of(self, node: Any) -> Mapping[str, Any]:
+        """What a constant mask among a node's operands lets through."""
+        if node.op_type in _APPLY_MASKS and node.domain in _STANDARD:
+            for value in node.inputs:
+                if value is not None and value in self._origins:
+                    band = self._masks.band(value)
+                    if band is not None:
+                        return band.attributes
+        return {}
 
     def _modelled(self, name: str, node: Any, call: Call, unmodelled: str | None) -> Modelled:
         rule = rule_for(node.domain, node.op_type)
