@@ -8,6 +8,7 @@ It works on descriptors and attributes alone, so that graphs from every reader g
 ``rewrite``       the graph under construction; merging refuses to lose a value that something needs
 ``noops``         identities, dropouts, neutral arithmetic
 ``quantized``     quantise/dequantise pairs around operators; ``formats`` what their products are called
+``transposes``    transposes around what works in any layout
 ``padding``       padding before convolutions
 ``activations``   decomposed GELU, SiLU, hard swish, ..., softmax
 ``norms``         decomposed LayerNorm, RMSNorm, L2 and group norm; residual additions before them
@@ -41,6 +42,7 @@ from perfmodel.features.fusion.padding import absorb_padding
 from perfmodel.features.fusion.quantized import move_quantization, run_on_integers, store_constants
 from perfmodel.features.fusion.rewrite import Rewriter
 from perfmodel.features.fusion.rope import fuse_rope
+from perfmodel.features.fusion.transposes import cancel_across
 from perfmodel.graph import Graph
 
 MODES = ("engine", "none")
@@ -52,6 +54,7 @@ PASSES = (
     move_quantization,
     run_on_integers,
     store_constants,
+    cancel_across,
     absorb_padding,
     fuse_activations,
     fuse_softmax,
