@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from perfmodel.errors import ModelFileError
-from perfmodel.features.onnx import element_types, expressions, fallback, small
+from perfmodel.features.onnx import element_types, expressions, fallback, operator_shapes, small
 from perfmodel.features.onnx.dims import Dimensions
 from perfmodel.features.onnx.load import LoadedModel
 
@@ -176,6 +176,7 @@ class _Inference:
         """
         import onnx_shape_inference
 
+        operator_shapes.register()
         while True:
             try:
                 onnx_shape_inference.infer_symbolic_shapes(
