@@ -8,7 +8,6 @@ from perfmodel import ops
 from perfmodel.features.onnx.call import Call, Modelled, Rule, RuleError, elements
 from perfmodel.features.onnx.rules_elementwise import KINDS
 from perfmodel.ops.base import is_symbolic
-from perfmodel.ops.costs import FLOPS_PER_ELEMENT
 
 
 def phase_of(q_len: Any, kv_len: Any, causal: bool) -> str:
@@ -93,14 +92,13 @@ def flex_attention(call: Call) -> Modelled:
     if not len(q) == len(k) == len(v) == 4:
         raise RuleError("its operands do not have the rank 4")
     op = described(call, q[0], q[2], k[2], q[1], q[3], kv_heads=k[1], value_dim=v[3])
-    kinds = []
-    for name in ("score_mod", "prob_mod"):
-        for node in call.get(name, ()):
-            kind = KINDS.get(node.op_type)
-            if node.op_type not in ("Constant", "Cast", "Identity"):
-                if kind is None or kind not in FLOPS_PER_ELEMENT:
-                    raise RuleError(f"its {name} holds {node.op_type}, which is no scalar function")
-                kinds.append(kind)
+    # What is no scalar function there makes positions and masks out of shapes, once.
+    kinds = [
+        KINDS[node.op_type]
+        for name in ("score_mod", "prob_mod")
+        for node in call.get(name, ())
+        if node.op_type in KINDS
+    ]
     return Modelled(op, {"causal": False, "scale": call.get("scale", None), "mask": None}, on_scores(op, *kinds))
 
 
