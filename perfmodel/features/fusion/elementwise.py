@@ -16,7 +16,9 @@ MAX_PARTS = 64
 ``max_fusion_size`` is 64)."""
 
 # Each element of the result is made from several of an operand (resize, grid sample, rotation).
-_MIXING = frozenset(("resize_linear", "resize_cubic", "copy", "rope"))
+_MIXING = frozenset(
+    f"resize_{kind}{axes}" for kind in ("linear", "cubic") for axes in ("_1d", "", "_3d")
+) | frozenset(("copy", "rope", "fft_stage", "iou", "complex_mul"))  # fmt: skip
 
 BROADCAST = "broadcast by the kernel that reads it"
 
@@ -54,7 +56,7 @@ def _can_spread(ws: Rewriter, reader: Vertex, name: str) -> bool:
 
 def is_pointwise(vertex: Vertex) -> bool:
     """Whether each element of the result depends on one element of each operand."""
-    return _MIXING.isdisjoint(vertex.kind.split("+"))
+    return _MIXING.isdisjoint(vertex.kind.split("+")) and same(getattr(vertex.op, "steps", 1), 1)
 
 
 def fuse_chains(ws: Rewriter) -> None:
@@ -89,7 +91,7 @@ def _may_join(ws: Rewriter, vertex: Vertex) -> bool:
         return False
     if not (isinstance(vertex.op, Elementwise) or vertex.copies("cast") or vertex.is_view or _converts(vertex)):
         return False
-    if isinstance(vertex.op, Elementwise) and not same(vertex.op.outputs, 1):
+    if isinstance(vertex.op, Elementwise) and not (same(vertex.op.outputs, 1) and same(vertex.op.steps, 1)):
         return False
     return all(ws.elements(n) is not None for n in (*vertex.inputs, vertex.output))
 

@@ -161,10 +161,10 @@ class Conversion:
         """The nodes that an operator executes: itself, but for control flow."""
         name = node.name
         if node.op_type in control.CONTROL and node.domain in _STANDARD:
-            body = control.expand(node, name, self)
+            body = control.expand(node, name, self.model.opset_imports.get("", 1), self)
             if body is not None:
                 return body
-            return [self._node(node, name, "how often its body runs is not known")]
+            return [self._node(node, name, "it has no body that could be counted")]
         return [self._node(node, name, None)]
 
     def _node(self, node: Any, name: str, unmodelled: str | None) -> Node:

@@ -14,6 +14,7 @@ from perfmodel.features.onnx import shapes
 from perfmodel.features.onnx.convert import Conversion, free_inputs
 from perfmodel.features.onnx.dims import Dimensions, check_given
 from perfmodel.features.onnx.load import load
+from perfmodel.features.onnx.loops import bind_trips
 from perfmodel.graph import Graph
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def read_onnx(
         loaded = load(path)
         dimensions = Dimensions(loaded.label, given)
         dimensions.declare_inputs(free_inputs(loaded.model.graph))
+        bind_trips(loaded.model, loaded.graphs, dimensions)
         if not keep_symbolic:
             # Early, so that a mistyped name costs no inference; dimensions that depend on data are not known yet.
             dimensions.refuse_open()

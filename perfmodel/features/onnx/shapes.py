@@ -11,7 +11,16 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from perfmodel.errors import ModelFileError
-from perfmodel.features.onnx import branches, element_types, expressions, fallback, small
+from perfmodel.features.onnx import (
+    branches,
+    element_types,
+    expressions,
+    fallback,
+    loops,
+    operator_shapes,
+    sequences,
+    small,
+)
 from perfmodel.features.onnx.dims import Dimensions
 from perfmodel.features.onnx.load import LoadedModel
 
@@ -43,10 +52,11 @@ def infer(loaded: LoadedModel, dims: Dimensions) -> list[str]:
         for _ in range(_ROUNDS):
             evaluated = inference.evaluate(dtype_of)
             graphs = inference.graphs
+            followed = sequences.follow(model.graph, dims)
             loose = [n for graph in graphs for n in graph if any(_is_loose(o, dims) for o in n.outputs)]
-            if not loose:
+            if not loose and not followed:
                 break
-            completed = _complete(loose, declared, dims, model)
+            completed = _complete(loose, declared, dims, model) | followed
             if not evaluated and not completed:
                 break
             # What follows from a dimension that is known by now must be inferred anew.
@@ -189,6 +199,7 @@ class _Inference:
         """
         import onnx_shape_inference
 
+        operator_shapes.register()
         while True:
             try:
                 onnx_shape_inference.infer_symbolic_shapes(
@@ -316,7 +327,7 @@ def name_data_dimensions(model: ir.Model, dims: Dimensions) -> None:
     Bodies of If, Loop and Scan are left out: what is unknown inside them stays unknown.
     """
     for node in model.graph:
-        for value in node.outputs:
+        for number, value in enumerate(node.outputs):
             if value.shape is None:
                 continue
             for axis, dim in enumerate(value.shape):
@@ -324,8 +335,11 @@ def name_data_dimensions(model: ir.Model, dims: Dimensions) -> None:
                     continue
                 expression = expressions.parse(dim.value)
                 where = f"{node.op_type} ({node.name})" if node.name else node.op_type
+                # What a Loop collects has an element an iteration.
+                is_count = node.op_type == "Loop" and axis == 0 and number >= len(node.inputs) - 2
+                name = loops.trips_name(node) if is_count else f"{value.name or node.op_type}_{axis}"
                 for symbol in sorted(expression.free_symbols, key=str) if expression is not None else ():
-                    dims.name_of_data(str(symbol), value.name or node.op_type, axis, where)
+                    dims.name_of_data(str(symbol), name, where)
 
 
 def known_elements(value: Any, dims: Dimensions) -> list[Any] | None:
