@@ -302,6 +302,17 @@ def _blocked_upsample(ctx: Any, node: Any) -> None:
         set_output(ctx, node, 0, [d * int(s) for d, s in zip(x, scales, strict=True)], node.inputs[0].dtype)
 
 
+def _qgemm(ctx: Any, node: Any) -> None:
+    """QGemm: integers where it is given their zero point, else floating point."""
+    import onnx_ir as ir
+
+    a, b, zero = dims_of(input_of(node, 0)), dims_of(input_of(node, 3)), input_of(node, 8)
+    if a is None or b is None or len(a) != 2 or len(b) != 2:
+        return
+    rows, columns = a[1 if attribute(node, "transA", 0) else 0], b[0 if attribute(node, "transB", 0) else 1]
+    set_output(ctx, node, 0, [rows, columns], ir.DataType.FLOAT if zero is None else zero.dtype)
+
+
 BORROWED = {
     "DequantizeLinear": "DequantizeLinear", "FusedConv": "Conv", "FusedGemm": "Gemm", "GatherND": "GatherND",
     "GridSample": "GridSample", "MaxpoolWithMask": "MaxPool", "Pad": "Pad",
@@ -325,7 +336,7 @@ def functions() -> dict[tuple[str, str], ShapeFunction]:
         "MatMulInteger16": matmul(1, dtype=int32), "MatMulIntegerToFloat": matmul(1, dtype_of=2),
         "MulInteger": broadcast(0, 2, dtype=int32),
         "NGramRepeatBlock": like(1), "NhwcConv": _nhwc_conv, "NhwcFusedConv": _nhwc_conv, "NhwcMaxPool": _nhwc_pool,
-        "QLinearAveragePool": _qlinear_pool, "QLinearGlobalAveragePool": _global_pool,
+        "QGemm": _qgemm, "QLinearAveragePool": _qlinear_pool, "QLinearGlobalAveragePool": _global_pool,
         "QLinearReduceMean": _reduce_mean, "QuantizeWithOrder": like(0, dtype=ir.DataType.INT8),
         "RelativePositionBias": _relative_bias, "Rfft": _fft, "TorchEmbedding": _look_up_rows,
         "Unique": infer_unique, "WordConvEmbedding": _words,

@@ -93,7 +93,6 @@ def load(source: str | os.PathLike[str] | bytes | onnx.ModelProto) -> LoadedMode
     warnings = expand_functions(model, label)
     graphs = tuple(model.graphs())
     prepare.name_nodes(graphs)
-    prepare.adopt_standard(graphs)
     prepare.complete_loops(model, graphs)
     prepare.order(model, graphs, label)
     prepare.forget_weights(graphs, folder, label)

@@ -28,20 +28,6 @@ def name_nodes(graphs: Sequence[ir.Graph]) -> None:
                 node.name = name
 
 
-_SAME_AS_STANDARD = frozenset({"QuantizeLinear", "DequantizeLinear"})
-
-
-def adopt_standard(graphs: Sequence[ir.Graph]) -> None:
-    """Put operators of ``com.microsoft`` that the standard has adopted since into its domain.
-
-    Tools write QuantizeLinear and DequantizeLinear there where a model's operator set is too old for 16-bit or 4-bit types.
-    """
-    for graph in graphs:
-        for node in graph:
-            if node.domain == "com.microsoft" and node.op_type in _SAME_AS_STANDARD:
-                node.domain = ""
-
-
 def complete_loops(model: ir.Model, graphs: Sequence[ir.Graph]) -> None:
     """Spell out the operands that a Loop may leave out: no limit to its iterations, a condition that holds.
 
