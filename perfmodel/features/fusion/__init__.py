@@ -39,7 +39,8 @@ from perfmodel.features.fusion.layout import drop_views, read_strided
 from perfmodel.features.fusion.noops import remove_noops
 from perfmodel.features.fusion.norms import fuse_norms, fuse_residual_norms
 from perfmodel.features.fusion.padding import absorb_padding
-from perfmodel.features.fusion.quantized import move_quantization, run_on_integers, store_constants
+from perfmodel.features.fusion.quantized import multiply_narrow, store_constants
+from perfmodel.features.fusion.quantized_copies import copy_narrow, move_quantization
 from perfmodel.features.fusion.rewrite import Rewriter
 from perfmodel.features.fusion.rope import fuse_rope
 from perfmodel.features.fusion.transposes import cancel_across
@@ -52,7 +53,8 @@ PASSES = (
     remove_noops,
     # Before all patterns: they know operators, not what stands around them.
     move_quantization,
-    run_on_integers,
+    copy_narrow,
+    multiply_narrow,
     store_constants,
     cancel_across,
     absorb_padding,

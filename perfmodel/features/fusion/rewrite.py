@@ -331,6 +331,11 @@ class Rewriter:
         self._delete(vertex)
         self._record(vertex, reason, flops)
 
+    def drop_unread(self, vertex: Vertex, reason: str) -> None:
+        """Takes a vertex away if nobody reads its results any more."""
+        if vertex in self._alive and all(self.is_unread(name) for name in vertex.node.outputs):
+            self.drop(vertex, reason, vertex.node.flops)
+
     def _reconnect(self, reader: Vertex, change: dict[str, str]) -> None:
         for name in reader.inputs:
             self._readers.get(name, {}).pop(reader, None)

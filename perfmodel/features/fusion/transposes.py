@@ -154,8 +154,7 @@ def _take_out(ws: Rewriter, region: _Region, perm: tuple[int, ...]) -> None:
             attributes["axis"] = perm[attributes["axis"]]
             ws.update(vertex, attributes=attributes)
     for start in starts:
-        if all(ws.is_unread(name) for name in start.node.outputs):
-            ws.drop(start, OTHER_LAYOUT, start.node.flops)
+        ws.drop_unread(start, OTHER_LAYOUT)
 
 
 def _permuted_constant(ws: Rewriter, name: str, perm: tuple[int, ...]) -> str:
