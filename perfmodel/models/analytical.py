@@ -14,7 +14,7 @@ import numpy as np
 
 from perfmodel.dtypes import dtype as dtype_record
 from perfmodel.hardware.device import Device
-from perfmodel.models import gemm
+from perfmodel.models import gemm, quantised
 from perfmodel.models.constants import FALLBACK, Constants
 from perfmodel.models.machine import Conditions, Machine
 from perfmodel.ops import Attention, Collective, Conv, Gemm, Moe, Norm, Operator, Rnn, Softmax, Unmodelled, View
@@ -28,8 +28,6 @@ _THROTTLED = 0.98
 BOUND_POWER = "power"
 """Reported instead of ``compute`` where the power limit holds the clock below its peak."""
 
-_QUANTISE_KERNELS = {"fp8": 2, "fp8_block": 1, "nvfp4": 1, "mxfp4": 1}
-"""Kernels that quantise the activations before a GEMM: fp8 per tensor needs the largest value first."""
 _EXPONENTIALS_PER_CLOCK = 16.0
 """exp2 results per clock and SM (CUDA C++ Programming Guide, table "Throughput of Native Arithmetic Instructions")."""
 _ATTENTION_BLOCK = 128
@@ -80,11 +78,14 @@ class Extras:
 
 
 # A core and its caches in place of an SM: an operator call costs microseconds of a thread, not of a command queue; operand
-# rates follow from two 32-byte loads a clock. Not fitted yet: wide intervals say so.
+# rates follow from two 32-byte loads a clock. AVX2 widens 32 weights of 4 bits to fp32 in 15 instructions, three a clock: 3 to
+# bytes, and 4 times one to 32 bits, one to fp32, one times the scale. That is 0.16 clocks a weight, for which
+# perfmodel.models.quantised counts 3.25. Not fitted yet: wide intervals say so.
 CPU_CONSTANTS = Constants(
     launch_cycles=9000.0, wave_cycles=1.0, split_cycles=6000.0, k_extra=16.0, mma_efficiency=0.75, norm_p=3.0,
     dram_efficiency=0.75, l2_bytes_per_clock=32.0, l2_exponent=1e-6, hit_bytes_per_clock=16.0, residency=0.5,
-    throttle_flops_per_w=1e15, simt_efficiency=1.0, stream_launch_cycles=6000.0, stream_efficiency=0.75,
+    throttle_flops_per_w=1e15, dequantize_cycles_per_element=0.048, simt_efficiency=1.0, stream_launch_cycles=6000.0,
+    stream_efficiency=0.75,
 )  # fmt: skip
 
 
@@ -151,7 +152,7 @@ def _products(op: Operator, rows: int, machine: Machine, c: Constants, cache: st
     record = dtype_record(op.dtype)
     # GEMM tables of dynamic formats time the quantisation of the activations, too. Convolution engines use scales that were
     # calibrated beforehand and quantise in the epilogue of whatever made the activations.
-    dynamic = 0 if isinstance(op, Conv) else _QUANTISE_KERNELS.get(op.dtype, 0)
+    dynamic = 0 if isinstance(op, Conv) else record.quantize_kernels
     compulsory = _rows(op.bytes, rows) + extras.bytes_read
     out_dtype = getattr(op, "out_dtype", None)
     shape = gemm.GemmShape(
@@ -160,9 +161,9 @@ def _products(op: Operator, rows: int, machine: Machine, c: Constants, cache: st
         a_bits=record.activation_bits, b_bits=record.weight_bits,
         c_bits=record.output_bits if out_dtype is None else dtype_record(out_dtype).activation_bits,
         compulsory_bytes=compulsory if isinstance(op, Conv) or extras.bytes_read.any() else None,
-        quantize_kernels=dynamic, dequantize=record.weight_bits < record.activation_bits,
+        quantize_kernels=dynamic,
     )  # fmt: skip
-    e = gemm.estimate(shape, machine, c, cache)
+    e = quantised.estimate(shape, record, machine, c, cache)
     vector = extras.flops / (machine.vector_flops * c.vector_efficiency)
     overhead = e.launch_s + e.split_k_s + e.quantize_s
     latency = np.maximum(e.latency_s, overhead + vector)
@@ -248,12 +249,13 @@ def _moe(
     record = dtype_record(op.dtype)
     active = np.maximum(_rows(op.active_experts, rows), 1.0)
     per_expert = np.ceil(_rows(op.local_rows, rows) / active)
+    widened, widened_a = quantised.widening(record, machine.arithmetic)
     estimates = []
     for product in op.products:
         shape = gemm.GemmShape(
             active, per_expert, _rows(product.n, rows), _rows(product.k, rows),
             record.activation_bits, record.weight_bits, record.output_bits,
-            dequantize=record.weight_bits < record.activation_bits,
+            dequantize=widened, dequantize_a=widened_a,
         )  # fmt: skip
         estimates.append(gemm.estimate(shape, machine, c, conditions.cache))
     gate = (_rows(op.flops, rows) - _rows(op.product_flops, rows)) / (machine.vector_flops * c.vector_efficiency)
@@ -281,17 +283,17 @@ def _rnn(
     bits = (record.activation_bits, record.weight_bits, record.output_bits)
     steps = _rows(op.seq_len, rows)
     inputs, recurrent = op.products
-    first = gemm.estimate(
+    first = quantised.estimate(
         gemm.GemmShape(
             _rows(inputs.batch, rows), _rows(inputs.m, rows), _rows(inputs.n, rows), _rows(inputs.k, rows), *bits
         ),
-        machine, c, conditions.cache,
+        record, machine, c, conditions.cache,
     )  # fmt: skip
-    step = gemm.estimate(
+    step = quantised.estimate(
         gemm.GemmShape(
             _rows(op.directions, rows), _rows(recurrent.m, rows), _rows(recurrent.n, rows), _rows(recurrent.k, rows), *bits
         ),
-        machine, c, "warm",
+        record, machine, c, "warm",
     )  # fmt: skip
     # The cell's arithmetic rides in the step's epilogue.
     gates = (_rows(op.flops, rows) - _rows(op.product_flops, rows)) / (machine.vector_flops * c.vector_efficiency)

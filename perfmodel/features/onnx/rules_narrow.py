@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from perfmodel import ops
+from perfmodel.dtypes import mixed_dtype
 from perfmodel.features.onnx import rules_products
 from perfmodel.features.onnx.call import Call, Modelled, Rule, RuleError, elements
 from perfmodel.features.onnx.rules_contrib import routed
@@ -41,11 +42,17 @@ def _stored(call: Call, *operands: int) -> Any:
 
 
 def matmul_nbits(call: Call) -> Modelled:
-    """MatMulNBits(A, B, scales, zero points, group index, bias)."""
+    """MatMulNBits(A, B, scales, zero points, group index, bias): weights of 2 to 8 bits, with a scale a block."""
     a = call.shape(0)
     n, k, bits = int(call.get("N", 0)), int(call.get("K", 0)), int(call.get("bits", 4))
-    block = call.get("block_size", None)
-    return narrow_product(call, elements(a[:-1]), n, k, bits, block, _stored(call, 1, 2, 3), bias=5)
+    block = int(call.get("block_size", 32))
+    if not (1 <= bits <= 8 and n > 0 and k > 0 and block > 0):
+        raise RuleError(f"it has {bits} bits, N = {n}, K = {k} and blocks of {block}")
+    # Where a block is longer than a row, one scale serves the row.
+    record = mixed_dtype(bits, 32 if call.dtype == "fp32" else 16, max(8, min(block, k)))
+    op = ops.Gemm(batch=1, m=elements(a[:-1]), n=n, k=k, dtype=record.name, out_dtype=call.out_dtype)
+    plain = rules_products.with_bias(call, op, 5, {"bits": bits, "block_size": block})
+    return Modelled(op, plain.attributes, plain.fused, plain.extra_bytes_read + _stored(call, 3, 4))
 
 
 def matmul_bnb4(call: Call) -> Modelled:
