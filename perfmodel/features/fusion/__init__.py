@@ -52,8 +52,8 @@ MODES = ("engine", "none")
 PASSES = (
     remove_noops,
     # Before all patterns: they know operators, not what stands around them.
-    move_quantization,
     copy_narrow,
+    move_quantization,
     multiply_narrow,
     store_constants,
     cancel_across,

@@ -11,7 +11,7 @@ from typing import Any
 
 from perfmodel.features.fusion.elementwise import CHAIN, is_pointwise
 from perfmodel.features.fusion.noops import permutation
-from perfmodel.features.fusion.quantized import arithmetic_of, dequantizes, parameter_bytes, quantizes
+from perfmodel.features.fusion.quantized import arithmetic_of, dequantizes, parameters, quantizes
 from perfmodel.features.fusion.rewrite import Rewriter, Vertex, same, same_shape
 from perfmodel.ops import Conv, Copy, Elementwise, Gemm, Norm, Operator, Quantize
 
@@ -176,7 +176,7 @@ def _write_narrow(ws: Rewriter, host: Vertex, views: list[Vertex], q: Vertex) ->
             op=op,
             outputs=q.node.outputs,
             fused=(*host.node.fused, *_executed(q)),
-            extra_bytes_read=host.node.extra_bytes_read + parameter_bytes(ws, q),
+            extra_bytes_read=host.node.extra_bytes_read + sum(ws.bytes(n) for n in parameters(ws, q)),
         )
 
 

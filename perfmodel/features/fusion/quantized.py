@@ -4,9 +4,9 @@ A file says "dequantise both operands, multiply in floating point, quantise the 
 and scales the sums while it writes them (NVIDIA TensorRT Developer Guide, "Working with Quantized Types"; ONNX Runtime,
 "Quantize ONNX models", format QDQ). Four passes run before all others:
 
-1. ``quantized_copies.move_quantization``: Q goes to where the values are made, DQ to where they are used, so that views,
+1. ``quantized_copies.copy_narrow``: copies, pools and means between DQ and Q.
+2. ``quantized_copies.move_quantization``: Q goes to where the values are made, DQ to where they are used, so that views,
    transposes and pools between them move narrow values; DQ and Q of one scale, one after the other, cancel.
-2. ``quantized_copies.copy_narrow``: copies, pools and means between DQ and Q.
 3. :func:`multiply_narrow`: products of two narrow operands, or of narrow weights; look-ups in narrow tables.
 4. :func:`store_constants`: a DQ of constants that is left runs when the engine is built.
 
@@ -19,8 +19,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from perfmodel.dtypes import dtype as dtype_record
-from perfmodel.features.fusion.formats import is_narrow, product_format, weight_format
+from perfmodel.features.fusion.formats import LARGEST_GROUP, is_narrow, product_format, weight_format
+from perfmodel.features.fusion.noops import permutation
 from perfmodel.features.fusion.rewrite import Rewriter, Vertex, same
 from perfmodel.graph import Tensor
 from perfmodel.ops import Conv, Copy, Elementwise, Gemm, Operator, Quantize
@@ -29,9 +29,6 @@ MULTIPLIED = "its operand is multiplied as {}"
 STORED = "the {} reads its weights as {}"
 LOOKED_UP = "the look-up reads its table as {}"
 CONSTANT = "constant"
-
-WEIGHT_DTYPE = "weight_dtype"
-"""Attribute of a product whose weights are stored narrower than its descriptor says."""
 
 _MAX_STEPS = 64
 
@@ -60,9 +57,9 @@ def arithmetic_of(vertex: Vertex, elements: Any) -> Elementwise:
     )
 
 
-def parameter_bytes(ws: Rewriter, vertex: Vertex) -> Any:
-    """Bytes of the scales and zero points that a Q or DQ reads; single numbers are immediates."""
-    return sum(ws.bytes(name) for name in vertex.inputs[1:] if not ws.is_small(name))
+def parameters(ws: Rewriter, vertex: Vertex) -> list[str]:
+    """The scales and zero points that a Q or DQ reads; single numbers are immediates."""
+    return [name for name in vertex.inputs[1:] if not ws.is_small(name)]
 
 
 def keeps_values(ws: Rewriter, vertex: Vertex, *copies: str) -> bool:
@@ -101,39 +98,48 @@ class _Narrow:
         name: the tensor that the kernel reads.
         dtype: how it is stored.
         is_weight: whether it is stored with the model.
-        parameters: bytes of its scales and zero points.
+        parameters: its scales and zero points, but for single numbers.
         scale: dtype of the scales; formats with scales a block of values are told apart by it.
+        block: values along the sums that share a scale; 0 where all of a row or of the tensor do.
+        is_turned: whether the product reads its transpose.
         path: the vertices that lie between, the DQ last.
     """
 
-    def __init__(self, ws: Rewriter, dq: Vertex, path: list[Vertex], operand: str) -> None:
+    def __init__(self, ws: Rewriter, dq: Vertex, path: list[Vertex], operand: str, reader: Vertex) -> None:
         source = dq.inputs[0]
         self.dtype = ws.dtype(source)
         self.is_weight = ws.is_constant(source)
         self.path = [*path, dq]
+        self.is_turned = isinstance(reader.op, Gemm) and len(path) % 2 == 1 and all(_swaps_last(v) for v in path)
         self.name = source
-        if path:  # turned when the engine is built
+        if path and not self.is_turned:  # brought into shape when the engine is built
             shape = ws.shape(operand)
             self.name = ws.store(Tensor(f"{operand} as {self.dtype}", shape, self.dtype, is_weight=True))
-        self.parameters = parameter_bytes(ws, dq)
+        self.parameters = parameters(ws, dq)
         self.scale = ws.dtype(dq.inputs[1])
+        self.block = int(dq.node.attributes.get("block_size") or 0)
         scales = ws.maker(dq.inputs[1])
         # Scales may be stored narrow themselves, with a scale of their own (NVFP4).
         if scales is not None and dequantizes(scales) and ws.is_constant(scales.inputs[0]):
             self.path.append(scales)
             self.scale = ws.dtype(scales.inputs[0])
-            self.parameters += ws.bytes(scales.inputs[0]) - ws.bytes(dq.inputs[1])
+            self.parameters = [scales.inputs[0], *(n for n in self.parameters if n != dq.inputs[1])]
 
 
-def _narrow(ws: Rewriter, name: str) -> _Narrow | None:
-    """The narrow tensor that an operand is made from; None when there is none."""
+def _swaps_last(vertex: Vertex) -> bool:
+    perm = permutation(vertex) if vertex.copies("transpose") else None
+    return perm is not None and perm == (*range(len(perm) - 2), len(perm) - 1, len(perm) - 2)
+
+
+def _narrow(ws: Rewriter, name: str, reader: Vertex) -> _Narrow | None:
+    """The narrow tensor that an operand of a product is made from; None when there is none."""
     operand = name
     path: list[Vertex] = []
     while (vertex := ws.maker(name)) is not None and len(path) < _MAX_STEPS:
         if dequantizes(vertex):
             if path and not ws.is_constant(vertex.inputs[0]):
                 return None
-            return _Narrow(ws, vertex, path, operand) if is_narrow(ws.dtype(vertex.inputs[0])) else None
+            return _Narrow(ws, vertex, path, operand, reader) if is_narrow(ws.dtype(vertex.inputs[0])) else None
         if not keeps_values(ws, vertex, "transpose"):
             return None
         path.append(vertex)
@@ -146,36 +152,39 @@ def _multiply(ws: Rewriter, product: Vertex) -> None:
     op = product.op
     if len(product.inputs) < 2 or len(product.node.outputs) != 1 or not is_wide_float(op.dtype):
         return
-    left, right = (_narrow(ws, name) for name in product.inputs[:2])
+    left, right = (_narrow(ws, name, product) for name in product.inputs[:2])
+    length = op.products[0].k if isinstance(op.products[0].k, int) else LARGEST_GROUP
     if left is not None and right is not None:
         first, second = (right, left) if left.is_weight and not right.is_weight else (left, right)
-        dtype = product_format(first.dtype, second.dtype, second.scale)
+        dtype = product_format(first.dtype, second.dtype, second.scale, second.block or length)
     else:
         weights = right or left
         if weights is None or not weights.is_weight:
             return
         second = weights
         other = product.inputs[0 if right is not None else 1]
-        dtype = weight_format(ws.dtype(other), second.dtype)
+        dtype = weight_format(ws.dtype(other), second.dtype, second.scale, second.block or length)
     if dtype is None:
         return
     operands = [n for n in (left, right) if n is not None]
     new = _in_format(ws, op, dtype, second, ws.dtype(product.output))
-    extra = product.node.extra_bytes_read + sum(n.parameters for n in operands)
-    attributes = dict(product.node.attributes)
+    read = [name for n in operands for name in n.parameters]
+    extra = product.node.extra_bytes_read + sum(ws.bytes(name) for name in read)
     if second.is_weight:
         # The descriptor counts weights of its format's width, with that format's own scales.
         extra = extra + ws.bytes(second.name) - new.weight_bytes
-        if dtype_record(second.dtype).weight_bits != dtype_record(dtype).weight_bits:
-            attributes[WEIGHT_DTYPE] = second.dtype
     change = {n: found.name for n, found in zip(product.inputs[:2], (left, right), strict=False) if found is not None}
     biases = {n: ws.maker(n) for n in product.inputs[2:]}
     for name, dq in biases.items():
         if dq is not None and dequantizes(dq) and ws.is_constant(dq.inputs[0]):
             change[name] = dq.inputs[0]
             extra = extra + ws.bytes(dq.inputs[0]) - ws.bytes(name)
+    attributes = dict(product.node.attributes)
+    for key, found in zip(("transpose_a", "transpose_b"), (left, right), strict=True):
+        if found is not None and found.is_turned:
+            attributes[key] = not attributes.get(key, False)
     ws.update(product, op=new, extra_bytes_read=extra, attributes=attributes)
-    ws.reroute(product, change)
+    ws.reroute(product, change, read)
     label = "convolution" if isinstance(op, Conv) else "GEMM"
     for found in operands:
         reason = STORED.format(label, found.dtype) if found.is_weight else MULTIPLIED.format(found.dtype)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from math import prod
+from typing import Any
 
 from perfmodel.dtypes import dtype as dtype_record
 from perfmodel.features.fusion.quantized import arithmetic_of, dequantizes, keeps_values, quantizes
 from perfmodel.features.fusion.rewrite import Rewriter, Vertex
 from perfmodel.graph import Tensor
 from perfmodel.ops import Copy, Operator, Pool, Quantize, Reduce
+from perfmodel.ops.base import is_symbolic
 
 CANCELLED = "quantises what was dequantised with the same scale"
 MOVED = "the {} moves {}"
@@ -91,6 +93,8 @@ def _selects(ws: Rewriter, vertex: Vertex) -> bool:
     """Whether a vertex is a pool whose results are some of its operands."""
     if not isinstance(vertex.op, Pool) or vertex.kind not in _SELECTS or len(vertex.node.outputs) != 1:
         return False
+    if vertex.node.fused:
+        return False
     return len(vertex.inputs) == 1 and None not in (ws.shape(vertex.inputs[0]), ws.shape(vertex.output))
 
 
@@ -98,15 +102,22 @@ def _grows(ws: Rewriter, mover: Vertex) -> bool:
     """Whether more bytes would move with a Q before a pool than with one after it.
 
     With N elements in, n out: the pool reads 4N and writes 4n bytes, then Q 4n and n; the other way 4N and N, then N and n.
-    The file's values may be narrower: at 2 bytes each, 2N + 2n + 2n + n against 2N + N + N + n.
+    In general, at w bytes each, (w + 2)·N + n against w·N + (2·w + 1)·n: it grows when N > w·n.
     """
     if not isinstance(mover.op, Pool):
         return False
     before, after = ws.elements(mover.inputs[0]), ws.elements(mover.output)
-    if not (isinstance(before, int) and isinstance(after, int)):
-        return True
-    width = dtype_record(ws.dtype(mover.inputs[0])).activation_bits / 8
-    return 2 * before > 2 * width * after
+    width = int(dtype_record(ws.dtype(mover.inputs[0])).activation_bits // 8)
+    return not _is_at_most(before, width * after)
+
+
+def _is_at_most(a: Any, b: Any) -> bool:
+    """Whether one number of elements is certainly no larger than another."""
+    if not is_symbolic(a) and not is_symbolic(b):
+        return bool(a <= b)
+    import sympy
+
+    return bool(sympy.expand(b - a).is_nonnegative)
 
 
 def _cancel(ws: Rewriter, q: Vertex) -> None:

@@ -287,10 +287,13 @@ class Rewriter:
             self._record(vertex, reason, vertex.node.flops)
         return True
 
-    def reroute(self, reader: Vertex, change: dict[str, str]) -> None:
-        """Lets one vertex read other tensors in the place of some of its operands."""
+    def reroute(self, reader: Vertex, change: dict[str, str], more: Sequence[str] = ()) -> None:
+        """Lets one vertex read other tensors in the place of some of its operands, and ``more`` after them."""
         self.changes += 1
         self._reconnect(reader, change)
+        reader.node = reader.node.replace(inputs=(*reader.inputs, *more))
+        for name in more:
+            self._readers.setdefault(name, {})[reader] = None
 
     def swap(self, first: Vertex, second: Vertex, between: Tensor, ops: tuple[Operator, Operator]) -> None:
         """Exchanges a vertex and the one that reads its result, which nothing else reads.
