@@ -61,7 +61,7 @@ def _splice(graph: Any, node: Any, branch: Any) -> None:
         while name in graph.initializers:
             name, number = f"{value.name}#{number}", number + 1
         value.name = name
-        graph.register_initializer(value)
+        graph.initializers.add(value)  # register_initializer() insists on data, which weights have no more
     nodes = list(branch)
     branch.remove(nodes)
     links = []
