@@ -50,6 +50,24 @@ def inline_decided(model: Any) -> bool:
     return found
 
 
+def rule_out(model: Any, graph: Any) -> tuple[str, str] | None:
+    """Decides the If that a branch, or what is inside it, belongs to: this branch does not run.
+
+    Returns:
+        The If's name and which branch (``"then"``, ``"else"``); None where the graph is in no branch, or both are.
+    """
+    for outer in list(model.graphs()):
+        for node in list(outer):
+            found = branches_of(node) if is_if(node) else []
+            # The innermost If decides: what is inside one that is nested is that one's.
+            inside = [graph is branch for branch in found]
+            if sum(inside) == 1 and len(found[inside.index(False)].outputs) == len(node.outputs):
+                name = str(node.name)
+                _splice(outer, node, found[inside.index(False)])
+                return name, ("then", "else")[inside.index(True)]
+    return None
+
+
 def _splice(graph: Any, node: Any, branch: Any) -> None:
     import onnx_ir as ir
 

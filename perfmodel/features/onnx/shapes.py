@@ -65,8 +65,8 @@ def infer(loaded: LoadedModel, dims: Dimensions) -> list[str]:
                     if value not in completed and value.shape is not None and _is_loose(value, dims):
                         value.shape = None
             inference.run()
-    element_types.check(model, graphs, dims.label, declared)
-    return _disagreements(model.graph.outputs, declared)
+    element_types.check(model, inference.graphs, dims.label, declared)
+    return [*inference.notes, *_disagreements(model.graph.outputs, declared)]
 
 
 def _disagreements(outputs: Iterable[Any], declared: dict[Any, tuple[Any, Any]]) -> list[str]:
@@ -162,6 +162,7 @@ class _Inference:
         self.model = loaded.model
         self.graphs = loaded.graphs
         self.label = loaded.label
+        self.notes: list[str] = []
         self._aside: list[tuple[Any, str]] = []
         self._failed = 0
 
@@ -212,22 +213,44 @@ class _Inference:
                 # The library reports contradictions and its own failures alike.
                 name = getattr(error, "node_name", None) or getattr(getattr(error, "node", None), "name", None)
                 node = _named(self.graphs, name)
-                # A branch that does not run need not fit.
-                undecided = node is not None and node.graph in branches.undecided(self.model)
-                if node is None or self._failed >= _MAX_FAILED or not (undecided or _answered(self.model, node)):
-                    raise ModelFileError(f"{self.label}: its shapes do not fit: {_one_line(error)}") from None
+                if node is None or self._failed >= _MAX_FAILED:
+                    raise self._contradiction(error) from None
                 self._failed += 1
-                self.keep([node])
+                knows = _onnx_knows(self.model, node)
+                undecided = node.graph in branches.undecided(self.model)
+                if knows is False and undecided:
+                    self._leave_out(node)
+                elif knows or undecided:
+                    self.keep([node])
+                else:
+                    raise self._contradiction(error) from None
+
+    def _contradiction(self, error: Exception) -> ModelFileError:
+        return ModelFileError(f"{self.label}: its shapes do not fit: {_one_line(error)}")
+
+    def _leave_out(self, node: Any) -> None:
+        """A node of a branch does not fit: for these dimensions the other one runs."""
+        chosen = branches.rule_out(self.model, node.graph)
+        if chosen is None:
+            self.keep([node])
+            return
+        name, which = chosen
+        self.notes.append(f"If: its {which} branch does not fit the dimensions given; counted as the other one ({name!r})")
+        self.graphs = tuple(self.model.graphs())
 
 
 def _named(graphs: Iterable[Any], name: str | None) -> Any:
     return next((n for graph in graphs for n in graph if n.name == name), None) if name else None
 
 
-def _answered(model: Any, node: Any) -> bool:
-    """Whether onnx knows the shapes of a node that the symbolic inference failed on."""
+def _onnx_knows(model: Any, node: Any) -> bool | None:
+    """Whether onnx knows the shapes of a node that the symbolic inference failed on.
+
+    Returns:
+        False where onnx, too, says that its operands do not fit; None where it says nothing.
+    """
     try:
-        return fallback.infer_node(node, _opset(model, node))
+        return fallback.infer_node(node, _opset(model, node)) or None
     except fallback.ContradictionError:
         return False
 
