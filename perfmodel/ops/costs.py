@@ -71,6 +71,11 @@ FLOPS_PER_ELEMENT: dict[str, int] = {
 SOFTMAX = 2 * BASIC + TRANSCENDENTAL + BASIC + DIVIDE
 """max, subtract, exp, sum, divide: 15 per element."""
 
+LOG_SOFTMAX = 3 * BASIC + TRANSCENDENTAL + BASIC
+"""max, subtract, exp, sum, subtract: 12 per element; the logarithm of the sum is one a row, ``LOG_SOFTMAX_PER_ROW``."""
+
+LOG_SOFTMAX_PER_ROW = TRANSCENDENTAL
+
 NORM: dict[str, int] = {
     "layernorm": 7 * BASIC,  # mean (1), subtract (1), square (1), mean (1), scale by 1/std (1), gamma (1), beta (1)
     "rmsnorm": 4 * BASIC,  # square, mean, scale by 1/rms, gamma

@@ -77,6 +77,8 @@ class Softmax(Operator):
 
     @property
     def flops(self) -> Any:
+        if self.kind == "log_softmax":
+            return self.rows * self.cols * costs.LOG_SOFTMAX + self.rows * costs.LOG_SOFTMAX_PER_ROW
         return self.rows * self.cols * costs.SOFTMAX
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -132,6 +133,8 @@ class Conv(Operator):
                 raise DescriptorError(f"Conv has a kernel larger than its padded input: {name} would be {value}")
 
     def _out(self, size: Dim, kernel: Dim, stride: Dim, pad: Dim, dilation: Dim, out_pad: Dim) -> Any:
+        if type(size) is type(kernel) is type(pad) is int and not self.transposed:  # nearly all of them
+            return (size + 2 * pad - dilation * (kernel - 1) - 1) // stride + 1
         reach = dilation * (kernel - 1) + 1
         if self.transposed:
             out = (size - 1) * stride - 2 * pad + reach + out_pad
@@ -142,17 +145,17 @@ class Conv(Operator):
         out = floor_div(padded, stride) + 1
         return int(out) if isinstance(out, float) else out
 
-    @property
+    @cached_property
     def out_h(self) -> Any:
         """Rows of the output: floor((h + 2·pad - dilation·(kernel - 1) - 1) / stride) + 1."""
         return self._out(self.h, self.kernel_h, self.stride_h, self.pad_h, self.dilation_h, self.out_pad_h)
 
-    @property
+    @cached_property
     def out_w(self) -> Any:
         """Columns of the output."""
         return self._out(self.w, self.kernel_w, self.stride_w, self.pad_w, self.dilation_w, self.out_pad_w)
 
-    @property
+    @cached_property
     def out_d(self) -> Any:
         """Planes of the output; 1 for two-dimensional convolutions."""
         return self._out(self.depth, self.kernel_d, self.stride_d, self.pad_d, self.dilation_d, self.out_pad_d)
@@ -174,7 +177,7 @@ class Conv(Operator):
             options.append(f"g{self.groups}")
         return f"b{self.batch} {self.c_in}>{self.c_out} {space} {' '.join(options)}"
 
-    @property
+    @cached_property
     def products(self) -> tuple[Product, ...]:
         # Implicit GEMM (Chetlur et al., "cuDNN: Efficient Primitives for Deep Learning", 2014, section 3):
         # rows are output positions, columns output channels, the contraction runs over kernel and input channels.

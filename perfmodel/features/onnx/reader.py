@@ -31,7 +31,8 @@ def read_onnx(
 
     Args:
         path: an ``.onnx`` file (external data may be absent), its bytes, or a parsed ``ModelProto``.
-        dims: a number for each symbolic dimension, by name (:func:`model_dims`).
+        dims: a number for each symbolic dimension, by name (:func:`model_dims`); ``<node>_trips`` says how often the body
+            of a Loop or SequenceMap runs where that depends on data (it counts once otherwise, with a warning).
         keep_symbolic: dimensions without a number stay sympy expressions; :meth:`Graph.bind` gives them numbers later,
             or arrays of numbers for a sweep.
 
@@ -60,7 +61,8 @@ def read_onnx(
 def model_dims(path: str | os.PathLike[str] | bytes | onnx.ModelProto) -> tuple[str, ...]:
     """Names of a model's symbolic dimensions, in the order of its inputs.
 
-    Dimensions that depend on data (how many boxes a detector finds) come last.
+    Dimensions that depend on data (how many boxes a detector finds, how often a loop runs whose results are collected)
+    come last.
 
     Raises:
         ModelFileError: the file is no ONNX model, is damaged, too large or contradicts itself.
@@ -69,6 +71,7 @@ def model_dims(path: str | os.PathLike[str] | bytes | onnx.ModelProto) -> tuple[
         loaded = load(path)
         dimensions = Dimensions(loaded.label, {})
         dimensions.declare_inputs(free_inputs(loaded.model.graph))
+        bind_trips(loaded.model, loaded.graphs, dimensions)
         shapes.infer(loaded, dimensions)
         shapes.name_data_dimensions(loaded.model, dimensions)
         return dimensions.known
