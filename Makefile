@@ -2,7 +2,7 @@
 # Works with GNU make and any Python from 3.11 on that has venv and pip: `make PYTHON=/path/to/python3.12 test`.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format typecheck layers bench bench-models predictors demo-model docs wheel ci clean
+.PHONY: help demo test lint format typecheck layers bench bench-models bench-packages predictors demo-model docs wheel ci clean
 
 ifndef PYTHON
 PYTHON := $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 python; do \
@@ -22,6 +22,7 @@ VENV_TRAIN := .venv-train
 BASE := $(VENV)/.installed
 TEST := $(VENV_TEST)/.installed
 DEV := $(VENV_TEST)/.installed-dev
+MODELS := $(VENV_TEST)/.installed-models
 TRAIN := $(VENV_TRAIN)/.installed
 # The versions that the shipped predictors were trained with: others may give boosters that differ in their last bits.
 LOCK := $(wildcard models/lock.txt)
@@ -34,7 +35,7 @@ help: ## list the targets
 demo: $(BASE) ## install the base package into .venv and predict ResNet-18 on an H100
 	$(VENV)/bin/perfmodel predict examples/resnet18.onnx --device h100-sxm --dim batch=8 --dtype bf16
 
-test: $(TEST) ## install the test extra into .venv-test and run the whole suite
+test: $(TEST) $(MODELS) ## install the test extra into .venv-test and run the whole suite
 	$(VENV_TEST)/bin/python -m pytest $(PYTEST_ARGS)
 
 lint: $(DEV) ## style, format and the layers
@@ -51,6 +52,9 @@ typecheck: $(DEV) ## mypy, strict
 
 bench: $(BASE) ## what it costs: import, --help, predictions, installed size
 	$(VENV)/bin/python tools/bench.py
+
+bench-packages: $(MODELS) ## ONNX models that packages of the Python Package Index install
+	$(VENV_TEST)/bin/python tests/bench/package_models.py
 
 bench-models: $(TEST) ## whole networks against runs that no training used
 	$(VENV_TEST)/bin/python tests/bench/whole_models.py
@@ -89,6 +93,11 @@ $(TEST): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "$(NO_PYTHON)" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV_TEST)
 	$(VENV_TEST)/bin/python $(PIP_INSTALL) --editable '.[test]'
+	@touch $@
+
+# Only the model files are read: no dependencies, and any Python will do.
+$(MODELS): tests/installed-models.txt $(TEST)
+	$(VENV_TEST)/bin/python $(PIP_INSTALL) --no-deps --ignore-requires-python --requirement tests/installed-models.txt
 	@touch $@
 
 $(TRAIN): pyproject.toml $(LOCK)

@@ -223,6 +223,6 @@ def store_constants(ws: Rewriter) -> None:
     """A DQ of constants that no kernel takes in runs when the engine is built."""
     for vertex in ws.vertices(Quantize):
         if dequantizes(vertex) and all(ws.is_constant(name) for name in vertex.inputs):
-            if ws.is_output(vertex.output) or ws.is_unread(vertex.output):
+            if ws.is_output(vertex.output):
                 continue
             ws.make_constant(vertex, CONSTANT)

@@ -235,7 +235,9 @@ class _Inference:
             self.keep([node])
             return
         name, which = chosen
-        self.notes.append(f"If: its {which} branch does not fit the dimensions given; counted as the other one ({name!r})")
+        self.notes.append(
+            f"If: its {which} branch does not fit the dimensions given; counted as the other one ({name!r})"
+        )
         self.graphs = tuple(self.model.graphs())
 
 

