@@ -106,9 +106,10 @@ def row(installed: Installed, path: Path) -> str:
     unmodelled = max(sum(u["bytes_share"] for u in p.unmodelled) for p in (gpu, cpu))
     dims = ", ".join(str(v) for v in installed.dims.values()) or "–"
     return (
-        f"| {installed.package} | {Path(installed.file).stem} | {dims} | {len(graph.nodes):,} | {len(fuse(graph).nodes)} "
+        f"| {installed.package} | {Path(installed.file).stem} | {dims} | {len(graph.nodes):,} "
+        f"| {sum(n.count for n in fuse(graph).nodes if n.op.op != 'view')} "
         f"| {gpu.flops / 1e9:.3g} | {unmodelled:.1%} | {gpu.latency_s.value * 1e6:,.0f} µs "
-        f"| {cpu.latency_s.value * 1e3:.3g} ms | {seconds:.1f} s |"
+        f"| {cpu.latency_s.value * 1e3:.3g} ms | {seconds * 1e3:.0f} ms |"
     )
 
 
