@@ -2,7 +2,7 @@
 # Works with GNU make and any Python from 3.11 on that has venv and pip: `make PYTHON=/path/to/python3.12 test`.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format typecheck layers bench bench-models predictors demo-model docs wheel ci clean
+.PHONY: help demo test lint format typecheck layers bench bench-large bench-models predictors demo-model docs wheel ci clean
 
 ifndef PYTHON
 PYTHON := $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 python; do \
@@ -52,6 +52,9 @@ typecheck: $(DEV) ## mypy, strict
 bench: $(BASE) ## what it costs: import, --help, predictions, installed size
 	$(VENV)/bin/python tools/bench.py
 
+bench-large: $(TEST) ## graphs of up to 200,000 nodes: seconds and memory a node
+	$(VENV_TEST)/bin/python tests/bench/large_graphs.py
+
 bench-models: $(TEST) ## whole networks against runs that no training used
 	$(VENV_TEST)/bin/python tests/bench/whole_models.py
 
@@ -64,8 +67,9 @@ predictors: $(TRAIN) ## train the shipped predictors again, from the public trac
 demo-model: $(BASE) ## write examples/resnet18.onnx again
 	$(VENV)/bin/python tools/make_demo_model.py
 
-docs: $(BASE) ## run the commands in the pages again and put their output in
+docs: $(BASE) ## run the commands in the pages again and put their output in; write the table of ONNX operators
 	$(VENV)/bin/python tools/refresh_docs.py
+	$(VENV)/bin/python tools/operators_page.py
 
 wheel: $(DEV) ## dist/: the wheel and the source archive
 	rm -rf dist
