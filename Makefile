@@ -2,7 +2,7 @@
 # Works with GNU make and any Python from 3.11 on that has venv and pip: `make PYTHON=/path/to/python3.12 test`.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format typecheck layers bench bench-models bench-packages predictors demo-model docs wheel ci clean
+.PHONY: help demo test lint format typecheck layers bench bench-large bench-models bench-packages predictors demo-model docs wheel ci clean
 
 ifndef PYTHON
 PYTHON := $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 python; do \
@@ -56,6 +56,9 @@ bench: $(BASE) ## what it costs: import, --help, predictions, installed size
 bench-packages: $(MODELS) ## ONNX models that packages of the Python Package Index install
 	$(VENV_TEST)/bin/python tests/bench/package_models.py
 
+bench-large: $(TEST) ## graphs of up to 200,000 nodes: seconds and memory a node
+	$(VENV_TEST)/bin/python tests/bench/large_graphs.py
+
 bench-models: $(TEST) ## whole networks against runs that no training used
 	$(VENV_TEST)/bin/python tests/bench/whole_models.py
 
@@ -68,8 +71,9 @@ predictors: $(TRAIN) ## train the shipped predictors again, from the public trac
 demo-model: $(BASE) ## write examples/resnet18.onnx again
 	$(VENV)/bin/python tools/make_demo_model.py
 
-docs: $(BASE) ## run the commands in the pages again and put their output in
+docs: $(BASE) ## run the commands in the pages again and put their output in; write the table of ONNX operators
 	$(VENV)/bin/python tools/refresh_docs.py
+	$(VENV)/bin/python tools/operators_page.py
 
 wheel: $(DEV) ## dist/: the wheel and the source archive
 	rm -rf dist

@@ -1,4 +1,4 @@
-"""If, Loop, Scan and SequenceMap: their bodies become ordinary nodes that run as often as the body does."""
+"""If, Loop, Scan, SequenceMap and the search loops of ONNX Runtime: bodies become nodes that run as often as they do."""
 
 from __future__ import annotations
 
@@ -39,12 +39,21 @@ class Converter(Protocol):
         """The dearest of several bodies: its number, whether all cost the same, its nodes."""
 
 
+def has_body(node: Any) -> bool:
+    """Whether a node is one of those that are expanded here."""
+    if node.domain == "com.microsoft":
+        return node.op_type in loops.SEARCHES
+    return node.op_type in CONTROL and node.domain in ("", "ai.onnx")
+
+
 def expand(node: Any, name: str, opset: int, convert: Converter) -> list[Node] | None:
     """The nodes that a control-flow node executes; None when it has no body.
 
     Args:
         opset: version of the standard operator set.
     """
+    if node.op_type in loops.SEARCHES:
+        return _search(node, name, convert)
     if node.op_type == "If":
         return _if(node, name, convert)
     if node.op_type == "Loop":
@@ -224,3 +233,31 @@ def _sequence_map(node: Any, name: str, convert: Converter) -> list[Node] | None
     trips = _counted(node, name, trips, convert)
     nodes = _repeated(convert.nodes_of(body), trips)
     return [*nodes, *_links(body.outputs, node.outputs, name, convert)]
+
+
+def _search(node: Any, name: str, convert: Converter) -> list[Node] | None:
+    """A search over tokens: the encoder and the first pass of the decoder once, the decoder once a further token.
+
+    The shapes inside are those that the bodies' inputs declare; their open dimensions are asked for like the model's.
+    """
+    decoder = _body(node, "decoder")
+    if decoder is None:
+        return None
+    nodes: list[Node] = []
+    for part in ("encoder", "init_decoder"):
+        body = _body(node, part)
+        if body is not None:
+            nodes += convert.nodes_of(body)
+    trips = _counted(node, name, convert.dims.given.get(loops.trips_name(node)), convert)
+    nodes += _repeated(convert.nodes_of(decoder), trips)
+    inputs = [convert.tensor(v) for v in node.inputs if v is not None]
+    outputs = [convert.tensor(v) for v in node.outputs if v.name]
+    tokens = Node(
+        name=name,
+        op=View(kind="sequence", dtype=outputs[0].dtype if outputs else "int32"),
+        inputs=tuple(t.name for t in inputs),
+        outputs=tuple(t.name for t in outputs),
+        source_op=f"com.microsoft::{node.op_type}",
+        members=(name,),
+    )
+    return [*nodes, tokens]

@@ -11,7 +11,7 @@ from perfmodel.features.onnx.call import ONNX_DTYPES, Call, Modelled, RuleError
 from perfmodel.features.onnx.constants import Origin
 from perfmodel.features.onnx.dims import Dimensions
 from perfmodel.features.onnx.load import LoadedModel
-from perfmodel.features.onnx.rules import STRUCTURAL, rule_for
+from perfmodel.features.onnx.rules import STRUCTURAL, UNMODELLED, rule_for
 from perfmodel.graph import Graph, Node, Removed, Tensor
 from perfmodel.ops import Operator, Unmodelled
 
@@ -165,7 +165,7 @@ class Conversion:
     def _executed(self, node: Any) -> list[Node]:
         """The nodes that an operator executes: itself, but for control flow."""
         name = node.name
-        if node.op_type in control.CONTROL and node.domain in _STANDARD:
+        if control.has_body(node):
             body = control.expand(node, name, self.model.opset_imports.get("", 1), self)
             if body is not None:
                 return body
@@ -215,7 +215,7 @@ class Conversion:
         rule = rule_for(node.domain, node.op_type)
         try:
             if unmodelled or rule is None:
-                raise RuleError(unmodelled or "no rule covers it")
+                raise RuleError(unmodelled or UNMODELLED.get((node.domain, node.op_type), "no rule covers it"))
             answer = rule(call)
             return answer if isinstance(answer, Modelled) else Modelled(answer)
         except RuleError as error:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
 _REPEATING = frozenset({"Loop", "Scan", "SequenceMap"})
+SEARCHES = frozenset({"BeamSearch", "GreedySearch", "Sampling", "WhisperBeamSearch"})
+"""Operators of com.microsoft that generate tokens: a prompt's graphs run once, the decoder's once a token."""
 
 
 _NAME = "perfmodel.trips"
@@ -35,10 +37,16 @@ def bind_trips(model: ir.Model, graphs: Iterable[Any], dims: Dimensions) -> None
 
     for graph in graphs:
         for node in graph:
-            if node.op_type not in _REPEATING or node.domain not in ("", "ai.onnx"):
+            searches = node.op_type in SEARCHES and node.domain == "com.microsoft"
+            if not searches and (node.op_type not in _REPEATING or node.domain not in ("", "ai.onnx")):
                 continue
             name = dims.declare_trips(identifier((node.name or node.op_type)[-_LONGEST:].strip("/")))
             node.meta[_NAME] = name
+            if searches:
+                # Nothing outside determines the shapes inside: the bodies' own dimensions are the model's, too.
+                for attribute in node.attributes.values():
+                    if attribute.type.name == "GRAPH" and not attribute.is_ref():
+                        dims.declare_inputs(v for v in attribute.value.inputs if not v.is_initializer())
             given = dims.given.get(name)
             if given is None or node.op_type != "Loop" or not node.inputs:
                 continue

@@ -66,6 +66,26 @@ STRUCTURAL: dict[str, frozenset[int]] = {
 """Operands that say how, not what (shapes, axes, sizes): known ones become attributes and leave ``Node.inputs``."""
 
 
+_CHARACTERS = "its cost follows from characters, which no shape tells"
+_DICTIONARY = "it works on dictionaries of the host"
+
+UNMODELLED: dict[tuple[str, str], str] = {
+    ("", "ImageDecoder"): "its cost follows from a compressed picture, which no shape tells",
+    ("", "RegexFullMatch"): _CHARACTERS,
+    ("", "StringConcat"): _CHARACTERS,
+    ("", "StringNormalizer"): _CHARACTERS,
+    ("", "StringSplit"): _CHARACTERS,
+    ("ai.onnx.ml", "CastMap"): _DICTIONARY,
+    ("ai.onnx.ml", "DictVectorizer"): _DICTIONARY,
+    ("ai.onnx.ml", "ZipMap"): _DICTIONARY,
+    ("ai.onnx.preview.training", "Gradient"): "it differentiates another part of the graph",
+    ("com.microsoft", "EPContext"): "it holds a model that another tool compiled",
+    ("com.microsoft", "Snpe"): "it holds a model that another tool compiled",
+    ("com.microsoft", "Tokenizer"): _CHARACTERS,
+}
+"""Operators that have no rule on purpose, and why: completes "counted as memory traffic only, because ..."."""
+
+
 def rule_for(domain: str, op_type: str) -> Rule | None:
     """The rule of an operator, or None."""
     return RULES.get(("" if domain == "ai.onnx" else domain, op_type))
