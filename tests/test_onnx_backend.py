@@ -30,8 +30,11 @@ def predicted(case: Case, predictor: object) -> ModelPrediction | str:
     raise AssertionError(f"{case.name}: asks for dimensions again and again, or not in one line")
 
 
-# An input without elements leaves nothing to compute.
+# An input without elements leaves nothing to compute. The grids' sizes depend on data and are asked for one by one: 3 for each
+# do not fit each other.
 REFUSED = {
+    "test_affine_grid_2d_expanded", "test_affine_grid_2d_align_corners_expanded", "test_affine_grid_3d_expanded",
+    "test_affine_grid_3d_align_corners_expanded",
     "test_reduce_sum_empty_set_non_reduced_axis_zero", "test_regex_full_match_empty", "test_reshape_allowzero_reordered",
     "test_split_zero_size_splits_opset13", "test_split_zero_size_splits_opset18", "test_split_zero_size_splits",
     "test_string_split_empty_tensor", "test_tril_zero", "test_triu_zero",

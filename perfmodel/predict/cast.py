@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from perfmodel.dtypes import dtype as dtype_record
 from perfmodel.dtypes import gemm_dtype, is_floating
+from perfmodel.features.fusion.formats import is_narrow
 from perfmodel.graph import Graph, Node, Tensor
 from perfmodel.ops import GEMM_LIKE, Attention, Gemm, Operator
 from perfmodel.ops.memory import Copy, Elementwise, Embedding, Norm, Pool, Quantize, Reduce, Softmax, View
@@ -175,8 +176,10 @@ def _node(node: Node, dtype: str | None, activation: str | None) -> Node:
 def _operator(op: Operator, dtype: str | None, activation: str | None) -> Operator:
     if op.op in GEMM_LIKE and not is_floating(op.dtype):
         return _with_stored_weights(op, activation)
-    if isinstance(op, Quantize) or not _follows(op.dtype):
-        return _beside_integers(op, activation)
+    if isinstance(op, Quantize) or is_narrow(op.dtype):
+        return _beside_narrow(op, activation)
+    if not is_floating(op.dtype):
+        return op
     if op.op in GEMM_LIKE:
         changes: dict[str, object] = {} if dtype is None else {"dtype": dtype}
         for name in ("out_dtype", "kv_dtype"):
@@ -199,7 +202,7 @@ def _follows(dtype: str) -> bool:
     return is_floating(dtype) and dtype != "fp8"
 
 
-def _beside_integers(op: Operator, activation: str | None) -> Operator:
+def _beside_narrow(op: Operator, activation: str | None) -> Operator:
     """An operator that reads or writes quantised values: its other side follows its neighbours."""
     changes: dict[str, str] = {}
     if activation is not None and isinstance(op, (*_FOLLOWS, Quantize)):
