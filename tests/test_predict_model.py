@@ -262,7 +262,12 @@ CAST_RULES: list[tuple[Operator, dict[str, Any]]] = [
     # Their arithmetic stays; what they read and write does not.
     (Norm(rows=1, cols=1, dtype="fp32"), {"dtype": "fp32", "io_dtype": "bf16"}),
     (Softmax(rows=1, cols=1, dtype="fp32"), {"dtype": "fp32", "io_dtype": "bf16"}),
-    (Quantize(rows=1, cols=1, dtype="fp32"), {"dtype": "fp32", "out_dtype": "int8"}),
+    # What is quantised stays so; what it was made from, or is made into, is an activation.
+    (Quantize(rows=1, cols=1, dtype="fp32"), {"dtype": "bf16", "out_dtype": "int8"}),
+    (Quantize(kind="dequantize", rows=1, cols=1, dtype="fp8", out_dtype="fp32"), {"dtype": "fp8", "out_dtype": "bf16"}),
+    (Elementwise(kind="dequantize+add", elements=1, dtype="int8", out_dtype="fp32"), {"dtype": "int8", "out_dtype": "bf16"}),
+    (Gemm(m=1, n=1, k=1, dtype="int8", out_dtype="fp32"), {"dtype": "int8", "out_dtype": "bf16"}),
+    (Gemm(m=1, n=1, k=1, dtype="fp8_static", out_dtype="fp8"), {"dtype": "fp8_static", "out_dtype": "fp8"}),
 ]  # fmt: skip
 
 

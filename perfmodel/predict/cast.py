@@ -8,9 +8,10 @@ from collections.abc import Mapping
 
 from perfmodel.dtypes import dtype as dtype_record
 from perfmodel.dtypes import gemm_dtype, is_floating
+from perfmodel.features.fusion.formats import is_narrow
 from perfmodel.graph import Graph, Node, Tensor
 from perfmodel.ops import GEMM_LIKE, Attention, Gemm, Operator
-from perfmodel.ops.memory import Copy, Elementwise, Embedding, Norm, Pool, Reduce, Softmax, View
+from perfmodel.ops.memory import Copy, Elementwise, Embedding, Norm, Pool, Quantize, Reduce, Softmax, View
 from perfmodel.predict import dtype_map as maps
 from perfmodel.predict.conversions import convert
 from perfmodel.predict.kv_cache import store_cache
@@ -175,6 +176,8 @@ def _node(node: Node, dtype: str | None, activation: str | None) -> Node:
 def _operator(op: Operator, dtype: str | None, activation: str | None) -> Operator:
     if op.op in GEMM_LIKE and not is_floating(op.dtype):
         return _with_stored_weights(op, activation)
+    if isinstance(op, Quantize) or is_narrow(op.dtype):
+        return _beside_narrow(op, activation)
     if not is_floating(op.dtype):
         return op
     if op.op in GEMM_LIKE:
@@ -194,13 +197,32 @@ def _operator(op: Operator, dtype: str | None, activation: str | None) -> Operat
     return op
 
 
+def _follows(dtype: str) -> bool:
+    """Whether an activation of this dtype changes with its neighbours; one of fp8 is quantised, as one of integers is."""
+    return is_floating(dtype) and dtype != "fp8"
+
+
+def _beside_narrow(op: Operator, activation: str | None) -> Operator:
+    """An operator that reads or writes quantised values: its other side follows its neighbours."""
+    changes: dict[str, str] = {}
+    if activation is not None and isinstance(op, (*_FOLLOWS, Quantize)):
+        for name in ("dtype", "out_dtype"):
+            stored = getattr(op, name, None)
+            if stored is not None and _follows(stored):
+                changes[name] = activation
+    return op.replace(**changes) if changes else op
+
+
 def _with_stored_weights(op: Operator, activation: str | None) -> Operator:
     """An operator whose weights the file holds quantised keeps them; its activations follow their neighbours."""
     record = dtype_record(op.dtype)
-    if activation is None or not record.weight_only:
+    out = getattr(op, "out_dtype", None)
+    if activation is None or (out is not None and not _follows(out)):
         return op
+    if not record.weight_only:
+        return op if out is None else op.replace(out_dtype=activation)
     bits = int(gemm_dtype(activation).activation_bits)
     changes: dict[str, object] = {"dtype": gemm_dtype(re.sub(r"a(?:16|32)", f"a{bits}", record.name, count=1)).name}
-    if getattr(op, "out_dtype", None) is not None:
+    if out is not None:
         changes["out_dtype"] = activation
     return op.replace(**changes)

@@ -7,6 +7,9 @@ It works on descriptors and attributes alone, so that graphs from every reader g
 ================  ======================================================================================
 ``rewrite``       the graph under construction; merging refuses to lose a value that something needs
 ``noops``         identities, dropouts, neutral arithmetic
+``quantized``     quantise/dequantise pairs around operators; ``formats`` what their products are called
+``transposes``    transposes around what works in any layout
+``padding``       padding before convolutions
 ``activations``   decomposed GELU, SiLU, hard swish, ..., softmax
 ``norms``         decomposed LayerNorm, RMSNorm, L2 and group norm; residual additions before them
 ``rope``          rotary position embeddings
@@ -37,8 +40,12 @@ from perfmodel.features.fusion.epilogues import fold_constants, fuse_epilogues, 
 from perfmodel.features.fusion.layout import drop_views, read_strided
 from perfmodel.features.fusion.noops import remove_noops
 from perfmodel.features.fusion.norms import fuse_norms, fuse_residual_norms
+from perfmodel.features.fusion.padding import absorb_padding
+from perfmodel.features.fusion.quantized import multiply_narrow, store_constants
+from perfmodel.features.fusion.quantized_copies import copy_narrow, move_quantization
 from perfmodel.features.fusion.rewrite import Rewriter
 from perfmodel.features.fusion.rope import fuse_rope
+from perfmodel.features.fusion.transposes import cancel_across
 from perfmodel.graph import Graph
 
 MODES = ("engine", "none")
@@ -46,6 +53,13 @@ MODES = ("engine", "none")
 
 PASSES = (
     remove_noops,
+    # Before all patterns: they know operators, not what stands around them.
+    copy_narrow,
+    move_quantization,
+    multiply_narrow,
+    store_constants,
+    cancel_across,
+    absorb_padding,
     fuse_activations,
     fuse_softmax,
     fuse_norms,

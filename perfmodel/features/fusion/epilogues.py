@@ -12,8 +12,9 @@ from typing import Any, TypeAlias
 
 from perfmodel.features.fusion.elementwise import CHAIN, is_pointwise
 from perfmodel.features.fusion.noops import permutation
+from perfmodel.features.fusion.quantized import arithmetic_of, dequantizes, parameters, quantizes
 from perfmodel.features.fusion.rewrite import Rewriter, Vertex, same, same_shape
-from perfmodel.ops import Conv, Copy, Elementwise, Gemm, Norm, Operator
+from perfmodel.ops import Conv, Copy, Elementwise, Gemm, Norm, Operator, Quantize
 
 FOLDED_INTO_CONV = "folded into the convolution"
 FOLDED_INTO_LINEAR = "folded into the linear layer"
@@ -150,6 +151,9 @@ def _absorb(ws: Rewriter, host: Vertex, accepts: Accepts | None) -> None:
         if reader is None:
             return
         name = views[-1].output if views else host.output
+        if quantizes(reader):
+            _write_narrow(ws, host, views, reader)
+            return
         has_residual = bool(host.node.attributes.get(_RESIDUAL))
         residual = _residual(ws, host, reader, name, has_residual)
         if residual is None or _feeds_a_gate(ws, reader):
@@ -159,15 +163,18 @@ def _absorb(ws: Rewriter, host: Vertex, accepts: Accepts | None) -> None:
         op = _with_result_dtype(ws, host, reader.output)
         if op is None:
             return
-        others = [n for n in reader.inputs if n != name]
-        extra = sum(ws.bytes(n) for n in dict.fromkeys(others) if not (ws.is_constant(n) and ws.is_small(n)))
+        others = list(dict.fromkeys(n for n in reader.inputs if n != name))
+        parts = [p for n in others if (p := _prepared(ws, n, reader)) is not None]
+        made = {p.output for p in parts}
+        read = [n for n in others if n not in made] + [n for p in parts for n in p.inputs]
         merged = ws.merge(
-            [host, *views, reader],
+            [host, *views, *parts, reader],
             main=host,
             op=op,
             outputs=reader.node.outputs,
-            fused=(*host.node.fused, *_executed(reader)),
-            extra_bytes_read=host.node.extra_bytes_read + extra,
+            fused=(*host.node.fused, *(f for v in (*parts, reader) for f in _executed(v))),
+            extra_bytes_read=host.node.extra_bytes_read
+            + sum(ws.bytes(n) for n in dict.fromkeys(read) if not (ws.is_constant(n) and ws.is_small(n))),
             attributes={**host.node.attributes, **({_RESIDUAL: True} if residual else {})},
         )
         if merged is None:
@@ -175,9 +182,39 @@ def _absorb(ws: Rewriter, host: Vertex, accepts: Accepts | None) -> None:
         host = merged
 
 
+def _write_narrow(ws: Rewriter, host: Vertex, views: list[Vertex], q: Vertex) -> None:
+    """A Q after a product: the kernel scales its sums to narrow values as it writes them."""
+    op = _with_result_dtype(ws, host, q.output)
+    if op is not None:
+        ws.merge(
+            [host, *views, q],
+            main=host,
+            op=op,
+            outputs=q.node.outputs,
+            fused=(*host.node.fused, *_executed(q)),
+            extra_bytes_read=host.node.extra_bytes_read + sum(ws.bytes(n) for n in parameters(ws, q)),
+        )
+
+
+def _prepared(ws: Rewriter, name: str, reader: Vertex) -> Vertex | None:
+    """What makes an operand of an epilogue and is done by the kernel itself: a DQ of a residual that nothing else reads,
+    and the product of two scales (dynamic quantisation multiplies those of both operands first)."""
+    maker = ws.maker(name)
+    if maker is None or ws.sole_reader(name) is not reader or maker.node.count != reader.node.count:
+        return None
+    if dequantizes(maker):
+        return maker
+    if not maker.computes("mul") or maker.node.fused or maker.node.attributes.get(CHAIN):
+        return None
+    scales = all(ws.is_small(n) or ws.is_constant(n) for n in maker.inputs)
+    return maker if scales and any(ws.is_small(n) and not ws.is_constant(n) for n in maker.inputs) else None
+
+
 def _executed(vertex: Vertex) -> tuple[Operator, ...]:
     if vertex.copies("cast"):
         return vertex.node.fused
+    if isinstance(vertex.op, Quantize):
+        return (arithmetic_of(vertex, vertex.op.rows * vertex.op.cols),)
     return (vertex.op, *vertex.node.fused)
 
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from perfmodel.errors import DescriptorError, DtypeError, ModelFileError
-from perfmodel.features.onnx import constants, control, shapes, small
+from perfmodel.features.onnx import bands, constants, control, shapes, small
 from perfmodel.features.onnx.call import ONNX_DTYPES, Call, Modelled, RuleError
 from perfmodel.features.onnx.constants import Origin
 from perfmodel.features.onnx.dims import Dimensions
 from perfmodel.features.onnx.load import LoadedModel
-from perfmodel.features.onnx.rules import STRUCTURAL, rule_for
+from perfmodel.features.onnx.rules import STRUCTURAL, UNMODELLED, rule_for
 from perfmodel.graph import Graph, Node, Removed, Tensor
 from perfmodel.ops import Operator, Unmodelled
 
 _STANDARD = ("", "ai.onnx")
+_APPLY_MASKS = frozenset({"Add", "And", "Sub", "Where"})
 
 
 def free_inputs(graph: Any) -> list[Any]:
@@ -43,6 +44,7 @@ class Conversion:
         self._folded_from: dict[Any, str] = {}  # a folded value -> the weight that it goes back to
         self._removed: list[Removed] = []
         self._notes: list[tuple[str, str]] = []  # (what to warn of, the node's name)
+        self._masks = bands.Masks(lambda value: value.dtype)
         # Bodies of If and Loop may use a name that the graph around them has for something else.
         self._owner: dict[str, Any] = {}
 
@@ -164,11 +166,11 @@ class Conversion:
     def _executed(self, node: Any) -> list[Node]:
         """The nodes that an operator executes: itself, but for control flow."""
         name = node.name
-        if node.op_type in control.CONTROL and node.domain in _STANDARD:
-            body = control.expand(node, name, self)
+        if control.has_body(node):
+            body = control.expand(node, name, self.model.opset_imports.get("", 1), self)
             if body is not None:
                 return body
-            return [self._node(node, name, "how often its body runs is not known")]
+            return [self._node(node, name, "it has no body that could be counted")]
         return [self._node(node, name, None)]
 
     def _node(self, node: Any, name: str, unmodelled: str | None) -> Node:
@@ -194,17 +196,27 @@ class Conversion:
             ),
             outputs=tuple(t.name for t in outputs if t is not None),
             source_op=_source_op(node),
-            attributes=modelled.attributes,
+            attributes={**modelled.attributes, **self._mask_of(node)},
             fused=modelled.fused,
             extra_bytes_read=modelled.extra_bytes_read,
             members=(name,),
         )
 
+    def _mask_of(self, node: Any) -> Mapping[str, Any]:
+        """What a constant mask among a node's operands lets through."""
+        if node.op_type in _APPLY_MASKS and node.domain in _STANDARD:
+            for value in node.inputs:
+                if value is not None and value in self._origins:
+                    band = self._masks.band(value)
+                    if band is not None:
+                        return band.attributes
+        return {}
+
     def _modelled(self, name: str, node: Any, call: Call, unmodelled: str | None) -> Modelled:
         rule = rule_for(node.domain, node.op_type)
         try:
             if unmodelled or rule is None:
-                raise RuleError(unmodelled or "no rule covers it")
+                raise RuleError(unmodelled or UNMODELLED.get((node.domain, node.op_type), "no rule covers it"))
             answer = rule(call)
             return answer if isinstance(answer, Modelled) else Modelled(answer)
         except RuleError as error:
