@@ -1,0 +1,188 @@
+"""Algorithms that multiply fewer times in a transformed domain: Winograd's minimal filtering, and the Fourier transform.
+
+F(m x m, r x r) computes an m x m tile of outputs from an (m + r - 1) x (m + r - 1) tile of inputs with one multiplication a
+value of that tile instead of r·r an output (Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016,
+equations 3 to 8): F(2x2, 3x3) multiplies 16 times where the direct algorithm does 36 times, F(4x4, 3x3) 36 times instead of
+144. Summed over channels the multiplications are 16 or 36 independent matrix products. What is saved there is paid for in
+transforms, which are arithmetic on the vector units and, unless everything is one kernel, traffic.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from perfmodel.models import gemm
+from perfmodel.models.bounds import Candidate, Setting, joined, miss
+from perfmodel.models.convolution.shape import ConvShape, Formats
+from perfmodel.models.products import tile_details
+from perfmodel.ops import Conv
+
+WINOGRAD_DTYPES = ("fp32", "fp16")
+"""Formats in which GPU libraries have Winograd kernels: narrower ones lose their bits in the transforms, and TF32 and bf16
+run as implicit GEMM."""
+FFT_TILE = 32.0
+"""Side of the tiles of cuDNN's tiled FFT convolution, whose transforms have 32 x 17 complex values."""
+FFT_VALUES = FFT_TILE * (FFT_TILE / 2 + 1)
+FFT_SMALLEST_KERNEL = 5
+"""Below it Winograd, or the direct algorithm, needs fewer operations: a tile of 32 pays for 36 values an output channel pair."""
+
+
+@dataclass(frozen=True)
+class Minimal:
+    """F(m x m, 3 x 3): side of a tile of outputs and of inputs, and FLOPs of the transforms of one tile and channel (Lavin &
+    Gray 2016, section 4.1: 32, 28 and 24 for m = 2; section 4.2: 144, 72 and 100 for m = 4)."""
+
+    outputs: float
+    inputs: float
+    data_flops: float
+    filter_flops: float
+    inverse_flops: float
+
+    @property
+    def values(self) -> float:
+        """Multiplications of a tile and pair of channels, and values of a transformed tile."""
+        return self.inputs**2
+
+
+F2 = Minimal(2, 4, 32, 28, 24)
+F4 = Minimal(4, 6, 144, 72, 100)
+
+
+def _where(op: Conv, s: Setting, allowed: np.ndarray) -> np.ndarray:
+    """Rows among ``allowed`` of two-dimensional convolutions of dense channels, at stride 1, undilated."""
+    if s.device.kind == "cpu" or op.transposed:
+        return np.zeros(0, dtype=np.intp)
+    ones = (
+        op.stride_h, op.stride_w, op.stride_d, op.dilation_h, op.dilation_w, op.dilation_d, op.groups, op.depth, op.kernel_d,
+        op.out_d,
+    )  # fmt: skip
+    for dimension in ones:
+        allowed = allowed & (s.per_row(dimension) == 1)
+    return np.flatnonzero(allowed)
+
+
+def winograd(op: Conv, shape: ConvShape, f: Formats, s: Setting) -> list[Candidate]:
+    """Both forms of Winograd convolution where they are admissible: 3x3, stride 1, undilated, ungrouped, fp32 or fp16."""
+    if op.dtype not in WINOGRAD_DTYPES:
+        return []
+    index = _where(op, s, (s.per_row(op.kernel_h) == 3) & (s.per_row(op.kernel_w) == 3) & (shape.flops > 0))
+    if not len(index):
+        return []
+    part, setting = shape.part(index), s.part(index)
+    return [_fused(index, part, f, setting), _nonfused(index, part, f, setting)]
+
+
+def _tiles(shape: ConvShape, side: float) -> np.ndarray:
+    tiles: np.ndarray = shape.batch * np.ceil(shape.out_h / side) * np.ceil(shape.out_w / side)
+    return tiles
+
+
+def _fused(index: np.ndarray, shape: ConvShape, f: Formats, s: Setting) -> Candidate:
+    """F(2x2, 3x3) in one kernel that transforms tiles on chip, after a small one that transforms the filters."""
+    c = s.constants
+    tiles = _tiles(shape, F2.outputs)
+    bits = f.record.activation_bits
+    filters = F2.values * shape.c_in * shape.c_out * bits / 8
+    g = gemm.GemmShape(
+        np.full(s.rows, F2.values), tiles, shape.c_out, shape.c_in, bits, bits, f.output_bits,
+        compulsory_bytes=shape.input_bytes + filters + shape.output_bytes + shape.extra_bytes,
+    )  # fmt: skip
+    e = gemm.estimate(g, s.machine, c, s.cache)
+    prepared = _kernel(shape.weight_bytes + filters, F2.filter_flops * shape.c_in * shape.c_out, s)
+    compute = e.compute_s / c.winograd_efficiency
+    transforms = (F2.data_flops * shape.c_in + F2.inverse_flops * shape.c_out) * tiles
+    vector = transforms / s.machine.vector_flops + s.extras.flops / s.vector_rate
+    launch = e.launch_s + s.stream_launch_s
+    # The transforms take issue slots from the multiplications where both run on the vector units; elsewhere they feed them.
+    main = joined(c.norm_p, compute + vector, e.l2_s, e.dram_s)
+    terms = {"compute": compute, "l2": e.l2_s, "dram": e.dram_s + prepared, "vector": vector, "launch": launch}
+    return Candidate(
+        "winograd_fused", index, launch + prepared + main, terms, e.dram_bytes, filters,
+        2 * F2.values * tiles * shape.c_in * shape.c_out, s.machine.peak_flops,
+    )  # fmt: skip
+
+
+def _nonfused(index: np.ndarray, shape: ConvShape, f: Formats, s: Setting) -> Candidate:
+    """F(4x4, 3x3) as four kernels: transforms of input and filters, 36 products, the inverse transform."""
+    tiles = _tiles(shape, F4.outputs)
+    bits = f.record.activation_bits
+    data = F4.values * tiles * shape.c_in * bits / 8
+    filters = F4.values * shape.c_in * shape.c_out * bits / 8
+    results = F4.values * tiles * shape.c_out * bits / 8
+    g = gemm.GemmShape(np.full(s.rows, F4.values), tiles, shape.c_out, shape.c_in, bits, bits, bits)
+    inverse = F4.inverse_flops * tiles * shape.c_out + s.extras.flops
+    kernels = (
+        (shape.input_bytes + data, F4.data_flops * tiles * shape.c_in),
+        (shape.weight_bytes + filters, F4.filter_flops * shape.c_in * shape.c_out),
+        (results + shape.output_bytes + shape.extra_bytes, inverse),
+    )
+    flops = 2 * F4.values * tiles * shape.c_in * shape.c_out
+    return _transformed("winograd_nonfused", index, g, kernels, data + filters + results, flops, s)
+
+
+def fft(op: Conv, shape: ConvShape, f: Formats, s: Setting) -> list[Candidate]:
+    """Tiled Fourier transforms of 32 x 32 values in fp32: products of complex matrices, one a frequency.
+
+    Half of the frequencies suffice for real data, and a complex product is four real ones. (Mathieu, Henaff & LeCun, "Fast
+    Training of Convolutional Networks through FFTs", 2013; cuDNN's CUDNN_CONVOLUTION_FWD_ALGO_FFT_TILING.)
+    """
+    kernel = np.maximum(s.per_row(op.kernel_h), s.per_row(op.kernel_w))
+    smallest = np.minimum(s.per_row(op.kernel_h), s.per_row(op.kernel_w))
+    allowed = (smallest >= FFT_SMALLEST_KERNEL) & (kernel < FFT_TILE) & (shape.flops > 0)
+    index = _where(op, s, allowed) if op.dtype == "fp32" else np.zeros(0, dtype=np.intp)
+    if not len(index):
+        return []
+    shape, reach_h, reach_w = shape.part(index), shape.reach_h[index], shape.reach_w[index]
+    s = s.part(index)
+    rows, columns = FFT_TILE - reach_h + 1, FFT_TILE - reach_w + 1  # outputs of a tile
+    tiles = shape.batch * np.ceil(shape.out_h / rows) * np.ceil(shape.out_w / columns)
+    # As real products: [Re, Im] of the data times [[Re, Im], [-Im, Re]] of the filters, which are stored once.
+    g = gemm.GemmShape(np.full(s.rows, FFT_VALUES), tiles, 2 * shape.c_out, 2 * shape.c_in, 32, 16, 32)
+    value_bytes = 8.0
+    data, filters, results = (
+        FFT_VALUES * value_bytes * v for v in (tiles * shape.c_in, shape.c_in * shape.c_out, tiles * shape.c_out)
+    )
+    # 5·n·log2(n) FLOPs for n complex values (Cooley & Tukey 1965), half of that for real ones.
+    transform = 2.5 * FFT_TILE**2 * np.log2(FFT_TILE**2)
+    kernels = (
+        (shape.input_bytes + data, transform * tiles * shape.c_in),
+        (shape.weight_bytes + filters, transform * shape.c_in * shape.c_out),
+        (results + shape.output_bytes + shape.extra_bytes, transform * tiles * shape.c_out + s.extras.flops),
+    )
+    flops = 8 * FFT_VALUES * tiles * shape.c_in * shape.c_out
+    return [_transformed("fft", index, g, kernels, data + filters + results, flops, s)]
+
+
+def _kernel(moved: np.ndarray, flops: np.ndarray, s: Setting) -> np.ndarray:
+    """Seconds of a transform kernel without its launch."""
+    dram, l2, vector = _kernel_terms(moved, flops, s)
+    return joined(s.constants.norm_p, dram, l2, vector)
+
+
+def _kernel_terms(moved: np.ndarray, flops: np.ndarray, s: Setting) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    dram = moved * miss(moved, s) / (s.machine.dram_bytes_per_s * s.constants.stream_efficiency)
+    return dram, moved / s.hit_rate, flops / s.vector_rate
+
+
+def _transformed(
+    name: str, index: np.ndarray, g: gemm.GemmShape, kernels: tuple[tuple[np.ndarray, np.ndarray], ...],
+    workspace: np.ndarray, flops: np.ndarray, s: Setting,
+) -> Candidate:  # fmt: skip
+    """Products between transforms that are kernels of their own; each pays its launch and its traffic."""
+    # What the transforms wrote a moment ago is in the cache as far as it fits, whatever the cache held before.
+    e = gemm.estimate(g, s.machine, s.constants, "warm")
+    launch = e.launch_s + e.split_k_s + len(kernels) * s.stream_launch_s
+    latency = e.latency_s + len(kernels) * s.stream_launch_s
+    terms = {"compute": e.compute_s, "l2": e.l2_s, "dram": e.dram_s, "vector": np.zeros(s.rows), "launch": launch}
+    crossing = e.dram_bytes
+    for moved, arithmetic in kernels:
+        dram, l2, vector = _kernel_terms(moved, arithmetic, s)
+        latency = latency + joined(s.constants.norm_p, dram, l2, vector)
+        crossing = crossing + moved * miss(moved, s)
+        for term, seconds in (("dram", dram), ("l2", l2), ("vector", vector)):
+            terms[term] = terms[term] + seconds
+    return Candidate(
+        name, index, latency, terms, crossing, workspace, flops, s.machine.peak_flops, tile_details(e)
+    )  # fmt: skip
