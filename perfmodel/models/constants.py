@@ -74,7 +74,10 @@ class Constants:
     vector_efficiency: float = 0.15
     """Share of the vector units' peak that elementwise arithmetic sustains: no FMA, conversions, addressing."""
 
-    winograd_efficiency: float = 0.8
+    simt_convolution_efficiency: float = 0.9
+    winograd_efficiency: float = 0.75
+    transform_efficiency: float = 0.45
+    filter_transform_efficiency: float = 0.2
     direct_efficiency: float = 0.5
 
     def to_dict(self) -> dict[str, float]:
@@ -102,7 +105,9 @@ class Constants:
         return cls(**numbers)
 
 
-LATER = frozenset({"winograd_efficiency", "direct_efficiency"})
+LATER = frozenset(
+    "simt_convolution_efficiency winograd_efficiency transform_efficiency filter_transform_efficiency direct_efficiency".split()
+)
 """Constants that manifests of before their time leave out. Their defaults hold then: no residual was trained on a figure that
 depends on them, which is what makes a missing constant of GEMM kernels an error."""
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from perfmodel.models import gemm
 from perfmodel.models.bounds import Candidate, Setting, joined, miss
+from perfmodel.models.convolution import simt
 from perfmodel.models.convolution.shape import ConvShape, Formats
 from perfmodel.models.products import split_k_workspace, tile_details
 
@@ -36,6 +37,13 @@ def padded_channels(shape: ConvShape, f: Formats) -> np.ndarray:
         shape.c_in <= FIRST_LAYER_CHANNELS, FIRST_LAYER_CHANNELS, np.ceil(shape.c_in / vector) * vector
     )
     return padded
+
+
+def estimate(g: gemm.GemmShape, f: Formats, s: Setting) -> gemm.GemmEstimate:
+    """The tile model with the kernels that convolution libraries have."""
+    if f.on_matrix_units or s.device.kind == "cpu":
+        return gemm.estimate(g, s.machine, s.constants, s.cache)
+    return gemm.estimate(g, *simt.product(s), s.cache, simt.CONVOLUTION)
 
 
 def _product(shape: ConvShape, f: Formats, channels: np.ndarray, packed: np.ndarray | float) -> gemm.GemmShape:
@@ -71,14 +79,13 @@ def implicit_gemm(shape: ConvShape, f: Formats, s: Setting) -> list[Candidate]:
     channels = padded_channels(shape, f)
     g = _product(shape, f, channels, 1.0)
     everything = np.arange(s.rows)
-    candidates = [_candidate(name, everything, gemm.estimate(g, s.machine, s.constants, s.cache), g, shape, s)]
+    candidates = [_candidate(name, everything, estimate(g, f, s), g, shape, s)]
     narrow = np.flatnonzero((shape.groups > 1) & (shape.c_out < PACKED_WIDTH) & (shape.c_out > 0))
     if len(narrow):
         part, where = shape.part(narrow), s.part(narrow)
         packed = np.minimum(np.ceil(PACKED_WIDTH / part.c_out), part.groups)
         g = _product(part, f, channels[narrow], packed)
-        e = gemm.estimate(g, s.machine, s.constants, s.cache)
-        candidates.append(_candidate(f"{name}_packed_groups", narrow, e, g, part, where))
+        candidates.append(_candidate(f"{name}_packed_groups", narrow, estimate(g, f, where), g, part, where))
     return candidates
 
 
@@ -103,7 +110,7 @@ def im2col_gemm(shape: ConvShape, f: Formats, s: Setting, transposed: bool) -> l
         compulsory_bytes=shape.compulsory_bytes if segmented else None,
         dequantize=f.record.weight_bits < f.record.activation_bits,
     )  # fmt: skip
-    e = gemm.estimate(g, s.machine, s.constants, s.cache)
+    e = estimate(g, f, s)
     stream_rate = s.machine.dram_bytes_per_s * s.constants.stream_efficiency
     if segmented:
         workspace, copied, crossing, launch = np.minimum(matrix, s.machine.units * SEGMENT_BYTES), matrix, 0.0 * matrix, 0.0

@@ -15,6 +15,7 @@ import numpy as np
 
 from perfmodel.models import gemm
 from perfmodel.models.bounds import Candidate, Setting, joined, miss
+from perfmodel.models.convolution import simt
 from perfmodel.models.convolution.shape import ConvShape, Formats
 from perfmodel.models.products import tile_details
 from perfmodel.ops import Conv
@@ -28,6 +29,13 @@ FFT_VALUES = FFT_TILE * (FFT_TILE / 2 + 1)
 FFT_SMALLEST_KERNEL = 5
 """Below it Winograd, or the direct algorithm, needs fewer operations: a tile of 32 pays for 36 values an output channel pair."""
 
+
+FUSED_BLOCKS = ((1.0, 4.0, 8.0), (2.0, 4.0, 4.0), (2.0, 2.0, 8.0))
+"""Images, rows and columns of 2x2 tiles that a thread block of cuDNN's fused kernel takes (``tile148``, ``tile244``,
+``tile228``): 32 tiles of 32 output channels each. Found to give the grids in NeuSight's convolution traces."""
+FUSED_TILES, FUSED_FILTERS, FUSED_STEP = 32.0, 32.0, 8.0
+OPERAND_HITS = 2.0
+"""Operands that several warps of a block read come from L1 about every other time."""
 
 @dataclass(frozen=True)
 class Minimal:
@@ -71,7 +79,8 @@ def winograd(op: Conv, shape: ConvShape, f: Formats, s: Setting) -> list[Candida
     if not len(index):
         return []
     part, setting = shape.part(index), s.part(index)
-    return [_fused(index, part, f, setting), _nonfused(index, part, f, setting)]
+    fused = [] if f.on_matrix_units else [_fused(index, part, f, setting)]
+    return [*fused, _nonfused(index, part, f, setting)]
 
 
 def _tiles(shape: ConvShape, side: float) -> np.ndarray:
@@ -81,26 +90,34 @@ def _tiles(shape: ConvShape, side: float) -> np.ndarray:
 
 def _fused(index: np.ndarray, shape: ConvShape, f: Formats, s: Setting) -> Candidate:
     """F(2x2, 3x3) in one kernel that transforms tiles on chip, after a small one that transforms the filters."""
-    c = s.constants
-    tiles = _tiles(shape, F2.outputs)
+    c, machine = s.constants, s.machine
     bits = f.record.activation_bits
+    down, across = np.ceil(shape.out_h / F2.outputs), np.ceil(shape.out_w / F2.outputs)
+    blocks_m = np.min(
+        [np.ceil(shape.batch / n) * np.ceil(down / rows) * np.ceil(across / columns) for n, rows, columns in FUSED_BLOCKS],
+        axis=0,
+    )
+    blocks = blocks_m * np.ceil(shape.c_out / FUSED_FILTERS)
+    loop = np.ceil(shape.c_in / FUSED_STEP) * FUSED_STEP + simt.K_EXTRA
+    per_unit = np.ceil(blocks / machine.units)
+    rate = machine.flops_per_clock * machine.clock_hz * c.mma_efficiency * c.simt_efficiency * c.winograd_efficiency
+    compute = per_unit * 2 * F2.values * FUSED_TILES * FUSED_FILTERS * loop / (rate * simt.throttle(s))
     filters = F2.values * shape.c_in * shape.c_out * bits / 8
-    g = gemm.GemmShape(
-        np.full(s.rows, F2.values), tiles, shape.c_out, shape.c_in, bits, bits, f.output_bits,
-        compulsory_bytes=shape.input_bytes + filters + shape.output_bytes + shape.extra_bytes,
-    )  # fmt: skip
-    e = gemm.estimate(g, s.machine, c, s.cache)
-    prepared = _kernel(shape.weight_bytes + filters, F2.filter_flops * shape.c_in * shape.c_out, s)
-    compute = e.compute_s / c.winograd_efficiency
-    transforms = (F2.data_flops * shape.c_in + F2.inverse_flops * shape.c_out) * tiles
-    vector = transforms / s.machine.vector_flops + s.extras.flops / s.vector_rate
-    launch = e.launch_s + s.stream_launch_s
-    # The transforms take issue slots from the multiplications where both run on the vector units; elsewhere they feed them.
-    main = joined(c.norm_p, compute + vector, e.l2_s, e.dram_s)
-    terms = {"compute": compute, "l2": e.l2_s, "dram": e.dram_s + prepared, "vector": vector, "launch": launch}
+    # A block reads its tiles' inputs (with the halo) and its filters once a channel.
+    halo = (F2.inputs / F2.outputs) ** 2 / 2
+    operands = (F2.outputs**2 * halo * FUSED_TILES + F2.values * FUSED_FILTERS) * bits / 8
+    moved = shape.input_bytes + filters + shape.output_bytes + shape.extra_bytes
+    missed = miss(moved, s)
+    dram = moved * missed / s.dram_rate + moved * (1 - missed) / s.hit_rate
+    l2 = blocks * operands * loop / (s.hit_rate * OPERAND_HITS)
+    prepared = _filter_transform(shape.weight_bytes + filters, F2.filter_flops * shape.c_in * shape.c_out, s)
+    vector = s.extras.flops / s.vector_rate
+    launch = c.launch_cycles / machine.clock_hz + s.stream_launch_s
+    terms = {"compute": compute, "l2": l2, "dram": dram + prepared, "vector": vector, "launch": np.full(s.rows, launch)}
+    latency = launch + prepared + np.maximum(joined(c.norm_p, compute, l2, dram), vector)
     return Candidate(
-        "winograd_fused", index, launch + prepared + main, terms, e.dram_bytes, filters,
-        2 * F2.values * tiles * shape.c_in * shape.c_out, s.machine.peak_flops,
+        "winograd_fused", index, latency, terms, moved * missed, filters,
+        2 * F2.values * _tiles(shape, F2.outputs) * shape.c_in * shape.c_out, machine.peak_flops,
     )  # fmt: skip
 
 
@@ -113,13 +130,14 @@ def _nonfused(index: np.ndarray, shape: ConvShape, f: Formats, s: Setting) -> Ca
     results = F4.values * tiles * shape.c_out * bits / 8
     g = gemm.GemmShape(np.full(s.rows, F4.values), tiles, shape.c_out, shape.c_in, bits, bits, bits)
     inverse = F4.inverse_flops * tiles * shape.c_out + s.extras.flops
-    kernels = (
-        (shape.input_bytes + data, F4.data_flops * tiles * shape.c_in),
-        (shape.weight_bytes + filters, F4.filter_flops * shape.c_in * shape.c_out),
-        (results + shape.output_bytes + shape.extra_bytes, inverse),
+    tile_rate, filter_rate = s.constants.transform_efficiency, s.constants.filter_transform_efficiency
+    passes = (
+        (shape.input_bytes + data, F4.data_flops * tiles * shape.c_in, tile_rate),
+        (shape.weight_bytes + filters, F4.filter_flops * shape.c_in * shape.c_out, filter_rate),
+        (results + shape.output_bytes + shape.extra_bytes, inverse, tile_rate),
     )
     flops = 2 * F4.values * tiles * shape.c_in * shape.c_out
-    return _transformed("winograd_nonfused", index, g, kernels, data + filters + results, flops, s)
+    return _transformed("winograd_nonfused", index, g, passes, data + filters + results, flops, f, s)
 
 
 def fft(op: Conv, shape: ConvShape, f: Formats, s: Setting) -> list[Candidate]:
@@ -146,39 +164,45 @@ def fft(op: Conv, shape: ConvShape, f: Formats, s: Setting) -> list[Candidate]:
     )
     # 5·n·log2(n) FLOPs for n complex values (Cooley & Tukey 1965), half of that for real ones.
     transform = 2.5 * FFT_TILE**2 * np.log2(FFT_TILE**2)
-    kernels = (
-        (shape.input_bytes + data, transform * tiles * shape.c_in),
-        (shape.weight_bytes + filters, transform * shape.c_in * shape.c_out),
-        (results + shape.output_bytes + shape.extra_bytes, transform * tiles * shape.c_out + s.extras.flops),
+    tile_rate = s.constants.transform_efficiency
+    passes = (
+        (shape.input_bytes + data, transform * tiles * shape.c_in, tile_rate),
+        (shape.weight_bytes + filters, transform * shape.c_in * shape.c_out, tile_rate),
+        (results + shape.output_bytes + shape.extra_bytes, transform * tiles * shape.c_out + s.extras.flops, tile_rate),
     )
     flops = 8 * FFT_VALUES * tiles * shape.c_in * shape.c_out
-    return [_transformed("fft", index, g, kernels, data + filters + results, flops, s)]
+    return [_transformed("fft", index, g, passes, data + filters + results, flops, f, s)]
 
 
-def _kernel(moved: np.ndarray, flops: np.ndarray, s: Setting) -> np.ndarray:
-    """Seconds of a transform kernel without its launch."""
-    dram, l2, vector = _kernel_terms(moved, flops, s)
+def _filter_transform(moved: np.ndarray, flops: np.ndarray, s: Setting) -> np.ndarray:
+    """Seconds of the transform of the filters, without its launch."""
+    dram, l2, vector = _kernel_terms(moved, flops, s.constants.filter_transform_efficiency, s)
     return joined(s.constants.norm_p, dram, l2, vector)
 
 
-def _kernel_terms(moved: np.ndarray, flops: np.ndarray, s: Setting) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    dram = moved * miss(moved, s) / (s.machine.dram_bytes_per_s * s.constants.stream_efficiency)
-    return dram, moved / s.hit_rate, flops / s.vector_rate
+def _kernel_terms(
+    moved: np.ndarray, flops: np.ndarray, efficiency: float, s: Setting
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    dram = moved * miss(moved, s) / (s.machine.dram_bytes_per_s * s.constants.stream_efficiency * efficiency)
+    return dram, moved / (s.hit_rate * efficiency), flops / s.vector_rate
 
 
 def _transformed(
-    name: str, index: np.ndarray, g: gemm.GemmShape, kernels: tuple[tuple[np.ndarray, np.ndarray], ...],
-    workspace: np.ndarray, flops: np.ndarray, s: Setting,
+    name: str, index: np.ndarray, g: gemm.GemmShape, passes: tuple[tuple[np.ndarray, np.ndarray, float], ...],
+    workspace: np.ndarray, flops: np.ndarray, f: Formats, s: Setting,
 ) -> Candidate:  # fmt: skip
     """Products between transforms that are kernels of their own; each pays its launch and its traffic."""
     # What the transforms wrote a moment ago is in the cache as far as it fits, whatever the cache held before.
-    e = gemm.estimate(g, s.machine, s.constants, "warm")
-    launch = e.launch_s + e.split_k_s + len(kernels) * s.stream_launch_s
-    latency = e.latency_s + len(kernels) * s.stream_launch_s
+    if f.on_matrix_units:
+        e = gemm.estimate(g, s.machine, s.constants, "warm")
+    else:
+        e = gemm.estimate(g, *simt.product(s, 1.0), "warm", simt.WINOGRAD)
+    launch = e.launch_s + e.split_k_s + len(passes) * s.stream_launch_s
+    latency = e.latency_s + len(passes) * s.stream_launch_s
     terms = {"compute": e.compute_s, "l2": e.l2_s, "dram": e.dram_s, "vector": np.zeros(s.rows), "launch": launch}
     crossing = e.dram_bytes
-    for moved, arithmetic in kernels:
-        dram, l2, vector = _kernel_terms(moved, arithmetic, s)
+    for moved, arithmetic, efficiency in passes:
+        dram, l2, vector = _kernel_terms(moved, arithmetic, efficiency, s)
         latency = latency + joined(s.constants.norm_p, dram, l2, vector)
         crossing = crossing + moved * miss(moved, s)
         for term, seconds in (("dram", dram), ("l2", l2), ("vector", vector)):
