@@ -1,48 +1,176 @@
-"""Attention."""
+"""Attention as one fused kernel, or as a product, a softmax and a product.
+
+A fused kernel (Dao et al., "FlashAttention", 2022; "FlashAttention-2", 2023; Shah et al., "FlashAttention-3", 2024) keeps a block
+of queries on chip and passes over the keys and values once, block by block, with a running maximum and sum: the scores never
+leave the chip. In the words of Nayak et al., "FuseMax" (2024), that is one pass over the scores; the unfused form makes three
+kernels of it, and its softmax reads the scores as often as they do not fit on chip.
+
+What a fused kernel takes of a unit, per pair of query and key: the two products on the matrix units, and on the way between them
+one exponential, of which a unit does 16 a clock, and some arithmetic. FlashAttention-3 (section 3.2) hides the latter behind
+the products of another block; the measured kernels show that hardly any of it is hidden, so that the two add up here.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
+from perfmodel.dtypes import dtype as dtype_record
+from perfmodel.dtypes import element_bytes
 from perfmodel.models import gemm
-from perfmodel.models.bounds import Bounds, Setting, floor, miss
-from perfmodel.ops import Attention, Operator
+from perfmodel.models.bounds import Bounds, Candidate, Setting, executed_product_flops, fastest, joined, memory_floor, miss
+from perfmodel.models.products import split_k_workspace
+from perfmodel.ops import Attention, Operator, costs
 
-_EXPONENTIALS_PER_CLOCK = 16.0
-_ATTENTION_BLOCK = 128
-_ATTENTION_EFFICIENCY = 0.75
+ALGORITHMS = ("fused", "fused_split_kv", "unfused")
+"""Names that are reported; ``fused_split_kv`` divides the keys of a query among several units (flash decoding)."""
+
+QUERY_ROWS = 128.0
+"""Queries of a block ("FlashAttention-2", section 3.3)."""
+KEY_ROWS = 128.0
+"""Keys of a block at most; fewer where two blocks of keys and values would not fit the shared memory."""
+SMALLEST_KEY_ROWS = 16.0
+STAGES = 2.0
+"""Blocks of keys and values that are on chip at a time: one is loaded while the other is used."""
+LARGEST_HEAD = 256.0
+"""Widest head that fused kernels take."""
+EXPONENTIALS_PER_CLOCK = 16.0
+"""exp2 results per clock and SM (CUDA C++ Programming Guide, table "Throughput of Native Arithmetic Instructions")."""
+ASYNCHRONOUS_FLOPS_PER_CLOCK = 4096.0
+"""Matrix units of this width and more read their operands from shared memory while the warps do something else (wgmma of Hopper
+and its successors; FlashAttention-3, section 2.2). Narrower ones are fed through the registers of the warps that compute the
+softmax."""
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """Rows of attention operators; arrays of shape ``[rows]``."""
+
+    batch: np.ndarray
+    heads: np.ndarray
+    kv_heads: np.ndarray
+    queries: np.ndarray
+    keys: np.ndarray
+    key_width: np.ndarray
+    value_width: np.ndarray
+    scores: np.ndarray
+    moved: np.ndarray
+
+
+def _shape(op: Attention, s: Setting) -> _Shape:
+    return _Shape(
+        batch=s.per_row(op.batch), heads=s.per_row(op.heads), kv_heads=np.maximum(s.per_row(op.kv_heads), 1.0),
+        queries=s.per_row(op.q_len), keys=s.per_row(op.kv_len), key_width=s.per_row(op.head_dim),
+        value_width=s.per_row(op.value_dim), scores=s.per_row(op.scores_executed),
+        moved=s.per_row(op.bytes) + s.extras.bytes_read,
+    )  # fmt: skip
 
 
 def attention(op: Operator, s: Setting) -> Bounds:
-    """One fused kernel: products in blocks of queries, an exponential per score, keys and values read once per block."""
+    """The fused kernel where there is one, else three kernels."""
     assert isinstance(op, Attention)
+    shape = _shape(op, s)
+    candidates = [_unfused(op, shape, s)]
+    fused = _fused(op, shape, s)
+    return fastest([*fused, *candidates], s, memory_floor(op, s), gemm.throttle(s.machine, s.constants))
+
+
+def padded_head(width: np.ndarray) -> np.ndarray:
+    """Width of a head as kernels are compiled for it: multiples of 32, and of 64 from 128 on."""
+    step = np.where(width <= 128, 32.0, 64.0)
+    result: np.ndarray = np.maximum(np.ceil(width / step) * step, 32.0)
+    return result
+
+
+def _fused(op: Attention, a: _Shape, s: Setting) -> list[Candidate]:
     c, machine = s.constants, s.machine
-    heads, queries, keys = (s.per_row(v) for v in (op.heads, op.q_len, op.kv_len))
-    batch, kv_heads = s.per_row(op.batch), np.maximum(s.per_row(op.kv_heads), 1.0)
-    scores = s.per_row(op.scores_executed)
-    widths = s.per_row(op.head_dim) + s.per_row(op.value_dim)
-    rows_per_kv = np.where(queries < _ATTENTION_BLOCK, queries * heads / kv_heads, queries)
-    streams = np.where(queries < _ATTENTION_BLOCK, batch * kv_heads, batch * heads)
-    blocks = np.maximum(streams * np.ceil(rows_per_kv / _ATTENTION_BLOCK), 1.0)
-    splits = np.clip(np.floor(machine.units / blocks), 1.0, np.maximum(np.ceil(keys / 256), 1.0))
-    per_unit = np.ceil(blocks * splits / machine.units)
-    occupancy = blocks * splits / (per_unit * machine.units)
-    padding = np.ceil(rows_per_kv / 16) * 16 / np.maximum(rows_per_kv, 1e-9)
-    rate = machine.peak_flops * _ATTENTION_EFFICIENCY * c.mma_efficiency * gemm.throttle(machine, c)
-    compute = 2 * scores * widths * np.minimum(padding, 16.0) / (rate * occupancy)
-    vector = scores / (_EXPONENTIALS_PER_CLOCK * machine.units * machine.clock_hz * occupancy)
+    bits = dtype_record(op.dtype).activation_bits
+    dk, dv = padded_head(a.key_width), padded_head(a.value_width)
+    queries_per_kv = a.queries * np.maximum(a.heads / a.kv_heads, 1.0)
+    rows = np.minimum(QUERY_ROWS, np.maximum(queries_per_kv, 1.0))
+    shared = s.device.shared_bytes_per_unit or 65536
+    fits = (shared - QUERY_ROWS * dk * bits / 8) / (STAGES * (dk + dv) * bits / 8)
+    key_rows = np.minimum(np.floor(fits / SMALLEST_KEY_ROWS) * SMALLEST_KEY_ROWS, KEY_ROWS)
+    admissible = (a.key_width <= LARGEST_HEAD) & (a.value_width <= LARGEST_HEAD)
+    if op.phase == "mla_decode":
+        admissible = np.ones(s.rows, dtype=bool)
+    index = np.arange(s.rows)
+    # blocks of queries; grouped queries share the keys of their head
+    blocks = np.maximum(a.batch * a.kv_heads * np.ceil(queries_per_kv / QUERY_ROWS), 1.0)
+    splits = np.where(queries_per_kv <= QUERY_ROWS, np.floor(machine.units / blocks), 1.0)
+    splits = np.clip(splits, 1.0, np.maximum(np.ceil(a.keys / 256), 1.0))
+    # executed pairs, with whole blocks
+    asynchronous = machine.wide_flops_per_clock >= ASYNCHRONOUS_FLOPS_PER_CLOCK
+    grain = 64.0 if asynchronous else 16.0
+    padded_rows = np.ceil(queries_per_kv / grain) * grain / np.maximum(queries_per_kv, 1e-9)
+    pairs = a.scores * np.minimum(padded_rows, grain)
+    if op.causal:
+        pairs = pairs + a.batch * a.heads * a.queries * np.minimum((QUERY_ROWS/np.maximum(a.heads/a.kv_heads,1.0) + KEY_ROWS)/2, a.keys) * 0.5
+    work = blocks * splits
+    per_unit = np.ceil(work / machine.units)
+    occupancy = work / (per_unit * machine.units)
+    efficiency = c.attention_efficiency if asynchronous else c.attention_sync_efficiency
+    if bits <= 8:
+        efficiency = efficiency * c.attention_narrow_efficiency
+    rate = machine.peak_flops * efficiency * gemm.throttle(machine, c)
+    compute = 2 * pairs * (dk + dv) / (rate * occupancy)
+    vector = pairs / (EXPONENTIALS_PER_CLOCK * machine.units * machine.clock_hz * occupancy)
     vector = vector + s.extras.flops / s.vector_rate
-    moved = s.per_row(op.bytes) + s.extras.bytes_read
-    missed = miss(moved, s)
-    dram = moved * missed / s.dram_rate + moved * (1 - missed) / s.hit_rate
-    every_key = s.per_row(op.replace(window=None).kv_bytes)
-    kv_reads = every_key * np.ceil(rows_per_kv / _ATTENTION_BLOCK)
-    kv_reads = kv_reads * np.where(queries < _ATTENTION_BLOCK, 1.0, heads / kv_heads)
-    kv_reads = kv_reads * scores / np.maximum(s.per_row(op.scores), 1.0)
+    missed = miss(a.moved, s)
+    dram = a.moved * missed / s.dram_rate + a.moved * (1 - missed) / s.hit_rate
+    kv_reads = s.per_row(op.kv_bytes) * np.ceil(queries_per_kv / QUERY_ROWS)
+    if op.causal:
+        kv_reads = kv_reads * a.scores / np.maximum(s.per_row(op.scores), 1.0)
     l2 = kv_reads / (s.hit_rate * 2 * occupancy)
-    launch = (c.launch_cycles + np.where(splits > 1, c.split_cycles, 0.0)) / machine.clock_hz
+    split = splits > 1
+    launch = (c.attention_launch_cycles + np.where(split, c.split_cycles, 0.0)) / machine.clock_hz
     p = c.norm_p
-    latency = launch + (compute**p + vector**p + dram**p + l2**p) ** (1 / p)
-    lowest = floor(op, s)
+    latency = launch + joined(p, compute + vector, dram, l2)
     terms = {"compute": compute, "l2": l2, "dram": dram, "vector": vector, "launch": launch}
-    return Bounds(np.maximum(latency, lowest), terms, lowest, moved * missed, gemm.throttle(machine, c))
+    partial = a.batch * a.heads * a.queries * (a.value_width + 2) * 4 * splits
+    workspace = np.where(split, partial, 0.0)
+    flops = executed_product_flops(op, s)
+    result = []
+    for name, mine in (("fused", ~split & admissible), ("fused_split_kv", split & admissible)):
+        i = index[mine]
+        if len(i):
+            result.append(
+                Candidate(
+                    name, i, latency[i], {k: np.broadcast_to(v, (s.rows,))[i] for k, v in terms.items()},
+                    (a.moved * missed)[i], workspace[i], flops[i], machine.peak_flops,
+                )
+            )
+    return result
+
+
+def _unfused(op: Attention, a: _Shape, s: Setting) -> Candidate:
+    record = dtype_record(op.dtype)
+    bits = record.activation_bits
+    out = record.output_bits
+    kv_bits = 8 * element_bytes(op.kv_dtype or op.dtype)
+    streams = a.batch * a.heads
+    share = np.divide(a.scores, s.per_row(op.scores), out=np.ones(s.rows), where=s.per_row(op.scores) > 0)
+    qk = gemm.GemmShape(streams, a.queries, a.keys, a.key_width, bits, kv_bits, out)
+    pv = gemm.GemmShape(streams, a.queries, a.value_width, a.keys, out, kv_bits, out)
+    first, second = (gemm.estimate(g, s.machine, s.constants, s.cache) for g in (qk, pv))
+    scores = s.per_row(op.scores)
+    c = s.constants
+    matrix = scores * out / 8
+    softmax_bytes = 2 * matrix + s.extras.bytes_read
+    missed = miss(softmax_bytes, s)
+    dram = softmax_bytes * missed / (s.machine.dram_bytes_per_s * c.stream_efficiency * c.row_efficiency)
+    l2 = softmax_bytes / (s.hit_rate * c.row_efficiency)
+    vector = (scores * (costs.SOFTMAX + 1) + s.extras.flops) / s.vector_rate
+    softmax = joined(c.norm_p, dram, l2, vector)
+    launch = first.launch_s + second.launch_s + first.split_k_s + second.split_k_s + s.stream_launch_s
+    terms = {
+        "compute": first.compute_s + second.compute_s, "l2": first.l2_s + second.l2_s + l2,
+        "dram": first.dram_s + second.dram_s + dram, "vector": vector, "launch": launch,
+    }  # fmt: skip
+    latency = first.latency_s + second.latency_s + s.stream_launch_s + softmax
+    workspace = matrix + np.maximum(split_k_workspace(first, qk), split_k_workspace(second, pv))
+    return Candidate(
+        "unfused", np.arange(s.rows), latency, terms, first.dram_bytes + second.dram_bytes + softmax_bytes * missed,
+        workspace, executed_product_flops(op, s) / np.maximum(share, 1e-9), s.machine.peak_flops,
+    )  # fmt: skip

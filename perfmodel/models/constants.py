@@ -74,11 +74,15 @@ class Constants:
     vector_efficiency: float = 0.15
     """Share of the vector units' peak that elementwise arithmetic sustains: no FMA, conversions, addressing."""
 
-    simt_convolution_efficiency: float = 0.9
-    winograd_efficiency: float = 0.75
-    transform_efficiency: float = 0.45
-    filter_transform_efficiency: float = 0.2
+    simt_convolution_efficiency: float = 0.78
+    winograd_efficiency: float = 0.76
+    transform_efficiency: float = 0.40
+    filter_transform_efficiency: float = 0.21
     direct_efficiency: float = 0.5
+    attention_efficiency: float = 0.92
+    attention_sync_efficiency: float = 0.62
+    attention_narrow_efficiency: float = 0.6
+    attention_launch_cycles: float = 13000.0
 
     def to_dict(self) -> dict[str, float]:
         """Name to value, in order of declaration."""
@@ -106,7 +110,8 @@ class Constants:
 
 
 LATER = frozenset(
-    "simt_convolution_efficiency winograd_efficiency transform_efficiency filter_transform_efficiency direct_efficiency".split()
+    "simt_convolution_efficiency winograd_efficiency transform_efficiency filter_transform_efficiency direct_efficiency"
+    " attention_efficiency attention_sync_efficiency attention_narrow_efficiency attention_launch_cycles".split()
 )
 """Constants that manifests of before their time leave out. Their defaults hold then: no residual was trained on a figure that
 depends on them, which is what makes a missing constant of GEMM kernels an error."""
