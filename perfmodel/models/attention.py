@@ -31,13 +31,19 @@ QUERY_ROWS = 128.0
 KEY_ROWS = 128.0
 """Keys of a block at most; fewer where two blocks of keys and values would not fit the shared memory."""
 SMALLEST_KEY_ROWS = 16.0
+QUERY_GRAIN = 64.0
+"""Queries are computed in multiples of this: 16 a warp, 4 warps; 64 in one instruction of a warp group from Hopper on."""
+SPLIT_KEYS = 256.0
+"""Keys that a split takes at least."""
+ASSUMED_SHARED_BYTES = 65536
+"""Shared memory of a unit where a device file quotes none."""
 STAGES = 2.0
 """Blocks of keys and values that are on chip at a time: one is loaded while the other is used."""
 LARGEST_HEAD = 256.0
 """Widest head that fused kernels take."""
 EXPONENTIALS_PER_CLOCK = 16.0
 """exp2 results per clock and SM (CUDA C++ Programming Guide, table "Throughput of Native Arithmetic Instructions")."""
-ASYNCHRONOUS_FLOPS_PER_CLOCK = 4096.0
+ASYNCHRONOUS_FLOPS_PER_CLOCK = 3072.0
 """Matrix units of this width and more read their operands from shared memory while the warps do something else (wgmma of Hopper
 and its successors; FlashAttention-3, section 2.2). Narrower ones are fed through the registers of the warps that compute the
 softmax."""
@@ -84,63 +90,63 @@ def padded_head(width: np.ndarray) -> np.ndarray:
 
 
 def _fused(op: Attention, a: _Shape, s: Setting) -> list[Candidate]:
+    """One kernel: a block of queries stays on chip while the keys and values that it sees pass by."""
     c, machine = s.constants, s.machine
     bits = dtype_record(op.dtype).activation_bits
     dk, dv = padded_head(a.key_width), padded_head(a.value_width)
-    queries_per_kv = a.queries * np.maximum(a.heads / a.kv_heads, 1.0)
-    rows = np.minimum(QUERY_ROWS, np.maximum(queries_per_kv, 1.0))
-    shared = s.device.shared_bytes_per_unit or 65536
-    fits = (shared - QUERY_ROWS * dk * bits / 8) / (STAGES * (dk + dv) * bits / 8)
-    key_rows = np.minimum(np.floor(fits / SMALLEST_KEY_ROWS) * SMALLEST_KEY_ROWS, KEY_ROWS)
+    # Queries of the heads that share keys are packed into one block, so that the keys cross once.
+    group = np.maximum(a.heads / a.kv_heads, 1.0)
+    packed = a.queries * group
+    blocks = np.maximum(a.batch * a.kv_heads * np.ceil(packed / QUERY_ROWS), 1.0)
+    rows = np.ceil(np.clip(packed, 1.0, QUERY_ROWS) / QUERY_GRAIN) * QUERY_GRAIN
+    shared = s.device.shared_bytes_per_unit or ASSUMED_SHARED_BYTES
+    room = (shared - QUERY_ROWS * dk * bits / 8) / (STAGES * (dk + dv) * bits / 8)
+    key_rows = np.clip(np.floor(room / SMALLEST_KEY_ROWS) * SMALLEST_KEY_ROWS, SMALLEST_KEY_ROWS, KEY_ROWS)
     admissible = (a.key_width <= LARGEST_HEAD) & (a.value_width <= LARGEST_HEAD)
     if op.phase == "mla_decode":
         admissible = np.ones(s.rows, dtype=bool)
-    index = np.arange(s.rows)
-    # blocks of queries; grouped queries share the keys of their head
-    blocks = np.maximum(a.batch * a.kv_heads * np.ceil(queries_per_kv / QUERY_ROWS), 1.0)
-    splits = np.where(queries_per_kv <= QUERY_ROWS, np.floor(machine.units / blocks), 1.0)
-    splits = np.clip(splits, 1.0, np.maximum(np.ceil(a.keys / 256), 1.0))
-    # executed pairs, with whole blocks
-    asynchronous = machine.wide_flops_per_clock >= ASYNCHRONOUS_FLOPS_PER_CLOCK
-    grain = 64.0 if asynchronous else 16.0
-    padded_rows = np.ceil(queries_per_kv / grain) * grain / np.maximum(queries_per_kv, 1e-9)
-    pairs = a.scores * np.minimum(padded_rows, grain)
+
+    # Keys that a block passes over: those that its queries see, in whole blocks of keys.
+    seen = a.scores / np.maximum(a.batch * a.heads * a.queries, 1.0)
     if op.causal:
-        pairs = pairs + a.batch * a.heads * a.queries * np.minimum((QUERY_ROWS/np.maximum(a.heads/a.kv_heads,1.0) + KEY_ROWS)/2, a.keys) * 0.5
-    work = blocks * splits
-    per_unit = np.ceil(work / machine.units)
-    occupancy = work / (per_unit * machine.units)
+        seen = np.minimum(seen + np.minimum(QUERY_ROWS / group, a.queries) / 2, a.keys) + key_rows / 2
+    splits = np.where(packed <= QUERY_ROWS, np.floor(machine.units / blocks), 1.0)
+    splits = np.clip(splits, 1.0, np.maximum(np.ceil(seen / SPLIT_KEYS), 1.0))
+    passed = np.maximum(np.ceil(seen / splits / key_rows), 1.0) * key_rows
+    per_unit = np.ceil(blocks * splits / machine.units)
+    pairs = per_unit * rows * passed  # of the busiest unit
+    asynchronous = machine.wide_flops_per_clock >= ASYNCHRONOUS_FLOPS_PER_CLOCK
     efficiency = c.attention_efficiency if asynchronous else c.attention_sync_efficiency
     if bits <= 8:
         efficiency = efficiency * c.attention_narrow_efficiency
-    rate = machine.peak_flops * efficiency * gemm.throttle(machine, c)
-    compute = 2 * pairs * (dk + dv) / (rate * occupancy)
-    vector = pairs / (EXPONENTIALS_PER_CLOCK * machine.units * machine.clock_hz * occupancy)
-    vector = vector + s.extras.flops / s.vector_rate
+    compute = 2 * pairs * (dk + dv) / (machine.flops_per_clock * machine.clock_hz * efficiency * gemm.throttle(machine, c))
+    vector = pairs / (EXPONENTIALS_PER_CLOCK * machine.clock_hz) + s.extras.flops / s.vector_rate
     missed = miss(a.moved, s)
     dram = a.moved * missed / s.dram_rate + a.moved * (1 - missed) / s.hit_rate
-    kv_reads = s.per_row(op.kv_bytes) * np.ceil(queries_per_kv / QUERY_ROWS)
-    if op.causal:
-        kv_reads = kv_reads * a.scores / np.maximum(s.per_row(op.scores), 1.0)
-    l2 = kv_reads / (s.hit_rate * 2 * occupancy)
+    width = machine.wide_flops_per_clock / gemm.REFERENCE_FLOPS_PER_CLOCK
+    unit_rate = max(c.l2_bytes_per_clock * width**c.l2_exponent, c.hit_bytes_per_clock) * machine.clock_hz
+    kv_bits = 8 * element_bytes(op.kv_dtype or op.dtype)
+    l2 = per_unit * passed * (a.key_width + a.value_width) * kv_bits / 8 / unit_rate
     split = splits > 1
-    launch = (c.attention_launch_cycles + np.where(split, c.split_cycles, 0.0)) / machine.clock_hz
+    launch = (
+        c.attention_launch_cycles + per_unit * c.attention_block_cycles + np.where(split, c.split_cycles, 0.0)
+    ) / machine.clock_hz
     p = c.norm_p
     latency = launch + joined(p, compute + vector, dram, l2)
     terms = {"compute": compute, "l2": l2, "dram": dram, "vector": vector, "launch": launch}
-    partial = a.batch * a.heads * a.queries * (a.value_width + 2) * 4 * splits
-    workspace = np.where(split, partial, 0.0)
+    # What each split makes of its keys: an unscaled result, and the maximum and sum of its rows.
+    workspace = np.where(split, a.batch * a.heads * a.queries * (a.value_width + 2) * 4 * splits, 0.0)
     flops = executed_product_flops(op, s)
     result = []
     for name, mine in (("fused", ~split & admissible), ("fused_split_kv", split & admissible)):
-        i = index[mine]
-        if len(i):
+        index = np.flatnonzero(mine)
+        if len(index):
             result.append(
                 Candidate(
-                    name, i, latency[i], {k: np.broadcast_to(v, (s.rows,))[i] for k, v in terms.items()},
-                    (a.moved * missed)[i], workspace[i], flops[i], machine.peak_flops,
+                    name, index, latency[index], {k: np.broadcast_to(v, (s.rows,))[index] for k, v in terms.items()},
+                    (a.moved * missed)[index], workspace[index], flops[index], machine.peak_flops,
                 )
-            )
+            )  # fmt: skip
     return result
 
 
