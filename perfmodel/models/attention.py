@@ -12,7 +12,7 @@ the products of another block; the measured kernels show that hardly any of it i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -73,19 +73,30 @@ def _shape(op: Attention, s: Setting) -> _Shape:
     )  # fmt: skip
 
 
+def _part(a: _Shape, index: np.ndarray) -> _Shape:
+    return _Shape(**{f.name: getattr(a, f.name)[index] for f in fields(a)})
+
+
 def attention(op: Operator, s: Setting) -> Bounds:
     """The fused kernel where there is one, else three kernels."""
     assert isinstance(op, Attention)
     shape = _shape(op, s)
-    candidates = [_unfused(op, shape, s)]
-    fused = _fused(op, shape, s)
-    return fastest([*fused, *candidates], s, memory_floor(op, s), gemm.throttle(s.machine, s.constants))
+    candidates = [*_fused(op, shape, s), *_unfused(op, shape, s)]
+    return fastest(candidates, s, memory_floor(op, s), gemm.throttle(s.machine, s.constants))
 
 
 def padded_head(width: np.ndarray) -> np.ndarray:
     """Width of a head as kernels are compiled for it: multiples of 32, and of 64 from 128 on."""
     step = np.where(width <= 128, 32.0, 64.0)
     result: np.ndarray = np.maximum(np.ceil(width / step) * step, 32.0)
+    return result
+
+
+def _has_fused_kernel(op: Attention, a: _Shape, s: Setting) -> np.ndarray:
+    """Whether libraries have a fused kernel for a row; engines use it wherever there is one."""
+    if op.phase == "mla_decode":  # kernels of its own, for its latent of 576 values
+        return np.ones(s.rows, dtype=bool)
+    result: np.ndarray = (a.key_width <= LARGEST_HEAD) & (a.value_width <= LARGEST_HEAD)
     return result
 
 
@@ -102,14 +113,15 @@ def _fused(op: Attention, a: _Shape, s: Setting) -> list[Candidate]:
     shared = s.device.shared_bytes_per_unit or ASSUMED_SHARED_BYTES
     room = (shared - QUERY_ROWS * dk * bits / 8) / (STAGES * (dk + dv) * bits / 8)
     key_rows = np.clip(np.floor(room / SMALLEST_KEY_ROWS) * SMALLEST_KEY_ROWS, SMALLEST_KEY_ROWS, KEY_ROWS)
-    admissible = (a.key_width <= LARGEST_HEAD) & (a.value_width <= LARGEST_HEAD)
-    if op.phase == "mla_decode":
-        admissible = np.ones(s.rows, dtype=bool)
+    admissible = _has_fused_kernel(op, a, s)
 
     # Keys that a block passes over: those that its queries see, in whole blocks of keys.
     seen = a.scores / np.maximum(a.batch * a.heads * a.queries, 1.0)
-    if op.causal:
-        seen = np.minimum(seen + np.minimum(QUERY_ROWS / group, a.queries) / 2, a.keys) + key_rows / 2
+    span = np.minimum(QUERY_ROWS / group, a.queries)  # positions that a block's queries cover
+    if op.causal or op.window is not None:
+        # On average half of a block's queries see fewer keys than its last one; behind a window also its first one.
+        more = span / 2 + (0.0 if op.window is None else span / 2)
+        seen = np.minimum(seen + more, a.keys) + key_rows / 2
     splits = np.where(packed <= QUERY_ROWS, np.floor(machine.units / blocks), 1.0)
     splits = np.clip(splits, 1.0, np.maximum(np.ceil(seen / SPLIT_KEYS), 1.0))
     passed = np.maximum(np.ceil(seen / splits / key_rows), 1.0) * key_rows
@@ -150,33 +162,41 @@ def _fused(op: Attention, a: _Shape, s: Setting) -> list[Candidate]:
     return result
 
 
-def _unfused(op: Attention, a: _Shape, s: Setting) -> Candidate:
-    record = dtype_record(op.dtype)
-    bits = record.activation_bits
-    out = record.output_bits
+def _unfused(op: Attention, a: _Shape, s: Setting) -> list[Candidate]:
+    """A product that writes the scores, a softmax that reads and writes them, a product that reads them."""
+    index = np.flatnonzero(~_has_fused_kernel(op, a, s))
+    if not len(index):
+        return []
+    flops, unmasked = executed_product_flops(op, s)[index], s.per_row(op.product_flops)[index]
+    scores = s.per_row(op.scores)[index]
+    a, s = _part(a, index), s.part(index)
+    c, record = s.constants, dtype_record(op.dtype)
+    operand_bits, score_bits = record.activation_bits, record.output_bits
     kv_bits = 8 * element_bytes(op.kv_dtype or op.dtype)
     streams = a.batch * a.heads
-    share = np.divide(a.scores, s.per_row(op.scores), out=np.ones(s.rows), where=s.per_row(op.scores) > 0)
-    qk = gemm.GemmShape(streams, a.queries, a.keys, a.key_width, bits, kv_bits, out)
-    pv = gemm.GemmShape(streams, a.queries, a.value_width, a.keys, out, kv_bits, out)
-    first, second = (gemm.estimate(g, s.machine, s.constants, s.cache) for g in (qk, pv))
-    scores = s.per_row(op.scores)
-    c = s.constants
-    matrix = scores * out / 8
-    softmax_bytes = 2 * matrix + s.extras.bytes_read
-    missed = miss(softmax_bytes, s)
-    dram = softmax_bytes * missed / (s.machine.dram_bytes_per_s * c.stream_efficiency * c.row_efficiency)
-    l2 = softmax_bytes / (s.hit_rate * c.row_efficiency)
+    qk = gemm.GemmShape(streams, a.queries, a.keys, a.key_width, operand_bits, kv_bits, score_bits)
+    pv = gemm.GemmShape(streams, a.queries, a.value_width, a.keys, score_bits, kv_bits, score_bits)
+    first, second = (gemm.estimate(g, s.machine, c, s.cache) for g in (qk, pv))
+    matrix = scores * score_bits / 8
+    # A row that does not fit on chip is read once for its maximum and sum and once more to be normalised.
+    on_chip = s.device.shared_bytes_per_unit or ASSUMED_SHARED_BYTES
+    reads = np.where(a.keys * score_bits / 8 <= on_chip, 1.0, 2.0)
+    moved = (reads + 1) * matrix + s.extras.bytes_read
+    crossing = moved * miss(moved, s)
+    dram = crossing / (s.machine.dram_bytes_per_s * c.stream_efficiency * c.row_efficiency)
+    l2 = moved / (s.hit_rate * c.row_efficiency)
     vector = (scores * (costs.SOFTMAX + 1) + s.extras.flops) / s.vector_rate
-    softmax = joined(c.norm_p, dram, l2, vector)
     launch = first.launch_s + second.launch_s + first.split_k_s + second.split_k_s + s.stream_launch_s
     terms = {
         "compute": first.compute_s + second.compute_s, "l2": first.l2_s + second.l2_s + l2,
         "dram": first.dram_s + second.dram_s + dram, "vector": vector, "launch": launch,
     }  # fmt: skip
-    latency = first.latency_s + second.latency_s + s.stream_launch_s + softmax
+    latency = first.latency_s + second.latency_s + s.stream_launch_s + joined(c.norm_p, dram, l2, vector)
     workspace = matrix + np.maximum(split_k_workspace(first, qk), split_k_workspace(second, pv))
-    return Candidate(
-        "unfused", np.arange(s.rows), latency, terms, first.dram_bytes + second.dram_bytes + softmax_bytes * missed,
-        workspace, executed_product_flops(op, s) / np.maximum(share, 1e-9), s.machine.peak_flops,
-    )  # fmt: skip
+    # The products do not know of the mask.
+    return [
+        Candidate(
+            "unfused", index, latency, terms, first.dram_bytes + second.dram_bytes + crossing, workspace,
+            np.maximum(unmasked, flops), s.machine.peak_flops,
+        )
+    ]  # fmt: skip

@@ -79,11 +79,11 @@ class Constants:
     transform_efficiency: float = 0.40
     filter_transform_efficiency: float = 0.21
     direct_efficiency: float = 0.5
-    attention_efficiency: float = 0.92
-    attention_sync_efficiency: float = 0.62
-    attention_narrow_efficiency: float = 0.6
-    attention_launch_cycles: float = 10000.0
-    attention_block_cycles: float = 3000.0
+    attention_efficiency: float = 0.95
+    attention_sync_efficiency: float = 0.57
+    attention_narrow_efficiency: float = 0.5
+    attention_launch_cycles: float = 15000.0
+    attention_block_cycles: float = 5000.0
 
     def to_dict(self) -> dict[str, float]:
         """Name to value, in order of declaration."""
