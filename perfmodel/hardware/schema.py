@@ -73,6 +73,7 @@ _SCALARS: dict[str, _Quantity] = {
     "l1_bytes_per_unit": _UNIT_STORAGE,
     "shared_bytes_per_unit": _UNIT_STORAGE,
     "register_bytes_per_unit": _UNIT_STORAGE,
+    "exponentials_per_clock_per_unit": _Quantity("results per clock and unit", 0.01, 1e5),
     "tdp_w": _WATTS,
     "idle_power_w": _WATTS,
     "interconnect_bytes_per_s": _BYTES_PER_S,

@@ -41,6 +41,7 @@ CPU_CONSTANTS = Constants(
     launch_cycles=9000.0, wave_cycles=1.0, split_cycles=6000.0, k_extra=16.0, mma_efficiency=0.75, norm_p=3.0,
     dram_efficiency=0.75, l2_bytes_per_clock=32.0, l2_exponent=1e-6, hit_bytes_per_clock=16.0, residency=0.5,
     throttle_flops_per_w=1e15, simt_efficiency=1.0, stream_launch_cycles=6000.0, stream_efficiency=0.75,
+    simt_convolution_efficiency=1.0, attention_launch_cycles=9000.0, attention_block_cycles=500.0,
 )  # fmt: skip
 
 

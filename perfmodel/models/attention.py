@@ -1,13 +1,13 @@
 """Attention as one fused kernel, or as a product, a softmax and a product.
 
-A fused kernel (Dao et al., "FlashAttention", 2022; "FlashAttention-2", 2023; Shah et al., "FlashAttention-3", 2024) keeps a block
-of queries on chip and passes over the keys and values once, block by block, with a running maximum and sum: the scores never
-leave the chip. In the words of Nayak et al., "FuseMax" (2024), that is one pass over the scores; the unfused form makes three
-kernels of it, and its softmax reads the scores as often as they do not fit on chip.
+A fused kernel (Dao et al., "FlashAttention", 2022; "FlashAttention-2", 2023; Shah et al., "FlashAttention-3", 2024) keeps a
+block of queries on chip and passes over the keys and values once, block by block, with a running maximum and sum: the scores
+never leave the chip. In the words of Nayak et al., "FuseMax" (2024), that is one pass over the scores; the unfused form makes
+three kernels of it, whose softmax passes over the scores once more where a row does not fit on chip.
 
-What a fused kernel takes of a unit, per pair of query and key: the two products on the matrix units, and on the way between them
-one exponential, of which a unit does 16 a clock, and some arithmetic. FlashAttention-3 (section 3.2) hides the latter behind
-the products of another block; the measured kernels show that hardly any of it is hidden, so that the two add up here.
+What a fused kernel takes of a unit, per pair of query and key: the two products on the matrix units, and on the way between
+them one exponential, of which a unit does 16 a clock, and some arithmetic. FlashAttention-3 (section 3) hides the latter
+behind the products of another block; measured kernels show that hardly any of it is hidden, so that the two add up here.
 """
 
 from __future__ import annotations
@@ -19,8 +19,17 @@ import numpy as np
 from perfmodel.dtypes import dtype as dtype_record
 from perfmodel.dtypes import element_bytes
 from perfmodel.models import gemm
-from perfmodel.models.bounds import Bounds, Candidate, Setting, executed_product_flops, fastest, joined, memory_floor, miss
-from perfmodel.models.products import split_k_workspace
+from perfmodel.models.bounds import (
+    Bounds,
+    Candidate,
+    Setting,
+    executed_product_flops,
+    fastest,
+    joined,
+    memory_floor,
+    miss,
+)
+from perfmodel.models.products import PARTIAL_SUM_BYTES, split_k_workspace
 from perfmodel.ops import Attention, Operator, costs
 
 ALGORITHMS = ("fused", "fused_split_kv", "unfused")
@@ -33,16 +42,13 @@ KEY_ROWS = 128.0
 SMALLEST_KEY_ROWS = 16.0
 QUERY_GRAIN = 64.0
 """Queries are computed in multiples of this: 16 a warp, 4 warps; 64 in one instruction of a warp group from Hopper on."""
+NARROW_BITS = 8
 SPLIT_KEYS = 256.0
 """Keys that a split takes at least."""
-ASSUMED_SHARED_BYTES = 65536
-"""Shared memory of a unit where a device file quotes none."""
 STAGES = 2.0
 """Blocks of keys and values that are on chip at a time: one is loaded while the other is used."""
 LARGEST_HEAD = 256.0
 """Widest head that fused kernels take."""
-EXPONENTIALS_PER_CLOCK = 16.0
-"""exp2 results per clock and SM (CUDA C++ Programming Guide, table "Throughput of Native Arithmetic Instructions")."""
 ASYNCHRONOUS_FLOPS_PER_CLOCK = 3072.0
 """Matrix units of this width and more read their operands from shared memory while the warps do something else (wgmma of Hopper
 and its successors; FlashAttention-3, section 2.2). Narrower ones are fed through the registers of the warps that compute the
@@ -96,70 +102,116 @@ def _has_fused_kernel(op: Attention, a: _Shape, s: Setting) -> np.ndarray:
     """Whether libraries have a fused kernel for a row; engines use it wherever there is one."""
     if op.phase == "mla_decode":  # kernels of its own, for its latent of 576 values
         return np.ones(s.rows, dtype=bool)
-    result: np.ndarray = (a.key_width <= LARGEST_HEAD) & (a.value_width <= LARGEST_HEAD)
+    narrow = (a.key_width <= LARGEST_HEAD) & (a.value_width <= LARGEST_HEAD)
+    result: np.ndarray = narrow & (_room(op, a, s, QUERY_GRAIN) >= SMALLEST_KEY_ROWS)
     return result
+
+
+def _room(op: Attention, a: _Shape, s: Setting, query_rows: float) -> np.ndarray:
+    """Keys with their values that fit on chip beside a block of queries, when :data:`STAGES` blocks of them are there."""
+    value_bytes = dtype_record(op.dtype).activation_bits / 8
+    dk, dv = padded_head(a.key_width), padded_head(a.value_width)
+    room: np.ndarray = (s.on_chip_bytes - query_rows * dk * value_bytes) / (STAGES * (dk + dv) * value_bytes)
+    return room
 
 
 def _fused(op: Attention, a: _Shape, s: Setting) -> list[Candidate]:
     """One kernel: a block of queries stays on chip while the keys and values that it sees pass by."""
-    c, machine = s.constants, s.machine
-    bits = dtype_record(op.dtype).activation_bits
-    dk, dv = padded_head(a.key_width), padded_head(a.value_width)
+    index = np.flatnonzero(_has_fused_kernel(op, a, s))
+    if not len(index):
+        return []
+    flops = executed_product_flops(op, s)[index]
+    a, s = _part(a, index), s.part(index)
+    blocks = _blocks(op, a, s)
+    candidates = [_fused_kernel("fused", op, a, s, blocks, np.ones(s.rows), index, flops)]
+    # Where the queries of a head are but one block, as in decoding, its keys can be split over idle units.
+    idle = np.floor(s.machine.units / blocks.count)
+    splits = np.clip(np.where(blocks.single, idle, 1.0), 1.0, np.maximum(np.ceil(blocks.seen / SPLIT_KEYS), 1.0))
+    mine = np.flatnonzero(splits > 1)
+    if len(mine):
+        part, where = _part(a, mine), s.part(mine)
+        candidates.append(
+            _fused_kernel(
+                "fused_split_kv", op, part, where, _blocks(op, part, where), splits[mine], index[mine], flops[mine]
+            )
+        )
+    return candidates
+
+
+@dataclass(frozen=True)
+class _Blocks:
+    """How a fused kernel cuts up its rows; arrays of shape ``[rows]``.
+
+    Attributes:
+        count: blocks of queries.
+        single: whether a head's queries are one block.
+        rows: queries of a block, padding included.
+        keys: keys of a block.
+        seen: keys that a block passes over on average.
+    """
+
+    count: np.ndarray
+    single: np.ndarray
+    rows: np.ndarray
+    keys: np.ndarray
+    seen: np.ndarray
+
+
+def _blocks(op: Attention, a: _Shape, s: Setting) -> _Blocks:
     # Queries of the heads that share keys are packed into one block, so that the keys cross once.
     group = np.maximum(a.heads / a.kv_heads, 1.0)
     packed = a.queries * group
-    blocks = np.maximum(a.batch * a.kv_heads * np.ceil(packed / QUERY_ROWS), 1.0)
-    rows = np.ceil(np.clip(packed, 1.0, QUERY_ROWS) / QUERY_GRAIN) * QUERY_GRAIN
-    shared = s.device.shared_bytes_per_unit or ASSUMED_SHARED_BYTES
-    room = (shared - QUERY_ROWS * dk * bits / 8) / (STAGES * (dk + dv) * bits / 8)
-    key_rows = np.clip(np.floor(room / SMALLEST_KEY_ROWS) * SMALLEST_KEY_ROWS, SMALLEST_KEY_ROWS, KEY_ROWS)
-    admissible = _has_fused_kernel(op, a, s)
-
-    # Keys that a block passes over: those that its queries see, in whole blocks of keys.
+    wide, narrow = _room(op, a, s, QUERY_ROWS), _room(op, a, s, QUERY_GRAIN)
+    fits = wide >= SMALLEST_KEY_ROWS
+    query_rows = np.where(fits, QUERY_ROWS, QUERY_GRAIN)  # 64 queries where 128 leave no room for keys
+    key_rows = np.floor(np.where(fits, wide, narrow) / SMALLEST_KEY_ROWS) * SMALLEST_KEY_ROWS
+    key_rows = np.clip(key_rows, SMALLEST_KEY_ROWS, KEY_ROWS)
     seen = a.scores / np.maximum(a.batch * a.heads * a.queries, 1.0)
-    span = np.minimum(QUERY_ROWS / group, a.queries)  # positions that a block's queries cover
     if op.causal or op.window is not None:
-        # On average half of a block's queries see fewer keys than its last one; behind a window also its first one.
-        more = span / 2 + (0.0 if op.window is None else span / 2)
-        seen = np.minimum(seen + more, a.keys) + key_rows / 2
-    splits = np.where(packed <= QUERY_ROWS, np.floor(machine.units / blocks), 1.0)
-    splits = np.clip(splits, 1.0, np.maximum(np.ceil(seen / SPLIT_KEYS), 1.0))
-    passed = np.maximum(np.ceil(seen / splits / key_rows), 1.0) * key_rows
-    per_unit = np.ceil(blocks * splits / machine.units)
-    pairs = per_unit * rows * passed  # of the busiest unit
+        # On average half of a block's queries see fewer keys than its last one; behind a window also its first one. Whole
+        # blocks of keys are computed: those that no query of the block sees are skipped.
+        span = np.minimum(query_rows / group, a.queries)  # positions that the block covers
+        seen = np.minimum(seen + span / 2 + (0.0 if op.window is None else span / 2), a.keys) + key_rows / 2
+    return _Blocks(
+        count=np.maximum(a.batch * a.kv_heads * np.ceil(packed / query_rows), 1.0), single=packed <= query_rows,
+        rows=np.ceil(np.clip(packed, 1.0, query_rows) / QUERY_GRAIN) * QUERY_GRAIN, keys=key_rows, seen=seen,
+    )  # fmt: skip
+
+
+def _fused_kernel(
+    name: str, op: Attention, a: _Shape, s: Setting, blocks: _Blocks, splits: np.ndarray, index: np.ndarray, flops: np.ndarray
+) -> Candidate:  # fmt: skip
+    c, machine = s.constants, s.machine
+    dk, dv = padded_head(a.key_width), padded_head(a.value_width)
+    passed = np.maximum(np.ceil(blocks.seen / splits / blocks.keys), 1.0) * blocks.keys
+    per_unit = np.ceil(blocks.count * splits / machine.units)
+    pairs = per_unit * blocks.rows * passed  # of the busiest unit
     asynchronous = machine.wide_flops_per_clock >= ASYNCHRONOUS_FLOPS_PER_CLOCK
     efficiency = c.attention_efficiency if asynchronous else c.attention_sync_efficiency
-    if bits <= 8:
+    if dtype_record(op.dtype).activation_bits <= NARROW_BITS:
         efficiency = efficiency * c.attention_narrow_efficiency
-    compute = 2 * pairs * (dk + dv) / (machine.flops_per_clock * machine.clock_hz * efficiency * gemm.throttle(machine, c))
-    vector = pairs / (EXPONENTIALS_PER_CLOCK * machine.clock_hz) + s.extras.flops / s.vector_rate
+    rate = machine.flops_per_clock * machine.clock_hz * efficiency * gemm.throttle(machine, c)
+    compute = 2 * pairs * (dk + dv) / rate
+    vector = pairs / s.exponentials_per_s + s.extras.flops / s.vector_rate
     missed = miss(a.moved, s)
     dram = a.moved * missed / s.dram_rate + a.moved * (1 - missed) / s.hit_rate
     width = machine.wide_flops_per_clock / gemm.REFERENCE_FLOPS_PER_CLOCK
     unit_rate = max(c.l2_bytes_per_clock * width**c.l2_exponent, c.hit_bytes_per_clock) * machine.clock_hz
-    kv_bits = 8 * element_bytes(op.kv_dtype or op.dtype)
-    l2 = per_unit * passed * (a.key_width + a.value_width) * kv_bits / 8 / unit_rate
+    kv_bytes = element_bytes(op.kv_dtype or op.dtype)
+    l2 = per_unit * passed * (a.key_width + a.value_width) * kv_bytes / unit_rate
     split = splits > 1
-    launch = (
-        c.attention_launch_cycles + per_unit * c.attention_block_cycles + np.where(split, c.split_cycles, 0.0)
-    ) / machine.clock_hz
-    p = c.norm_p
-    latency = launch + joined(p, compute + vector, dram, l2)
+    # The first block is waited for; what the next ones cost overlaps with their loads, as their products do.
+    block = c.attention_block_cycles / machine.clock_hz
+    alone = (c.attention_launch_cycles + np.where(split, c.split_cycles, 0.0)) / machine.clock_hz + block
+    between = (per_unit - 1) * block
+    launch = alone + between
     terms = {"compute": compute, "l2": l2, "dram": dram, "vector": vector, "launch": launch}
-    # What each split makes of its keys: an unscaled result, and the maximum and sum of its rows.
-    workspace = np.where(split, a.batch * a.heads * a.queries * (a.value_width + 2) * 4 * splits, 0.0)
-    flops = executed_product_flops(op, s)
-    result = []
-    for name, mine in (("fused", ~split & admissible), ("fused_split_kv", split & admissible)):
-        index = np.flatnonzero(mine)
-        if len(index):
-            result.append(
-                Candidate(
-                    name, index, latency[index], {k: np.broadcast_to(v, (s.rows,))[index] for k, v in terms.items()},
-                    (a.moved * missed)[index], workspace[index], flops[index], machine.peak_flops,
-                )
-            )  # fmt: skip
-    return result
+    # What each split makes of its keys: an unscaled result in fp32, and the maximum and sum of its rows.
+    partial = a.batch * a.heads * a.queries * (a.value_width + 2) * PARTIAL_SUM_BYTES * splits
+    return Candidate(
+        name, index, alone + joined(c.norm_p, compute + vector + between, dram, l2), terms, a.moved * missed,
+        np.where(split, partial, 0.0), flops, machine.peak_flops,
+    )  # fmt: skip
 
 
 def _unfused(op: Attention, a: _Shape, s: Setting) -> list[Candidate]:
@@ -179,8 +231,7 @@ def _unfused(op: Attention, a: _Shape, s: Setting) -> list[Candidate]:
     first, second = (gemm.estimate(g, s.machine, c, s.cache) for g in (qk, pv))
     matrix = scores * score_bits / 8
     # A row that does not fit on chip is read once for its maximum and sum and once more to be normalised.
-    on_chip = s.device.shared_bytes_per_unit or ASSUMED_SHARED_BYTES
-    reads = np.where(a.keys * score_bits / 8 <= on_chip, 1.0, 2.0)
+    reads = np.where(a.keys * score_bits / 8 <= s.on_chip_bytes, 1.0, 2.0)
     moved = (reads + 1) * matrix + s.extras.bytes_read
     crossing = moved * miss(moved, s)
     dram = crossing / (s.machine.dram_bytes_per_s * c.stream_efficiency * c.row_efficiency)

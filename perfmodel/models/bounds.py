@@ -25,6 +25,14 @@ _THROTTLED = 0.98
 BOUND_POWER = "power"
 """Reported instead of ``compute`` where the power limit holds the clock below its peak."""
 
+EXPONENTIALS_PER_CLOCK = 16.0
+"""exp2 results per clock and SM where a device file quotes none: those of NVIDIA's from Volta on (CUDA C++ Programming Guide,
+table "Throughput of Native Arithmetic Instructions") and a quarter of the 64 lanes of AMD's compute units."""
+POLYNOMIAL_FLOPS = 20.0
+"""FLOPs of an exponential without special-function units: ten vector instructions of two FLOPs, six of them a polynomial."""
+ASSUMED_SHARED_BYTES = 65536
+"""On-chip memory of a unit where a device file quotes none."""
+
 
 @dataclass(frozen=True)
 class Extras:
@@ -77,6 +85,19 @@ class Setting:
     def hit_rate(self) -> float:
         """Bytes per second that the last-level cache sustains on streaming hits."""
         return self.constants.hit_bytes_per_clock * self.machine.units * self.machine.clock_hz
+
+    @property
+    def exponentials_per_s(self) -> float:
+        """Exponentials that one unit computes in a second."""
+        per_clock = self.device.exponentials_per_clock_per_unit
+        if per_clock is None and self.device.kind == "cpu":
+            return self.machine.vector_flops / (self.machine.units * POLYNOMIAL_FLOPS)
+        return (per_clock or EXPONENTIALS_PER_CLOCK) * self.machine.clock_hz
+
+    @property
+    def on_chip_bytes(self) -> float:
+        """What one unit holds of a row or a block while it works on it."""
+        return self.device.shared_bytes_per_unit or ASSUMED_SHARED_BYTES
 
     @property
     def stream_launch_s(self) -> float:
@@ -229,5 +250,5 @@ def miss(footprint: np.ndarray, s: Setting) -> np.ndarray:
 
 def joined(p: float, *terms: np.ndarray) -> np.ndarray:
     """The p-norm of terms that overlap."""
-    total: np.ndarray = sum(t**p for t in terms) ** (1 / p)  # type: ignore[assignment]
+    total: np.ndarray = sum(t**p for t in terms) ** (1 / p)
     return total

@@ -162,9 +162,7 @@ def _slice(shape: GemmShape, start: int, stop: int) -> GemmShape:
     )  # fmt: skip
 
 
-def _estimate_chunk(
-    shape: GemmShape, machine: Machine, c: Constants, cache: str, kernels: Kernels
-) -> GemmEstimate:
+def _estimate_chunk(shape: GemmShape, machine: Machine, c: Constants, cache: str, kernels: Kernels) -> GemmEstimate:
     # Rows run down, candidates (tile, split) run across: shape [rows, candidates].
     column = (slice(None), None)
     batch, m, n, k = (np.maximum(v, 1.0)[column] for v in (shape.batch, shape.m, shape.n, shape.k))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from perfmodel.dtypes import element_bytes
 from perfmodel.models.bounds import Bounds, Setting, floor, joined, miss
 from perfmodel.ops import Collective, Norm, Operator, Softmax
 
@@ -14,7 +15,7 @@ ASSUMED_LINK_BYTES_PER_S = 32e9
 def stream(op: Operator, s: Setting) -> Bounds:
     """Everything that is bound by traffic: bytes through DRAM or L2, some vector arithmetic, a launch."""
     c, machine = s.constants, s.machine
-    moved = s.per_row(op.bytes) + s.extras.bytes_read
+    moved = s.per_row(op.bytes) + s.extras.bytes_read + _read_again(op, s)
     missed = miss(moved, s)
     dram = moved * missed / (machine.dram_bytes_per_s * c.stream_efficiency)
     l2 = moved / s.hit_rate
@@ -29,6 +30,19 @@ def stream(op: Operator, s: Setting) -> Bounds:
     lowest = floor(op, s)
     terms = {"l2": l2, "dram": dram, "vector": vector, "launch": launch}
     return Bounds(np.maximum(latency, lowest), terms, lowest, moved * missed)
+
+
+def _read_again(op: Operator, s: Setting) -> np.ndarray:
+    """Bytes that kernels with a reduction per row read a second time: rows that do not fit on chip.
+
+    One pass finds the statistics (for a softmax the running maximum and sum of Milakov & Gimelshein, "Online normalizer
+    calculation for softmax", 2018), the second applies them.
+    """
+    if not isinstance(op, (Norm, Softmax)):
+        return np.zeros(s.rows)
+    row_bytes = s.per_row(op.cols) * element_bytes(op.io_dtype or op.dtype)
+    result: np.ndarray = np.where(row_bytes > s.on_chip_bytes, s.per_row(op.rows) * row_bytes, 0.0)
+    return result
 
 
 def view(op: Operator, s: Setting) -> Bounds:

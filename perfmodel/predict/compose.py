@@ -115,6 +115,8 @@ def _operator(node: Node, e: Estimates, row: int) -> OperatorPrediction:
         terms={name: float(values[row]) for name, values in e.terms.items() if not np.isnan(values[row])},
         analytical_s=float(e.analytical_s[row]),
         tile={name: float(values[row]) for name, values in e.details.items() if not np.isnan(values[row])},
+        algorithm=e.algorithm[row],
+        workspace_bytes=float(e.workspace_bytes[row]),
     )
 
 

@@ -38,7 +38,7 @@ def sample(root: Path, rows: int = ROWS, seed: int = 0) -> pd.DataFrame:
             kv_heads = table["num_key_value_heads"] if "num_key_value_heads" in table else table["num_heads"]
             window = table["window_size"] if "window_size" in table else pd.Series(np.nan, index=table.index)
             kv_dtype = table["kv_cache_dtype"] if "kv_cache_dtype" in table else table["attn_dtype"]
-            step = table["step"] if "step" in table else 0
+            step = table.get("step", 0)
             parts.append(
                 pd.DataFrame(
                     {

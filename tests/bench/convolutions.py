@@ -44,9 +44,7 @@ def read(root: Path, device: str) -> tuple[Conv, np.ndarray, np.ndarray]:
         dilation_d=np.ones(len(rows)), out_pad_h=np.zeros(len(rows)), out_pad_w=np.zeros(len(rows)),
         out_pad_d=np.zeros(len(rows)), dtype="fp32",
     )  # fmt: skip
-    ran = [
-        next((name for part, name in _ALGORITHMS if part in r["Kernels"].lower()), "implicit_gemm") for r in rows
-    ]
+    ran = [next((name for part, name in _ALGORITHMS if part in r["Kernels"].lower()), "implicit_gemm") for r in rows]
     return op, column("Latency") * 1e-3, np.array(ran, dtype=object)
 
 

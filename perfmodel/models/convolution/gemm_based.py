@@ -113,7 +113,12 @@ def im2col_gemm(shape: ConvShape, f: Formats, s: Setting, transposed: bool) -> l
     e = estimate(g, f, s)
     stream_rate = s.machine.dram_bytes_per_s * s.constants.stream_efficiency
     if segmented:
-        workspace, copied, crossing, launch = np.minimum(matrix, s.machine.units * SEGMENT_BYTES), matrix, 0.0 * matrix, 0.0
+        workspace, copied, crossing, launch = (
+            np.minimum(matrix, s.machine.units * SEGMENT_BYTES),
+            matrix,
+            0.0 * matrix,
+            0.0,
+        )
     else:
         workspace, launch = matrix, s.stream_launch_s
         copied = matrix + (shape.output_bytes if transposed else shape.input_bytes) + shape.extra_bytes

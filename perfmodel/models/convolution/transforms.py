@@ -27,7 +27,7 @@ FFT_TILE = 32.0
 """Side of the tiles of cuDNN's tiled FFT convolution, whose transforms have 32 x 17 complex values."""
 FFT_VALUES = FFT_TILE * (FFT_TILE / 2 + 1)
 FFT_SMALLEST_KERNEL = 5
-"""Below it Winograd, or the direct algorithm, needs fewer operations: a tile of 32 pays for 36 values an output channel pair."""
+"""Libraries try the transform of 32 x 32 for kernels from 5x5 on; below, Winograd or the direct algorithm needs fewer FLOPs."""
 
 
 FUSED_BLOCKS = ((1.0, 4.0, 8.0), (2.0, 4.0, 4.0), (2.0, 2.0, 8.0))
@@ -36,6 +36,7 @@ FUSED_BLOCKS = ((1.0, 4.0, 8.0), (2.0, 4.0, 4.0), (2.0, 2.0, 8.0))
 FUSED_TILES, FUSED_FILTERS, FUSED_STEP = 32.0, 32.0, 8.0
 OPERAND_HITS = 2.0
 """Operands that several warps of a block read come from L1 about every other time."""
+
 
 @dataclass(frozen=True)
 class Minimal:
@@ -94,7 +95,10 @@ def _fused(index: np.ndarray, shape: ConvShape, f: Formats, s: Setting) -> Candi
     bits = f.record.activation_bits
     down, across = np.ceil(shape.out_h / F2.outputs), np.ceil(shape.out_w / F2.outputs)
     blocks_m = np.min(
-        [np.ceil(shape.batch / n) * np.ceil(down / rows) * np.ceil(across / columns) for n, rows, columns in FUSED_BLOCKS],
+        [
+            np.ceil(shape.batch / n) * np.ceil(down / rows) * np.ceil(across / columns)
+            for n, rows, columns in FUSED_BLOCKS
+        ],
         axis=0,
     )
     blocks = blocks_m * np.ceil(shape.c_out / FUSED_FILTERS)
