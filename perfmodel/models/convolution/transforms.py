@@ -34,6 +34,8 @@ FUSED_BLOCKS = ((1.0, 4.0, 8.0), (2.0, 4.0, 4.0), (2.0, 2.0, 8.0))
 """Images, rows and columns of 2x2 tiles that a thread block of cuDNN's fused kernel takes (``tile148``, ``tile244``,
 ``tile228``): 32 tiles of 32 output channels each. Found to give the grids in NeuSight's convolution traces."""
 FUSED_TILES, FUSED_FILTERS, FUSED_STEP = 32.0, 32.0, 8.0
+FUSED_INPUTS = 200.0
+"""Inputs under 32 tiles with their halo: 10 x 10 of two images, or 10 x 18 of one."""
 OPERAND_HITS = 2.0
 """Operands that several warps of a block read come from L1 about every other time."""
 
@@ -107,9 +109,8 @@ def _fused(index: np.ndarray, shape: ConvShape, f: Formats, s: Setting) -> Candi
     rate = machine.flops_per_clock * machine.clock_hz * c.mma_efficiency * c.simt_efficiency * c.winograd_efficiency
     compute = per_unit * 2 * F2.values * FUSED_TILES * FUSED_FILTERS * loop / (rate * simt.throttle(s))
     filters = F2.values * shape.c_in * shape.c_out * bits / 8
-    # A block reads its tiles' inputs (with the halo) and its filters once a channel.
-    halo = (F2.inputs / F2.outputs) ** 2 / 2
-    operands = (F2.outputs**2 * halo * FUSED_TILES + F2.values * FUSED_FILTERS) * bits / 8
+    # A block reads its tiles' inputs (with their halo) and its filters once a channel.
+    operands = (FUSED_INPUTS + F2.values * FUSED_FILTERS) * bits / 8
     moved = shape.input_bytes + filters + shape.output_bytes + shape.extra_bytes
     missed = miss(moved, s)
     dram = moved * missed / s.dram_rate + moved * (1 - missed) / s.hit_rate
