@@ -171,7 +171,9 @@ def _blocks(op: Attention, a: _Shape, s: Setting) -> _Blocks:
         # On average half of a block's queries see fewer keys than its last one; behind a window also its first one. Whole
         # blocks of keys are computed: those that no query of the block sees are skipped.
         span = np.minimum(query_rows / group, a.queries)  # positions that the block covers
-        seen = np.minimum(seen + span / 2 + (0.0 if op.window is None else span / 2), a.keys) + key_rows / 2
+        more = span / 2 if op.window is None else span
+        whole = np.ceil(a.keys / key_rows) * key_rows
+        seen = np.minimum(np.minimum(seen + more, a.keys) + key_rows / 2, whole)
     return _Blocks(
         count=np.maximum(a.batch * a.kv_heads * np.ceil(packed / query_rows), 1.0), single=packed <= query_rows,
         rows=np.ceil(np.clip(packed, 1.0, query_rows) / QUERY_GRAIN) * QUERY_GRAIN, keys=key_rows, seen=seen,

@@ -31,7 +31,6 @@ def direct(shape: ConvShape, f: Formats, s: Setting) -> list[Candidate]:
     step = np.sqrt(shape.stride)
     side = np.minimum(OUTPUT_TILE, np.maximum(np.sqrt(shape.outputs), 1.0)) * step
     halo = (1 + np.maximum(shape.reach_h - step, 0.0) / side) * (1 + np.maximum(shape.reach_w - step, 0.0) / side)
-    # The inputs of a group are read again for every output channel of it beyond those that a thread keeps.
     moved = shape.compulsory_bytes
     missed = miss(moved, s)
     crossing = moved * missed
