@@ -149,6 +149,9 @@ def test_rows_that_do_not_fit_on_chip_are_read_twice() -> None:
         longer = op.replace(cols=116_737)
         assert bounds(op).dram_bytes == pytest.approx([op.bytes])
         assert bounds(longer).dram_bytes == pytest.approx([longer.bytes + 1000 * 116_737 * 2])
+    # A batch normalisation has its statistics beforehand.
+    constant = Norm(kind="batchnorm", rows=1000, cols=116_737, dtype="bf16")
+    assert bounds(constant).dram_bytes == pytest.approx([constant.bytes])
 
 
 def test_workspace_of_experts_and_recurrent_layers() -> None:

@@ -277,7 +277,9 @@ def test_no_algorithm_beats_the_floor(op: Conv, device: Device, cache: str) -> N
         assert not b.algorithm[0].startswith("winograd")
     if op.groups == 1 and b.algorithm[0] != "fft" and min(op.kernel_h, op.kernel_w) < 5:
         assert b.floor_s >= executed / peak * (1 - 1e-12)
-    assert b.floor_s <= max(op.product_flops / min(peak, vector), op.bytes / device.memory_bandwidth_bytes_per_s) * 1.001
+    assert (
+        b.floor_s <= max(op.product_flops / min(peak, vector), op.bytes / device.memory_bandwidth_bytes_per_s) * 1.001
+    )
 
 
 @given(op=convs, device=devices)

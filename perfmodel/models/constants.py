@@ -96,7 +96,7 @@ class Constants:
     """The same where the warps that feed the matrix units also compute the softmax (before Hopper)."""
     attention_narrow_efficiency: float = 0.5
     """The same of 8-bit products over 16-bit ones: scores are converted between the two, and values are transposed."""
-    attention_launch_cycles: float = 15000.0
+    attention_launch_cycles: float = 12000.0
     """Clocks of an attention operator with hardly any work, as serving stacks run it: scheduling and cache kernels included."""
     attention_block_cycles: float = 5000.0
     """Clocks of a block of queries beside its passes over keys: loading it, filling the pipeline, scaling and storing."""

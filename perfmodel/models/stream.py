@@ -11,6 +11,9 @@ from perfmodel.ops import Collective, Norm, Operator, Softmax
 ASSUMED_LINK_BYTES_PER_S = 32e9
 """PCIe 4.0 x16, one direction, where a device file quotes no interconnect."""
 
+_WITHOUT_STATISTICS = ("batchnorm", "lrn")
+"""Normalisations that reduce no row: with constants at inference, or over a few neighbours."""
+
 
 def stream(op: Operator, s: Setting) -> Bounds:
     """Everything that is bound by traffic: bytes through DRAM or L2, some vector arithmetic, a launch."""
@@ -38,7 +41,7 @@ def _read_again(op: Operator, s: Setting) -> np.ndarray:
     One pass finds the statistics (for a softmax the running maximum and sum of Milakov & Gimelshein, "Online normalizer
     calculation for softmax", 2018), the second applies them.
     """
-    if not isinstance(op, (Norm, Softmax)):
+    if not isinstance(op, (Norm, Softmax)) or op.kind in _WITHOUT_STATISTICS:
         return np.zeros(s.rows)
     row_bytes = s.per_row(op.cols) * element_bytes(op.io_dtype or op.dtype)
     result: np.ndarray = np.where(row_bytes > s.on_chip_bytes, s.per_row(op.rows) * row_bytes, 0.0)
