@@ -36,14 +36,14 @@ def test_implicit_gemm() -> None:
 
 
 def test_im2col() -> None:
-    assert 25088 * 2304 * 4 / 1e6 == pytest.approx(231.2, abs=0.05)
+    assert pytest.approx(231.2, abs=0.05) == 25088 * 2304 * 4 / 1e6
     assert "231.2 MB, nine times the input" in PAGE
 
 
 def test_winograd() -> None:
     flops = 2 * 36 * 1568 * 256**2
     assert flops / 1e9 == pytest.approx(7.40, abs=0.005)
-    assert 4 * 36 * (2 * 1568 * 256 + 256**2) / 1e6 == pytest.approx(125.0, abs=0.05)
+    assert pytest.approx(125.0, abs=0.05) == 4 * 36 * (2 * 1568 * 256 + 256**2) / 1e6
     for text in ("= 1,568 tiles", "7.40 GFLOP instead of 29.6", "125.0 MB of workspace", "= 528.5 us", "1300 us"):
         assert text in PAGE
     e = predicted(conv(dtype="fp32"), "v100-pcie-32gb")
@@ -66,7 +66,7 @@ def test_fused_winograd() -> None:
 
 def test_fft() -> None:
     op = conv(128, 128, 44, 11, dtype="fp32")
-    assert 8 * 544 * 128 * 128**2 / 1e9 == pytest.approx(9.13, abs=0.005)
+    assert pytest.approx(9.13, abs=0.005) == 8 * 544 * 128 * 128**2 / 1e9
     assert op.flops / 1e9 == pytest.approx(246, abs=0.5)
     assert "22 x 22 outputs a tile, 128 tiles; 8 · 544 · 128 · 128² = 9.13 GFLOP instead of 246" in PAGE
     e = predicted(op, "v100-pcie-32gb")
@@ -76,7 +76,7 @@ def test_fft() -> None:
 
 def test_depthwise() -> None:
     op = conv(groups=256, dtype="bf16")
-    assert (2 * 32 * 784 * 256 * 2 + 256 * 9 * 2) / 1e6 == pytest.approx(25.7, abs=0.05)
+    assert pytest.approx(25.7, abs=0.05) == (2 * 32 * 784 * 256 * 2 + 256 * 9 * 2) / 1e6
     assert "25.7 MB / (3.352 TB/s · 0.8) = 9.58 us" in PAGE
     e = predicted(op, "h100-sxm")
     assert (e.algorithm[0], e.bound[0]) == ("direct", "dram")
@@ -103,7 +103,7 @@ def test_prefill() -> None:
 def test_decoding() -> None:
     workspace = 32 * (128 + 2) * 4 * 16
     assert workspace / 1e3 == pytest.approx(266.2, abs=0.05)
-    assert 8 * 8192 * 2 * 128 * 2 / 1e6 == pytest.approx(33.6, abs=0.05)
+    assert pytest.approx(33.6, abs=0.05) == 8 * 8192 * 2 * 128 * 2 / 1e6
     assert "8 blocks, split 16 times, on 128 of 132 SMs; 266.2 kB of workspace" in PAGE
     assert "are 12.6 us (*dram*), and the two kernels 11.8 us (*launch*)" in PAGE
     e = predicted(heads(phase="decode", batch=1, q_len=1, kv_len=8192), "h100-sxm")
