@@ -2,7 +2,7 @@
 # Works with GNU make and any Python from 3.11 on that has venv and pip: `make PYTHON=/path/to/python3.12 test`.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format typecheck layers bench bench-models predictors demo-model docs wheel ci clean
+.PHONY: help demo test lint format typecheck layers bench bench-models bench-devices crosscheck predictors demo-model docs wheel ci clean
 
 ifndef PYTHON
 PYTHON := $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 python; do \
@@ -22,6 +22,7 @@ VENV_TRAIN := .venv-train
 BASE := $(VENV)/.installed
 TEST := $(VENV_TEST)/.installed
 DEV := $(VENV_TEST)/.installed-dev
+AIC := $(VENV_TEST)/.installed-aiconfigurator
 TRAIN := $(VENV_TRAIN)/.installed
 # The versions that the shipped predictors were trained with: others may give boosters that differ in their last bits.
 LOCK := $(wildcard models/lock.txt)
@@ -54,6 +55,12 @@ bench: $(BASE) ## what it costs: import, --help, predictions, installed size
 
 bench-models: $(TEST) ## whole networks against runs that no training used
 	$(VENV_TEST)/bin/python tests/bench/whole_models.py
+
+crosscheck: $(AIC) ## the catalogue against AIConfigurator's system files and measurements (82 MB to download)
+	$(VENV_TEST)/bin/python -m pytest tests/test_hardware_crosscheck.py $(PYTEST_ARGS)
+
+bench-devices: $(AIC) ## GPUs that no training has seen, from their catalogue files alone
+	$(VENV_TEST)/bin/python tests/bench/unseen_devices.py
 
 predictors: $(TRAIN) ## train the shipped predictors again, from the public traces, with the locked versions
 	@test -n "$(PERFMODEL_SHARED)" || { echo "make predictors needs PERFMODEL_SHARED, a folder with data/aiconfigurator" >&2; exit 2; }
@@ -89,6 +96,11 @@ $(TEST): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "$(NO_PYTHON)" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV_TEST)
 	$(VENV_TEST)/bin/python $(PIP_INSTALL) --editable '.[test]'
+	@touch $@
+
+# Its data files alone are read: without its dependencies, which are many.
+$(AIC): $(TEST)
+	$(VENV_TEST)/bin/python $(PIP_INSTALL) --no-deps 'aiconfigurator-core>=0.12,<0.13'
 	@touch $@
 
 $(TRAIN): pyproject.toml $(LOCK)

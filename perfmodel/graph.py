@@ -27,6 +27,7 @@ class Tensor:
         dtype: a name of :mod:`perfmodel.dtypes`.
         is_weight: stored with the model (an initializer); its data are never loaded.
         scalar: the value of a constant with one element, where fusion needs it (an exponent, an epsilon); else None.
+        source: the weight of the file that it was folded from (a transposed one), where it is not that weight itself.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Tensor:
     dtype: str
     is_weight: bool = False
     scalar: float | None = None
+    source: str | None = None
 
     @property
     def elements(self) -> Any:

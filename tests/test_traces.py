@@ -63,6 +63,7 @@ def test_tables_that_keep_the_schema(changes: dict[str, Any]) -> None:
         ({"dtype": ["bf16", "bf16", "bf61"]}, "row 2, column 'dtype': unknown dtype 'bf61': did you mean 'bf16'"),
         ({"dtype": ["bf16", None, "bf16"]}, "row 1, column 'dtype': found .*, wanted a text"),
         ({"dtype": "int64"}, "row 0, column 'dtype': unknown dtype 'int64'"),
+        ({"dtype": ["bf16", "w4a16_g128", "bf16"]}, "row 1, column 'dtype': found 'w4a16_g128', another spelling of 'w4a16'"),
         ({"device": [None, "a", "b"]}, "row 0, column 'device': found .*, wanted a text"),
         ({"software": ["a", "b", None]}, "row 2, column 'software': found .*, wanted a text"),
         ({"cache": ["warm", "hot", None]}, "row 1, column 'cache': found 'hot', wanted one of warm, cold, rotating"),

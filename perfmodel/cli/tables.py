@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 OPERATORS_SHOWN = 15
 """Kinds of operators in the table unless ``--all`` is given."""
+
+MAPPED_SHOWN = 3
+"""Keys of a ``--dtype-map`` in the headline; of more, their number."""
 
 BATCH_DIMS = frozenset({"batch", "batch_size", "bs", "b", "n"})
 """Names of a dimension, in lower case, that count samples: throughput is this dimension over latency."""
@@ -114,7 +117,7 @@ def print_comparison(
     """One line a device, the fastest first; what each prediction warns of below."""
     fastest = ranking[0].latency_s.value
     memory = max(p.peak_memory_bytes for p in ranking)
-    heading = f"{ranking[0].model}{_conditions(ranking[0].dims, dtype)}: {units.size(memory)} of memory at its peak"
+    heading = f"{ranking[0].model}{_conditions(ranking[0], dtype)}: {units.size(memory)} of memory at its peak"
     console.print(safe(heading), style="bold")
     table = plain_table()
     table.add_column("device", overflow="fold")
@@ -148,15 +151,19 @@ def plain_table(gap: int = 2) -> Table:
 
 
 def _headline(prediction: ModelPrediction, dtype: str | None) -> Text:
-    text = safe(f"{prediction.model}{_conditions(prediction.dims, dtype)} on {prediction.device}")
+    text = safe(f"{prediction.model}{_conditions(prediction, dtype)} on {prediction.device}")
     text.stylize("bold")
     return text
 
 
-def _conditions(dims: Mapping[str, int], dtype: str | None) -> str:
-    parts = [f"{name}={value}" for name, value in dims.items()]
+def _conditions(prediction: ModelPrediction, dtype: str | None) -> str:
+    parts = [f"{name}={value}" for name, value in prediction.dims.items()]
     if dtype is not None:
         parts.append(dtype)
+    mapped = [f"{key} in {value}" for key, value in prediction.dtype_map.items()]
+    parts += mapped if len(mapped) <= MAPPED_SHOWN else [f"{len(mapped)} keys in other formats"]
+    if prediction.kv_dtype is not None:
+        parts.append(f"cached keys and values in {prediction.kv_dtype}")
     return f" ({', '.join(parts)})" if parts else ""
 
 

@@ -90,10 +90,13 @@ def check_traces(table: pd.DataFrame, name: str) -> None:
     _refuse(table, name, "op", (table["op"].astype(str) != "gemm").to_numpy(), "gemm, the one family of this version")
     for value in table["dtype"].astype(str).unique():
         try:
-            gemm_dtype(value)
+            usual = gemm_dtype(value).name
+            problem = None if usual == value else f"found {value!r}, another spelling of {usual!r}; wanted that"
         except DtypeError as error:
+            problem = str(error)
+        if problem is not None:
             row = int(np.flatnonzero(table["dtype"].astype(str) == value)[0])
-            raise TraceError(f"{name}: row {row}, column 'dtype': {error}") from None
+            raise TraceError(f"{name}: row {row}, column 'dtype': {problem}")
     if "cache" in table.columns:
         unknown = ~(table["cache"].isna() | table["cache"].isin(CACHE_STATES)).to_numpy()
         _refuse(table, name, "cache", unknown, f"one of {', '.join(CACHE_STATES)}")

@@ -36,20 +36,31 @@ _MODELS: dict[type[Operator], _Model] = {
 """Every other family is a stream of bytes."""
 
 # A core and its caches in place of an SM: an operator call costs microseconds of a thread, not of a command queue; operand
-# rates follow from two 32-byte loads a clock. Not fitted yet: wide intervals say so.
+# rates follow from two 32-byte loads a clock. AVX2 widens 32 weights of 4 bits to fp32 in 15 instructions, three a clock: 3 to
+# bytes, and 4 times one to 32 bits, one to fp32, one times the scale. That is 0.16 clocks a weight, for which
+# perfmodel.models.quantised counts 3.25. Not fitted yet: wide intervals say so.
 CPU_CONSTANTS = Constants(
     launch_cycles=9000.0, wave_cycles=1.0, split_cycles=6000.0, k_extra=16.0, mma_efficiency=0.75, norm_p=3.0,
     dram_efficiency=0.75, l2_bytes_per_clock=32.0, l2_exponent=1e-6, hit_bytes_per_clock=16.0, residency=0.5,
-    throttle_flops_per_w=1e15, simt_efficiency=1.0, stream_launch_cycles=6000.0, stream_efficiency=0.75,
-    simt_convolution_efficiency=1.0, attention_launch_cycles=9000.0, attention_block_cycles=500.0,
+    throttle_flops_per_w=1e15, dequantize_cycles_per_element=0.048, simt_efficiency=1.0, stream_launch_cycles=6000.0,
+    stream_efficiency=0.75, simt_convolution_efficiency=1.0, attention_launch_cycles=9000.0, attention_block_cycles=500.0,
 )  # fmt: skip
 
 
+# A matrix unit of 128 x 128 or more in place of an SM. The few units share a scratchpad of about 22 times the bandwidth of
+# HBM, from which the compiler works on blocks of a thousand rows and columns ("How to Scale Your Model", 2025, part 2).
+# Not fitted.
+TPU_CONSTANTS = Constants(
+    mma_efficiency=0.9, k_extra=128.0, l2_bytes_per_clock=100.0, hit_bytes_per_clock=3000.0, block_scale=2.8, split_cycles=1e5,
+    residency=0.5, dram_efficiency=0.85, stream_efficiency=0.85, attention_block_cycles=500.0,
+)  # fmt: skip
+
+_ASSUMED_CONSTANTS = {"cpu": CPU_CONSTANTS, "tpu": TPU_CONSTANTS}
+
+
 def constants_for(device: Device, fitted: Constants | None) -> Constants:
-    """The constants that describe this kind of device: the fitted ones for GPUs, assumed ones for CPUs."""
-    if device.kind == "cpu":
-        return CPU_CONSTANTS
-    return fitted or FALLBACK
+    """The constants that describe this kind of device: the fitted ones for GPUs, assumed ones for CPUs and TPUs."""
+    return _ASSUMED_CONSTANTS.get(device.kind, fitted or FALLBACK)
 
 
 def analyse(
@@ -81,4 +92,4 @@ def analyse(
     return replace(result, notes=notes)
 
 
-__all__ = ["CPU_CONSTANTS", "TERMS", "Bounds", "Extras", "analyse", "constants_for"]
+__all__ = ["CPU_CONSTANTS", "TERMS", "TPU_CONSTANTS", "Bounds", "Extras", "analyse", "constants_for"]

@@ -92,7 +92,12 @@ class Setting:
         per_clock = self.device.exponentials_per_clock_per_unit
         if per_clock is None and self.device.kind == "cpu":
             return self.machine.vector_flops / (self.machine.units * POLYNOMIAL_FLOPS)
-        return (per_clock or EXPONENTIALS_PER_CLOCK) * self.machine.clock_hz
+        if per_clock is not None:
+            return per_clock * self.machine.clock_hz
+        # Few but wide vector units (a TPU's) give more than an SM does: at least one exponential for 32 FLOP.
+        return max(
+            EXPONENTIALS_PER_CLOCK * self.machine.clock_hz, self.machine.vector_flops / (32 * self.machine.units)
+        )
 
     @property
     def on_chip_bytes(self) -> float:

@@ -84,7 +84,10 @@ class GemmShape:
     c_bits: float
     compulsory_bytes: np.ndarray | None = None
     quantize_kernels: int = 0
-    dequantize: bool = False
+    dequantize: float = 0.0
+    """Instructions that widen a weight in registers, of ``dequantize_cycles_per_element`` each; 0 where none is widened."""
+    dequantize_a: float = 0.0
+    """The same for an element of A."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,13 @@ class GemmEstimate:
 
 
 def _arithmetic_efficiency(arithmetic: str, c: Constants) -> float:
-    special = {"fp8": c.fp8_efficiency, "fp4": c.fp4_efficiency, "int8": c.int8_efficiency, "fp32": c.simt_efficiency}
+    special = {
+        "fp8": c.fp8_efficiency,
+        "fp6": c.fp8_efficiency,
+        "fp4": c.fp4_efficiency,
+        "int8": c.int8_efficiency,
+        "fp32": c.simt_efficiency,
+    }
     return c.mma_efficiency * special.get(arithmetic, 1.0)
 
 
@@ -158,7 +167,7 @@ def _slice(shape: GemmShape, start: int, stop: int) -> GemmShape:
     compulsory = None if shape.compulsory_bytes is None else shape.compulsory_bytes[part]
     return GemmShape(
         shape.batch[part], shape.m[part], shape.n[part], shape.k[part], shape.a_bits, shape.b_bits, shape.c_bits,
-        compulsory, shape.quantize_kernels, shape.dequantize,
+        compulsory, shape.quantize_kernels, shape.dequantize, shape.dequantize_a,
     )  # fmt: skip
 
 
@@ -188,7 +197,11 @@ def _estimate_chunk(shape: GemmShape, machine: Machine, c: Constants, cache: str
     busy_rate = machine.flops_per_clock * f * _arithmetic_efficiency(machine.arithmetic, c) * throttle(machine, c)
     compute = per_unit * 2 * tile_m * tile_n * k_run / busy_rate
     if shape.dequantize:
-        compute = compute + per_unit * tile_n * k_run * c.dequantize_cycles_per_element / f
+        # Each tile widens its own columns of B. The vector units' instructions share issue slots and registers with the
+        # main loop's, so that they add to it rather than hide behind it.
+        compute = compute + per_unit * tile_n * k_run * c.dequantize_cycles_per_element / f * shape.dequantize
+    if shape.dequantize_a:
+        compute = compute + per_unit * tile_m * k_run * c.dequantize_cycles_per_element / f * shape.dequantize_a
     width = machine.wide_flops_per_clock / REFERENCE_FLOPS_PER_CLOCK
     unit_rate = max(c.l2_bytes_per_clock * width**c.l2_exponent, c.hit_bytes_per_clock) * f
     l2 = per_unit * (tile_m * a_bytes + tile_n * b_bytes) * k_run / unit_rate

@@ -18,7 +18,8 @@ from perfmodel.hardware.device import Device
 # operand delivery dominating).
 _ENERGY_PER_FLOP_J = {
     "fp64": 12e-12, "fp32": 6e-12, "tf32": 1.4e-12, "fp16": 0.7e-12, "bf16": 0.7e-12, "fp8": 0.38e-12, "int8": 0.38e-12,
-    "fp4": 0.22e-12, "int4": 0.22e-12,
+    "fp6": 0.38e-12, "fp4": 0.22e-12, "int4": 0.22e-12,
+    "int1": 0.055e-12,  # assumed: in proportion to the bits of int4's operands
 }  # fmt: skip
 _REFERENCE_NM = 4.0
 _VECTOR_ENERGY_PER_FLOP_J = 6e-12

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from perfmodel.dtypes import dtype as dtype_record
 from perfmodel.errors import DeviceError, InputError, PredictorError, nearest
 from perfmodel.features.vector import feature_schema, gemm_columns
 from perfmodel.hardware import Device, load_device
@@ -216,6 +217,8 @@ class Predictor:
                 log_high = weight * learned_high + (1 - weight) * log_high
                 if residual.device != device.id:
                     notes.setdefault(f"{device.id} was not measured: GEMMs lean on its sibling {residual.device}")
+                if residual.dtype != group.op.dtype:
+                    notes.setdefault(f"{group.op.dtype} was not measured: GEMMs lean on {residual.dtype}")
                 if software is None:
                     notes.setdefault(f"no software was given: GEMMs are for the fastest of {', '.join(choices)}")
         latency = np.maximum(latency, bounds.floor_s)
@@ -231,17 +234,22 @@ class Predictor:
         }
 
     def _residual(self, device: Device, op: Operator) -> tuple[Residual, float] | None:
-        """The residual for this device, or a sibling's (same architecture and compute capability), and how far to trust it."""
+        """The residual for this device, or a sibling's (same architecture and compute capability), and how far to trust it.
+
+        Weights with another group size lean on those of the usual one: the kernels are the same.
+        """
         if not isinstance(op, Gemm):
             return None
-        own = self.residuals.get((device.id, op.dtype))
-        if own is not None:
-            return own, 1.0
-        if device.compute_capability is None:
-            return None
-        for key in sorted(self.residuals):
-            if key[1] == op.dtype and _compute_capability(key[0]) == device.compute_capability:
-                return self.residuals[key], ELSEWHERE_WEIGHT
+        trust = 1.0
+        for dtype in dict.fromkeys((op.dtype, dtype_record(op.dtype).ungrouped)):
+            own = self.residuals.get((device.id, dtype))
+            if own is not None:
+                return own, trust
+            if device.compute_capability is not None:
+                for key in sorted(self.residuals):
+                    if key[1] == dtype and _compute_capability(key[0]) == device.compute_capability:
+                        return self.residuals[key], trust * ELSEWHERE_WEIGHT
+            trust *= ELSEWHERE_WEIGHT
         return None
 
     def _corrections(
@@ -344,10 +352,11 @@ def _power(
     total = np.broadcast_to(np.asarray(group.op.flops, dtype=np.float64), (rows,))
     # Causality drops the same share of products and of the rest.
     share = np.divide(executed, total, out=np.ones(rows), where=total > 0)
+    arithmetic = device.arithmetic(group.op.dtype)
     dynamic_j = power_model.dynamic_energy_j(
         device,
-        arithmetic=device.arithmetic(group.op.dtype).name,
-        product_flops=product * share if bounds.product_flops is None else bounds.product_flops,
+        arithmetic=arithmetic.name,
+        product_flops=(product * share if bounds.product_flops is None else bounds.product_flops) * arithmetic.passes,
         other_flops=other * share + extras.flops,
         dram_bytes=bounds.dram_bytes,
         clock_hz=conditions.clock_hz,

@@ -5,12 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from perfmodel.dtypes import dtype as dtype_record
-from perfmodel.models import gemm
+from perfmodel.models import gemm, quantised
 from perfmodel.models.bounds import Bounds, Setting, floor, miss
 from perfmodel.ops import Gemm, Moe, Operator, Rnn
 
-_QUANTISE_KERNELS = {"fp8": 2, "fp8_block": 1, "nvfp4": 1, "mxfp4": 1}
-"""Kernels that quantise the activations before a GEMM: fp8 per tensor needs the largest value first."""
 PARTIAL_SUM_BYTES = 4
 """Partial results of split-K kernels are kept in fp32."""
 
@@ -43,9 +41,9 @@ def product(op: Operator, s: Setting) -> Bounds:
         c_bits=record.output_bits if op.out_dtype is None else dtype_record(op.out_dtype).activation_bits,
         compulsory_bytes=compulsory if s.extras.bytes_read.any() else None,
         # GEMM tables of dynamic formats time the quantisation of the activations, too.
-        quantize_kernels=_QUANTISE_KERNELS.get(op.dtype, 0), dequantize=record.weight_bits < record.activation_bits,
+        quantize_kernels=record.quantize_kernels,
     )  # fmt: skip
-    e = gemm.estimate(shape, s.machine, s.constants, s.cache)
+    e = quantised.estimate(shape, record, s.machine, s.constants, s.cache)
     vector = s.extras.flops / s.vector_rate
     overhead = e.launch_s + e.split_k_s + e.quantize_s
     latency = np.maximum(e.latency_s, overhead + vector)
@@ -63,12 +61,13 @@ def experts(op: Operator, s: Setting) -> Bounds:
     record = dtype_record(op.dtype)
     active = np.maximum(s.per_row(op.active_experts), 1.0)
     per_expert = np.ceil(s.per_row(op.local_rows) / active)
+    widened, widened_a = quantised.widening(record, s.machine.arithmetic)
     estimates, partial_sums = [], np.zeros(s.rows)
     for part in op.products:
         shape = gemm.GemmShape(
             active, per_expert, s.per_row(part.n), s.per_row(part.k),
             record.activation_bits, record.weight_bits, record.output_bits,
-            dequantize=record.weight_bits < record.activation_bits,
+            dequantize=widened, dequantize_a=widened_a,
         )  # fmt: skip
         estimates.append(gemm.estimate(shape, s.machine, s.constants, s.cache))
         partial_sums = np.maximum(partial_sums, split_k_workspace(estimates[-1], shape))
@@ -105,18 +104,18 @@ def recurrent(op: Operator, s: Setting) -> Bounds:
     bits = (record.activation_bits, record.weight_bits, record.output_bits)
     steps = s.per_row(op.seq_len)
     inputs, step_products = op.products
-    first = gemm.estimate(
+    first = quantised.estimate(
         gemm.GemmShape(
             s.per_row(inputs.batch), s.per_row(inputs.m), s.per_row(inputs.n), s.per_row(inputs.k), *bits
         ),
-        s.machine, s.constants, s.cache,
+        record, s.machine, s.constants, s.cache,
     )  # fmt: skip
-    step = gemm.estimate(
+    step = quantised.estimate(
         gemm.GemmShape(
             s.per_row(op.directions), s.per_row(step_products.m), s.per_row(step_products.n), s.per_row(step_products.k),
             *bits,
         ),
-        s.machine, s.constants, "warm",
+        record, s.machine, s.constants, "warm",
     )  # fmt: skip
     # The cell's arithmetic rides in the step's epilogue; so does what was fused to the layer.
     gates = s.per_row(op.flops) - s.per_row(op.product_flops)
@@ -127,7 +126,10 @@ def recurrent(op: Operator, s: Setting) -> Bounds:
         "l2": first.l2_s + steps * step.l2_s,
         "dram": first.dram_s + steps * step.dram_s + extra_dram,
         "vector": vector,
-        "launch": first.launch_s + first.split_k_s + steps * (step.launch_s + step.split_k_s),
+        "launch": first.launch_s
+        + first.split_k_s
+        + first.quantize_s
+        + steps * (step.launch_s + step.split_k_s + step.quantize_s),
     }
     latency = first.latency_s + steps * step.latency_s + vector + extra_dram
     lowest = floor(op, s)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ def predict(
     *,
     dims: Mapping[str, int] | None = None,
     dtype: str | None = None,
+    dtype_map: Mapping[str, str] | None = None,
+    kv_dtype: str | None = None,
     predictor: str | Path | Predictor = "default",
     software: str | None = None,
     fusion: str = "engine",
@@ -40,6 +43,9 @@ def predict(
         device: a device id, the path of a device TOML, or a record.
         dims: a number for each symbolic dimension of the model.
         dtype: the format of the GEMM-like operators; None means as the file has them.
+        dtype_map: formats of some of them, by operator family (``"attention"``) or pattern of names (``"*/lm_head/*"``);
+            the most specific key decides (:mod:`perfmodel.predict.dtype_map`).
+        kv_dtype: the format in which cached keys and values are stored; None means as attention runs.
         predictor: a shipped name, ``"analytical"``, a folder, or a loaded predictor.
         software: the software stack, as ``"vllm-0.24.0"`` or ``"vllm"``; None means the fastest of those measured.
         fusion: ``"engine"`` fuses as inference engines do, ``"none"`` runs one kernel an operator.
@@ -55,8 +61,9 @@ def predict(
     """
     # The cheap checks first: a mistyped device should not wait for a large file.
     record = load_device(device)
-    graph = _prepare(model, dims, dtype, fusion)
-    return _predict(graph, record, dims, predictor, software, launch, clock_mhz, power_limit_w, cache)
+    graph = _prepare(model, dims, dtype, dtype_map, kv_dtype, fusion)
+    prediction = _predict(graph, record, dims, predictor, software, launch, clock_mhz, power_limit_w, cache)
+    return replace(prediction, dtype_map=dict(dtype_map or {}), kv_dtype=kv_dtype)
 
 
 def compare(
@@ -65,6 +72,8 @@ def compare(
     *,
     dims: Mapping[str, int] | None = None,
     dtype: str | None = None,
+    dtype_map: Mapping[str, str] | None = None,
+    kv_dtype: str | None = None,
     predictor: str | Path | Predictor = "default",
     software: str | None = None,
     fusion: str = "engine",
@@ -78,29 +87,46 @@ def compare(
     Args:
         model: as for :func:`predict`.
         devices: as ``device`` there; at least one.
-        dims, dtype, predictor, software, fusion, launch, clock_mhz, power_limit_w, cache: as there.
+        dims, dtype, dtype_map, kv_dtype, predictor, software, fusion, launch, clock_mhz, power_limit_w, cache: as there.
     """
     if not devices:
         raise InputError("compare needs at least one device")
     records = [load_device(d) for d in devices]
-    graph = _prepare(model, dims, dtype, fusion)
+    graph = _prepare(model, dims, dtype, dtype_map, kv_dtype, fusion)
     loaded = load_predictor(predictor)
     predictions = [
-        _predict(graph, record, dims, loaded, software, launch, clock_mhz, power_limit_w, cache) for record in records
+        replace(
+            _predict(graph, record, dims, loaded, software, launch, clock_mhz, power_limit_w, cache),
+            dtype_map=dict(dtype_map or {}),
+            kv_dtype=kv_dtype,
+        )
+        for record in records
     ]
     return sorted(predictions, key=lambda p: p.latency_s.value)
 
 
-def _prepare(model: Any, dims: Mapping[str, int] | None, dtype: str | None, fusion: str) -> Graph:
+def _prepare(
+    model: Any,
+    dims: Mapping[str, int] | None,
+    dtype: str | None,
+    dtype_map: Mapping[str, str] | None,
+    kv_dtype: str | None,
+    fusion: str,
+) -> Graph:
     """The bound, fused and cast graph: what does not depend on the device."""
     from perfmodel.features.fusion import fuse
     from perfmodel.predict.cast import cast
+    from perfmodel.predict.dtype_map import checked
+    from perfmodel.predict.kv_cache import cache_dtype
 
     _check(fusion, FUSIONS, "fusion")
     if dtype is not None:
         gemm_dtype(dtype)
+    checked(dtype_map or {})
+    if kv_dtype is not None:
+        cache_dtype(kv_dtype)
     graph = fuse(_graph(model, dict(dims or {})), mode=fusion)
-    return graph if dtype is None else cast(graph, dtype)
+    return cast(graph, dtype, dtype_map, kv_dtype)
 
 
 def _predict(

@@ -84,6 +84,8 @@ class ModelPrediction:
         unmodelled: ``{op, count, bytes_share}`` of operators that no rule covers.
         removed_flops: FLOPs of operators that fusion folded away.
         dims: the dimensions that the model was bound to.
+        dtype_map: formats by operator family or pattern of names, as they were asked for.
+        kv_dtype: the format that cached keys and values were asked to be stored in; None: none was.
     """
 
     model: str
@@ -104,6 +106,8 @@ class ModelPrediction:
     launch_gap_s: float = 0.0
     removed_flops: float = 0.0
     dims: Mapping[str, int] = field(default_factory=dict)
+    dtype_map: Mapping[str, str] = field(default_factory=dict)
+    kv_dtype: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The keys of the JSON contract; ``docs/contracts.md`` lists the additional ones."""
@@ -115,4 +119,5 @@ class ModelPrediction:
             "utilisation": self.utilisation, "operators": [o.to_dict() for o in self.operators],
             "unmodelled": [dict(u) for u in self.unmodelled], "warnings": list(self.warnings),
             "launch_gap_s": self.launch_gap_s, "removed_flops": self.removed_flops, "dims": dict(self.dims),
+            "dtype_map": dict(self.dtype_map), "kv_dtype": self.kv_dtype,
         }  # fmt: skip

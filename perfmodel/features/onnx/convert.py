@@ -40,6 +40,7 @@ class Conversion:
         self.warnings = [*loaded.warnings, *notes]
         self._tensors: dict[Any, Tensor] = {}
         self._origins: dict[Any, Origin] = {}
+        self._folded_from: dict[Any, str] = {}  # a folded value -> the weight that it goes back to
         self._removed: list[Removed] = []
         self._notes: list[tuple[str, str]] = []  # (what to warn of, the node's name)
         # Bodies of If and Loop may use a name that the graph around them has for something else.
@@ -91,8 +92,11 @@ class Conversion:
             if origin is None:
                 nodes.extend(self._executed(node))
                 continue
+            folded = next((self._folded_from.get(v, v.name) for v in node.inputs if v is not None), None)
             for value in node.outputs:
                 self._origins[value] = origin
+                if folded is not None:
+                    self._folded_from[value] = folded
             if node.op_type != "Constant":
                 self._removed.append(Removed(node.name, node.op_type, origin.reason))
         return nodes
@@ -153,7 +157,8 @@ class Conversion:
         name, number = value.name, 2
         while self._owner.setdefault(name, value) is not value:
             name, number = f"{value.name}#{number}", number + 1
-        return Tensor(name=name, shape=shape, dtype=dtype, is_weight=constant, scalar=scalar)
+        source = self._folded_from.get(value) if constant else None
+        return Tensor(name=name, shape=shape, dtype=dtype, is_weight=constant, scalar=scalar, source=source)
 
     def _executed(self, node: Any) -> list[Node]:
         """The nodes that an operator executes: itself, but for control flow."""

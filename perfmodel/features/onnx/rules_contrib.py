@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from perfmodel import ops
+from perfmodel.dtypes import mixed_dtype
 from perfmodel.features.onnx import rules_elementwise, rules_memory, rules_products, rules_quantized
 from perfmodel.features.onnx.call import Call, Modelled, Rule, RuleError, elements
 from perfmodel.features.onnx.rules_elementwise import elementwise, named
@@ -31,20 +32,17 @@ def fused_matmul(call: Call) -> Modelled:
 
 
 def matmul_nbits(call: Call) -> Modelled:
-    """MatMulNBits: activations times weights of 2 to 8 bits, with a scale a block."""
+    """MatMulNBits: activations times weights of 2 to 8 bits, with a scale a block and maybe a zero point."""
     a = call.shape(0)
     n, k, bits = int(call.get("N", 0)), int(call.get("K", 0)), int(call.get("bits", 4))
-    if call.dtype in ("fp16", "bf16") and bits in (4, 8):
-        op = ops.Gemm(
-            batch=1, m=elements(a[:-1]), n=n, k=k, dtype="w4a16" if bits == 4 else "w8a16", out_dtype=call.out_dtype
-        )
-        # w4a16 counts one 16-bit scale per 128 weights; other block sizes read more or fewer.
-        return Modelled(op, {"bits": bits, "block_size": call.get("block_size", None)})
-    stored = call.tensor(1).bytes
-    op = ops.Gemm(batch=1, m=elements(a[:-1]), n=n, k=k, dtype=call.dtype, out_dtype=call.out_dtype)
-    # The descriptor's weights have the activations' width: take off what the narrow ones do not read.
-    excess = min(op.weight_bytes - stored, op.weight_bytes) if isinstance(stored, int) else 0
-    return Modelled(op, {"bits": bits, "block_size": call.get("block_size", None)}, (), -excess)
+    block = int(call.get("block_size", 32))
+    if not (1 <= bits <= 8 and n > 0 and k > 0 and block > 0):
+        raise RuleError(f"it has {bits} bits, N = {n}, K = {k} and blocks of {block}")
+    # Where a block is longer than a row, one scale serves the row.
+    record = mixed_dtype(bits, 32 if call.dtype == "fp32" else 16, max(8, min(block, k)))
+    op = ops.Gemm(batch=1, m=elements(a[:-1]), n=n, k=k, dtype=record.name, out_dtype=call.out_dtype)
+    read = sum(call.tensor(i).bytes for i in (3, 4, 5) if call.has(i))  # zero points, order of the groups, bias
+    return Modelled(op, {"bits": bits, "block_size": block}, (), read)
 
 
 def skip_norm(kind: str, parameters: tuple[int, ...]) -> Rule:

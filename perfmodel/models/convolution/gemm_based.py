@@ -9,9 +9,11 @@ Architectures", 2022).
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from perfmodel.models import gemm
+from perfmodel.models import gemm, quantised
 from perfmodel.models.bounds import Candidate, Setting, joined, miss
 from perfmodel.models.convolution import simt
 from perfmodel.models.convolution.shape import ConvShape, Formats
@@ -42,8 +44,11 @@ def padded_channels(shape: ConvShape, f: Formats) -> np.ndarray:
 def estimate(g: gemm.GemmShape, f: Formats, s: Setting) -> gemm.GemmEstimate:
     """The tile model with the kernels that convolution libraries have."""
     if f.on_matrix_units or s.device.kind == "cpu":
-        return gemm.estimate(g, s.machine, s.constants, s.cache)
-    return gemm.estimate(g, *simt.product(s), s.cache, simt.CONVOLUTION)
+        return quantised.estimate(g, f.record, s.machine, s.constants, s.cache)
+    weights, activations = quantised.widening(f.record, s.machine.arithmetic)
+    return gemm.estimate(
+        replace(g, dequantize=weights, dequantize_a=activations), *simt.product(s), s.cache, simt.CONVOLUTION
+    )
 
 
 def _product(shape: ConvShape, f: Formats, channels: np.ndarray, packed: np.ndarray | float) -> gemm.GemmShape:
@@ -53,7 +58,7 @@ def _product(shape: ConvShape, f: Formats, channels: np.ndarray, packed: np.ndar
     return gemm.GemmShape(
         batch=shape.groups / packed, m=shape.batch * shape.outputs, n=shape.c_out * packed, k=taps * channels * packed,
         a_bits=f.record.activation_bits, b_bits=f.record.weight_bits, c_bits=f.output_bits,
-        compulsory_bytes=shape.compulsory_bytes, dequantize=f.record.weight_bits < f.record.activation_bits,
+        compulsory_bytes=shape.compulsory_bytes,
     )  # fmt: skip
 
 
@@ -61,7 +66,7 @@ def _candidate(
     name: str, index: np.ndarray, e: gemm.GemmEstimate, g: gemm.GemmShape, shape: ConvShape, s: Setting
 ) -> Candidate:
     vector = s.extras.flops / s.vector_rate
-    overhead = e.launch_s + e.split_k_s
+    overhead = e.launch_s + e.split_k_s + e.quantize_s
     terms = {"compute": e.compute_s, "l2": e.l2_s, "dram": e.dram_s, "vector": vector, "launch": overhead}
     return Candidate(
         name, index, np.maximum(e.latency_s, overhead + vector), terms, e.dram_bytes, split_k_workspace(e, g), shape.flops,
@@ -97,7 +102,7 @@ def im2col_gemm(shape: ConvShape, f: Formats, s: Setting, transposed: bool) -> l
     need no patches.
     """
     index = np.flatnonzero((shape.taps > 1) & (shape.flops > 0))
-    if not len(index):
+    if not len(index) or s.device.kind == "tpu":  # compilers for TPUs make no patches
         return []
     shape, s = shape.part(index), s.part(index)
     segmented = s.device.kind == "cpu"
@@ -108,7 +113,6 @@ def im2col_gemm(shape: ConvShape, f: Formats, s: Setting, transposed: bool) -> l
         a_bits=f.record.activation_bits, b_bits=f.record.weight_bits, c_bits=f.output_bits,
         # Segments never leave the caches: only the tensors themselves cross DRAM.
         compulsory_bytes=shape.compulsory_bytes if segmented else None,
-        dequantize=f.record.weight_bits < f.record.activation_bits,
     )  # fmt: skip
     e = estimate(g, f, s)
     stream_rate = s.machine.dram_bytes_per_s * s.constants.stream_efficiency
@@ -125,7 +129,7 @@ def im2col_gemm(shape: ConvShape, f: Formats, s: Setting, transposed: bool) -> l
         crossing = copied * miss(copied, s)
     copy_dram, copy_l2 = crossing / stream_rate, copied / s.hit_rate
     vector = s.extras.flops / s.vector_rate
-    overhead = e.launch_s + e.split_k_s + launch
+    overhead = e.launch_s + e.split_k_s + e.quantize_s + launch
     terms = {
         "compute": e.compute_s, "l2": e.l2_s + copy_l2, "dram": e.dram_s + copy_dram, "vector": vector, "launch": overhead,
     }  # fmt: skip

@@ -63,7 +63,7 @@ F4 = Minimal(4, 6, 144, 72, 100)
 
 def _where(op: Conv, s: Setting, allowed: np.ndarray) -> np.ndarray:
     """Rows among ``allowed`` of two-dimensional convolutions of dense channels, at stride 1, undilated."""
-    if s.device.kind == "cpu" or op.transposed:
+    if s.device.kind != "gpu" or op.transposed:
         return np.zeros(0, dtype=np.intp)
     ones = (
         op.stride_h, op.stride_w, op.stride_d, op.dilation_h, op.dilation_w, op.dilation_d, op.groups, op.depth, op.kernel_d,
