@@ -78,6 +78,33 @@ def test_unfused_attention_stores_its_scores() -> None:
     assert b.latency_s > 1.3 * fused.latency_s
 
 
+def test_a_softmax_that_does_not_fit_on_chip_passes_twice() -> None:
+    # FuseMax's passes: 228 KiB hold a row of 116,736 scores. One key more, one pass more over all scores.
+    op = heads(head_dim=512, batch=1, heads=1, kv_heads=1, q_len=1024, kv_len=116_736)
+    short, long = (bounds(o).dram_bytes[0] for o in (op, op.replace(kv_len=116_737)))
+    assert long - short == pytest.approx(1024 * 116_737 * 2, rel=0.01)
+
+
+def test_eight_bits_are_not_twice_as_fast() -> None:
+    # Measured fp8 kernels hardly beat those of 16 bits: scores are converted, values transposed.
+    wide, narrow = bounds(heads(batch=16)), bounds(heads(batch=16, dtype="fp8"))
+    assert narrow.terms["compute"] == pytest.approx(wide.terms["compute"], rel=1e-3)
+
+
+def test_a_window_reaches_over_blocks() -> None:
+    # Each block of 128 queries passes its own 128 keys and the 127 before its first: two blocks, but for the first one's one.
+    op = heads(window=128, causal=True, batch=16)
+    per_block = float(bounds(op).terms["vector"][0] * 16 * 1.83e9 / 128 / np.ceil(16 * 32 * 16 / 132))
+    assert per_block == pytest.approx(256, rel=0.02)
+    # Causality alone: 1 to 16 blocks of keys.
+    half = bounds(heads(causal=True, batch=16))
+    seen = float(half.terms["vector"][0] * 16 * 1.83e9 / 128 / np.ceil(16 * 32 * 16 / 132))
+    assert seen == pytest.approx(8.5 * 128, rel=1e-3)
+    # A single block of 128 queries a unit: the last one sets the pace.
+    few = heads(causal=True, batch=1, heads=8, kv_heads=8)
+    assert bounds(few).terms["vector"] == pytest.approx([128 * 2048 / (16 * 1.83e9)])
+
+
 def test_fusion_pays_most_for_narrow_heads() -> None:
     # FlashAttention's argument: three kernels move the scores four times, whatever the heads' width.
     def unfused(op: Attention) -> float:
@@ -141,6 +168,8 @@ def test_a_fused_epilogue_costs_bytes_and_flops(op: Operator) -> None:
     assert read.dram_bytes >= plain.dram_bytes + 0.99e9
     assert computed.latency_s >= 1e12 / 66.9e12
     assert computed.terms["vector"] > plain.terms["vector"]
+    if isinstance(op, (Moe, Rnn)):  # several kernels, of which the epilogue's comes last
+        assert read.latency_s - plain.latency_s == pytest.approx([1e9 / (3.352e12 * FALLBACK.dram_efficiency)])
 
 
 def test_rows_that_do_not_fit_on_chip_are_read_twice() -> None:

@@ -28,7 +28,8 @@ from perfmodel.models.convolution import (
     winograd,
 )
 from perfmodel.models.machine import Conditions, Machine
-from perfmodel.ops import Conv
+from perfmodel.models.predictor import Predictor
+from perfmodel.ops import Conv, Gemm
 from perfmodel.ops.table import stack
 
 CYCLE = 1e-9  # at the toy's 1 GHz
@@ -179,6 +180,57 @@ def test_what_libraries_choose() -> None:
     # CPUs have neither Winograd nor FFT here.
     cpu = toy_device(kind="cpu", units=8, peak_flops={"fp32": 1e12})
     assert algorithm(conv(256, 256, 14, batch=64), cpu) in ("direct", "im2col_gemm")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"stride_h": 2}, {"stride_w": 2}, {"dilation_h": 2, "pad_h": 2}, {"dilation_w": 2, "pad_w": 2}, {"groups": 2},
+        {"kernel_h": 1}, {"kernel_w": 1}, {"depth": 2}, {"depth": 3, "kernel_d": 3}, {"transposed": True},
+        {"dtype": "tf32"}, {"dtype": "bf16"}, {"dtype": "int8"}, {"dtype": "fp64"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_winograd_and_fft_run_nothing_else(changes: dict[str, Any]) -> None:
+    plain, large = conv(), conv(kernel=7, size=40)
+    assert {"winograd_fused", "winograd_nonfused"} <= set(candidates(plain, V100, FALLBACK))
+    assert "fft" in candidates(large, V100, FALLBACK)
+    found = {
+        *candidates(plain.replace(**changes), V100, FALLBACK),
+        *candidates(large.replace(**changes), V100, FALLBACK),
+    }
+    assert not found & {"winograd_fused", "winograd_nonfused", "fft"}
+
+
+def test_the_floor_is_that_of_the_fewest_multiplications() -> None:
+    # One output channel of a small image: Winograd's tiles would be mostly padding, and the direct algorithm wins; but
+    # were libraries to choose Winograd, it would execute a quarter.
+    op = conv(1024, 64, 32, batch=64)
+    b = bounds(op, cache="warm")
+    assert b.floor_s == pytest.approx([op.product_flops / 4 / 14e12], rel=1e-3)
+    # Where tiles are mostly padding, the direct algorithm executes the fewest: 2·9 FLOPs for an output, 72 in a tile of 4x4.
+    single = conv(1024, 64, 1, batch=4096)
+    assert bounds(single, cache="warm").floor_s == pytest.approx([single.product_flops / 14e12], rel=1e-3)
+    # What is executed is what draws power: 2.25 or 4 times less.
+    op = conv(256, 256, 32, batch=64)
+    chosen = bounds(op)
+    assert algorithm(op) == "winograd_nonfused"
+    assert chosen.product_flops is not None
+    assert chosen.product_flops == pytest.approx([op.product_flops / 4])
+    analytical = Predictor(constants=FALLBACK)
+    joules, direct = (
+        float(analytical.predict(o, replace(V100, tdp_w=1e4), cache="cold").energy_j[0])
+        for o in (op, op.replace(stride_h=1, dilation_w=2, pad_w=2))
+    )
+    assert joules < 0.6 * direct
+
+
+def test_split_k_keeps_partial_sums() -> None:
+    # 64 x 64 outputs over 65,536: one or a few tiles, whose loops are split.
+    e = Predictor(constants=FALLBACK).predict(Gemm(m=64, n=64, k=65536, dtype="bf16"), "h100-sxm")
+    assert e.details["split_k"][0] > 1
+    assert e.workspace_bytes == pytest.approx(64 * 64 * 4 * e.details["split_k"])
+    assert Predictor().predict(Gemm(m=8192, n=8192, k=8192, dtype="bf16"), "h100-sxm").workspace_bytes == 0
 
 
 def test_winograd_pays_where_products_are_slow() -> None:

@@ -148,6 +148,7 @@ class _Blocks:
         rows: queries of a block, padding included.
         keys: keys of a block.
         seen: keys that a block passes over on average.
+        longest: keys that the last block passes over.
     """
 
     count: np.ndarray
@@ -155,6 +156,7 @@ class _Blocks:
     rows: np.ndarray
     keys: np.ndarray
     seen: np.ndarray
+    longest: np.ndarray
 
 
 def _blocks(op: Attention, a: _Shape, s: Setting) -> _Blocks:
@@ -166,17 +168,24 @@ def _blocks(op: Attention, a: _Shape, s: Setting) -> _Blocks:
     query_rows = np.where(fits, QUERY_ROWS, QUERY_GRAIN)  # 64 queries where 128 leave no room for keys
     key_rows = np.floor(np.where(fits, wide, narrow) / SMALLEST_KEY_ROWS) * SMALLEST_KEY_ROWS
     key_rows = np.clip(key_rows, SMALLEST_KEY_ROWS, KEY_ROWS)
+    # Keys that a block passes over, in whole blocks of keys: those that no query of the block sees are skipped.
     seen = a.scores / np.maximum(a.batch * a.heads * a.queries, 1.0)
+    single = packed <= query_rows
+    whole = np.ceil(a.keys / key_rows) * key_rows
     if op.causal or op.window is not None:
-        # On average half of a block's queries see fewer keys than its last one; behind a window also its first one. Whole
-        # blocks of keys are computed: those that no query of the block sees are skipped.
+        # The average query sees fewer keys than the block's last one; behind a window also than its first one.
         span = np.minimum(query_rows / group, a.queries)  # positions that the block covers
-        more = span / 2 if op.window is None else span
-        whole = np.ceil(a.keys / key_rows) * key_rows
-        seen = np.minimum(np.minimum(seen + more, a.keys) + key_rows / 2, whole)
+        seen = np.minimum(seen + (span / 2 if op.window is None else span), a.keys)
+        # Their last key lies within a block of keys, of which the rest is passed over, too; behind a window also the first.
+        beyond = np.maximum(key_rows - span, 0.0) * (0.5 if op.window is None else 1.0)
+        average = np.clip(seen + beyond, key_rows, whole)
+        seen = np.where(single, np.ceil(seen / key_rows) * key_rows, average)
+        longest = whole if op.window is None else seen
+    else:
+        seen = longest = whole
     return _Blocks(
-        count=np.maximum(a.batch * a.kv_heads * np.ceil(packed / query_rows), 1.0), single=packed <= query_rows,
-        rows=np.ceil(np.clip(packed, 1.0, query_rows) / QUERY_GRAIN) * QUERY_GRAIN, keys=key_rows, seen=seen,
+        count=np.maximum(a.batch * a.kv_heads * np.ceil(packed / query_rows), 1.0), single=single,
+        rows=np.ceil(np.clip(packed, 1.0, query_rows) / QUERY_GRAIN) * QUERY_GRAIN, keys=key_rows, seen=seen, longest=longest,
     )  # fmt: skip
 
 
@@ -185,9 +194,11 @@ def _fused_kernel(
 ) -> Candidate:  # fmt: skip
     c, machine = s.constants, s.machine
     dk, dv = padded_head(a.key_width), padded_head(a.value_width)
-    passed = np.maximum(np.ceil(blocks.seen / splits / blocks.keys), 1.0) * blocks.keys
+    passed = np.maximum(blocks.seen, blocks.keys)
+    passed = np.where(splits > 1, np.maximum(np.ceil(passed / splits / blocks.keys), 1.0) * blocks.keys, passed)
     per_unit = np.ceil(blocks.count * splits / machine.units)
-    pairs = per_unit * blocks.rows * passed  # of the busiest unit
+    # Of the busiest unit: the long blocks start first, so that it has one of them or an average load.
+    pairs = blocks.rows * np.maximum(per_unit * passed, np.where(splits > 1, 0.0, blocks.longest))
     asynchronous = machine.wide_flops_per_clock >= ASYNCHRONOUS_FLOPS_PER_CLOCK
     efficiency = c.attention_efficiency if asynchronous else c.attention_sync_efficiency
     if dtype_record(op.dtype).activation_bits <= NARROW_BITS:
