@@ -217,12 +217,11 @@ def test_the_floor_is_that_of_the_fewest_multiplications() -> None:
     assert algorithm(op) == "winograd_nonfused"
     assert chosen.product_flops is not None
     assert chosen.product_flops == pytest.approx([op.product_flops / 4])
-    analytical = Predictor(constants=FALLBACK)
-    joules, direct = (
-        float(analytical.predict(o, replace(V100, tdp_w=1e4), cache="cold").energy_j[0])
-        for o in (op, op.replace(stride_h=1, dilation_w=2, pad_w=2))
-    )
-    assert joules < 0.6 * direct
+    analytical, device = Predictor(constants=FALLBACK), replace(V100, tdp_w=1e4, idle_power_w=1e-3)
+    without = op.replace(dilation_w=2, pad_w=2)
+    joules = [float(analytical.predict(o, device, cache="cold").energy_j[0]) for o in (op, without)]
+    # Of the quarter that is left, and what the transforms move.
+    assert 0.25 < joules[0] / joules[1] < 0.6
 
 
 def test_split_k_keeps_partial_sums() -> None:
