@@ -2,7 +2,8 @@
 # Works with GNU make and any Python from 3.11 on that has venv and pip: `make PYTHON=/path/to/python3.12 test`.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format typecheck layers bench bench-models bench-devices crosscheck predictors demo-model docs wheel ci clean
+.PHONY: help demo test lint format typecheck layers bench bench-models bench-memory bench-devices crosscheck predictors \
+	demo-model docs wheel ci clean
 
 ifndef PYTHON
 PYTHON := $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 python; do \
@@ -56,6 +57,9 @@ bench: $(BASE) ## what it costs: import, --help, predictions, installed size
 bench-models: $(TEST) ## whole networks against runs that no training used
 	$(VENV_TEST)/bin/python tests/bench/whole_models.py
 
+bench-memory: $(TEST) ## the memory plan of CPUs against onnxruntime's arena
+	$(VENV_TEST)/bin/python tests/bench/memory.py
+
 crosscheck: $(AIC) ## the catalogue against AIConfigurator's system files and measurements (82 MB to download)
 	$(VENV_TEST)/bin/python -m pytest tests/test_hardware_crosscheck.py $(PYTEST_ARGS)
 
@@ -65,7 +69,7 @@ bench-devices: $(AIC) ## GPUs that no training has seen, from their catalogue fi
 predictors: $(TRAIN) ## train the shipped predictors again, from the public traces, with the locked versions
 	@test -n "$(PERFMODEL_SHARED)" || { echo "make predictors needs PERFMODEL_SHARED, a folder with data/aiconfigurator" >&2; exit 2; }
 	mkdir -p build
-	$(VENV_TRAIN)/bin/perfmodel datasets build aiconfigurator --from "$(PERFMODEL_SHARED)/data/aiconfigurator" -o build/aiconfigurator-gemm.parquet
+	$(VENV_TRAIN)/bin/perfmodel datasets build aiconfigurator --family gemm --table gemm --from "$(PERFMODEL_SHARED)/data/aiconfigurator" -o build/aiconfigurator-gemm.parquet
 	OMP_NUM_THREADS=1 $(VENV_TRAIN)/bin/perfmodel train build/aiconfigurator-gemm.parquet -o models/default --jobs 2
 
 demo-model: $(BASE) ## write examples/resnet18.onnx again

@@ -125,6 +125,8 @@ class Graph:
         inputs, outputs: names of the graph's inputs (weights left out) and outputs.
         removed: nodes that were folded or dropped on the way (constants, batch norms folded into weights, no-ops).
         warnings: one line each, for the user.
+        input_axes: what the symbolic dimensions of an input's axes are called (None: a number), also once they are bound;
+            inputs without any are left out.
     """
 
     name: str
@@ -134,6 +136,7 @@ class Graph:
     outputs: tuple[str, ...] = ()
     removed: tuple[Removed, ...] = ()
     warnings: tuple[str, ...] = ()
+    input_axes: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
 
     @property
     def open_dims(self) -> tuple[str, ...]:

@@ -87,6 +87,7 @@ def print_prediction(
     device_memory_bytes: int | None = None,
     shown: int | None = OPERATORS_SHOWN,
     explain: bool = False,
+    owners: bool = False,
 ) -> None:
     """The figures of the whole model, then its operators by their share of the time.
 
@@ -95,6 +96,7 @@ def print_prediction(
         device_memory_bytes: what the model's memory is held against; None means unknown.
         shown: kinds of operators to list, the slowest first, the others in one line; None means all.
         explain: also print the terms of each listed operator's bound.
+        owners: also print the largest tensors that are alive when memory is at its peak.
     """
     console.print(_headline(prediction, dtype))
     console.print(_figures(prediction, device_memory_bytes))
@@ -104,6 +106,10 @@ def print_prediction(
     console.print(_operator_table(prediction, listed, groups[len(listed) :]))
     if explain:
         _print_explanations(console, listed)
+    if owners and prediction.memory is not None:
+        from perfmodel.cli.memory import print_owners
+
+        print_owners(console, prediction.memory)
     _print_warnings(console, prediction)
 
 
@@ -194,12 +200,16 @@ def _figures(prediction: ModelPrediction, device_memory_bytes: int | None) -> Ta
 
 
 def _memory_note(prediction: ModelPrediction, total: int | None) -> str:
-    weights = f"{units.size(prediction.weights_bytes)} of it weights"
+    parts = f"{units.size(prediction.weights_bytes)} of it weights"
+    if prediction.memory is not None:
+        from perfmodel.cli.memory import parts_of
+
+        parts = parts_of(prediction.memory)
     if total is None:
-        return f"at its peak; {weights}"
+        return f"at its peak; {parts}"
     if prediction.peak_memory_bytes is not None and prediction.peak_memory_bytes > total:
-        return f"MORE than the device's {units.size(total)}; {weights}"
-    return f"of {units.size(total)}, at its peak; {weights}"
+        return f"MORE than the device's {units.size(total)}; {parts}"
+    return f"of {units.size(total)}, at its peak; {parts}"
 
 
 def _operator_table(

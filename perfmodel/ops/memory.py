@@ -256,9 +256,10 @@ class Embedding(Operator):
 
 @dataclass(frozen=True, kw_only=True)
 class Quantize(Operator):
-    """Conversion of ``rows`` x ``cols`` elements from ``dtype`` to ``out_dtype``; ``kind`` quantize, dequantize or dynamic.
+    """Conversion of ``rows`` x ``cols`` elements from ``dtype`` to ``out_dtype``.
 
-    A dynamic quantisation reads its input twice (once for the scale).
+    ``kind`` is ``quantize``, ``dequantize``, ``dynamic`` (reads its input twice, once for the scale) or ``scale`` (finds
+    the scale alone, one absolute maximum a row, and converts nothing).
     """
 
     op: ClassVar[str] = "quantize"
@@ -273,7 +274,8 @@ class Quantize(Operator):
 
     @property
     def flops(self) -> Any:
-        per_element = {"dequantize": 2, "dynamic": 5}.get(self.kind, 4)  # dynamic: one more compare for the scale
+        # dynamic: one more compare for the scale
+        per_element = {"dequantize": 2, "dynamic": 5, "scale": 1}.get(self.kind, 4)
         return self.rows * self.cols * per_element
 
     @property
@@ -283,6 +285,8 @@ class Quantize(Operator):
 
     @property
     def bytes_written(self) -> Any:
+        if self.kind == "scale":
+            return _bytes(self.rows, "fp32")
         return _bytes(self.rows * self.cols, self.out_dtype)
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from perfmodel.predict.memory import MemoryPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,7 @@ class ModelPrediction:
         dims: the dimensions that the model was bound to.
         dtype_map: formats by operator family or pattern of names, as they were asked for.
         kv_dtype: the format that cached keys and values were asked to be stored in; None: none was.
+        memory: the parts of ``peak_memory_bytes``, the node at which it is reached, and the tensors that it consists of.
     """
 
     model: str
@@ -108,9 +112,14 @@ class ModelPrediction:
     dims: Mapping[str, int] = field(default_factory=dict)
     dtype_map: Mapping[str, str] = field(default_factory=dict)
     kv_dtype: str | None = None
+    memory: MemoryPlan | None = None
 
-    def to_dict(self) -> dict[str, Any]:
-        """The keys of the JSON contract; ``docs/contracts.md`` lists the additional ones."""
+    def to_dict(self, *, memory_profile: bool = False) -> dict[str, Any]:
+        """The keys of the JSON contract; ``docs/contracts.md`` lists the additional ones.
+
+        Args:
+            memory_profile: also the bytes in use at every node of the graph, which may be many.
+        """
         return {
             "model": self.model, "device": self.device, "predictor": self.predictor,
             "latency_s": self.latency_s.to_dict(), "power_w": _dict(self.power_w), "energy_j": _dict(self.energy_j),
@@ -120,4 +129,5 @@ class ModelPrediction:
             "unmodelled": [dict(u) for u in self.unmodelled], "warnings": list(self.warnings),
             "launch_gap_s": self.launch_gap_s, "removed_flops": self.removed_flops, "dims": dict(self.dims),
             "dtype_map": dict(self.dtype_map), "kv_dtype": self.kv_dtype,
+            "memory": None if self.memory is None else self.memory.to_dict(profile=memory_profile),
         }  # fmt: skip

@@ -6,8 +6,9 @@ into the weights when the engine is built.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace as _replace_record
-from typing import Any
+from typing import Any, TypeAlias
 
 from perfmodel.features.fusion.elementwise import CHAIN, is_pointwise
 from perfmodel.features.fusion.noops import permutation
@@ -30,13 +31,19 @@ MAX_EPILOGUE = 16
 """Operators that one kernel applies to its result at most; what follows is a kernel of its own."""
 
 
-def fold_constants(ws: Rewriter) -> None:
+def fold_constants(ws: Rewriter, accepts: Callable[[Vertex], bool] | None = None) -> None:
     """Batch norms, and scales and shifts per channel, directly after a convolution, a linear layer or another batch
-    norm go into its weights."""
+    norm go into its weights.
+
+    Args:
+        accepts: a runtime's own limits on where they go; None means those of engines.
+    """
     for host in ws.vertices(Conv, Gemm, Norm):
         if len(host.inputs) < 2 or not ws.is_constant(host.inputs[1]) or len(host.node.outputs) != 1:
             continue
         if isinstance(host.op, Norm) and host.kind != "batchnorm":
+            continue
+        if accepts is not None and not accepts(host):
             continue
         if all(isinstance(f, Elementwise) and f.kind == "add" for f in host.node.fused):  # else it is activated already
             _fold_after(ws, host)
@@ -116,10 +123,17 @@ def _is_per_channel(ws: Rewriter, vertex: Vertex, host: Vertex) -> bool:
     return keeps_size and position >= 0 and same(shape[position], _channels(host.op))
 
 
-def fuse_epilogues(ws: Rewriter) -> None:
+Accepts: TypeAlias = Callable[[Vertex, Vertex, bool], bool]
+"""Whether a host takes a reader of its result in; the third argument says that it brings a full-size operand."""
+
+
+def fuse_epilogues(ws: Rewriter, accepts: Accepts | None = None) -> None:
     """Bias, scale, cast, activation and one residual operand join the GEMM, convolution or batch norm before them.
 
     Where two convolutions meet in one addition, the later one takes it: the other's result is ready by then.
+
+    Args:
+        accepts: a runtime's own limits; None means those of engines.
     """
     for host in ws.vertices(Gemm, Conv, Norm, newest_first=True):
         if (
@@ -127,10 +141,10 @@ def fuse_epilogues(ws: Rewriter) -> None:
             and len(host.node.outputs) == 1
             and (not isinstance(host.op, Norm) or host.kind == "batchnorm")
         ):
-            _absorb(ws, host)
+            _absorb(ws, host, accepts)
 
 
-def _absorb(ws: Rewriter, host: Vertex) -> None:
+def _absorb(ws: Rewriter, host: Vertex, accepts: Accepts | None) -> None:
     while len(host.node.fused) < MAX_EPILOGUE:
         reader, views = ws.ahead(host.output)
         if reader is None:
@@ -139,6 +153,8 @@ def _absorb(ws: Rewriter, host: Vertex) -> None:
         has_residual = bool(host.node.attributes.get(_RESIDUAL))
         residual = _residual(ws, host, reader, name, has_residual)
         if residual is None or _feeds_a_gate(ws, reader):
+            return
+        if accepts is not None and not accepts(host, reader, residual):
             return
         op = _with_result_dtype(ws, host, reader.output)
         if op is None:

@@ -72,6 +72,7 @@ class Conversion:
             outputs=tuple(t.name for t in outputs),
             removed=tuple(self._removed),
             warnings=(*dict.fromkeys(self.warnings), *self._joined_notes()),
+            input_axes=dict(self.dims.input_axes),
         )
 
     def _refuse_nothing(self, inputs: list[Tensor], outputs: list[Tensor]) -> None:

@@ -62,6 +62,8 @@ class Dimensions:
         self.label = label
         self.given = dict(given)
         self.names: list[str] = []  # of the inputs, in order
+        # Of the inputs that have any: what the dimension of each axis is called, None for numbers.
+        self.input_axes: dict[str, tuple[str | None, ...]] = {}
         self.of_data: dict[str, str] = {}  # names of dimensions that depend on data → what makes them
         self._alias: dict[str, str] = {}  # as the file writes it → identifier
         self._renamed: dict[str, str] = {}  # symbol of the shape inference → our name
@@ -100,6 +102,9 @@ class Dimensions:
             if raw in self.given:
                 self.given.setdefault(name, self.given[raw])
         for value, dims in rows:
+            axes = tuple(dim if isinstance(dim, str) else None for dim in dims)
+            if any(axes):
+                self.input_axes[value.name] = axes
             value.shape = ir.Shape([self.as_ir(dim) for dim in dims])
 
     def _declared(self, value: Any, axis: int, dim: Any, plain: set[Any]) -> int | str:
