@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 from collections.abc import Callable
@@ -113,6 +114,15 @@ def test_explain_prints_the_formula() -> None:
     assert (
         "  gemm bf16 b: max-like(dram 3.40 us, launch 2.00 us, compute 1.20 us) -> compute; 100 us predicted" in lines
     )
+
+
+def test_explain_names_the_algorithm_and_its_workspace() -> None:
+    p = prediction()
+    named = dataclasses.replace(p.operators[0], algorithm="winograd_nonfused", workspace_bytes=35.6e6, tile={})
+    assert tables.formula(named).endswith(" predicted; winograd_nonfused, 35.6 MB of workspace")
+    assert tables.formula(dataclasses.replace(named, workspace_bytes=0.0)).endswith(" predicted; winograd_nonfused")
+    partial = dataclasses.replace(named, algorithm=None, workspace_bytes=2e3)
+    assert tables.formula(partial).endswith(" predicted; 2.00 kB of workspace")
 
 
 def test_comparison() -> None:

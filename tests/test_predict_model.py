@@ -321,10 +321,30 @@ def test_keys_of_the_json() -> None:
     value = json.loads(json.dumps(run(tiny()).to_dict(), allow_nan=False))
     assert set(value) == CONTRACT | {"launch_gap_s", "removed_flops", "dims", "dtype_map", "kv_dtype", "memory"}
     for operator in value["operators"]:
-        assert set(operator) == OPERATOR_CONTRACT | {"terms_s", "analytical_s", "tile"}
+        assert set(operator) == OPERATOR_CONTRACT | {"terms_s", "analytical_s", "tile", "algorithm", "workspace_bytes"}
         assert all(set(operator[k]) == ESTIMATE for k in ("latency_s", "latency_each_s", "power_w", "energy_j"))
     assert all(set(u) == {"op", "count", "bytes_share"} for u in value["unmodelled"])
     assert all(set(value[k]) == ESTIMATE for k in ("latency_s", "power_w", "energy_j"))
+
+
+def test_the_algorithm_and_its_workspace_reach_the_json() -> None:
+    op = Conv(batch=64, c_in=256, c_out=256, h=14, w=14, kernel_h=3, kernel_w=3, pad_h=1, pad_w=1, dtype="fp32")
+    sizes = {"x": 64 * 256 * 196, "y": 64 * 256 * 196}
+    made = graph(
+        Node("conv", op, ("x", "w"), ("y",)),
+        tensors=(*(tensor(n, e, "fp32") for n, e in sizes.items()), tensor("w", 256 * 256 * 9, "fp32", is_weight=True)),
+        inputs=("x",), outputs=("y",),
+    )  # fmt: skip
+    result = perfmodel.predict(made, "v100-pcie-32gb").to_dict()
+    (operator,) = result["operators"]
+    assert result["memory"]["workspace_bytes"] == operator["workspace_bytes"]
+    assert result["peak_memory_bytes"] == 4 * (2 * 64 * 256 * 196 + 256 * 256 * 9) + operator["workspace_bytes"]
+    assert operator["algorithm"] == "winograd_nonfused"
+    # 36 matrices: 64·16 tiles of 256 inputs and of 256 outputs, and the filters.
+    assert operator["workspace_bytes"] == 36 * 4 * (2 * 64 * 16 * 256 + 256 * 256)
+    # An operator with one algorithm has none to name.
+    plain = run(tiny()).to_dict()["operators"]
+    assert any(o["algorithm"] is None for o in plain)
 
 
 def batched() -> Graph:

@@ -259,7 +259,18 @@ def formula(operator: OperatorPrediction) -> str:
     """
     terms = sorted(operator.terms.items(), key=lambda term: -term[1])
     listed = ", ".join(f"{name} {units.duration(seconds)}" for name, seconds in terms)
-    return f"max-like({listed}) -> {operator.bound}; {units.duration(operator.latency_each_s.value)} predicted{_tile(operator)}"
+    return (
+        f"max-like({listed}) -> {operator.bound}; {units.duration(operator.latency_each_s.value)} predicted"
+        f"{_algorithm(operator)}{_tile(operator)}"
+    )
+
+
+def _algorithm(operator: OperatorPrediction) -> str:
+    """``; winograd_nonfused, 35.6 MB of workspace``."""
+    parts = [] if operator.algorithm is None else [operator.algorithm]
+    if operator.workspace_bytes:
+        parts.append(f"{units.size(operator.workspace_bytes)} of workspace")
+    return f"; {', '.join(parts)}" if parts else ""
 
 
 def _tile(operator: OperatorPrediction) -> str:

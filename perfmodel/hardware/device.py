@@ -97,6 +97,8 @@ class Device:
     shared_bytes_per_unit: int | None = None
     """Largest part of it that kernels may use as shared memory (LDS)."""
     register_bytes_per_unit: int | None = None
+    exponentials_per_clock_per_unit: float | None = None
+    """fp32 exponentials (exp2) that one unit's special-function units give in one clock."""
     tdp_w: float | None = None
     idle_power_w: float | None = None
     interconnect_bytes_per_s: float | None = None

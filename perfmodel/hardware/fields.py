@@ -54,6 +54,7 @@ _UNITS = Quantity("SMs, compute units or cores", 1, 1e6, whole=True)
 _BITS = Quantity("bits", 8, 1e6, whole=True)
 _PIN_RATE = Quantity("bits per second and pin", 1e8, 1e12, (("Gbit/s", 1e9), ("MT/s", 1e6)), (1e8, 1e11))
 _NANOMETRES = Quantity("nanometres", 0.1, 1_000, (("m", 1e9),), (0.1, 1_000))
+_EXPONENTIALS = Quantity("exponentials per clock and unit", 0.01, 1e5)
 _PER_CLOCK = Quantity("FLOP per clock and unit", 0.01, 1e7)
 
 COMPULSORY = ("peak_flops.fp32", "memory_bandwidth_bytes_per_s", "memory_bytes")
@@ -85,6 +86,9 @@ NUMBER_FIELDS: dict[str, NumberField] = {
         _UNIT_STORAGE, "bytes", "the most of it that kernels may use as shared memory (LDS)"
     ),
     "register_bytes_per_unit": NumberField(_UNIT_STORAGE, "bytes", "vector registers of one unit"),
+    "exponentials_per_clock_per_unit": NumberField(
+        _EXPONENTIALS, "", "exp2 of one unit's special-function units in a clock; absent: 16, as on most GPUs"
+    ),
     "tdp_w": NumberField(_WATTS, "W", "power limit as delivered"),
     "idle_power_w": NumberField(_WATTS, "W", "nothing running, lowest clock"),
     "interconnect_bytes_per_s": NumberField(

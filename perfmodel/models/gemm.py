@@ -16,6 +16,7 @@ cycles, are ours. The constants are fitted (:mod:`perfmodel.models.constants`).
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import cached_property
 
 import numpy as np
 
@@ -41,7 +42,29 @@ _CHUNK = 4096
 _VECTOR_RATIO = 2.0
 """Arithmetic up to this multiple of the fp32 vector peak runs on the vector units (packed fp16 doubles it)."""
 
-_CANDIDATES = np.array([(tm, tn, s) for tm, tn in TILES for s in SPLITS])
+
+@dataclass(frozen=True)
+class Kernels:
+    """The kernels that a library may choose from.
+
+    Attributes:
+        tiles: thread-block tiles (tile_m, tile_n), shape ``[tiles, 2]``.
+        splits: split-K factors.
+        k_step: granularity of the main loop in k.
+    """
+
+    tiles: np.ndarray
+    splits: np.ndarray
+    k_step: float = K_STEP
+
+    @cached_property
+    def candidates(self) -> np.ndarray:
+        """(tile_m, tile_n, split) of every kernel, shape ``[tiles · splits, 3]``."""
+        return np.array([(tm, tn, s) for tm, tn in self.tiles for s in self.splits])
+
+
+BLAS = Kernels(TILES, SPLITS)
+"""Those of BLAS libraries, in which the constants were fitted."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +115,7 @@ class GemmEstimate:
     dram_bytes: np.ndarray
     """Bytes that cross DRAM, those that waves fetch again included."""
     tile_latency_s: np.ndarray
-    """Latency with each tile of :data:`TILES` at its best split-K factor, shape ``[rows, tiles]``."""
+    """Latency with each tile of the kernels at its best split-K factor, shape ``[rows, tiles]``."""
 
 
 def _arithmetic_efficiency(arithmetic: str, c: Constants) -> float:
@@ -117,7 +140,9 @@ def throttle(machine: Machine, c: Constants) -> float:
     return float((c.throttle_flops_per_w / machine.throttle_ratio) ** c.throttle_power)
 
 
-def estimate(shape: GemmShape, machine: Machine, constants: Constants, cache: str) -> GemmEstimate:
+def estimate(
+    shape: GemmShape, machine: Machine, constants: Constants, cache: str, kernels: Kernels = BLAS
+) -> GemmEstimate:
     """The tile model for every row.
 
     Args:
@@ -125,10 +150,12 @@ def estimate(shape: GemmShape, machine: Machine, constants: Constants, cache: st
         machine: rates of the device for their arithmetic.
         constants: the physics constants.
         cache: one of :data:`perfmodel.models.machine.CACHES`.
+        kernels: what the library may choose from.
     """
     rows = len(shape.m)
     parts = [
-        _estimate_chunk(_slice(shape, i, i + _CHUNK), machine, constants, cache) for i in range(0, max(rows, 1), _CHUNK)
+        _estimate_chunk(_slice(shape, i, i + _CHUNK), machine, constants, cache, kernels)
+        for i in range(0, max(rows, 1), _CHUNK)
     ]
     if len(parts) == 1:
         return parts[0]
@@ -144,11 +171,11 @@ def _slice(shape: GemmShape, start: int, stop: int) -> GemmShape:
     )  # fmt: skip
 
 
-def _estimate_chunk(shape: GemmShape, machine: Machine, c: Constants, cache: str) -> GemmEstimate:
+def _estimate_chunk(shape: GemmShape, machine: Machine, c: Constants, cache: str, kernels: Kernels) -> GemmEstimate:
     # Rows run down, candidates (tile, split) run across: shape [rows, candidates].
     column = (slice(None), None)
     batch, m, n, k = (np.maximum(v, 1.0)[column] for v in (shape.batch, shape.m, shape.n, shape.k))
-    tile_m, tile_n, split = _CANDIDATES.T
+    tile_m, tile_n, split = kernels.candidates.T
     f, units = machine.clock_hz, machine.units
     a_bytes, b_bytes, c_bytes = shape.a_bits / 8, shape.b_bits / 8, shape.c_bits / 8
 
@@ -166,7 +193,7 @@ def _estimate_chunk(shape: GemmShape, machine: Machine, c: Constants, cache: str
 
     tiles = batch * np.ceil(m / tile_m) * np.ceil(n / tile_n) * split
     per_unit = np.ceil(tiles / units)
-    k_run = np.ceil(k / (split * K_STEP)) * K_STEP + c.k_extra
+    k_run = np.ceil(k / (split * kernels.k_step)) * kernels.k_step + c.k_extra
     busy_rate = machine.flops_per_clock * f * _arithmetic_efficiency(machine.arithmetic, c) * throttle(machine, c)
     compute = per_unit * 2 * tile_m * tile_n * k_run / busy_rate
     if shape.dequantize:
@@ -226,5 +253,5 @@ def _estimate_chunk(shape: GemmShape, machine: Machine, c: Constants, cache: str
         occupancy=chosen(tiles) / (units * per),
         miss=miss[:, 0],
         dram_bytes=chosen(np.maximum(compulsory * miss, refetched + writes * miss)),
-        tile_latency_s=total.reshape(len(best), len(TILES), len(SPLITS)).min(axis=2),
+        tile_latency_s=total.reshape(len(best), len(kernels.tiles), len(kernels.splits)).min(axis=2),
     )

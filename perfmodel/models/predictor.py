@@ -49,6 +49,8 @@ class Estimates:
         terms: seconds by bound, NaN where a row has no such term.
         software: the stack that the prediction is for; None where none was learned.
         details: of :data:`DETAILS`, what the tile model chose; NaN where a row is no single product.
+        workspace_bytes: memory beyond operands and results that the kernels need while they run; 0 where none.
+        algorithm: which of several algorithms is expected to run (object array); None where a family has but one.
         notes: one line each: what ran instead of what was asked for, what was assumed.
     """
 
@@ -64,6 +66,8 @@ class Estimates:
     source: np.ndarray
     software: np.ndarray
     terms: Mapping[str, np.ndarray]
+    workspace_bytes: np.ndarray
+    algorithm: np.ndarray
     details: Mapping[str, np.ndarray] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -129,7 +133,7 @@ class Predictor:
         out = {name: np.full(rows, np.nan) for name in _FLOAT_COLUMNS}
         terms = {name: np.full(rows, np.nan) for name in TERMS}
         details = {name: np.full(rows, np.nan) for name in DETAILS}
-        text = {name: np.full(rows, None, dtype=object) for name in ("bound", "source", "software")}
+        text = {name: np.full(rows, None, dtype=object) for name in ("bound", "source", "software", "algorithm")}
         notes: dict[str, None] = {}
         self._check_software(software)
         for group in groups:
@@ -170,7 +174,14 @@ class Predictor:
         notes |= dict.fromkeys(bounds.notes)
         part = self._blend(group, device, bounds, conditions, software, notes)
         part |= _power(group, device, bounds, part["latency_s"], extras, conditions)
-        return part | {"terms": bounds.terms, "bound": bounds.bound, "details": bounds.details}
+        rows = len(group)
+        return part | {
+            "terms": bounds.terms,
+            "bound": bounds.bound,
+            "details": bounds.details,
+            "workspace_bytes": np.zeros(rows) if bounds.workspace_bytes is None else bounds.workspace_bytes,
+            "algorithm": np.full(rows, None, dtype=object) if bounds.algorithm is None else bounds.algorithm,
+        }
 
     def _blend(
         self,
@@ -276,6 +287,7 @@ class Predictor:
 
 _FLOAT_COLUMNS = (
     "latency_s", "latency_low_s", "latency_high_s", "power_w", "power_low_w", "power_high_w", "analytical_s", "floor_s",
+    "workspace_bytes",
 )  # fmt: skip
 
 
@@ -335,6 +347,7 @@ def _power(
 ) -> dict[str, np.ndarray]:
     rows = len(group)
     product = np.broadcast_to(np.asarray(group.op.product_flops, dtype=np.float64), (rows,))
+    other = np.broadcast_to(np.asarray(group.op.flops, dtype=np.float64), (rows,)) - product
     executed = np.broadcast_to(np.asarray(group.op.flops_executed, dtype=np.float64), (rows,))
     total = np.broadcast_to(np.asarray(group.op.flops, dtype=np.float64), (rows,))
     # Causality drops the same share of products and of the rest.
@@ -343,8 +356,8 @@ def _power(
     dynamic_j = power_model.dynamic_energy_j(
         device,
         arithmetic=arithmetic.name,
-        product_flops=product * share * arithmetic.passes,
-        other_flops=(total - product) * share + extras.flops,
+        product_flops=(product * share if bounds.product_flops is None else bounds.product_flops) * arithmetic.passes,
+        other_flops=other * share + extras.flops,
         dram_bytes=bounds.dram_bytes,
         clock_hz=conditions.clock_hz,
     )

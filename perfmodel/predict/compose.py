@@ -65,7 +65,8 @@ def compose(
         max(sum(o.latency_s.low for o in operators), host_s[1]),
         max(sum(o.latency_s.high for o in operators), host_s[2]),
     )
-    memory = plan_on_cpu(cpu_graph or graph) if device.kind == "cpu" else plan(graph)
+    workspace = dict(zip((n.name for n in nodes), estimates.workspace_bytes[index].tolist(), strict=True))
+    memory = plan_on_cpu(cpu_graph or graph) if device.kind == "cpu" else plan(graph, workspace=workspace)
     power, energy = _power(operators, device, latency, gap_s, power_limit_w)
     return ModelPrediction(
         model=graph.name,
@@ -121,6 +122,8 @@ def _operator(node: Node, e: Estimates, row: int) -> OperatorPrediction:
         terms={name: float(values[row]) for name, values in e.terms.items() if not np.isnan(values[row])},
         analytical_s=float(e.analytical_s[row]),
         tile={name: float(values[row]) for name, values in e.details.items() if not np.isnan(values[row])},
+        algorithm=e.algorithm[row],
+        workspace_bytes=float(e.workspace_bytes[row]),
     )
 
 

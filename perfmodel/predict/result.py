@@ -41,6 +41,8 @@ class OperatorPrediction:
         terms: seconds of each bound alone, one execution.
         analytical_s: the analytical model's latency of one execution.
         tile: what the tile model chose (:data:`perfmodel.models.predictor.DETAILS`); empty where there is no single product.
+        algorithm: which of a family's algorithms is expected to run; None where it has but one.
+        workspace_bytes: memory beyond operands and results that one execution needs while it runs.
     """
 
     name: str
@@ -59,6 +61,8 @@ class OperatorPrediction:
     terms: Mapping[str, float] = field(default_factory=dict)
     analytical_s: float = 0.0
     tile: Mapping[str, float] = field(default_factory=dict)
+    algorithm: str | None = None
+    workspace_bytes: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """The keys of the JSON contract."""
@@ -68,6 +72,7 @@ class OperatorPrediction:
             "latency_each_s": self.latency_each_s.to_dict(), "power_w": _dict(self.power_w),
             "energy_j": _dict(self.energy_j), "bound": self.bound, "source": self.source,
             "terms_s": dict(self.terms), "analytical_s": self.analytical_s, "tile": dict(self.tile),
+            "algorithm": self.algorithm, "workspace_bytes": self.workspace_bytes,
         }  # fmt: skip
 
 
