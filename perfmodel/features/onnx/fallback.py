@@ -24,7 +24,7 @@ def infer_node(node: Any, opset: int) -> bool:
     import onnx_ir as ir
 
     domain = "" if node.domain == "ai.onnx" else node.domain
-    if node.op_type in _SKIPPED or not onnx.defs.has(node.op_type, domain):
+    if node.op_type in _SKIPPED or not onnx.defs.has(node.op_type, domain) or not _is_harmless(node):
         return False
     try:
         schema = onnx.defs.get_schema(node.op_type, opset, domain)
@@ -62,6 +62,28 @@ def infer_node(node: Any, opset: int) -> bool:
             value.shape = ir.Shape(dims)
             changed = True
     return changed
+
+
+_AXES = frozenset({"axis", "axes", "scan_input_axes", "scan_output_axes", "batch_axis", "time_axis", "batch_dims"})
+_POSITIVE = frozenset({"strides", "dilations", "kernel_shape", "blocksize", "num_outputs", "group", "block_size"})
+
+
+def _is_harmless(node: Any) -> bool:
+    """Whether onnx can be asked: its inference reads past the end of a shape for an axis that the shape does not have, and
+    divides by strides, both unchecked, which would end the process."""
+    ranks = [v.shape.rank() for v in node.inputs if v is not None and v.shape is not None]
+    rank = max(ranks, default=0) + 1
+    for name, attribute in node.attributes.items():
+        if name not in _AXES and name not in _POSITIVE:
+            continue
+        if attribute.is_ref() or attribute.type.name not in ("INT", "INTS"):
+            return False
+        values = [attribute.value] if attribute.type.name == "INT" else list(attribute.value)
+        if name in _AXES and any(not -rank <= v <= rank for v in values):
+            return False
+        if name in _POSITIVE and any(v < 1 for v in values):
+            return False
+    return True
 
 
 def _type_proto(value: Any) -> Any:
