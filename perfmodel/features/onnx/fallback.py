@@ -11,6 +11,16 @@ class ContradictionError(Exception):
     """Operands that do not fit each other, as onnx sees it too; ``str()`` says which."""
 
 
+OWN_DOMAIN = "perfmodel.domain"
+"""Key among a node's ``meta`` of the domain that it has in the file, while it stands under another one."""
+
+
+def domain_of(node: Any) -> str:
+    """The domain that a node has in the file; the standard one is ``""``."""
+    domain = str(node.meta.get(OWN_DOMAIN, node.domain))
+    return "" if domain == "ai.onnx" else domain
+
+
 def infer_node(node: Any, opset: int) -> bool:
     """Set the shapes and dtypes of a node's outputs, where all of its inputs are known.
 
@@ -23,7 +33,7 @@ def infer_node(node: Any, opset: int) -> bool:
     import onnx
     import onnx_ir as ir
 
-    domain = "" if node.domain == "ai.onnx" else node.domain
+    domain = domain_of(node)
     if node.op_type in _SKIPPED or not onnx.defs.has(node.op_type, domain) or not _is_harmless(node):
         return False
     try:
@@ -38,6 +48,7 @@ def infer_node(node: Any, opset: int) -> bool:
             if value.const_value is not None and not isinstance(value.const_value, ir.ExternalTensor):
                 data[value.name] = ir.to_proto(value.const_value)
         proto = ir.to_proto(node)
+        proto.domain = domain
         if any(value is None for value in node.inputs) and not list(proto.input):
             return False
         found = onnx.shape_inference.infer_node_outputs(
