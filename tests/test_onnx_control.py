@@ -130,6 +130,10 @@ def test_two_loops_of_one_name_have_a_dimension_each() -> None:
     proto = model(nodes, [value("x", [10]), value("times", [], INT64)])
     graph = read_onnx(proto, dims={"same_trips": 2, "same_2_trips": 3})
     assert counts(graph) == {"Exp": 2, "Tanh": 3}
+    for number, long in enumerate(("encoder/", "decoder/")):
+        proto.graph.node[number].name = long + "x" * 60  # only the end of a name is kept
+    tail = "x" * 50
+    assert counts(read_onnx(proto, dims={f"{tail}_trips": 2, f"{tail}_2_trips": 3})) == {"Exp": 2, "Tanh": 3}
 
 
 def test_what_a_loop_makes_longer_has_its_length_at_the_end() -> None:

@@ -62,25 +62,17 @@ def test_damaged_files_give_a_result_or_one_line(kind: str) -> None:
     assert kind == "truncated" or found["result"]
 
 
-@pytest.mark.parametrize(
-    ("op_type", "opset", "shape", "attributes"),
-    [
-        ("LayerNormalization", 17, [2, 3, 4], {"axis": 2**31}),
-        ("LayerNormalization", 17, [2, 3, 4], {"axis": -(2**40)}),
-        ("Split", 18, [6], {"num_outputs": 0}),
-        ("SpaceToDepth", 13, [1, 4, 4, 4], {"blocksize": 0}),
-    ],
-)
-def test_attributes_that_end_the_process_inside_onnx(
-    op_type: str, opset: int, shape: list[int], attributes: dict[str, int]
-) -> None:
-    # onnx's own inference, which is asked where ours objects, does not check them.
-    operands = ["x", "x"] if op_type == "LayerNormalization" else ["x"]
-    proto = model([helper.make_node(op_type, operands, ["y"], **attributes)], [value("x", shape)], opset=opset)
-    try:
+@pytest.mark.parametrize("axis", [2**31, -(2**40), 7])
+def test_an_axis_that_ends_the_process_inside_onnx(axis: int) -> None:
+    # onnx's own inference, which is asked where ours objects, reads shapes up to the axis without looking.
+    nodes = [helper.make_node("LayerNormalization", ["x", "w", "b"], ["y", "mean", "deviation"], axis=axis)]
+    inputs = [value("x", [2, 3, 4, 5]), value("w", [5]), value("b", [5])]
+    proto = model(nodes, inputs, ["y", "mean", "deviation"], opset=17)
+    with pytest.raises(ModelFileError, match="LayerNormalization"):
         read_onnx(onnx.ModelProto.FromString(proto.SerializeToString()))
-    except ModelFileError as error:
-        refusal = str(error)
-    else:
-        refusal = ""
-    assert "\n" not in refusal
+
+
+@pytest.mark.parametrize(("op_type", "attributes"), [("Split", {"num_outputs": 0}), ("SpaceToDepth", {"blocksize": 0})])
+def test_divisions_by_zero_do_not_end_the_process(op_type: str, attributes: dict[str, int]) -> None:
+    proto = model([helper.make_node(op_type, ["x"], ["y"], **attributes)], [value("x", [1, 4, 4, 4])])
+    assert outcome(proto.SerializeToString(), perfmodel.load("analytical")) in ("refused", "result")
