@@ -291,6 +291,17 @@ def test_a_sequence_map_runs_its_body_for_each_element() -> None:
     assert graph.tensors["y"].shape == (6, 3)
 
 
+def test_a_body_that_reads_what_surrounds_it_is_no_constant() -> None:
+    inside = helper.make_graph([node("Mul", ["e", "x"], ["f"])], "body", [value("e", [2, 3])], [value("f", [2, 3])])
+    nodes = [
+        node("SplitToSequence", ["w"], ["s"], axis=0),
+        node("SequenceMap", ["s"], ["mapped"], body=inside),
+        node("ConcatFromSequence", ["mapped"], ["y"], axis=0),
+    ]
+    stored = [helper.make_tensor("w", 1, [4, 2, 3], [0.5] * 24)]
+    assert counts(read_onnx(model(nodes, [value("x", [2, 3])], ["y"], stored)))["Mul"] == 4
+
+
 def test_a_sequence_that_enters_the_model_has_the_length_that_is_given() -> None:
     inside = helper.make_graph([node("Exp", ["e"], ["f"])], "body", [value("e", None)], [value("f", None)])
     proto = model([node("SequenceMap", ["s"], ["y"], body=inside, name="map")],
