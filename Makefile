@@ -2,7 +2,8 @@
 # Works with GNU make and any Python from 3.11 on that has venv and pip: `make PYTHON=/path/to/python3.12 test`.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format typecheck layers bench bench-models predictors demo-model docs wheel ci clean
+.PHONY: help demo test lint format typecheck layers bench bench-large bench-models bench-memory bench-packages bench-devices \
+	crosscheck predictors demo-model docs wheel ci clean
 
 ifndef PYTHON
 PYTHON := $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 python; do \
@@ -22,6 +23,8 @@ VENV_TRAIN := .venv-train
 BASE := $(VENV)/.installed
 TEST := $(VENV_TEST)/.installed
 DEV := $(VENV_TEST)/.installed-dev
+AIC := $(VENV_TEST)/.installed-aiconfigurator
+MODELS := $(VENV_TEST)/.installed-models
 TRAIN := $(VENV_TRAIN)/.installed
 # The versions that the shipped predictors were trained with: others may give boosters that differ in their last bits.
 LOCK := $(wildcard models/lock.txt)
@@ -34,7 +37,7 @@ help: ## list the targets
 demo: $(BASE) ## install the base package into .venv and predict ResNet-18 on an H100
 	$(VENV)/bin/perfmodel predict examples/resnet18.onnx --device h100-sxm --dim batch=8 --dtype bf16
 
-test: $(TEST) ## install the test extra into .venv-test and run the whole suite
+test: $(TEST) $(MODELS) ## install the test extra into .venv-test and run the whole suite
 	$(VENV_TEST)/bin/python -m pytest $(PYTEST_ARGS)
 
 lint: $(DEV) ## style, format and the layers
@@ -52,20 +55,36 @@ typecheck: $(DEV) ## mypy, strict
 bench: $(BASE) ## what it costs: import, --help, predictions, installed size
 	$(VENV)/bin/python tools/bench.py
 
+bench-packages: $(MODELS) ## ONNX models that packages of the Python Package Index install
+	$(VENV_TEST)/bin/python tests/bench/package_models.py
+
+bench-large: $(TEST) ## graphs of up to 200,000 nodes: seconds and memory a node
+	$(VENV_TEST)/bin/python tests/bench/large_graphs.py
+
 bench-models: $(TEST) ## whole networks against runs that no training used
 	$(VENV_TEST)/bin/python tests/bench/whole_models.py
+
+bench-memory: $(TEST) ## the memory plan of CPUs against onnxruntime's arena
+	$(VENV_TEST)/bin/python tests/bench/memory.py
+
+crosscheck: $(AIC) ## the catalogue against AIConfigurator's system files and measurements (82 MB to download)
+	$(VENV_TEST)/bin/python -m pytest tests/test_hardware_crosscheck.py $(PYTEST_ARGS)
+
+bench-devices: $(AIC) ## GPUs that no training has seen, from their catalogue files alone
+	$(VENV_TEST)/bin/python tests/bench/unseen_devices.py
 
 predictors: $(TRAIN) ## train the shipped predictors again, from the public traces, with the locked versions
 	@test -n "$(PERFMODEL_SHARED)" || { echo "make predictors needs PERFMODEL_SHARED, a folder with data/aiconfigurator" >&2; exit 2; }
 	mkdir -p build
-	$(VENV_TRAIN)/bin/perfmodel datasets build aiconfigurator --from "$(PERFMODEL_SHARED)/data/aiconfigurator" -o build/aiconfigurator-gemm.parquet
+	$(VENV_TRAIN)/bin/perfmodel datasets build aiconfigurator --family gemm --table gemm --from "$(PERFMODEL_SHARED)/data/aiconfigurator" -o build/aiconfigurator-gemm.parquet
 	OMP_NUM_THREADS=1 $(VENV_TRAIN)/bin/perfmodel train build/aiconfigurator-gemm.parquet -o models/default --jobs 2
 
 demo-model: $(BASE) ## write examples/resnet18.onnx again
 	$(VENV)/bin/python tools/make_demo_model.py
 
-docs: $(BASE) ## run the commands in the pages again and put their output in
+docs: $(BASE) ## run the commands in the pages again and put their output in; write the table of ONNX operators
 	$(VENV)/bin/python tools/refresh_docs.py
+	$(VENV)/bin/python tools/operators_page.py
 
 wheel: $(DEV) ## dist/: the wheel and the source archive
 	rm -rf dist
@@ -89,6 +108,16 @@ $(TEST): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "$(NO_PYTHON)" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV_TEST)
 	$(VENV_TEST)/bin/python $(PIP_INSTALL) --editable '.[test]'
+	@touch $@
+
+# Its data files alone are read: without its dependencies, which are many.
+$(AIC): $(TEST)
+	$(VENV_TEST)/bin/python $(PIP_INSTALL) --no-deps 'aiconfigurator-core>=0.12,<0.13'
+	@touch $@
+
+# Only the model files are read: no dependencies, and any Python will do.
+$(MODELS): tests/installed-models.txt $(TEST)
+	$(VENV_TEST)/bin/python $(PIP_INSTALL) --no-deps --ignore-requires-python --requirement tests/installed-models.txt
 	@touch $@
 
 $(TRAIN): pyproject.toml $(LOCK)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from perfmodel.errors import DescriptorError as DescriptorError
     from perfmodel.errors import DeviceError as DeviceError
+    from perfmodel.errors import DownloadError as DownloadError
     from perfmodel.errors import DtypeError as DtypeError
     from perfmodel.errors import InputError as InputError
     from perfmodel.errors import MissingExtraError as MissingExtraError
@@ -62,6 +63,7 @@ _MODULE_OF = {
     "DescriptorError": "errors",
     "Device": "hardware",
     "DeviceError": "errors",
+    "DownloadError": "errors",
     "DtypeError": "errors",
     "Elementwise": "ops",
     "Embedding": "ops",

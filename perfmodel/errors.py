@@ -9,6 +9,7 @@
     │   ├── DescriptorError            an operator descriptor with an impossible dimension
     │   └── TraceError                 a trace table that breaks the schema
     ├── PredictorError                 a predictor folder that is damaged, tampered with or too new
+    ├── DownloadError                  a data set that could not be downloaded
     └── MissingExtraError (ImportError)  an optional dependency that is not installed
 
 The command line prints ``str(error)`` and exits with 2; it never shows a traceback for these.
@@ -62,6 +63,10 @@ class TraceError(InputError):
 
 class PredictorError(PerfmodelError):
     """A predictor folder is damaged, tampered with, or written by a newer version."""
+
+
+class DownloadError(PerfmodelError):
+    """A data set could not be downloaded: no connection, a wrong checksum, a full disk, …"""
 
 
 class MissingExtraError(PerfmodelError, ImportError):

@@ -190,7 +190,7 @@ def evaluate(
         InputError: an unknown protocol or group key, or no usable row.
         TraceError: the traces break the schema.
     """
-    from perfmodel.datasets.schema import check_traces, read_traces, with_device
+    from perfmodel.datasets.schema import check_traces, only_gemm, read_traces, with_device
     from perfmodel.models.predictor import load
 
     for key in by:
@@ -202,6 +202,7 @@ def evaluate(
         traces = read_traces(traces)
     else:
         check_traces(traces, "traces")
+    traces = only_gemm(traces)
     if device is not None:
         traces = with_device(traces, device)
     loaded = load(predictor)

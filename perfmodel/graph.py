@@ -7,7 +7,7 @@ knows a file format or a device.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any
@@ -27,6 +27,7 @@ class Tensor:
         dtype: a name of :mod:`perfmodel.dtypes`.
         is_weight: stored with the model (an initializer); its data are never loaded.
         scalar: the value of a constant with one element, where fusion needs it (an exponent, an epsilon); else None.
+        source: the weight of the file that it was folded from (a transposed one), where it is not that weight itself.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Tensor:
     dtype: str
     is_weight: bool = False
     scalar: float | None = None
+    source: str | None = None
 
     @property
     def elements(self) -> Any:
@@ -59,7 +61,7 @@ class Node:
         inputs, outputs: tensor names; optional inputs that are absent are left out.
         source_op: the operator's name in the file's format (``"Conv"``, ``"stablehlo.dot_general"``).
         attributes: what patterns need beyond the descriptor (``axis``, ``perm``, ``transpose_b``, ...).
-        count: executions of this node (trip counts of loops).
+        count: executions of this node (trip counts of loops); an expression where they are an open dimension.
         fused: descriptors absorbed into this kernel; their FLOPs are executed here, their operands and results between
             the fused parts stay on chip.
         extra_bytes_read: bytes that the absorbed parts read from outside (bias, residual, mask).
@@ -72,7 +74,7 @@ class Node:
     outputs: tuple[str, ...] = ()
     source_op: str = ""
     attributes: Mapping[str, Any] = field(default_factory=dict)
-    count: int = 1
+    count: Any = 1
     fused: tuple[Operator, ...] = ()
     extra_bytes_read: Dim = 0
     members: tuple[str, ...] = ()
@@ -123,6 +125,8 @@ class Graph:
         inputs, outputs: names of the graph's inputs (weights left out) and outputs.
         removed: nodes that were folded or dropped on the way (constants, batch norms folded into weights, no-ops).
         warnings: one line each, for the user.
+        input_axes: what the symbolic dimensions of an input's axes are called (None: a number), also once they are bound;
+            inputs without any are left out.
     """
 
     name: str
@@ -132,6 +136,7 @@ class Graph:
     outputs: tuple[str, ...] = ()
     removed: tuple[Removed, ...] = ()
     warnings: tuple[str, ...] = ()
+    input_axes: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
 
     @property
     def open_dims(self) -> tuple[str, ...]:
@@ -141,7 +146,7 @@ class Graph:
         loose += [removed.flops for removed in self.removed]
         for node in self.nodes:
             names.update(node.op.free_dims, *(f.free_dims for f in node.fused))
-            loose.append(node.extra_bytes_read)
+            loose += (node.extra_bytes_read, node.count)
         for value in loose:
             if is_symbolic(value):
                 names.update(str(s) for s in value.free_symbols)
@@ -167,6 +172,7 @@ class Graph:
                 op=node.op.bind(**dims),
                 fused=tuple(f.bind(**dims) for f in node.fused),
                 extra_bytes_read=evaluate(node.extra_bytes_read, dims),
+                count=evaluate(node.count, dims),
             )
             for node in self.nodes
         )
@@ -194,53 +200,3 @@ class Graph:
         """Bytes of all weights that some node reads."""
         used = {name for node in self.nodes for name in node.inputs}
         return sum(t.bytes for name, t in self.tensors.items() if t.is_weight and name in used and t.bytes is not None)
-
-
-def topological(nodes: Iterable[Node], available: Iterable[str]) -> tuple[Node, ...]:
-    """The nodes ordered so that each comes after those whose results it reads; ties keep the given order.
-
-    Args:
-        nodes: in any order.
-        available: tensors that exist before the first node (inputs, weights).
-
-    Raises:
-        ValueError: the nodes form a cycle; the message names one node of it.
-    """
-    nodes = list(nodes)
-    ready_tensors = set(available)
-    made_here = {name for node in nodes for name in node.outputs}
-    waiting: dict[str, list[int]] = {}
-    missing = [0] * len(nodes)
-    for index, node in enumerate(nodes):
-        for name in set(node.inputs):
-            if name in made_here and name not in ready_tensors:
-                missing[index] += 1
-                waiting.setdefault(name, []).append(index)
-    import heapq
-
-    ready = [i for i, count in enumerate(missing) if count == 0]
-    heapq.heapify(ready)
-    order: list[Node] = []
-    while ready:
-        node = nodes[heapq.heappop(ready)]
-        order.append(node)
-        for name in node.outputs:
-            for index in waiting.pop(name, ()):
-                missing[index] -= 1
-                if missing[index] == 0:
-                    heapq.heappush(ready, index)
-    if len(order) < len(nodes):
-        raise ValueError(f"the graph has a cycle through node {_on_cycle(nodes, missing, ready_tensors).name!r}")
-    return tuple(order)
-
-
-def _on_cycle(nodes: list[Node], missing: list[int], available: set[str]) -> Node:
-    """A node of a cycle; the others that wait stand behind one."""
-    stuck = {index for index, count in enumerate(missing) if count > 0}
-    makers = {name: index for index in sorted(stuck) for name in nodes[index].outputs if name not in available}
-    index, seen = min(stuck), set()
-    # What a stuck node waits for is made by a stuck node: going up from one to the next ends in a circle.
-    while index not in seen:
-        seen.add(index)
-        index = next(makers[name] for name in nodes[index].inputs if name in makers)
-    return nodes[index]

@@ -21,7 +21,7 @@ import numpy as np
 
 from perfmodel import __version__
 from perfmodel.card import card_text
-from perfmodel.datasets.schema import read_traces, with_device
+from perfmodel.datasets.schema import only_gemm, read_traces, with_device
 from perfmodel.datasets.splits import FOLDS, shape_fold
 from perfmodel.errors import InputError, MissingExtraError
 from perfmodel.evaluate import GroupAccuracy, JudgedRows, accuracy_report, grouped, roofline_s
@@ -246,6 +246,7 @@ def train(
         MissingExtraError: the extra ``train`` is not installed.
     """
     table, hashes = _load(traces)
+    table = only_gemm(table, report)
     if device is not None:
         table = with_device(table, device)
     if "status" in table:

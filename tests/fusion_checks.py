@@ -38,6 +38,12 @@ def composites(graph: Graph) -> Counter[str]:
     return found
 
 
+def converts_elsewhere(graph: Graph) -> bool:
+    """Whether a Q or DQ may move over an operator that has more elements on one side than on the other."""
+    changes_size = (isinstance(n.op, ops.Pool) or getattr(n.op, "kind", "") in ("slice", "pad") for n in graph.nodes)
+    return any(isinstance(n.op, ops.Quantize) for n in graph.nodes) and any(changes_size)
+
+
 def check_invariants(before: Graph, after: Graph) -> None:
     """Asserts all that fusion promises."""
     assert products(before) == products(after)
@@ -46,7 +52,7 @@ def check_invariants(before: Graph, after: Graph) -> None:
     assert sorted(named) == sorted(m for n in before.nodes for m in (n.members or (n.name,)))
     assert len({n.name for n in after.nodes}) == len(after.nodes)
     # Each node reads what exists by then.
-    exists = {*before.inputs, *(name for name, t in before.tensors.items() if t.is_weight)}
+    exists = {*before.inputs, *(name for g in (before, after) for name, t in g.tensors.items() if t.is_weight)}
     for node in after.nodes:
         assert exists.issuperset(node.inputs), node
         exists.update(node.outputs)
@@ -57,5 +63,5 @@ def check_invariants(before: Graph, after: Graph) -> None:
     assert after.total("bytes") <= before.total("bytes")
     assert fuse(after) == after
     gone = sum(r.flops for r in after.removed[len(before.removed) :])
-    if composites(before) == composites(after):
+    if composites(before) == composites(after) and not converts_elsewhere(before):
         assert before.total("flops") == after.total("flops") + gone

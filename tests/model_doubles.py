@@ -50,6 +50,9 @@ TOY_CONSTANTS: Constants = replace(
     residency_power=1.5, refetch_residency=1e9,
     refetch_power=1.5, throttle_flops_per_w=1e30, quantize_cycles=500.0, dequantize_cycles_per_element=0.125,
     stream_launch_cycles=2000.0, stream_efficiency=0.5, row_efficiency=0.5, vector_efficiency=0.1,
+    simt_convolution_efficiency=1.0, winograd_efficiency=0.5, transform_efficiency=0.5,
+    filter_transform_efficiency=0.25, direct_efficiency=0.5, attention_efficiency=1.0, attention_sync_efficiency=0.5,
+    attention_narrow_efficiency=0.5, attention_launch_cycles=3000.0, attention_block_cycles=500.0,
 )  # fmt: skip
 """Round constants."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import gzip
 import json
 import os
@@ -18,7 +19,8 @@ from model_doubles import TOY_CONSTANTS, predictor, residual, toy_device, write_
 import perfmodel
 from perfmodel.errors import InputError, PredictorError
 from perfmodel.models import artefact
-from perfmodel.models.constants import FALLBACK, Constants
+from perfmodel.models.constants import FALLBACK, LATER, Constants
+from perfmodel.models.fit import FORMAT_CONSTANTS, KERNEL_CONSTANTS
 from perfmodel.models.learned import Residual
 from perfmodel.models.predictor import Predictor, load
 from perfmodel.ops import Gemm
@@ -278,6 +280,20 @@ def test_constants_on_disk_and_back() -> None:
     del values["residency"]
     with pytest.raises(PredictorError, match="residency; rebuild the predictor"):
         Constants.from_dict(values)
+
+
+def test_constants_that_came_later_may_be_missing() -> None:
+    """Those of families without residuals; a manifest from before them holds no figure that depends on them."""
+    values = FALLBACK.to_dict()
+    older = {name: value for name, value in values.items() if name not in LATER}
+    assert len(older) == len(values) - len(LATER)
+    assert Constants.from_dict(older) == FALLBACK
+    # Nothing that a residual's features or estimates are made of is among them.
+    assert not set(LATER) & {*KERNEL_CONSTANTS, *FORMAT_CONSTANTS}
+    gemm = Gemm(m=512, n=512, k=512, dtype="bf16")
+    changed = dataclasses.replace(FALLBACK, **dict.fromkeys(LATER, 0.123))
+    a, b = (Predictor("p", c).predict(gemm, "h100-sxm") for c in (FALLBACK, changed))
+    assert a.latency_s == b.latency_s
 
 
 def test_a_residual_checks_itself() -> None:

@@ -46,6 +46,7 @@ def predictor(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 def test_predict_passes_every_option_on(predictor: SimpleNamespace) -> None:
     arguments = (
         "predict m.onnx --device h100-sxm --dim batch=8 --dim seq=128 --dtype fp8 --predictor mine"
+        " --dtype-map attention=bf16,*/head/*=w4a16 --dtype-map conv=int8 --kv-dtype int8"
         " --software vllm-0.24.0 --fusion none --launch eager --cache warm"
         " --clock-mhz 1410 --power-limit-w 350.5 --json -"
     )
@@ -53,6 +54,8 @@ def test_predict_passes_every_option_on(predictor: SimpleNamespace) -> None:
     expected = {
         "dims": {"batch": 8, "seq": 128},
         "dtype": "fp8",
+        "dtype_map": {"attention": "bf16", "*/head/*": "w4a16", "conv": "int8"},
+        "kv_dtype": "int8",
         "predictor": "mine",
         "software": "vllm-0.24.0",
         "fusion": "none",
@@ -70,6 +73,8 @@ def test_defaults(predictor: SimpleNamespace) -> None:
     assert conditions == {
         "dims": {},
         "dtype": None,
+        "dtype_map": {},
+        "kv_dtype": None,
         "predictor": "default",
         "software": None,
         "fusion": "engine",

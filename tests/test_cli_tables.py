@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from rich.console import Console
 from perfmodel.cli import devices, main, tables, units
 from perfmodel.errors import PredictorError
 from perfmodel.predict import Estimate
+from perfmodel.predict.memory import KVCache, MemoryPlan, Owner
 
 
 def printed(show: Callable[..., None], *arguments: Any, **options: Any) -> list[str]:
@@ -73,6 +75,29 @@ def test_what_the_table_says_of_the_unknown() -> None:
     assert lines[-2:] == ["warning: fp8: a100 has none", "warning: node 'x?[31m[bold]'"]
 
 
+def test_memory_in_parts_and_its_owners() -> None:
+    cache = KVCache(bytes=2e6, tensors=4, tokens=7, bytes_per_token=3e4, grows_with={"batch": 1e6, "past": 6e4})
+    memory = MemoryPlan(
+        runtime="engine", weights_bytes=23e6, activations_bytes=30e6, kv_cache_bytes=2e6, workspace_bytes=6e6,
+        peak_node="conv1", kv_cache=cache,
+        owners=(
+            Owner("a\x1b", "activation", 20e6, 20 / 61, "conv1", "pool"), Owner("w", "weight", 12e6, 12 / 61, None, None),
+        ),
+    )  # fmt: skip
+    lines = printed(tables.print_prediction, prediction(memory=memory), dtype=None, device_memory_bytes=8 * 10**10)
+    text = " ".join(" ".join(lines).split())
+    parts = "weights 23.0 MB, activations 30.0 MB".split(", ")
+    assert f"at its peak; {parts[1]}, {parts[0]}, workspace 6.00 MB, key/value cache 2.00 MB" in text
+    assert not any("needed until" in line for line in lines)
+    lines = printed(tables.print_prediction, prediction(memory=memory), dtype=None, owners=True)
+    assert "memory at its peak, while conv1 runs:" in lines
+    assert line_of(lines, "a?") == "a? activation 20.0 MB 32.8 % conv1 pool"
+    assert line_of(lines, "w ") == "w weight 12.0 MB 19.7 % (given) (the end)"
+    assert line_of(lines, "all others") == "all others 29.0 MB 47.5 %"
+    text = " ".join(" ".join(lines).split())
+    assert "2.00 MB for 7 tokens of each sequence, 30.0 kB a token; grows by 1.00 MB with each batch, 60.0 kB" in text
+
+
 def test_the_slowest_fifteen_and_the_rest() -> None:
     many = prediction(operators=tuple(operator("gemm", f"s{i:02}", 1e-6 * (i + 1), 2) for i in range(20)))
     lines = printed(tables.print_prediction, many, dtype=None)
@@ -89,6 +114,15 @@ def test_explain_prints_the_formula() -> None:
     assert (
         "  gemm bf16 b: max-like(dram 3.40 us, launch 2.00 us, compute 1.20 us) -> compute; 100 us predicted" in lines
     )
+
+
+def test_explain_names_the_algorithm_and_its_workspace() -> None:
+    p = prediction()
+    named = dataclasses.replace(p.operators[0], algorithm="winograd_nonfused", workspace_bytes=35.6e6, tile={})
+    assert tables.formula(named).endswith(" predicted; winograd_nonfused, 35.6 MB of workspace")
+    assert tables.formula(dataclasses.replace(named, workspace_bytes=0.0)).endswith(" predicted; winograd_nonfused")
+    partial = dataclasses.replace(named, algorithm=None, workspace_bytes=2e3)
+    assert tables.formula(partial).endswith(" predicted; 2.00 kB of workspace")
 
 
 def test_comparison() -> None:

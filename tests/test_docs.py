@@ -56,3 +56,33 @@ def test_the_tile_is_the_pages(estimates: Estimates) -> None:
     assert chosen == {
         "tile_m": 256, "tile_n": 128, "split_k": 1, "tiles_per_unit": 5, "occupancy": pytest.approx(512 / 540), "miss": 1,
     }  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------------------- number formats
+FORMATS = (PAGE.parent / "number-formats.md").read_text(encoding="utf-8")
+
+
+def test_the_table_of_formats_is_what_the_code_has() -> None:
+    from perfmodel.dtypes import GEMM_DTYPES, MORE_GEMM_DTYPES, dtype
+
+    rows = [[c.strip() for c in line.split("|")[1:-1]] for line in FORMATS.splitlines() if line.startswith("| `")]
+    listed = {row[0].strip("`"): row[1:] for row in rows}
+    assert {*GEMM_DTYPES, *MORE_GEMM_DTYPES} <= set(listed)
+    for name, (weights, activations, results, arithmetics, _) in listed.items():
+        record = dtype(name)
+        assert record.name == name
+        assert (record.weight_bits, record.activation_bits, record.output_bits) == tuple(
+            map(float, (weights, activations, results))
+        ), name
+        assert ", ".join(record.arithmetics) == arithmetics, name
+
+
+def test_the_instructions_of_widening_are_the_pages() -> None:
+    from perfmodel.models.quantised import PER_REGISTER
+
+    table = FORMATS.split("| format | instructions | why |")[1].split("\n\n")[0]
+    listed: dict[str, float] = {}
+    for line in table.splitlines()[2:]:
+        names, counts = (c.strip().split(", ") for c in line.split("|")[1:3])
+        listed |= dict(zip(names, map(float, counts if len(counts) > 1 else counts * len(names)), strict=True))
+    assert listed == {name: pytest.approx(count, abs=0.01) for name, count in PER_REGISTER.items()}

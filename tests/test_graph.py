@@ -1,17 +1,13 @@
-"""The graph: order of nodes, binding of dimensions, totals."""
+"""The graph: binding of dimensions, totals."""
 
 from __future__ import annotations
-
-import random
 
 import numpy as np
 import pytest
 import sympy
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from perfmodel.errors import UnboundDimensionError
-from perfmodel.graph import Graph, Node, Removed, Tensor, topological
+from perfmodel.graph import Graph, Node, Removed, Tensor
 from perfmodel.ops import Elementwise, Gemm, View
 
 BATCH = sympy.Symbol("batch", positive=True, integer=True)
@@ -23,62 +19,6 @@ def node(name: str, inputs: str = "", outputs: str = "") -> Node:
 
 def names(nodes: tuple[Node, ...]) -> list[str]:
     return [n.name for n in nodes]
-
-
-# ---------------------------------------------------------------------------------------------------------------- order
-def test_each_node_comes_after_what_it_reads() -> None:
-    nodes = [node("d", "b1 c1", "d1"), node("c", "a1", "c1"), node("b", "a1 w", "b1"), node("a", "x", "a1")]
-    # a first; of b and c, which then are ready, c stands first in the file.
-    assert names(topological(nodes, ["x", "w"])) == ["a", "c", "b", "d"]
-
-
-def test_ties_keep_the_given_order() -> None:
-    assert names(topological([node(n, "x", n + "1") for n in "cab"], ["x"])) == ["c", "a", "b"]
-
-
-def test_a_tensor_read_twice_is_waited_for_once() -> None:
-    assert names(topological([node("b", "a1 a1", "b1"), node("a", "x", "a1")], ["x"])) == ["a", "b"]
-
-
-def test_available_tensors_are_not_waited_for() -> None:
-    # x exists before the first node: that a node makes it again closes no circle.
-    assert names(topological([node("a", "x", "y"), node("b", "y", "x")], ["x"])) == ["a", "b"]
-
-
-def test_nothing_has_an_order() -> None:
-    assert topological([], []) == ()
-
-
-@pytest.mark.parametrize(
-    ("edges", "on_cycle"),
-    [
-        ({"a": "a"}, "a"),
-        ({"a": "c", "b": "a", "c": "b"}, "abc"),
-        # "first" stands first in the list but only waits for the circle; "before" is outside as well.
-        ({"first": "b", "a": "c before", "b": "a", "c": "b", "before": ""}, "abc"),
-    ],
-)
-def test_the_error_names_a_node_of_the_cycle(edges: dict[str, str], on_cycle: str) -> None:
-    nodes = [node(name, inputs, name) for name, inputs in edges.items()]
-    with pytest.raises(ValueError, match=rf"cycle through node '[{on_cycle}]'"):
-        topological(nodes, ["x"])
-
-
-def test_behind_two_made_tensors_the_available_one_is_no_way_to_a_cycle() -> None:
-    nodes = [node("a", "x b1", "a1"), node("b", "a1", "b1 x")]
-    with pytest.raises(ValueError, match=r"cycle through node '[ab]'"):
-        topological(nodes, ["x"])
-
-
-@given(st.integers(1, 12), st.randoms(use_true_random=False))
-@settings(max_examples=60, deadline=None, derandomize=True)
-def test_any_shuffle_of_an_acyclic_graph_is_put_in_order(size: int, rng: random.Random) -> None:
-    reads = {i: rng.sample(range(i), rng.randint(0, i)) for i in range(size)}
-    nodes = [node(str(i), " ".join(f"t{j}" for j in reads[i]), f"t{i}") for i in range(size)]
-    rng.shuffle(nodes)
-    order = [int(n.name) for n in topological(nodes, [])]
-    assert sorted(order) == list(range(size))
-    assert all(order.index(j) < order.index(i) for i in reads for j in reads[i])
 
 
 # ----------------------------------------------------------------------------------------------------------- the graph

@@ -264,12 +264,18 @@ def test_a_loop_of_known_length_counts_each_iteration() -> None:
     assert graph.tensors["all"].shape == (6, 10)
 
 
-def test_a_loop_of_unknown_length_is_unmodelled() -> None:
-    loop = node("Loop", ["times", "", "x"], ["y", "all"], body=loop_body())
-    proto = model([loop, node("Relu", ["y"], ["z"])], [value("x", [10]), value("times", [], INT64)], ["z"])
-    graph = read_onnx(proto, dims={"all_0": 4})
-    assert isinstance(graph.nodes[0].op, ops.Unmodelled)
-    assert "how often its body runs is not known" in graph.warnings[0]
+def test_a_loop_whose_length_depends_on_data_asks_for_what_it_collects() -> None:
+    loop = node("Loop", ["times", "", "x"], ["y", "all"], body=loop_body(), name="decoder")
+    proto = model([loop, node("Relu", ["all"], ["z"])], [value("x", [10]), value("times", [], INT64)], ["y", "z"])
+    assert model_dims(proto) == ("decoder_trips",)
+    with pytest.raises(UnboundDimensionError, match="--dim decoder_trips=8"):
+        read_onnx(proto)
+    graph = read_onnx(proto, dims={"decoder_trips": 4})
+    counted = {n.source_op: n.count for n in graph.nodes if not isinstance(n.op, ops.View)}
+    assert counted == {"Mul": 4, "Exp": 4, "Relu": 1}
+    assert graph.tensors["all"].shape == (4, 10)
+    assert graph.warnings == ()
+    assert read_onnx(proto, keep_symbolic=True).bind(decoder_trips=4).total("flops") == graph.total("flops")
 
 
 def test_a_scan_runs_once_for_each_slice() -> None:

@@ -32,7 +32,6 @@ from perfmodel.ops import (
 from perfmodel.predict import Estimate, ModelPrediction, compare, predict
 from perfmodel.predict.cast import activation_dtype, cast
 from perfmodel.predict.compose import EAGER_DISPATCH_HIGH_S, EAGER_DISPATCH_LOW_S, EAGER_DISPATCH_S
-from perfmodel.predict.memory import peak_activation_bytes
 
 TOY = toy_device()
 # Counted in the tests of the analytical model, from a cold cache.
@@ -207,54 +206,33 @@ def test_a_graph_of_views_takes_no_time() -> None:
 
 
 # -------------------------------------------------------------------------------------------------------------- memory
-CHAIN = (
-    Node("n1", ADD, ("x",), ("a",)), Node("view", View(dtype="fp32"), ("a",), ("v",)), Node("n2", ADD, ("v",), ("b",)),
-    Node("n3", ADD, ("b",), ("c",)),
-)  # fmt: skip
-SIZES = (
-    tensor("x", 25),
-    tensor("a", 50),
-    tensor("v", 50),
-    tensor("b", 75),
-    tensor("c", 10),
-)  # 100 200 200 300 40 bytes
-
-
-@pytest.mark.parametrize(
-    ("changes", "peak"),
-    [
-        ({}, 500),  # a (seen through v) and b, while n2 runs
-        ({"outputs": ("c", "v")}, 540),  # a stays to the end for v: a + b + c
-        ({"outputs": ("c", "a", "b")}, 540),
-        ({"inputs": ("x", "unread")}, 560),  # 15 values that nothing reads stay all the same
-        (
-            {"nodes": (*CHAIN[:2], Node("n2", ADD, ("v",), ("b", "side")), CHAIN[3])},
-            1500,
-        ),  # 250 values that nobody reads
-        ({"nodes": (*CHAIN[:3], Node("n3", ADD, ("b", "x"), ("c",)))}, 600),  # x is read again at the end
-        (
-            {"nodes": (*CHAIN[:2], Node("vv", View(dtype="fp32"), ("v",), ("v2",)), Node("n2", ADD, ("v2",), ("b",)))},
-            500,
-        ),
-        ({"nodes": (Node("n1", ADD, ("x", "w"), ("a",)), Node("vw", View(dtype="fp32"), ("w",), ("wv",)))}, 300),
-        ({"nodes": (Node("n1", ADD, ("x",), ("mystery",)),)}, 100),
-        ({"nodes": ()}, 100),
-    ],
-)
-def test_peak_of_the_activations_by_hand(changes: dict[str, Any], peak: float) -> None:
-    extra = (
-        tensor("unread", 15), tensor("side", 250), tensor("v2", 50), tensor("w", 9999, is_weight=True),
-        tensor("wv", 9999), Tensor("mystery", None, "fp32"),
-    )  # fmt: skip
-    tensors = {t.name: t for t in (*SIZES, *extra)}
-    fields: dict[str, Any] = {"nodes": CHAIN, "inputs": ("x",), "outputs": ("c",), **changes}
-    assert peak_activation_bytes(Graph("g", tensors, **fields)) == peak
-
-
 def test_peak_memory_is_weights_and_activations() -> None:
     p = run(tiny())
     # x 4,000, y 32,768, z 19,200 while the sum runs; w 8,192.
     assert (p.weights_bytes, p.peak_memory_bytes) == (8192, 8192 + 4000 + 32768 + 19200)
+    assert p.memory is not None
+    assert (p.memory.peak_node, p.memory.inputs_bytes, p.memory.activations_bytes) == ("sum", 4000, 32768 + 19200)
+    assert p.peak_memory_bytes == p.memory.peak_bytes
+
+
+def test_a_cpu_keeps_what_an_accelerator_overwrites() -> None:
+    # y = a + b in a buffer of its own on a CPU; on an accelerator over a.
+    g = graph(
+        Node("a", ADD, ("x",), ("a",)), Node("b", ADD, ("x",), ("b",)), Node("y", ADD, ("a", "b"), ("y",)),
+        Node("z", ADD, ("y",), ("z",)),
+        tensors=tuple(tensor(n, 1000) for n in "xabyz"), inputs=("x",), outputs=("z",),
+    )  # fmt: skip
+    engine, cpu = run(g).memory, run(g, device=toy_device(kind="cpu")).memory
+    assert engine is not None
+    assert cpu is not None
+    assert (engine.activations_bytes, cpu.activations_bytes) == (8000, 12000)
+
+
+def test_tensors_of_unknown_shape_are_named() -> None:
+    g = graph(
+        Node("n1", ADD, ("x",), ("mystery",)), tensors=(tensor("x", 25), Tensor("mystery", None, "fp32")), inputs=("x",)
+    )
+    assert any("'mystery' has an unknown shape: memory leaves it out" in w for w in run(g).warnings)
 
 
 # ---------------------------------------------------------------------------------------------------------------- cast
@@ -284,7 +262,12 @@ CAST_RULES: list[tuple[Operator, dict[str, Any]]] = [
     # Their arithmetic stays; what they read and write does not.
     (Norm(rows=1, cols=1, dtype="fp32"), {"dtype": "fp32", "io_dtype": "bf16"}),
     (Softmax(rows=1, cols=1, dtype="fp32"), {"dtype": "fp32", "io_dtype": "bf16"}),
-    (Quantize(rows=1, cols=1, dtype="fp32"), {"dtype": "fp32", "out_dtype": "int8"}),
+    # What is quantised stays so; what it was made from, or is made into, is an activation.
+    (Quantize(rows=1, cols=1, dtype="fp32"), {"dtype": "bf16", "out_dtype": "int8"}),
+    (Quantize(kind="dequantize", rows=1, cols=1, dtype="fp8", out_dtype="fp32"), {"dtype": "fp8", "out_dtype": "bf16"}),
+    (Elementwise(kind="dequantize+add", elements=1, dtype="int8", out_dtype="fp32"), {"dtype": "int8", "out_dtype": "bf16"}),
+    (Gemm(m=1, n=1, k=1, dtype="int8", out_dtype="fp32"), {"dtype": "int8", "out_dtype": "bf16"}),
+    (Gemm(m=1, n=1, k=1, dtype="fp8_static", out_dtype="fp8"), {"dtype": "fp8_static", "out_dtype": "fp8"}),
 ]  # fmt: skip
 
 
@@ -336,12 +319,32 @@ OPERATOR_CONTRACT = {
 
 def test_keys_of_the_json() -> None:
     value = json.loads(json.dumps(run(tiny()).to_dict(), allow_nan=False))
-    assert set(value) == CONTRACT | {"launch_gap_s", "removed_flops", "dims"}
+    assert set(value) == CONTRACT | {"launch_gap_s", "removed_flops", "dims", "dtype_map", "kv_dtype", "memory"}
     for operator in value["operators"]:
-        assert set(operator) == OPERATOR_CONTRACT | {"terms_s", "analytical_s", "tile"}
+        assert set(operator) == OPERATOR_CONTRACT | {"terms_s", "analytical_s", "tile", "algorithm", "workspace_bytes"}
         assert all(set(operator[k]) == ESTIMATE for k in ("latency_s", "latency_each_s", "power_w", "energy_j"))
     assert all(set(u) == {"op", "count", "bytes_share"} for u in value["unmodelled"])
     assert all(set(value[k]) == ESTIMATE for k in ("latency_s", "power_w", "energy_j"))
+
+
+def test_the_algorithm_and_its_workspace_reach_the_json() -> None:
+    op = Conv(batch=64, c_in=256, c_out=256, h=14, w=14, kernel_h=3, kernel_w=3, pad_h=1, pad_w=1, dtype="fp32")
+    sizes = {"x": 64 * 256 * 196, "y": 64 * 256 * 196}
+    made = graph(
+        Node("conv", op, ("x", "w"), ("y",)),
+        tensors=(*(tensor(n, e, "fp32") for n, e in sizes.items()), tensor("w", 256 * 256 * 9, "fp32", is_weight=True)),
+        inputs=("x",), outputs=("y",),
+    )  # fmt: skip
+    result = perfmodel.predict(made, "v100-pcie-32gb").to_dict()
+    (operator,) = result["operators"]
+    assert result["memory"]["workspace_bytes"] == operator["workspace_bytes"]
+    assert result["peak_memory_bytes"] == 4 * (2 * 64 * 256 * 196 + 256 * 256 * 9) + operator["workspace_bytes"]
+    assert operator["algorithm"] == "winograd_nonfused"
+    # 36 matrices: 64·16 tiles of 256 inputs and of 256 outputs, and the filters.
+    assert operator["workspace_bytes"] == 36 * 4 * (2 * 64 * 16 * 256 + 256 * 256)
+    # An operator with one algorithm has none to name.
+    plain = run(tiny()).to_dict()["operators"]
+    assert any(o["algorithm"] is None for o in plain)
 
 
 def batched() -> Graph:

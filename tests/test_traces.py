@@ -11,12 +11,10 @@ import numpy as np
 import pytest
 
 from perfmodel.datasets import energaizer
-from perfmodel.datasets.aiconfigurator import card, gemm_files, read_gemm
-from perfmodel.datasets.schema import CACHE_STATES, check_traces, read_traces, with_device, write_traces
+from perfmodel.datasets.aiconfigurator import gemm_files, read_gemm
+from perfmodel.datasets.schema import CACHE_STATES, check_traces, only_gemm, read_traces, with_device, write_traces
 from perfmodel.datasets.splits import FOLDS, shape_fold
-from perfmodel.dtypes import gemm_dtype
 from perfmodel.errors import TraceError
-from perfmodel.hardware import load_device
 from perfmodel.models.machine import CACHES
 from perfmodel.ops import Conv, Copy, Elementwise, Gemm, Norm, Softmax
 
@@ -60,10 +58,11 @@ def test_tables_that_keep_the_schema(changes: dict[str, Any]) -> None:
         ({"latency_s": [1e-6, np.inf, 1e-6]}, "row 1, column 'latency_s': found inf"),
         ({"latency_s": [None, 1e-6, 1e-6]}, "row 0, column 'latency_s': found nan"),
         ({"latency_s": [1e-6, 1e-6, 5000.0]}, "row 2, column 'latency_s': found 5000.0, wanted seconds; is it in us or ms?"),
-        ({"op": ["gemm", "conv", "gemm"]}, "row 1, column 'op': found 'conv', wanted gemm"),
+        ({"op": ["gemm", "gemv", "gemm"]}, "row 1, column 'op': found 'gemv', wanted one of gemm, conv, attention, moe"),
         ({"dtype": ["bf16", "bf16", "bf61"]}, "row 2, column 'dtype': unknown dtype 'bf61': did you mean 'bf16'"),
         ({"dtype": ["bf16", None, "bf16"]}, "row 1, column 'dtype': found .*, wanted a text"),
         ({"dtype": "int64"}, "row 0, column 'dtype': unknown dtype 'int64'"),
+        ({"dtype": ["bf16", "w4a16_g128", "bf16"]}, "row 1, column 'dtype': found 'w4a16_g128', another spelling of 'w4a16'"),
         ({"device": [None, "a", "b"]}, "row 0, column 'device': found .*, wanted a text"),
         ({"software": ["a", "b", None]}, "row 2, column 'software': found .*, wanted a text"),
         ({"cache": ["warm", "hot", None]}, "row 1, column 'cache': found 'hot', wanted one of warm, cold, rotating"),
@@ -120,6 +119,15 @@ def test_a_device_file_in_place_of_an_id(tmp_path: Path) -> None:
     assert traces["device"].tolist() == ["my-gpu", "l40s", "my-gpu"]
     with pytest.raises(TraceError, match=r"no row of the traces bears the device 'my-gpu' .* found h100-sxm"):
         with_device(table(), tmp_path / "own.toml")
+
+
+def test_training_takes_the_gemms_of_a_mixed_table() -> None:
+    lines: list[str] = []
+    mixed = table(op=["gemm", "norm", "gemm"], kind=[None, "layernorm", None], rows=8, cols=8)
+    assert only_gemm(mixed, lines.append)["m"].tolist() == [1, 3]
+    assert lines == ["1 rows of other families are left out: only GEMMs are learned so far"]
+    assert only_gemm(table(), lines.append).equals(table())
+    assert len(lines) == 1
 
 
 # --------------------------------------------------------------------------------------------------------------- splits
@@ -205,13 +213,7 @@ def test_folders_without_tables(tmp_path: Path) -> None:
         read_gemm(tmp_path)
 
 
-def test_the_card_names_what_exists() -> None:
-    names = card()
-    for device in names["devices"].values():
-        assert load_device(device).id == device
-    for dtype in names["dtypes"].values():
-        assert gemm_dtype(dtype).name == dtype
-    assert set(names["cache"].values()) <= set(CACHES)
+def test_the_states_of_the_cache_are_those_of_the_model() -> None:
     assert CACHE_STATES == CACHES
 
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from perfmodel.cli import options, units
-from perfmodel.cli.output import TO_STDOUT, console, write_json
-from perfmodel.errors import PerfmodelError
+from perfmodel.cli.output import TO_STDOUT, console, write_json, write_text
+from perfmodel.errors import InputError, PerfmodelError
 
 if TYPE_CHECKING:
     from perfmodel.hardware import Device
@@ -18,7 +18,13 @@ if TYPE_CHECKING:
 Learned: TypeAlias = dict[str, dict[str, dict[str, list[str]]]]
 
 DESCRIPTION = "The catalogue of devices, or everything known of one, each number with its source."
-EXAMPLE = "perfmodel devices h100-sxm"
+EXAMPLE = """perfmodel devices h100-sxm
+  perfmodel devices --kind cpu
+  perfmodel devices --template --like h100-pcie -o my-gpu.toml"""
+
+KIND_ORDER = ("gpu", "tpu", "cpu")
+NAMES_FROM_COLUMNS = 110
+"""Terminals of this width have room for the devices' names."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,16 +32,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "device", metavar="ID", nargs="?", help="a device id or a device TOML; without it all devices are listed"
     )
+    listing = parser.add_argument_group("which devices are listed")
+    listing.add_argument("--kind", choices=("gpu", "cpu", "tpu"), help="only devices of this kind")
+    listing.add_argument("--vendor", metavar="NAME", help="only devices of this vendor")
+    listing.add_argument("--match", metavar="TEXT", help="only devices with this text in their id, name or family")
+    template = parser.add_argument_group("a device file of your own")
+    template.add_argument(
+        "--template",
+        action="store_true",
+        help="write a device TOML to start from, every field with its unit and meaning",
+    )
+    template.add_argument("--like", metavar="ID", help="fill the template in with the numbers of this device")
+    template.add_argument("-o", "--output", metavar="FILE", help="where the template goes; default: standard output")
+    template.add_argument("--force", action="store_true", help="replace FILE where it exists")
     options.add_json_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Show the catalogue or one device; write the JSON where it was asked for."""
-    from perfmodel.hardware import device_ids, load_device
+    """Show the catalogue or one device, or write a template; write the JSON where it was asked for."""
+    from perfmodel.hardware import load_device
 
+    _refuse_what_does_not_go_together(arguments)
+    if arguments.template:
+        return _write_template(arguments)
     known = learned()
     if arguments.device is None:
-        devices = [load_device(name) for name in device_ids()]
+        devices = list(_listed(arguments))
         result: dict[str, Any] = {"devices": [record(d, known) for d in devices]}
     else:
         devices = [load_device(arguments.device)]
@@ -49,6 +71,61 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         _print_device(devices[0], known)
     return 0
+
+
+def _refuse_what_does_not_go_together(arguments: argparse.Namespace) -> None:
+    filters = [f"--{name}" for name in ("kind", "vendor", "match") if getattr(arguments, name) is not None]
+    template = [f"--{name}" for name in ("like", "output", "force") if getattr(arguments, name)]
+    if template and not arguments.template:
+        raise InputError(f"{template[0]} goes with --template")
+    if arguments.template and (arguments.device is not None or filters or arguments.json is not None):
+        raise InputError(
+            "--template takes --like, --output and --force, and nothing else; for its numbers say --like ID"
+        )
+    if arguments.device is not None and filters:
+        raise InputError(f"{filters[0]} chooses among all devices; leave {arguments.device!r} out")
+
+
+def _write_template(arguments: argparse.Namespace) -> int:
+    from perfmodel.hardware import catalogue, load_device
+    from perfmodel.hardware.template import device_template
+
+    like = None if arguments.like is None else load_device(arguments.like)
+    text = device_template(catalogue().values(), like)
+    write_text(text, arguments.output or TO_STDOUT, overwrite=arguments.force)
+    return 0
+
+
+def _listed(arguments: argparse.Namespace) -> Iterator[Device]:
+    """The devices that pass the filters, by vendor and kind.
+
+    Raises:
+        InputError: none does.
+    """
+    from perfmodel.hardware import LOCAL_CPU, catalogue, load_device
+
+    devices = list(catalogue().values())
+    vendors = sorted({d.vendor for d in devices})
+    if arguments.kind in (None, "cpu"):  # this machine is measured only where it may be listed
+        devices.append(load_device(LOCAL_CPU))
+    text = (arguments.match or "").lower()
+    vendor = arguments.vendor
+    chosen = [
+        d
+        for d in devices
+        if arguments.kind in (None, d.kind)
+        and (vendor is None or vendor.lower() == d.vendor.lower())
+        and any(text in part.lower() for part in (d.id, d.name, d.family))
+    ]
+    if not chosen:
+        hint = f" (vendors: {', '.join(vendors)})" if vendor is not None else ""
+        raise InputError(f"no device is like that{hint}; `perfmodel devices` lists all of them")
+    yield from sorted(chosen, key=lambda d: (KIND_ORDER.index(d.kind), -_count(devices, d), d.vendor, d.id))
+
+
+def _count(devices: list[Device], device: Device) -> int:
+    """How many devices share its vendor and kind: the largest groups come first."""
+    return sum((d.vendor, d.kind) == (device.vendor, device.kind) for d in devices)
 
 
 def learned() -> Learned:
@@ -79,29 +156,36 @@ def record(device: Device, known: Learned) -> dict[str, Any]:
 def _print_catalogue(devices: list[Device], known: Learned) -> None:
     from perfmodel.cli.tables import plain_table, safe
 
+    screen = console()
+    named = screen.width >= NAMES_FROM_COLUMNS
     table = plain_table()
     table.add_column("device", no_wrap=True)
-    table.add_column("name", overflow="fold")
     for heading in ("16-bit", "fp8", "fp32", "TB/s", "GB", "W"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("learned")
+    table.add_column("learned", no_wrap=True)
+    if named:
+        table.add_column("name", overflow="fold")
+    group = None
     for d in devices:
+        if group != (d.vendor, d.kind):
+            group = (d.vendor, d.kind)
+            table.add_row(safe(f"{d.vendor} {d.kind.upper()}s"), style="bold")
         sixteen = d.peak_flops.get("bf16", d.peak_flops.get("fp16"))
         figures = (sixteen, d.peak_flops.get("fp8"), d.peak_flops.get("fp32"), d.memory_bandwidth_bytes_per_s)
         table.add_row(
             safe(d.id),
-            # The ids tell the vendor, and the memory has a column of its own.
-            safe(re.sub(r" \d+GB$", "", d.name.removeprefix(f"{d.vendor} "))),
             *(_in(1e12, f) for f in figures),
             _in(1e9, d.memory_bytes),
             _in(1, d.tdp_w),
             ", ".join(known.get(d.id, ())) or "-",
+            # The heading tells the vendor, and the memory has a column of its own.
+            *([safe(re.sub(r" \d+GB$", "", d.name.removeprefix(f"{d.vendor} ")))] if named else []),
         )
-    screen = console()
     screen.print(table)
     screen.print("16-bit (bf16, else fp16), fp8, fp32: dense peaks in TFLOP/s; TB/s, GB: memory;")
     screen.print("W: TDP; learned: operators that the shipped predictor has measurements of;")
-    screen.print("`-`: none, or unknown. `perfmodel devices ID` shows all that is known of one.")
+    screen.print("`-`: none, or unknown. `perfmodel devices ID` shows all that is known of one,")
+    screen.print("`--kind`, `--vendor` and `--match` shorten the list.")
 
 
 def _in(unit: float, value: float | None) -> str:

@@ -21,13 +21,28 @@ def add_prediction_options(parser: argparse.ArgumentParser, *, device_metavar: s
         metavar=DIM_METAVAR,
         action="append",
         default=[],
-        help="a number for a symbolic dimension of the model, as in batch=8; once for each",
+        help="a number for a symbolic dimension of the model, as in batch=8, or for how often the body of a loop runs "
+        "where that depends on data, as in decoder_trips=12; once for each",
     )
     parser.add_argument(
         "--dtype",
         metavar="DTYPE",
         help="run the GEMM-like operators (linear, convolution, attention, MoE) in this format, "
-        "as in bf16 or fp8; default: as the file has them",
+        "as in bf16, fp8 or w4a16 (docs/number-formats.md has them all); default: as the file has them",
+    )
+    parser.add_argument(
+        "--dtype-map",
+        metavar="KEY=DTYPE,...",
+        action="append",
+        default=[],
+        help="other formats than --dtype for some operators, as in attention=fp8,*/lm_head/*=bf16: a key is an operator "
+        "family (gemm, conv, attention, moe, rnn) or a pattern of names, and the most specific one decides; or the path "
+        "of a .toml file of such pairs",
+    )
+    parser.add_argument(
+        "--kv-dtype",
+        metavar="DTYPE",
+        help="store cached keys and values in this format, as in fp8; attention's arithmetic stays",
     )
     parser.add_argument(
         "--predictor",
@@ -76,6 +91,8 @@ def prediction_conditions(arguments: argparse.Namespace) -> dict[str, Any]:
     return {
         "dims": parse_dims(arguments.dim),
         "dtype": arguments.dtype,
+        "dtype_map": _dtype_map(arguments.dtype_map),
+        "kv_dtype": arguments.kv_dtype,
         "predictor": arguments.predictor,
         "software": arguments.software,
         "fusion": arguments.fusion,
@@ -84,6 +101,14 @@ def prediction_conditions(arguments: argparse.Namespace) -> dict[str, Any]:
         "power_limit_w": arguments.power_limit_w,
         "cache": arguments.cache,
     }
+
+
+def _dtype_map(texts: list[str]) -> dict[str, str]:
+    if not texts:
+        return {}
+    from perfmodel.predict.dtype_map import parse
+
+    return parse(texts)
 
 
 def parse_dims(pairs: Iterable[str]) -> dict[str, int]:

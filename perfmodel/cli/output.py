@@ -29,12 +29,27 @@ def write_json(result: Any, target: str) -> None:
     Raises:
         InputError: the file cannot be written.
     """
-    text = json.dumps(result, indent=2, allow_nan=False, ensure_ascii=True) + "\n"
+    write_text(json.dumps(result, indent=2, allow_nan=False, ensure_ascii=True) + "\n", target)
+
+
+def write_text(text: str, target: str, *, overwrite: bool = True) -> None:
+    """Write a text file, complete or not at all.
+
+    Args:
+        text: what it holds.
+        target: a path, or ``"-"`` for standard output.
+        overwrite: whether a file that exists is replaced.
+
+    Raises:
+        InputError: the file cannot be written, or exists and is not to be replaced.
+    """
     if target == TO_STDOUT:
         sys.stdout.write(text)
         return
     path = Path(os.path.realpath(target))  # of a link, the file that it points to is replaced
     try:
+        if not overwrite and path.is_file():
+            raise InputError(f"{target} exists; --force replaces it")
         if path.exists() and not stat.S_ISREG(path.stat().st_mode):
             # A pipe or a device (/dev/stdout, process substitution) is written to, never replaced. A folder fails here.
             with path.open("w", encoding="utf-8") as stream:

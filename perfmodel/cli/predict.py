@@ -17,6 +17,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser, device_metavar="D", device_help="a device id (see `perfmodel devices`) or a device TOML"
     )
     parser.add_argument("--all", action="store_true", help="show every kind of operator, not the 15 slowest")
+    parser.add_argument(
+        "--memory",
+        action="store_true",
+        help="print the largest tensors alive when memory is at its peak; in JSON, the bytes in use at every node",
+    )
     options.add_json_option(parser)
 
 
@@ -28,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     prediction = predict(arguments.model, arguments.device, **conditions)
     if arguments.json is not None:
-        write_json(prediction.to_dict(), arguments.json)
+        write_json(prediction.to_dict(memory_profile=arguments.memory), arguments.json)
     if arguments.json != TO_STDOUT:
         from perfmodel.cli.tables import OPERATORS_SHOWN, print_prediction
         from perfmodel.hardware import load_device
@@ -40,5 +45,6 @@ def run(arguments: argparse.Namespace) -> int:
             device_memory_bytes=load_device(arguments.device).memory_bytes,
             shown=None if arguments.all else OPERATORS_SHOWN,
             explain=arguments.explain,
+            owners=arguments.memory,
         )
     return 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 OPERATORS_SHOWN = 15
 """Kinds of operators in the table unless ``--all`` is given."""
+
+MAPPED_SHOWN = 3
+"""Keys of a ``--dtype-map`` in the headline; of more, their number."""
 
 BATCH_DIMS = frozenset({"batch", "batch_size", "bs", "b", "n"})
 """Names of a dimension, in lower case, that count samples: throughput is this dimension over latency."""
@@ -84,6 +87,7 @@ def print_prediction(
     device_memory_bytes: int | None = None,
     shown: int | None = OPERATORS_SHOWN,
     explain: bool = False,
+    owners: bool = False,
 ) -> None:
     """The figures of the whole model, then its operators by their share of the time.
 
@@ -92,6 +96,7 @@ def print_prediction(
         device_memory_bytes: what the model's memory is held against; None means unknown.
         shown: kinds of operators to list, the slowest first, the others in one line; None means all.
         explain: also print the terms of each listed operator's bound.
+        owners: also print the largest tensors that are alive when memory is at its peak.
     """
     console.print(_headline(prediction, dtype))
     console.print(_figures(prediction, device_memory_bytes))
@@ -101,6 +106,10 @@ def print_prediction(
     console.print(_operator_table(prediction, listed, groups[len(listed) :]))
     if explain:
         _print_explanations(console, listed)
+    if owners and prediction.memory is not None:
+        from perfmodel.cli.memory import print_owners
+
+        print_owners(console, prediction.memory)
     _print_warnings(console, prediction)
 
 
@@ -114,7 +123,7 @@ def print_comparison(
     """One line a device, the fastest first; what each prediction warns of below."""
     fastest = ranking[0].latency_s.value
     memory = max(p.peak_memory_bytes for p in ranking)
-    heading = f"{ranking[0].model}{_conditions(ranking[0].dims, dtype)}: {units.size(memory)} of memory at its peak"
+    heading = f"{ranking[0].model}{_conditions(ranking[0], dtype)}: {units.size(memory)} of memory at its peak"
     console.print(safe(heading), style="bold")
     table = plain_table()
     table.add_column("device", overflow="fold")
@@ -148,15 +157,19 @@ def plain_table(gap: int = 2) -> Table:
 
 
 def _headline(prediction: ModelPrediction, dtype: str | None) -> Text:
-    text = safe(f"{prediction.model}{_conditions(prediction.dims, dtype)} on {prediction.device}")
+    text = safe(f"{prediction.model}{_conditions(prediction, dtype)} on {prediction.device}")
     text.stylize("bold")
     return text
 
 
-def _conditions(dims: Mapping[str, int], dtype: str | None) -> str:
-    parts = [f"{name}={value}" for name, value in dims.items()]
+def _conditions(prediction: ModelPrediction, dtype: str | None) -> str:
+    parts = [f"{name}={value}" for name, value in prediction.dims.items()]
     if dtype is not None:
         parts.append(dtype)
+    mapped = [f"{key} in {value}" for key, value in prediction.dtype_map.items()]
+    parts += mapped if len(mapped) <= MAPPED_SHOWN else [f"{len(mapped)} keys in other formats"]
+    if prediction.kv_dtype is not None:
+        parts.append(f"cached keys and values in {prediction.kv_dtype}")
     return f" ({', '.join(parts)})" if parts else ""
 
 
@@ -187,12 +200,16 @@ def _figures(prediction: ModelPrediction, device_memory_bytes: int | None) -> Ta
 
 
 def _memory_note(prediction: ModelPrediction, total: int | None) -> str:
-    weights = f"{units.size(prediction.weights_bytes)} of it weights"
+    parts = f"{units.size(prediction.weights_bytes)} of it weights"
+    if prediction.memory is not None:
+        from perfmodel.cli.memory import parts_of
+
+        parts = parts_of(prediction.memory)
     if total is None:
-        return f"at its peak; {weights}"
+        return f"at its peak; {parts}"
     if prediction.peak_memory_bytes is not None and prediction.peak_memory_bytes > total:
-        return f"MORE than the device's {units.size(total)}; {weights}"
-    return f"of {units.size(total)}, at its peak; {weights}"
+        return f"MORE than the device's {units.size(total)}; {parts}"
+    return f"of {units.size(total)}, at its peak; {parts}"
 
 
 def _operator_table(
@@ -242,7 +259,18 @@ def formula(operator: OperatorPrediction) -> str:
     """
     terms = sorted(operator.terms.items(), key=lambda term: -term[1])
     listed = ", ".join(f"{name} {units.duration(seconds)}" for name, seconds in terms)
-    return f"max-like({listed}) -> {operator.bound}; {units.duration(operator.latency_each_s.value)} predicted{_tile(operator)}"
+    return (
+        f"max-like({listed}) -> {operator.bound}; {units.duration(operator.latency_each_s.value)} predicted"
+        f"{_algorithm(operator)}{_tile(operator)}"
+    )
+
+
+def _algorithm(operator: OperatorPrediction) -> str:
+    """``; winograd_nonfused, 35.6 MB of workspace``."""
+    parts = [] if operator.algorithm is None else [operator.algorithm]
+    if operator.workspace_bytes:
+        parts.append(f"{units.size(operator.workspace_bytes)} of workspace")
+    return f"; {', '.join(parts)}" if parts else ""
 
 
 def _tile(operator: OperatorPrediction) -> str:

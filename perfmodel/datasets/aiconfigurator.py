@@ -1,25 +1,51 @@
-"""The adapter of the AIConfigurator tables (``datasets/aiconfigurator/card.toml``): its GEMM files as operator traces."""
+"""The adapter of the AIConfigurator tables (``datasets/aiconfigurator/card.toml``).
+
+One upstream file is the measurements of one operator on one system under one version of one framework:
+``<system>/<op>/<framework>/<version>/<name>_perf.parquet``. This module finds the files and adds what they have in
+common; :mod:`perfmodel.datasets.aiconfigurator_families` turns each family's columns into ours.
+"""
 
 from __future__ import annotations
 
-import tomllib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from perfmodel._resources import data_path
-from perfmodel.datasets.schema import check_traces, first_line, require_pandas
+import numpy as np
+
+from perfmodel.datasets.adapter import EVERYTHING, Wanted, find, latency_and_status, read_table
+from perfmodel.datasets.aiconfigurator_families import TABLES
+from perfmodel.datasets.cards import Card, load_card
+from perfmodel.datasets.schema import check_traces, require_pandas
 from perfmodel.errors import TraceError
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SOURCE = "aiconfigurator"
-_UPSTREAM_COLUMNS = ("gemm_dtype", "m", "n", "k", "latency")
+_MILLISECOND = 1e-3
+_UNSUPPORTED = "unsupported"
 
 
-def card() -> dict[str, Any]:
-    """The data set's card."""
-    return tomllib.loads(data_path("datasets", SOURCE, "card.toml").read_text())
+def read(root: str | Path, card: Card, wanted: Wanted = EVERYTHING) -> Iterator[pd.DataFrame]:
+    """One table a file: family by family, within each by path.
+
+    Raises:
+        TraceError: no table, a name that the card does not know, or a table without the columns expected.
+        MissingExtraError: pandas is not installed.
+    """
+    patterns = [pattern for table in TABLES.values() for pattern in _patterns(table.folder, table.file)]
+    files = find(
+        root, patterns, "table of AIConfigurator; wanted .../<system>/<op>/<framework>/<version>/<op>_perf.parquet"
+    )
+    by_name: dict[str, list[Path]] = {}
+    for path in files:
+        by_name.setdefault(path.stem.removesuffix("_perf"), []).append(path)
+    for name in TABLES:
+        if wanted.family(TABLES[name].family) and wanted.table(name):
+            for path in by_name.get(name, ()):
+                if wanted.device(_device(path, card)):
+                    yield _read_file(path, name, card)
 
 
 def gemm_files(root: str | Path) -> list[Path]:
@@ -28,27 +54,20 @@ def gemm_files(root: str | Path) -> list[Path]:
     Raises:
         TraceError: there is none.
     """
-    # Absolute, since the system's name may be that of the folder one stands in.
-    files = sorted(Path(root).absolute().glob("**/gemm/*/*/gemm_perf.parquet"))
-    if not files:
-        raise TraceError(
-            f"{root} holds no GEMM table of AIConfigurator; wanted .../<system>/gemm/<framework>/<version>/gemm_perf.parquet"
-        )
-    return files
+    wanted = "GEMM table of AIConfigurator; wanted .../<system>/gemm/<framework>/<version>/gemm_perf.parquet"
+    return find(root, _patterns("gemm", "gemm_perf.parquet"), wanted)
 
 
 def read_gemm(root: str | Path) -> pd.DataFrame:
-    """All GEMM rows below a folder as operator traces.
-
-    Rows keep the files' order; systems and dtypes that the card does not name are refused.
+    """All rows of the GEMM tables below a folder as operator traces, in the files' order.
 
     Raises:
         TraceError: no table, a system or dtype that the card does not know, or a table without the columns expected.
         MissingExtraError: pandas is not installed.
     """
     pandas = require_pandas()
-    names = card()
-    parts = [_read_file(path, names, pandas) for path in gemm_files(root)]
+    card = load_card(SOURCE)
+    parts = [_read_file(path, "gemm", card).assign(source=SOURCE) for path in gemm_files(root)]
     table: pd.DataFrame = pandas.concat(parts, ignore_index=True)
     for column in ("device", "software", "op", "dtype", "cache", "collection", "source", "kernel"):
         table[column] = table[column].astype("category")
@@ -56,40 +75,48 @@ def read_gemm(root: str | Path) -> pd.DataFrame:
     return table
 
 
-def _read_file(path: Path, names: dict[str, Any], pandas: Any) -> pd.DataFrame:
-    system, _, framework, version = path.parts[-5:-1]
-    device = names["devices"].get(system)
+def _patterns(folder: str, file: str) -> list[str]:
+    return [f"**/{folder}/*/*/{file}"]
+
+
+def _device(path: Path, card: Card) -> str:
+    system = path.parts[-5]
+    device = card.devices.get(system)
     if device is None:
-        raise TraceError(f"{path}: the card names no device for the system {system!r}: {', '.join(names['devices'])}")
-    if framework not in names["cache"]:
-        raise TraceError(f"{path}: the card names no cache state for {framework!r}: {', '.join(names['cache'])}")
-    try:
-        raw = pandas.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise TraceError(f"{path} is no readable Parquet table: {first_line(error)}") from None
-    missing = [c for c in _UPSTREAM_COLUMNS if c not in raw.columns]
-    if missing:
-        raise TraceError(f"{path}: column {missing[0]!r} is missing; found {', '.join(map(str, raw.columns))}")
-    dtypes = raw["gemm_dtype"].map(names["dtypes"])
-    if dtypes.isna().any():
-        raise TraceError(f"{path}: the card names no dtype for {raw['gemm_dtype'][dtypes.isna()].iloc[0]!r}")
-    rows: pd.DataFrame = pandas.DataFrame(
-        {
-            "device": device,
-            "software": f"{framework}-{version}",
-            "op": "gemm",
-            "kernel": raw.get("kernel_source"),
-            "batch": 1,
-            "m": raw["m"],
-            "n": raw["n"],
-            "k": raw["k"],
-            "dtype": dtypes,
-            "latency_s": raw["latency"] * 1e-3,
-            "power_w": raw["power"] if "power" in raw else float("nan"),
-            "power_limit_w": raw["power_limit"] if "power_limit" in raw else float("nan"),
-            "cache": names["cache"][framework],
-            "source": SOURCE,
-            "collection": f"{system}/{framework}/{version}",
-        }
-    )
+        raise TraceError(f"{path}: the card names no device for the system {system!r}: {', '.join(card.devices)}")
+    return device
+
+
+def _read_file(path: Path, name: str, card: Card) -> pd.DataFrame:
+    pandas = require_pandas()
+    table = TABLES[name]
+    system, _, framework, version = path.parts[-5:-1]
+    device = _device(path, card)
+    caches = card.raw["cache"]
+    if framework not in caches:
+        raise TraceError(f"{path}: the card names no cache state for {framework!r}: {', '.join(caches)}")
+    raw = read_table(path, (*table.columns, "latency"))
+    latency, status = latency_and_status(raw["latency"], _MILLISECOND)
+    head = {"device": device, "software": _software(raw, framework, version), "op": table.family}
+    rows = pandas.DataFrame(head, index=raw.index)
+    rows["kernel"] = raw.get("kernel_source")
+    for column, values in table.read(raw, card, path).items():
+        rows[column] = values
+    rows["latency_s"] = latency
+    rows["power_w"] = raw["power"] if "power" in raw else float("nan")
+    rows["power_limit_w"] = raw["power_limit"] if "power_limit" in raw else float("nan")
+    rows["cache"] = caches[framework] if name == "gemm" else table.cache
+    rows["collection"] = f"{system}/{framework}/{version}"
+    # A format that the card knows but perfmodel has no dtype for: the row stays, as no measurement.
+    unsupported = (rows["dtype"] == _UNSUPPORTED).to_numpy()
+    rows["dtype"] = rows["dtype"].where(~unsupported)
+    rows["status"] = np.where(unsupported, "unsupported dtype", status)
     return rows
+
+
+def _software(raw: pd.DataFrame, framework: str, version: str) -> pd.Series | str:
+    """The stack that was measured: a file's own version where it has one, since some were carried over from an older one."""
+    if "version" not in raw:
+        return f"{framework}-{version}"
+    software: pd.Series = framework + "-" + raw["version"].fillna(version).astype(str)
+    return software

@@ -1,7 +1,8 @@
 """The adapter of the EnergAIzer measurements: whole networks on an A100-PCIe-40GB and an A10 at pinned clocks.
 
-Each measured run is joined with the upstream list of the operators that it executed. The lists leave out what eager
-PyTorch also runs, which ``complete`` adds, from how the networks are written and not from their times:
+:func:`read` gives every run as a row of a run table (``datasets/energaizer/card.toml``); :func:`read_runs` those that can
+be joined with the upstream list of the operators that they executed. The lists leave out what eager PyTorch also runs,
+which ``complete`` adds, from how the networks are written and not from their times:
 
 - a batch normalisation after every convolution (ResNet-101 and MobileViT have one after each, He et al. 2016);
 - the layout conversions around cuDNN's matrix-unit convolutions, which compute in NHWC while eager PyTorch keeps NCHW: one
@@ -18,10 +19,17 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from perfmodel.datasets.adapter import EVERYTHING, Wanted
+from perfmodel.datasets.cards import Card
+from perfmodel.datasets.schema import require_pandas
 from perfmodel.errors import TraceError
+from perfmodel.hardware import load_device
 from perfmodel.ops import Conv, Copy, Elementwise, Gemm, Norm, Operator, Softmax
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SOURCE = "energaizer"
 MEASUREMENTS = {"a10": "a10", "a100": "a100-pcie-40gb", "dvfs": "a100-pcie-40gb"}
@@ -69,18 +77,15 @@ def read_runs(root: str | Path, *, complete: bool = True) -> list[Run]:
     Raises:
         TraceError: the folder has another layout, or an operator list holds something unknown.
     """
-    data = Path(root) / "test" / "data"
-    lists = {path.stem: path for path in sorted(data.glob("workloads/**/*.json"))}
+    data = _data(root)
+    lists = _lists(data)
     if not lists:
         raise TraceError(f"{root} holds no operator lists; wanted test/data/workloads/**/*.json")
     runs = []
     for folder, device in MEASUREMENTS.items():
-        for name, clock_hz, latency_s, energy_j in _measurements(data / "measurements" / folder):
-            workload = re.sub(r"_freq\d+_iter\d+\.csv$", "", name).replace("_attneager", "")
-            precision = "fp32" if "_pfp32" in workload else "bf16"
-            stem = workload.replace("_pfp32", "_pbf16")
-            # Image networks keep the clock in the list's name.
-            path = lists.get(stem) or lists.get(f"{stem}_freq900")
+        for name, clock_hz, latency_s, energy_j, _ in _measurements(data / "measurements" / folder):
+            workload, precision = _named(name)
+            path = _list_of(workload, lists)
             if path is None:
                 continue
             operators = tuple(_operators(precision, path, complete))
@@ -88,13 +93,91 @@ def read_runs(root: str | Path, *, complete: bool = True) -> list[Run]:
     return runs
 
 
-def _measurements(folder: Path) -> list[tuple[str, float, float, float]]:
-    """Name, clock [Hz], seconds and joules of one iteration of each run."""
+def read(root: str | Path, card: Card, wanted: Wanted = EVERYTHING) -> Iterator[pd.DataFrame]:
+    """Every measured run, one table a folder of measurements.
+
+    A run whose products alone would have run above the device's peak broke off early; its status says so.
+
+    Raises:
+        TraceError: the folder has another layout.
+        MissingExtraError: pandas is not installed.
+    """
+    pandas = require_pandas()
+    data = _data(root)
+    lists = _lists(data)
+    flops: dict[tuple[str, Path], float] = {}
+    for folder, device in MEASUREMENTS.items():
+        if not wanted.device(device):
+            continue
+        rows = []
+        for name, clock_hz, latency_s, energy_j, temperature_c in _measurements(data / "measurements" / folder):
+            workload, precision = _named(name)
+            path = _list_of(workload, lists)
+            broken = False
+            if path is not None:
+                if (precision, path) not in flops:
+                    flops[precision, path] = sum(op.product_flops for op in _operators(precision, path, complete=False))
+                broken = flops[precision, path] / latency_s > _peak_flops(device, precision, clock_hz)
+            pinned = re.search(r"_freq(\d+)_iter(\d+)", name)
+            batch = re.search(r"_b(\d+)_", f"{workload}_")
+            rows.append({
+                "device": device, "software": card.raw["software"]["stack"],
+                # With how attention was run, which some networks were measured both ways.
+                "workload": re.sub(r"(_freq\d+)?(_iter\d+)?\.csv$", "", name),
+                "batch": int(batch[1]) if batch else None, "phase": "prefill" if "_modeprefill" in workload else None,
+                "dtype": precision, "latency_s": latency_s, "power_w": energy_j / latency_s, "energy_j": energy_j,
+                "clock_mhz": clock_hz * 1e-6, "temperature_c": temperature_c, "collection": folder,
+                "samples": int(pinned[2]) if pinned else None,
+                "status": "above the peak: broke off early" if broken else "ok",
+                # Below the clock that it was pinned to: the power limit held it back.
+                "note": "power capped" if pinned and clock_hz * 1e-6 < 0.99 * int(pinned[1]) else None,
+            })  # fmt: skip
+        yield pandas.DataFrame(rows)
+
+
+def _data(root: str | Path) -> Path:
+    return Path(root) / "test" / "data"
+
+
+def _lists(data: Path) -> dict[str, Path]:
+    """The operator lists by name."""
+    return {path.stem: path for path in sorted(data.glob("workloads/**/*.json"))}
+
+
+def _named(name: str) -> tuple[str, str]:
+    """Workload (without clock) and precision of an upstream name."""
+    workload = re.sub(r"_freq\d+_iter\d+\.csv$", "", name).replace("_attneager", "")
+    return workload, "fp32" if "_pfp32" in workload else "bf16"
+
+
+def _list_of(workload: str, lists: dict[str, Path]) -> Path | None:
+    """The operator list of a workload; fp32 runs take the bf16 list."""
+    stem = workload.replace("_pfp32", "_pbf16")
+    # Image networks keep the clock in the list's name.
+    return lists.get(stem) or lists.get(f"{stem}_freq900")
+
+
+def _peak_flops(device: str, precision: str, clock_hz: float) -> float:
+    """FLOP/s that the fastest arithmetic of a precision reaches at a clock (TF32 for fp32 convolutions)."""
+    record = load_device(device)
+    arithmetic = record.arithmetic("bf16" if precision == "bf16" else "tf32")
+    peak_clock = record.clock_hz(arithmetic.name)
+    return arithmetic.peak_flops * (clock_hz / peak_clock if peak_clock else 1.0)
+
+
+def _measurements(folder: Path) -> list[tuple[str, float, float, float, float | None]]:
+    """Name, clock [Hz], seconds and joules of one iteration, and degrees Celsius of each run."""
     path = folder / "nvml" / "nvml_parsed.csv"
     try:
         with path.open(newline="") as file:
             return [
-                (str(row["workload"]), float(row["avg_freq"]) * 1e6, float(row["time"]) * 1e-3, float(row["energy"]))
+                (
+                    str(row["workload"]),
+                    float(row["avg_freq"]) * 1e6,
+                    float(row["time"]) * 1e-3,
+                    float(row["energy"]),
+                    float(row["temp"]) if row.get("temp") else None,
+                )
                 for row in csv.DictReader(file)
             ]
     except OSError as error:

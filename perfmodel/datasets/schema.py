@@ -1,26 +1,28 @@
-"""The operator-trace schema: which columns a table of measured operators has, and a check that says what is wrong."""
+"""The trace schema: which columns a table of measured operators or runs has, and checks that say what is wrong."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from perfmodel.datasets import columns as c
+from perfmodel.dtypes import dtype as any_dtype
 from perfmodel.dtypes import gemm_dtype
 from perfmodel.errors import DtypeError, MissingExtraError, TraceError, nearest
+from perfmodel.ops import GEMM_LIKE, costs
+from perfmodel.ops.attention import ATTENTION_PHASES
 
 if TYPE_CHECKING:
     import pandas as pd
 
-REQUIRED = ("device", "software", "op", "latency_s", "source")
-OPTIONAL = (
-    "power_w", "energy_j", "collection", "order", "clock_mhz", "mem_clock_mhz", "power_limit_w", "temperature_c", "threads",
-    "cache", "samples", "latency_rel_std", "status", "kernel",
-)  # fmt: skip
-GEMM_COLUMNS = ("batch", "m", "n", "k", "dtype")
 CACHE_STATES = ("warm", "cold", "rotating", "rotating_all", "filling")
 _LIKELY_SECONDS = 3600.0
+_LIKELY_RUN_SECONDS = 30 * 86400.0
+_POSITIVE = ("power_w", "energy_j", "clock_mhz", "mem_clock_mhz", "power_limit_w", "samples", "threads")
+_TEXT_OF_ALL = ("device", "software", "source")
 
 
 def require_pandas() -> Any:
@@ -47,6 +49,19 @@ def read_traces(path: str | Path) -> pd.DataFrame:
         TraceError: the file cannot be read or breaks the schema.
         MissingExtraError: pandas is not installed.
     """
+    table = _read(path)
+    check_traces(table, str(path))
+    return table
+
+
+def read_runs(path: str | Path) -> pd.DataFrame:
+    """A table of run traces, checked; otherwise like :func:`read_traces`."""
+    table = _read(path)
+    check_runs(table, str(path))
+    return table
+
+
+def _read(path: str | Path) -> pd.DataFrame:
     pandas = require_pandas()
     path = Path(path)
     if not path.is_file():
@@ -57,7 +72,6 @@ def read_traces(path: str | Path) -> pd.DataFrame:
     except Exception as error:  # pandas and pyarrow raise whatever their parsers do
         kind = path.suffix.lstrip(".") or "Parquet"
         raise TraceError(f"{path} is no readable {kind} table: {first_line(error)}") from None
-    check_traces(table, str(path))
     return table
 
 
@@ -66,37 +80,155 @@ def first_line(error: Exception) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__)
 
 
+def usable(table: pd.DataFrame) -> np.ndarray:
+    """Which rows are measurements: those whose ``status`` is ``ok`` or absent; shape ``[rows]``."""
+    if "status" not in table.columns:
+        return np.ones(len(table), dtype=bool)
+    return (table["status"].isna() | (table["status"] == "ok")).to_numpy(dtype=bool)
+
+
 def check_traces(table: pd.DataFrame, name: str) -> None:
-    """Checks a table of operator traces of the GEMM family against the schema.
+    """Checks a table of operator traces against the schema.
+
+    Args:
+        table: the rows; those whose ``status`` is not ``ok`` need neither a latency nor a whole descriptor.
+        name: stands in the messages, usually the file.
 
     Raises:
         TraceError: naming the file, the row, the column, what was found and what was wanted.
     """
-    for column in (*REQUIRED, *GEMM_COLUMNS):
+    if "op" not in table.columns and "workload" in table.columns:
+        raise TraceError(
+            f"{name} holds runs of whole models (a column 'workload'); wanted operator traces, column 'op'"
+        )
+    _need(table, name, c.REQUIRED)
+    ok = usable(table)
+    for column in (*_TEXT_OF_ALL, "op"):
+        _refuse(table, name, column, table[column].isna().to_numpy(), "a text")
+    family_of_row = table["op"].astype(str).to_numpy(dtype=object)
+    present = [f for f in c.REQUIRED_OF_FAMILY if (family_of_row == f).any()]
+    # The families' columns first: one that is missing explains more than a wrong value in another.
+    for family in present:
+        _need(table, name, c.REQUIRED_OF_FAMILY[family])
+    _check_latency(table, name, ok, _LIKELY_SECONDS)
+    unknown = ~np.isin(family_of_row, list(c.REQUIRED_OF_FAMILY))
+    _refuse(table, name, "op", unknown, f"one of {', '.join(c.REQUIRED_OF_FAMILY)}")
+    for family in present:
+        _check_family(table, name, family, (family_of_row == family) & ok)
+    _check_conditions(table, name)
+
+
+def check_runs(table: pd.DataFrame, name: str) -> None:
+    """Checks a table of run traces against the schema.
+
+    A run needs a latency unless it has a power, an energy or a score: benchmarks of whole machines have only those.
+
+    Raises:
+        TraceError: naming the file, the row, the column, what was found and what was wanted.
+    """
+    _need(table, name, c.REQUIRED_OF_RUNS)
+    ok = usable(table)
+    for column in (*_TEXT_OF_ALL, "workload"):
+        _refuse(table, name, column, table[column].isna().to_numpy(), "a text")
+    measured = np.zeros(len(table), dtype=bool)
+    for column in ("score", "power_w", "energy_j"):
+        if column in table.columns:
+            measured |= np.isfinite(_numbers(table, column, name))
+    latency = _numbers(table, "latency_s", name)
+    _check_latency(table, name, ok & ~(np.isnan(latency) & measured), _LIKELY_RUN_SECONDS)
+    if "batch" in table.columns:
+        batch = _numbers(table, "batch", name)
+        _refuse(table, name, "batch", ~(np.isnan(batch) | _whole(batch, 1)), "a whole number above 0, or nothing")
+    _check_conditions(table, name)
+
+
+def only_gemm(table: pd.DataFrame, report: Callable[[str], None] = lambda line: None) -> pd.DataFrame:
+    """The GEMMs of a table, the one family that is trained and judged so far; ``report`` hears of rows left out."""
+    gemm = (table["op"] == "gemm").to_numpy(dtype=bool)
+    if gemm.all():
+        return table
+    report(f"{len(table) - int(gemm.sum())} rows of other families are left out: only GEMMs are learned so far")
+    return table[gemm]
+
+
+def _need(table: pd.DataFrame, name: str, wanted: Collection[str]) -> None:
+    for column in wanted:
         if column not in table.columns:
             raise TraceError(f"{name}: column {column!r} is missing: {nearest(column, map(str, table.columns))}")
-    ok = np.ones(len(table), dtype=bool)
-    if "status" in table.columns:
-        ok = (table["status"].isna() | (table["status"] == "ok")).to_numpy()
-    for column in ("device", "software", "op", "source", "dtype"):
-        _refuse(table, name, column, table[column].isna().to_numpy(), "a text")
+
+
+def _check_latency(table: pd.DataFrame, name: str, needed: np.ndarray, likely: float) -> None:
     latency = _numbers(table, "latency_s", name)
-    _refuse(table, name, "latency_s", ok & ~(np.isfinite(latency) & (latency > 0)), "a number above 0")
-    _refuse(table, name, "latency_s", ok & (latency > _LIKELY_SECONDS), "seconds; is it in us or ms?")
-    for column in GEMM_COLUMNS[:-1]:
-        values = _numbers(table, column, name)
-        good = np.isfinite(values) & (values > 0) & (values == np.floor(values))
-        _refuse(table, name, column, ok & ~good, "a whole number above 0")
-    _refuse(table, name, "op", (table["op"].astype(str) != "gemm").to_numpy(), "gemm, the one family of this version")
-    for value in table["dtype"].astype(str).unique():
+    _refuse(table, name, "latency_s", needed & ~(np.isfinite(latency) & (latency > 0)), "a number above 0")
+    _refuse(table, name, "latency_s", needed & (latency > likely), "seconds; is it in us or ms?")
+
+
+def _check_family(table: pd.DataFrame, name: str, family: str, rows: np.ndarray) -> None:
+    required = c.REQUIRED_OF_FAMILY[family]
+    for column, kind in c.family_columns(family).items():
+        if column not in table.columns:
+            continue
+        optional = column not in required
+        if kind == c.INTEGER:
+            values = _numbers(table, column, name)
+            least = 0 if column in c.MAY_BE_ZERO else 1
+            good = _whole(2 * values, 0) if column in c.MAY_BE_HALF else _whole(values, least)
+            wanted = "a whole number above 0" if least else "a whole number, 0 or above"
+            _refuse(table, name, column, rows & ~good & ~(optional & np.isnan(values)), wanted)
+            continue
+        null = table[column].isna().to_numpy()
+        if not optional:
+            _refuse(table, name, column, rows & null, "true or false" if kind == c.FLAG else "a text")
+        if kind == c.FLAG:
+            _refuse(table, name, column, rows & ~null & ~table[column].isin([True, False]).to_numpy(), "true or false")
+        elif column.endswith("dtype"):
+            main = family in GEMM_LIKE and column == "dtype"
+            _check_dtype(table, name, column, rows & ~null, gemm_dtype if main else any_dtype)
+        elif column in ("kind", "phase"):
+            _check_kind(table, name, family, column, rows & ~null)
+
+
+def _check_dtype(table: pd.DataFrame, name: str, column: str, rows: np.ndarray, look_up: Any) -> None:
+    for value in map(str, table[column][rows].unique()):
         try:
-            gemm_dtype(value)
+            usual = look_up(value).name
+            problem = None if usual == value else f"found {value!r}, another spelling of {usual!r}; wanted that"
         except DtypeError as error:
-            row = int(np.flatnonzero(table["dtype"].astype(str) == value)[0])
-            raise TraceError(f"{name}: row {row}, column 'dtype': {error}") from None
+            problem = str(error)
+        if problem is not None:
+            row = int(np.flatnonzero(rows & (table[column].astype(str) == value).to_numpy())[0])
+            raise TraceError(f"{name}: row {row}, column {column!r}: {problem}")
+
+
+def _check_kind(table: pd.DataFrame, name: str, family: str, column: str, rows: np.ndarray) -> None:
+    """Kinds that decide how an operator's work is counted must be known ones."""
+    for value in map(str, table[column][rows].unique()):
+        if column == "phase":
+            good, wanted = value in ATTENTION_PHASES, f"one of {', '.join(ATTENTION_PHASES)}"
+        elif family == "norm":
+            good, wanted = value in costs.NORM, f"one of {', '.join(costs.NORM)}"
+        elif family == "elementwise":
+            good, wanted = costs.elementwise_flops(value) is not None, "functions of perfmodel.ops.costs, joined by +"
+        else:
+            continue
+        if not good:
+            _refuse(table, name, column, rows & (table[column].astype(str) == value).to_numpy(), wanted)
+
+
+def _check_conditions(table: pd.DataFrame, name: str) -> None:
+    for column in _POSITIVE:
+        if column in table.columns:
+            values = _numbers(table, column, name)
+            _refuse(table, name, column, ~np.isnan(values) & ~(np.isfinite(values) & (values > 0)), "a number above 0")
     if "cache" in table.columns:
         unknown = ~(table["cache"].isna() | table["cache"].isin(CACHE_STATES)).to_numpy()
         _refuse(table, name, "cache", unknown, f"one of {', '.join(CACHE_STATES)}")
+
+
+def _whole(values: np.ndarray, least: int) -> np.ndarray:
+    with np.errstate(invalid="ignore"):
+        good: np.ndarray = np.isfinite(values) & (values >= least) & (values == np.floor(values))
+    return good
 
 
 def _refuse(table: pd.DataFrame, name: str, column: str, bad: np.ndarray, wanted: str) -> None:

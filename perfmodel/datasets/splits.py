@@ -1,12 +1,112 @@
-"""Splits of traces into what is trained on and what is judged: whole groups are held out, never single rows."""
+"""Splits of traces into what is trained on and what is judged: whole groups are held out, never single rows.
+
+A group is what a model's layer fixes and a request does not: a GEMM's weight (n, k), an attention's heads, a mixture's
+experts. Its rows differ in batch, tokens and lengths, between which a model interpolates easily; a whole group held out
+asks for shapes that were never seen.
+"""
 
 from __future__ import annotations
 
 import hashlib
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from perfmodel.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
 FOLDS = 5
+BANDS_PER_OCTAVE = 4
+
+GROUP_COLUMNS: dict[str, tuple[str, ...]] = {
+    "gemm": ("n", "k"),
+    "conv": ("c_in", "c_out", "kernel_h", "kernel_w"),
+    # Not the phase: a model's heads are the same in prefill and decode.
+    "attention": ("heads", "kv_heads", "head_dim", "window"),
+    "moe": ("hidden", "intermediate", "experts", "top_k"),
+    "norm": ("cols",),
+    "softmax": ("cols",),
+    "elementwise": ("elements",),
+    "reduce": ("cols",),
+    "pool": ("channels", "kernel_h", "kernel_w"),
+    "copy": ("elements",),
+    "embedding": ("cols",),
+    "rnn": ("input_size", "hidden_size"),
+    "quantize": ("cols",),
+    "collective": ("kind", "ranks"),
+}
+"""By family, the columns whose values make a group."""
+
+BANDED = frozenset(("elements",))
+"""Columns that hold one number a shape: their groups are bands of a quarter of an octave, since single numbers held out
+would lie between their neighbours."""
+
+
+def group_keys(table: pd.DataFrame) -> np.ndarray:
+    """The group of each row, as a text that is the same wherever and whenever the group occurs.
+
+    Args:
+        table: operator traces of any families, with their columns of :data:`GROUP_COLUMNS`.
+
+    Returns:
+        Texts of shape ``[rows]``: ``4096x1024`` for a GEMM (n, k), ``attention:32x8x128x-`` for others; ``-`` is null.
+
+    Raises:
+        InputError: a family without groups, or a column that is missing.
+    """
+    keys = np.empty(len(table), dtype=object)
+    codes, families = table["op"].factorize()
+    for code, family in enumerate(map(str, families)):
+        if family not in GROUP_COLUMNS:
+            raise InputError(f"there are no groups of the family {family!r}: {nearest(family, GROUP_COLUMNS)}")
+        rows = np.flatnonzero(codes == code)
+        prefix = "" if family == "gemm" else f"{family}:"
+        # Few groups, many rows: texts are made of the distinct combinations only.
+        combined = np.zeros(len(rows), dtype=np.int64)
+        texts = np.array([prefix], dtype=object)
+        for position, name in enumerate(GROUP_COLUMNS[family]):
+            if name not in table.columns and name not in _MAY_BE_ABSENT:
+                raise InputError(f"the groups of {family} need the column {name!r}, which the table lacks")
+            values = table[name].iloc[rows] if name in table.columns else table["op"].iloc[rows].map(lambda _: None)
+            of_row, names = _texts(values, banded=name in BANDED)
+            distinct, combined = np.unique(combined * len(names) + of_row, return_inverse=True)
+            joint = "x" if position else ""
+            texts = texts[distinct // len(names)] + joint + names[distinct % len(names)]
+        keys[rows] = texts[combined]
+    return keys
+
+
+_MAY_BE_ABSENT = frozenset(("window",))
+"""A table that knows no windows has none."""
+
+
+def _texts(values: Any, *, banded: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Which text each value has, and the texts: whole numbers without a point, nulls as ``-`` (the last)."""
+    codes, distinct = values.factorize()
+    names = []
+    for value in distinct.tolist():
+        if isinstance(value, str):
+            names.append(value)
+        elif banded:
+            names.append(str(int(np.floor(BANDS_PER_OCTAVE * np.log2(float(value))))))
+        else:
+            names.append(str(int(value)) if float(value).is_integer() else repr(float(value)))
+    texts = np.array([*names, "-"], dtype=object)
+    return np.where(codes < 0, len(names), codes), texts
+
+
+def folds_of(keys: np.ndarray, *, seed: int = 0, folds: int = FOLDS) -> np.ndarray:
+    """Fold of each row: a hash of its group, so that a group is in one fold in every file of every device.
+
+    Args:
+        keys: texts, shape ``[rows]`` (:func:`group_keys`). A fold is empty where the groups are few.
+        seed: another seed gives another partition.
+        folds: how many parts.
+    """
+    known = {key: _hash(f"{seed}:{key}") % folds for key in dict.fromkeys(keys.tolist())}
+    return np.fromiter(map(known.__getitem__, keys.tolist()), dtype=np.int64, count=len(keys))
 
 
 def shape_fold(n: np.ndarray, k: np.ndarray, *, seed: int = 0, folds: int = FOLDS) -> np.ndarray:
@@ -21,8 +121,8 @@ def shape_fold(n: np.ndarray, k: np.ndarray, *, seed: int = 0, folds: int = FOLD
     """
     pairs = np.stack([np.asarray(n, dtype=np.int64), np.asarray(k, dtype=np.int64)], axis=1)
     unique, inverse = np.unique(pairs, axis=0, return_inverse=True)
-    fold = np.array([_hash(f"{seed}:{a}x{b}") % folds for a, b in unique.tolist()], dtype=np.int64)
-    return fold[inverse.reshape(-1)]
+    keys = np.array([f"{a}x{b}" for a, b in unique.tolist()], dtype=object)
+    return folds_of(keys, seed=seed, folds=folds)[inverse.reshape(-1)]
 
 
 def _hash(text: str) -> int:

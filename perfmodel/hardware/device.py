@@ -1,4 +1,4 @@
-"""Device records: what a machine can do, every number with its source. See ``docs/devices.md`` for the file format."""
+"""Device records: what a machine can do, every number with its source. See ``docs/device-files.md`` for the file format."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Generic, TypeVar
 
+from perfmodel.dtypes import Dtype
 from perfmodel.dtypes import dtype as dtype_record
 
 _Value = TypeVar("_Value")
@@ -41,13 +42,15 @@ class Arithmetic:
 
     Attributes:
         name: a name of :data:`perfmodel.dtypes.ARITHMETICS`.
-        peak_flops: dense FLOP/s at the peak clock.
+        peak_flops: dense FLOP/s of the dtype at the peak clock; passes are divided out.
         note: one line when it is not the dtype's own arithmetic, else None.
+        passes: products of the arithmetic that one product of the dtype takes.
     """
 
     name: str
     peak_flops: float
     note: str | None
+    passes: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +74,7 @@ class Device:
     memory_bytes: int
 
     units: int | None = None
-    """SMs, compute units or physical cores."""
+    """SMs, compute units, matrix units of a TPU, or physical cores."""
     peak_clock_hz: float | None = None
     """The clock at which the peaks hold (boost), except those in ``arithmetic_clock_hz``."""
     arithmetic_clock_hz: Mapping[str, float] = field(default_factory=dict)
@@ -96,6 +99,8 @@ class Device:
     shared_bytes_per_unit: int | None = None
     """Largest part of it that kernels may use as shared memory (LDS)."""
     register_bytes_per_unit: int | None = None
+    exponentials_per_clock_per_unit: float | None = None
+    """fp32 exponentials (exp2) that one unit's special-function units give in one clock."""
     tdp_w: float | None = None
     idle_power_w: float | None = None
     interconnect_bytes_per_s: float | None = None
@@ -123,19 +128,37 @@ class Device:
         Raises:
             DtypeError: the dtype is unknown.
         """
-        chain = dtype_record(dtype).arithmetics
-        for name in chain:
-            peak = self.peak_flops.get(name)
-            if peak is not None:
-                note = (
-                    None if name == chain[0] else f"{dtype}: {self.id} has no {chain[0]} arithmetic; {name} ran instead"
-                )
-                return Arithmetic(name, peak, note)
-        # fp32 is compulsory in every device file, so that only fp64 and tf32-less chains can end here.
-        name = "fp32"
-        return Arithmetic(name, self.peak_flops[name], f"{dtype}: {self.id} quotes no peak for it; fp32 ran instead")
+        record = dtype_record(dtype)
+        chain = record.arithmetics
+        usable = [(a, self.peak_flops[a]) for a in chain if a in self.peak_flops]
+        if not usable:
+            # fp32 is compulsory in every device file, so that only fp64 and tf32-less chains can end here.
+            name = "fp32"
+            return Arithmetic(
+                name, self.peak_flops[name], f"{dtype}: {self.id} quotes no peak for it; fp32 ran instead"
+            )
+        name, peak = usable[0]
+        passes = record.bit_planes if name == "int1" else 1
+        # Bit-serial products take one pass for each pair of bits; a wider unit that needs a single one may be quicker.
+        if passes > 1 and len(usable) > 1 and usable[1][1] > peak / passes:
+            (name, peak), passes = usable[1], 1
+        return Arithmetic(name, peak / passes, _arithmetic_note(record, name, self), passes)
 
     @property
     def vector_flops(self) -> float:
         """FLOP/s of the ordinary (non-matrix) units in fp32."""
         return self.vector_peak_flops.get("fp32", self.peak_flops["fp32"])
+
+
+def _arithmetic_note(record: Dtype, name: str, device: Device) -> str | None:
+    """What an arithmetic does with operands that are not its own, one line; None where it takes them as they are."""
+    if record.bit_planes > 1 and "int1" in device.peak_flops:
+        passes = f"{record.name}: {record.bit_planes} passes of 1-bit products"
+        return f"{passes} ran" if name == "int1" else f"{passes} would take longer; {name} ran instead"
+    if name != record.arithmetics[0]:
+        return f"{record.name}: {device.id} has no {record.arithmetics[0]} arithmetic; {name} ran instead"
+    if record.widens_activations(name):
+        return f"{record.name}: operands are widened in registers to {name}, which multiplies"
+    if record.widens_weights(name):
+        return f"{record.name}: {record.weight_format[-1]}-bit weights are widened in registers to {name}, which multiplies"
+    return None

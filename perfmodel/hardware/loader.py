@@ -127,7 +127,7 @@ def _by_path(name: str) -> Device:
             if len(data) > MAX_FILE_BYTES:
                 raise DeviceError(f"{shown}: a device TOML has at most {MAX_FILE_BYTES:,} bytes")
             # Some editors put a byte-order mark in front; TOML knows none.
-            _user_files[key] = parse_device(data.decode("utf-8-sig"), shown)
+            _user_files[key] = parse_device(data.decode("utf-8-sig"), shown, lambda: catalogue().values())
         return _user_files[key]
     except UnicodeDecodeError as error:
         raise DeviceError(f"{shown}: not a device TOML: byte {error.start} is not UTF-8") from None

@@ -1,7 +1,7 @@
 """Reading a device TOML: every number checked, every number with its source.
 
 The file is hostile until parsed. Whatever is wrong with it is one :class:`~perfmodel.errors.DeviceError` that names the
-file, the field, what was got and what was wanted. The format is described in ``docs/devices.md``.
+file, the field, what was got and what was wanted. The format is described in ``docs/device-files.md``.
 """
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NoReturn
 
 from perfmodel.dtypes import ARITHMETICS
 from perfmodel.errors import DeviceError, nearest
 from perfmodel.hardware.device import Device
+from perfmodel.hardware.fields import ARITHMETIC_FIELDS, COMPULSORY, NUMBER_FIELDS, Quantity, number_field, number_of
+from perfmodel.hardware.siblings import nearest_sibling
 
 SCHEMA_VERSION = 1
 
@@ -27,79 +28,22 @@ KINDS = ("gpu", "cpu", "tpu")
 _ID = re.compile(r"[a-z0-9][a-z0-9.-]{0,63}")
 _FAMILY = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _MEASURED_KEY = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
-_COMPULSORY = ("peak_flops.fp32", "memory_bandwidth_bytes_per_s", "memory_bytes")
-
-
-@dataclass(frozen=True, slots=True)
-class _Quantity:
-    """What a number may be.
-
-    Attributes:
-        unit: how the unit is called in messages.
-        low, high: no machine is outside; a number that is, has the wrong unit.
-        mistaken: other units with their factor to ours, likeliest first.
-        typical: where a number lands that was converted from the right one of ``mistaken``.
-        whole: whether it counts things.
-    """
-
-    unit: str
-    low: float
-    high: float
-    mistaken: tuple[tuple[str, float], ...] = ()
-    typical: tuple[float, float] = (0.0, math.inf)
-    whole: bool = False
-
-
-_FLOPS = _Quantity("FLOP/s", 1e8, 1e18, (("TFLOP/s", 1e12), ("GFLOP/s", 1e9), ("PFLOP/s", 1e15)), (1e10, 1e17))
-_BYTES_PER_S = _Quantity("bytes per second", 1e8, 1e15, (("GB/s", 1e9), ("TB/s", 1e12), ("MB/s", 1e6)), (5e9, 5e13))
-_MEMORY = _Quantity("bytes", 2**24, 2**50, (("GB", 1e9), ("MB", 1e6), ("TB", 1e12)), (1e9, 2e13), whole=True)
-_CACHE = _Quantity("bytes", 2**17, 2**40, (("MB", 1e6), ("KiB", 1024.0)), (2**17, 2**33), whole=True)
-_UNIT_STORAGE = _Quantity("bytes", 1024, 2**30, (("KiB", 1024.0),), (1024, 2**24), whole=True)
-_CLOCK = _Quantity("Hz", 1e7, 1e11, (("MHz", 1e6), ("GHz", 1e9), ("kHz", 1e3)), (1e8, 1e10))
-_WATTS = _Quantity("watts", 0.01, 20_000, (("mW", 1e-3), ("kW", 1e3)), (1, 3_000))
-
-_SCALARS: dict[str, _Quantity] = {
-    "memory_bandwidth_bytes_per_s": _BYTES_PER_S,
-    "memory_bytes": _MEMORY,
-    "units": _Quantity("SMs, compute units or cores", 1, 1e6, whole=True),
-    "peak_clock_hz": _CLOCK,
-    "base_clock_hz": _CLOCK,
-    "memory_clock_hz": _CLOCK,
-    "memory_bus_bits": _Quantity("bits", 8, 1e6, whole=True),
-    "memory_rate_bits_per_s_per_pin": _Quantity(
-        "bits per second and pin", 1e8, 1e12, (("Gbit/s", 1e9), ("MT/s", 1e6)), (1e8, 1e11)
-    ),
-    "l2_bytes": _CACHE,
-    "l2_partitions": _Quantity("parts", 1, 64, whole=True),
-    "l1_bytes_per_unit": _UNIT_STORAGE,
-    "shared_bytes_per_unit": _UNIT_STORAGE,
-    "register_bytes_per_unit": _UNIT_STORAGE,
-    "tdp_w": _WATTS,
-    "idle_power_w": _WATTS,
-    "interconnect_bytes_per_s": _BYTES_PER_S,
-    "process_nm": _Quantity("nanometres", 0.1, 1_000, (("m", 1e9),), (0.1, 1_000)),
-}
-_BY_ARITHMETIC: dict[str, _Quantity] = {
-    "peak_flops": _FLOPS,
-    "vector_peak_flops": _FLOPS,
-    "flops_per_clock_per_unit": _Quantity("FLOP per clock and unit", 0.01, 1e7),
-    "arithmetic_clock_hz": _CLOCK,
-}
 _IDENTITY = ("id", "name", "vendor", "kind", "family", "compute_capability")
-_FIELDS = ("schema", *_IDENTITY, "sources", "measured", *_SCALARS, *_BY_ARITHMETIC)
+_FIELDS = ("schema", *_IDENTITY, "sources", "measured", *NUMBER_FIELDS, *ARITHMETIC_FIELDS)
 
 
-def parse_device(text: str, where: str) -> Device:
+def parse_device(text: str, where: str, known: Callable[[], Iterable[Device]] | None = None) -> Device:
     """A device record from the text of a device TOML.
 
     Args:
         text: the file's content.
         where: the file's name, for messages.
+        known: gives the devices whose numbers may stand in a message beside a wrong one; asked only when there is one.
 
     Raises:
         DeviceError: the text is not TOML or breaks the schema; the message is one line.
     """
-    return _Parser(where).device(_toml(text, where))
+    return _Parser(where, known).device(_toml(text, where))
 
 
 def _toml(text: str, where: str) -> dict[str, Any]:
@@ -143,32 +87,43 @@ def _shown(value: object) -> str:
 
 
 class _Parser:
-    def __init__(self, where: str) -> None:
+    def __init__(self, where: str, known: Callable[[], Iterable[Device]] | None) -> None:
         self.where = where
+        self.known = known
+        self.toml: dict[str, Any] = {}
         self.citations: dict[str, str] = {}  # key of [sources] -> citation
         self.sources: dict[str, str] = {}  # field -> citation
 
     def fail(self, field: str, problem: str) -> NoReturn:
-        raise DeviceError(f"{self.where}: {_one_line(field, 100)}: {problem}")
+        raise DeviceError(f"{self.where}: {_one_line(field, 100)}: {problem}{self._sibling(field)}")
+
+    def _sibling(self, field: str) -> str:
+        """What the most similar known device has for a number; empty where that says nothing."""
+        field = field.removesuffix(".value")
+        if self.known is None or number_field(field) is None or field in ARITHMETIC_FIELDS:
+            return ""
+        sibling = nearest_sibling(field, self.toml, dict(_numbers(self.toml)), self.known())
+        return "" if sibling is None else f"; {sibling.id} has {number_of(sibling, field):.6g}"
 
     def device(self, toml: dict[str, Any]) -> Device:
+        self.toml = toml
         self._version(toml)
         self._known(toml, _FIELDS, "", "field")
         values: dict[str, Any] = {name: self._identity(toml, name) for name in _IDENTITY}
         self._citations(toml.get("sources"))
-        for name, quantity in _SCALARS.items():
+        for name, field in NUMBER_FIELDS.items():
             if name in toml:
-                values[name] = self._number(name, toml[name], quantity)
-        for name, quantity in _BY_ARITHMETIC.items():
+                values[name] = self._number(name, toml[name], field.quantity)
+        for name, field in ARITHMETIC_FIELDS.items():
             if name in toml:
                 table = self._table(name, toml[name])
                 self._known(table, ARITHMETICS, f"{name}.", "arithmetic")
-                values[name] = {a: self._number(f"{name}.{a}", table[a], quantity) for a in table}
+                values[name] = {a: self._number(f"{name}.{a}", table[a], field.quantity) for a in table}
         if "measured" in toml:
             values["measured"] = dict(self._measured("measured", self._table("measured", toml["measured"])))
-        for field in _COMPULSORY:
-            if field not in self.sources:
-                self.fail(field, "missing; a device needs peak_flops.fp32, memory_bandwidth_bytes_per_s, memory_bytes")
+        for compulsory in COMPULSORY:
+            if compulsory not in self.sources:
+                self.fail(compulsory, f"missing; a device needs {', '.join(COMPULSORY)}")
         device = Device(**values, sources=self.sources)
         self._consistent(device)
         return device
@@ -222,7 +177,7 @@ class _Parser:
         for key, citation in self._table("sources", value).items():
             self.citations[key] = self._text(f"sources.{key}", citation, 1_000)
 
-    def _number(self, field: str, value: object, quantity: _Quantity) -> float:
+    def _number(self, field: str, value: object, quantity: Quantity) -> float:
         """One ``{ value, source }``; notes its source."""
         number = self._sourced(field, value, quantity.unit)
         if number <= 0:
@@ -235,7 +190,7 @@ class _Parser:
             return int(number)
         return float(number)
 
-    def _wrong_unit(self, field: str, number: float, quantity: _Quantity) -> NoReturn:
+    def _wrong_unit(self, field: str, number: float, quantity: Quantity) -> NoReturn:
         for unit, factor in quantity.mistaken:
             if quantity.typical[0] <= number * factor <= quantity.typical[1]:
                 self.fail(
@@ -314,6 +269,18 @@ class _Parser:
             self.fail(field, f"got {got:.4g}, which is {got / expected:.3g} times {product} = {expected:.4g}")
 
 
-def field_names() -> Mapping[str, str]:
-    """Every number field of the format with its unit; ``peak_flops`` and its like hold one number per arithmetic."""
-    return {name: quantity.unit for name, quantity in (*_SCALARS.items(), *_BY_ARITHMETIC.items())}
+def _numbers(toml: dict[str, Any]) -> Iterator[tuple[str, float]]:
+    """Every number that a file gives as ``{ value, source }``, right or wrong, by the name of its field."""
+    for name in NUMBER_FIELDS:
+        yield from _value(name, toml.get(name))
+    for name in ARITHMETIC_FIELDS:
+        table = toml.get(name)
+        if isinstance(table, dict):
+            for arithmetic, entry in table.items():
+                yield from _value(f"{name}.{arithmetic}", entry)
+
+
+def _value(name: str, entry: object) -> Iterator[tuple[str, float]]:
+    value = entry.get("value") if isinstance(entry, dict) else None
+    if type(value) is float or (type(value) is int and value.bit_length() <= 100):
+        yield name, float(value)

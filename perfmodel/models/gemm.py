@@ -17,6 +17,7 @@ cycles, are ours. The constants are fitted (:mod:`perfmodel.models.constants`).
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import cached_property
 
 import numpy as np
 
@@ -46,7 +47,29 @@ _CHUNK = 4096
 _VECTOR_RATIO = 2.0
 """Arithmetic up to this multiple of the fp32 vector peak runs on the vector units (packed fp16 doubles it)."""
 
-_CANDIDATES = np.array([(tm, tn, s) for tm, tn in TILES for s in SPLITS])
+
+@dataclass(frozen=True)
+class Kernels:
+    """The kernels that a library may choose from.
+
+    Attributes:
+        tiles: thread-block tiles (tile_m, tile_n), shape ``[tiles, 2]``.
+        splits: split-K factors.
+        k_step: granularity of the main loop in k.
+    """
+
+    tiles: np.ndarray
+    splits: np.ndarray
+    k_step: float = K_STEP
+
+    @cached_property
+    def candidates(self) -> np.ndarray:
+        """(tile_m, tile_n, split) of every kernel, shape ``[tiles · splits, 3]``."""
+        return np.array([(tm, tn, s) for tm, tn in self.tiles for s in self.splits])
+
+
+BLAS = Kernels(TILES, SPLITS)
+"""Those of BLAS libraries, in which the constants were fitted."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +89,10 @@ class GemmShape:
     c_bits: float
     compulsory_bytes: np.ndarray | None = None
     quantize_kernels: int = 0
-    dequantize: bool = False
+    dequantize: float = 0.0
+    """Instructions that widen a weight in registers, of ``dequantize_cycles_per_element`` each; 0 where none is widened."""
+    dequantize_a: float = 0.0
+    """The same for an element of A."""
 
 
 @dataclass(frozen=True)
@@ -100,11 +126,17 @@ class GemmEstimate:
     unsplit_latency_s: np.ndarray
     """Latency of the best tile without split-K."""
     tile_latency_s: np.ndarray
-    """Latency with each tile of :data:`TILES` at its best split-K factor, shape ``[rows, tiles]``."""
+    """Latency with each tile of the kernels at its best split-K factor, shape ``[rows, tiles]``."""
 
 
 def _arithmetic_efficiency(arithmetic: str, c: Constants) -> float:
-    special = {"fp8": c.fp8_efficiency, "fp4": c.fp4_efficiency, "int8": c.int8_efficiency, "fp32": c.simt_efficiency}
+    special = {
+        "fp8": c.fp8_efficiency,
+        "fp6": c.fp8_efficiency,
+        "fp4": c.fp4_efficiency,
+        "int8": c.int8_efficiency,
+        "fp32": c.simt_efficiency,
+    }
     return c.mma_efficiency * special.get(arithmetic, 1.0)
 
 
@@ -153,7 +185,9 @@ def _footprint(
     return compulsory
 
 
-def estimate(shape: GemmShape, machine: Machine, constants: Constants, cache: str) -> GemmEstimate:
+def estimate(
+    shape: GemmShape, machine: Machine, constants: Constants, cache: str, kernels: Kernels = BLAS
+) -> GemmEstimate:
     """The tile model for every row.
 
     Args:
@@ -161,10 +195,12 @@ def estimate(shape: GemmShape, machine: Machine, constants: Constants, cache: st
         machine: rates of the device for their arithmetic.
         constants: the physics constants.
         cache: one of :data:`perfmodel.models.machine.CACHES`.
+        kernels: what the library may choose from.
     """
     rows = len(shape.m)
     parts = [
-        _estimate_chunk(_slice(shape, i, i + _CHUNK), machine, constants, cache) for i in range(0, max(rows, 1), _CHUNK)
+        _estimate_chunk(_slice(shape, i, i + _CHUNK), machine, constants, cache, kernels)
+        for i in range(0, max(rows, 1), _CHUNK)
     ]
     if len(parts) == 1:
         return parts[0]
@@ -176,15 +212,15 @@ def _slice(shape: GemmShape, start: int, stop: int) -> GemmShape:
     compulsory = None if shape.compulsory_bytes is None else shape.compulsory_bytes[part]
     return GemmShape(
         shape.batch[part], shape.m[part], shape.n[part], shape.k[part], shape.a_bits, shape.b_bits, shape.c_bits,
-        compulsory, shape.quantize_kernels, shape.dequantize,
+        compulsory, shape.quantize_kernels, shape.dequantize, shape.dequantize_a,
     )  # fmt: skip
 
 
-def _estimate_chunk(shape: GemmShape, machine: Machine, c: Constants, cache: str) -> GemmEstimate:
+def _estimate_chunk(shape: GemmShape, machine: Machine, c: Constants, cache: str, kernels: Kernels) -> GemmEstimate:
     # Rows run down, candidates (tile, split) run across: shape [rows, candidates].
     column = (slice(None), None)
     batch, m, n, k = (np.maximum(v, 1.0)[column] for v in (shape.batch, shape.m, shape.n, shape.k))
-    tile_m, tile_n, split = _CANDIDATES.T
+    tile_m, tile_n, split = kernels.candidates.T
     f, units = machine.clock_hz, machine.units
     a_bytes, b_bytes, c_bytes = shape.a_bits / 8, shape.b_bits / 8, shape.c_bits / 8
 
@@ -199,11 +235,15 @@ def _estimate_chunk(shape: GemmShape, machine: Machine, c: Constants, cache: str
 
     tiles = batch * np.ceil(m / tile_m) * np.ceil(n / tile_n) * split
     per_unit = np.ceil(tiles / units)
-    k_run = np.ceil(k / (split * K_STEP)) * K_STEP + c.k_extra
+    k_run = np.ceil(k / (split * kernels.k_step)) * kernels.k_step + c.k_extra
     busy_rate = machine.flops_per_clock * f * _arithmetic_efficiency(machine.arithmetic, c)
     compute = per_unit * 2 * tile_m * tile_n * k_run / busy_rate
     if shape.dequantize:
-        compute = compute + per_unit * tile_n * k_run * c.dequantize_cycles_per_element / f
+        # Each tile widens its own columns of B. The vector units' instructions share issue slots and registers with the
+        # main loop's, so that they add to it rather than hide behind it.
+        compute = compute + per_unit * tile_n * k_run * c.dequantize_cycles_per_element / f * shape.dequantize
+    if shape.dequantize_a:
+        compute = compute + per_unit * tile_m * k_run * c.dequantize_cycles_per_element / f * shape.dequantize_a
     # The power limit holds down the useful work of the whole chip; idle units and padding draw little.
     free = compute
     compute = np.maximum(free, 2 * batch * m * n * k / (units * busy_rate * throttle(machine, c)))
@@ -243,7 +283,7 @@ def _estimate_chunk(shape: GemmShape, machine: Machine, c: Constants, cache: str
         rate = np.where(miss[:, 0] > 0.5, dram_rate, hits)
         quantize = shape.quantize_kernels * c.quantize_cycles / f + moved / rate
     per = chosen(per_unit)
-    by_tile = total.reshape(len(best), len(TILES), len(SPLITS))
+    by_tile = total.reshape(len(best), len(kernels.tiles), len(kernels.splits))
     return GemmEstimate(
         latency_s=total[pick] + quantize,
         compute_s=compute[pick] if compute.shape == shape_2d else chosen(compute),

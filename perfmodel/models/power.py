@@ -18,7 +18,8 @@ from perfmodel.hardware.device import Device
 # operand delivery dominating).
 _ENERGY_PER_FLOP_J = {
     "fp64": 12e-12, "fp32": 6e-12, "tf32": 1.4e-12, "fp16": 0.7e-12, "bf16": 0.7e-12, "fp8": 0.38e-12, "int8": 0.38e-12,
-    "fp4": 0.22e-12, "int4": 0.22e-12,
+    "fp6": 0.38e-12, "fp4": 0.22e-12, "int4": 0.22e-12,
+    "int1": 0.055e-12,  # assumed: in proportion to the bits of int4's operands
 }  # fmt: skip
 _REFERENCE_NM = 4.0
 _VECTOR_ENERGY_PER_FLOP_J = 6e-12
@@ -54,6 +55,20 @@ def idle_power_w(device: Device) -> float | None:
     return None if device.tdp_w is None else _ASSUMED_IDLE_SHARE * device.tdp_w
 
 
+def _process(device: Device) -> float:
+    # Energy per operation grows about as the feature size: capacitance does, and voltage hardly falls any more. Measured
+    # marginal figures of the A100 (7 nm) are 1.5 to 2 times those of 4 nm GPUs.
+    return (device.process_nm or _REFERENCE_NM) / _REFERENCE_NM
+
+
+def vector_power_w(device: Device) -> float:
+    """What fp32 products on the ordinary units would draw at the datasheet's peak [W].
+
+    That is more than the power limit of cards that are built for less of it (T4, P4, L4): their clock falls.
+    """
+    return _ENERGY_PER_FLOP_J["fp32"] * _process(device) * device.vector_flops
+
+
 def _energy_per_dram_byte_j(device: Device) -> float:
     wide = device.memory_bus_bits is not None and device.memory_bus_bits >= _NARROWEST_HBM_BITS
     # A device that does not quote its bus is taken for one with HBM when its bandwidth is beyond any GDDR card's.
@@ -84,12 +99,9 @@ def dynamic_energy_j(
         dram_bytes: bytes that cross DRAM.
         clock_hz: a pinned clock; the energy per operation falls with the square of the voltage.
     """
-    # Energy per operation grows about as the feature size: capacitance does, and voltage hardly falls any more. Measured
-    # marginal figures of the A100 (7 nm) are 1.5 to 2 times those of 4 nm GPUs.
-    process = (device.process_nm or _REFERENCE_NM) / _REFERENCE_NM
     peak_clock = device.clock_hz(arithmetic)
     clock_ratio = 1.0 if clock_hz is None or not peak_clock else clock_hz / peak_clock
-    scale = process * relative_voltage(clock_ratio) ** 2
+    scale = _process(device) * relative_voltage(clock_ratio) ** 2
     return (
         _ENERGY_PER_FLOP_J[arithmetic] * scale * product_flops
         + _VECTOR_ENERGY_PER_FLOP_J * scale * other_flops

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from perfmodel.dtypes import dtype as dtype_record
 from perfmodel.errors import DeviceError, InputError, PredictorError, nearest
 from perfmodel.features.vector import feature_schema, gemm_columns
 from perfmodel.hardware import Device, load_device
@@ -48,6 +49,8 @@ class Estimates:
         terms: seconds by bound, NaN where a row has no such term.
         software: the stack that the prediction is for; None where none was learned.
         details: of :data:`DETAILS`, what the tile model chose; NaN where a row is no single product.
+        workspace_bytes: memory beyond operands and results that the kernels need while they run; 0 where none.
+        algorithm: which of several algorithms is expected to run (object array); None where a family has but one.
         notes: one line each: what ran instead of what was asked for, what was assumed.
     """
 
@@ -63,6 +66,8 @@ class Estimates:
     source: np.ndarray
     software: np.ndarray
     terms: Mapping[str, np.ndarray]
+    workspace_bytes: np.ndarray
+    algorithm: np.ndarray
     details: Mapping[str, np.ndarray] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -129,7 +134,7 @@ class Predictor:
         out = {name: np.full(rows, np.nan) for name in _FLOAT_COLUMNS}
         terms = {name: np.full(rows, np.nan) for name in TERMS}
         details = {name: np.full(rows, np.nan) for name in DETAILS}
-        text = {name: np.full(rows, None, dtype=object) for name in ("bound", "source", "software")}
+        text = {name: np.full(rows, None, dtype=object) for name in ("bound", "source", "software", "algorithm")}
         notes: dict[str, None] = {}
         self._check_software(software)
         for group in groups:
@@ -177,7 +182,14 @@ class Predictor:
         notes |= dict.fromkeys(bounds.notes)
         part = self._blend(group, device, bounds, conditions, software, notes)
         part |= _power(group, device, bounds, part["latency_s"], extras, conditions)
-        return part | {"terms": bounds.terms, "bound": bounds.bound, "details": bounds.details}
+        rows = len(group)
+        return part | {
+            "terms": bounds.terms,
+            "bound": bounds.bound,
+            "details": bounds.details,
+            "workspace_bytes": np.zeros(rows) if bounds.workspace_bytes is None else bounds.workspace_bytes,
+            "algorithm": np.full(rows, None, dtype=object) if bounds.algorithm is None else bounds.algorithm,
+        }
 
     def _blend(
         self,
@@ -218,6 +230,8 @@ class Predictor:
                     notes.setdefault(f"{device.id} was not measured: GEMMs lean on what devices of all families share")
                 elif not own:
                     notes.setdefault(f"{device.id} was not measured: GEMMs lean on its sibling {residual.device}")
+                if residual.dtype != group.op.dtype:
+                    notes.setdefault(f"{group.op.dtype} was not measured: GEMMs lean on {residual.dtype}")
                 if software is None:
                     notes.setdefault(f"no software was given: GEMMs are for the fastest of {', '.join(choices)}")
         latency = np.maximum(latency, bounds.floor_s)
@@ -234,19 +248,26 @@ class Predictor:
 
     def _residual(self, device: Device, dtype: str) -> tuple[Residual, float] | None:
         """The residual for this device, a sibling's (the same compute capability), or that of GPUs that were not measured,
-        and how far to trust it."""
-        own = self.residuals.get((device.id, dtype))
-        if own is not None:
-            return own, 1.0
-        if device.compute_capability is None:
-            return None
-        for key in sorted(self.residuals):
-            if key[1] == dtype and _compute_capability(key[0]) == device.compute_capability:
-                return self.residuals[key], ELSEWHERE_WEIGHT
-        unseen = self.residuals.get((UNSEEN, dtype))
+        and how far to trust it.
+
+        Weights with another group size lean on those of the usual one: the kernels are the same.
+        """
+        trust = 1.0
         # Where another arithmetic stands in (bf16 on a V100), so do other kernels.
         native = device.arithmetic(dtype).note is None
-        return (unseen, ELSEWHERE_WEIGHT) if unseen is not None and device.vendor in unseen.vendors and native else None
+        for name in dict.fromkeys((dtype, dtype_record(dtype).ungrouped)):
+            own = self.residuals.get((device.id, name))
+            if own is not None:
+                return own, trust
+            if device.compute_capability is not None:
+                for key in sorted(self.residuals):
+                    if key[1] == name and _compute_capability(key[0]) == device.compute_capability:
+                        return self.residuals[key], trust * ELSEWHERE_WEIGHT
+                unseen = self.residuals.get((UNSEEN, name))
+                if unseen is not None and device.vendor in unseen.vendors and native:
+                    return unseen, trust * ELSEWHERE_WEIGHT
+            trust *= ELSEWHERE_WEIGHT
+        return None
 
     def _corrections(
         self,
@@ -283,6 +304,7 @@ class Predictor:
 
 _FLOAT_COLUMNS = (
     "latency_s", "latency_low_s", "latency_high_s", "power_w", "power_low_w", "power_high_w", "analytical_s", "floor_s",
+    "workspace_bytes",
 )  # fmt: skip
 
 
@@ -344,15 +366,17 @@ def _power(
 ) -> dict[str, np.ndarray]:
     rows = len(group)
     product = np.broadcast_to(np.asarray(group.op.product_flops, dtype=np.float64), (rows,))
+    other = np.broadcast_to(np.asarray(group.op.flops, dtype=np.float64), (rows,)) - product
     executed = np.broadcast_to(np.asarray(group.op.flops_executed, dtype=np.float64), (rows,))
     total = np.broadcast_to(np.asarray(group.op.flops, dtype=np.float64), (rows,))
     # Causality drops the same share of products and of the rest.
     share = np.divide(executed, total, out=np.ones(rows), where=total > 0)
+    arithmetic = device.arithmetic(group.op.dtype)
     dynamic_j = power_model.dynamic_energy_j(
         device,
-        arithmetic=device.arithmetic(group.op.dtype).name,
-        product_flops=product * share,
-        other_flops=(total - product) * share + extras.flops,
+        arithmetic=arithmetic.name,
+        product_flops=(product * share if bounds.product_flops is None else bounds.product_flops) * arithmetic.passes,
+        other_flops=other * share + extras.flops,
         dram_bytes=bounds.dram_bytes,
         clock_hz=conditions.clock_hz,
     )

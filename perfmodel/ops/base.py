@@ -117,7 +117,9 @@ class Operator:
     dtype: str
 
     def __post_init__(self) -> None:
-        dtype_record(self.dtype)
+        record = dtype_record(self.dtype)
+        if record.name != self.dtype:  # another spelling of it, as w4a16_g128
+            object.__setattr__(self, "dtype", record.name)
         for name in self.dimension_names():
             given = getattr(self, name)
             if type(given) is int and 0 <= given <= MAX_DIMENSION:  # nearly all of them, in graphs of 200,000 nodes

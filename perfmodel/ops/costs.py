@@ -48,14 +48,33 @@ FLOPS_PER_ELEMENT: dict[str, int] = {
     "glu": SIGMOID + BASIC,
     "rope": 3 * BASIC,  # rotate-half form: x·cos + rot(x)·sin
     "shrink": 3 * BASIC,  # two compares, one add
-    "resize_linear": 7 * BASIC,  # four neighbours: 4 mul, 3 add; the weights are computed once a row and column
-    "resize_cubic": 31 * BASIC,  # sixteen neighbours: 16 mul, 15 add
+    # Interpolation along n axes weighs 2^n or 4^n neighbours: as many mul, one add fewer. The weights are computed once
+    # a row and column.
+    "resize_linear_1d": 3 * BASIC,
+    "resize_linear": 7 * BASIC,
+    "resize_linear_3d": 15 * BASIC,
+    "resize_cubic_1d": 7 * BASIC,
+    "resize_cubic": 31 * BASIC,
+    "resize_cubic_3d": 127 * BASIC,
+    "quantize": 4 * BASIC,  # mul, round, add, clip
+    "dequantize": 2 * BASIC,  # sub, mul
     "requantize": 4 * BASIC,  # mul, round, add, clip
+    # One stage of a complex FFT costs 5 a point (a complex product, 6, and two complex sums, 4, for two points): the
+    # 5·N·log2(N) of M. Frigo and S. G. Johnson, "The Design and Implementation of FFTW3", Proc. IEEE 93(2), 2005.
+    "fft_stage": 5 * BASIC,
+    "complex_mul": 6 * BASIC,  # 4 mul, 2 add
+    # Overlap of two boxes whose areas are known: 2 max, 2 min, 2 sub, 2 clip, mul; add, sub, div; compare.
+    "iou": 9 * BASIC + 2 * BASIC + DIVIDE + BASIC,
 }
 """FLOPs for one element of the output."""
 
 SOFTMAX = 2 * BASIC + TRANSCENDENTAL + BASIC + DIVIDE
 """max, subtract, exp, sum, divide: 15 per element."""
+
+LOG_SOFTMAX = 3 * BASIC + TRANSCENDENTAL + BASIC
+"""max, subtract, exp, sum, subtract: 12 per element; the logarithm of the sum is one a row, ``LOG_SOFTMAX_PER_ROW``."""
+
+LOG_SOFTMAX_PER_ROW = TRANSCENDENTAL
 
 NORM: dict[str, int] = {
     "layernorm": 7 * BASIC,  # mean (1), subtract (1), square (1), mean (1), scale by 1/std (1), gamma (1), beta (1)
@@ -69,6 +88,26 @@ NORM: dict[str, int] = {
 """FLOPs per element; the one division and square root per row are counted apart as ``NORM_PER_ROW``."""
 
 NORM_PER_ROW = 2 * DIVIDE
+
+
+REDUCTION: dict[str, tuple[int, int]] = {
+    "l1": (2 * BASIC, 0),  # abs, add
+    "l2": (2 * BASIC, DIVIDE),  # square, add; a root
+    "lp": (2 * BASIC + TRANSCENDENTAL, TRANSCENDENTAL),  # abs, power, add; a power
+    "sum_square": (2 * BASIC, 0),
+    "log_sum": (BASIC, TRANSCENDENTAL),
+    "log_sum_exp": (3 * BASIC + TRANSCENDENTAL, TRANSCENDENTAL + BASIC),  # max, sub, exp, add; log, add
+}
+"""(FLOPs per element, FLOPs per result) of reductions and pools that cost more than one per element.
+
+The others (sum, mean, max, min, product, arg-max, top-k, running sums) start from the neutral element and count one an
+element. A mean of n is n - 1 additions and one multiplication by 1/n.
+"""
+
+
+def reduction_flops(kind: str) -> tuple[int, int]:
+    """(FLOPs per element, FLOPs per result) of a reduction or a pool."""
+    return REDUCTION.get(kind, (BASIC, 0))
 
 
 def elementwise_flops(kind: str) -> int | None:

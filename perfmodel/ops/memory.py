@@ -77,6 +77,8 @@ class Softmax(Operator):
 
     @property
     def flops(self) -> Any:
+        if self.kind == "log_softmax":
+            return self.rows * self.cols * costs.LOG_SOFTMAX + self.rows * costs.LOG_SOFTMAX_PER_ROW
         return self.rows * self.cols * costs.SOFTMAX
 
     @property
@@ -99,6 +101,7 @@ class Elementwise(Operator):
         input_elements: elements read in all, where they are known exactly (broadcasting); replaces ``inputs``.
         out_dtype: dtype of the result where it differs (comparisons, casts).
         outputs: results written, each of ``elements``.
+        steps: how often the function runs for one element (stages of an FFT, samples of a pooled region, levels of a tree).
     """
 
     op: ClassVar[str] = "elementwise"
@@ -108,6 +111,7 @@ class Elementwise(Operator):
     input_elements: Dim | None = dim_field(None)
     out_dtype: str | None = None
     outputs: Dim = dim_field(1)
+    steps: Dim = dim_field(1)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -123,7 +127,7 @@ class Elementwise(Operator):
 
     @property
     def flops(self) -> Any:
-        return self.elements * costs.elementwise_flops(self.kind)  # type: ignore[operator]
+        return self.elements * self.steps * costs.elementwise_flops(self.kind)  # type: ignore[operator]
 
     @property
     def bytes_read(self) -> Any:
@@ -157,7 +161,8 @@ class Reduce(Operator):
 
     @property
     def flops(self) -> Any:
-        return self.rows * self.cols
+        per_element, per_row = costs.reduction_flops(self.kind)
+        return self.rows * self.cols * per_element + self.rows * per_row
 
     @property
     def bytes_read(self) -> Any:
@@ -170,7 +175,10 @@ class Reduce(Operator):
 
 @dataclass(frozen=True, kw_only=True)
 class Pool(Operator):
-    """Max or average pooling (``kind`` ``"max"``, ``"average"``, ``"lp"``) with the output extent given."""
+    """Pooling with the output extent given; ``kind`` is ``"max"``, ``"average"``, ``"l1"``, ``"l2"`` or ``"lp"`` (any p).
+
+    Every window counts whole, also where it reaches into the padding.
+    """
 
     op: ClassVar[str] = "pool"
     kind: str = "max"
@@ -189,8 +197,9 @@ class Pool(Operator):
 
     @property
     def flops(self) -> Any:
-        window = self.kernel_h * self.kernel_w
-        return self.batch * self.channels * self.out_h * self.out_w * window
+        per_tap, per_result = costs.reduction_flops(self.kind)
+        results = self.batch * self.channels * self.out_h * self.out_w
+        return results * (self.kernel_h * self.kernel_w * per_tap + per_result)
 
     @property
     def bytes_read(self) -> Any:
@@ -256,9 +265,10 @@ class Embedding(Operator):
 
 @dataclass(frozen=True, kw_only=True)
 class Quantize(Operator):
-    """Conversion of ``rows`` x ``cols`` elements from ``dtype`` to ``out_dtype``; ``kind`` quantize, dequantize or dynamic.
+    """Conversion of ``rows`` x ``cols`` elements from ``dtype`` to ``out_dtype``.
 
-    A dynamic quantisation reads its input twice (once for the scale).
+    ``kind`` is ``quantize``, ``dequantize``, ``dynamic`` (reads its input twice, once for the scale) or ``scale`` (finds
+    the scale alone, one absolute maximum a row, and converts nothing).
     """
 
     op: ClassVar[str] = "quantize"
@@ -273,7 +283,8 @@ class Quantize(Operator):
 
     @property
     def flops(self) -> Any:
-        per_element = {"dequantize": 2, "dynamic": 5}.get(self.kind, 4)  # dynamic: one more compare for the scale
+        # dynamic: one more compare for the scale
+        per_element = {"dequantize": 2, "dynamic": 5, "scale": 1}.get(self.kind, 4)
         return self.rows * self.cols * per_element
 
     @property
@@ -283,6 +294,8 @@ class Quantize(Operator):
 
     @property
     def bytes_written(self) -> Any:
+        if self.kind == "scale":
+            return _bytes(self.rows, "fp32")
         return _bytes(self.rows * self.cols, self.out_dtype)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -132,6 +133,8 @@ class Conv(Operator):
                 raise DescriptorError(f"Conv has a kernel larger than its padded input: {name} would be {value}")
 
     def _out(self, size: Dim, kernel: Dim, stride: Dim, pad: Dim, dilation: Dim, out_pad: Dim) -> Any:
+        if type(size) is type(kernel) is type(pad) is int and not self.transposed:  # nearly all of them
+            return (size + 2 * pad - dilation * (kernel - 1) - 1) // stride + 1
         reach = dilation * (kernel - 1) + 1
         if self.transposed:
             out = (size - 1) * stride - 2 * pad + reach + out_pad
@@ -142,17 +145,17 @@ class Conv(Operator):
         out = floor_div(padded, stride) + 1
         return int(out) if isinstance(out, float) else out
 
-    @property
+    @cached_property
     def out_h(self) -> Any:
         """Rows of the output: floor((h + 2·pad - dilation·(kernel - 1) - 1) / stride) + 1."""
         return self._out(self.h, self.kernel_h, self.stride_h, self.pad_h, self.dilation_h, self.out_pad_h)
 
-    @property
+    @cached_property
     def out_w(self) -> Any:
         """Columns of the output."""
         return self._out(self.w, self.kernel_w, self.stride_w, self.pad_w, self.dilation_w, self.out_pad_w)
 
-    @property
+    @cached_property
     def out_d(self) -> Any:
         """Planes of the output; 1 for two-dimensional convolutions."""
         return self._out(self.depth, self.kernel_d, self.stride_d, self.pad_d, self.dilation_d, self.out_pad_d)
@@ -174,7 +177,7 @@ class Conv(Operator):
             options.append(f"g{self.groups}")
         return f"b{self.batch} {self.c_in}>{self.c_out} {space} {' '.join(options)}"
 
-    @property
+    @cached_property
     def products(self) -> tuple[Product, ...]:
         # Implicit GEMM (Chetlur et al., "cuDNN: Efficient Primitives for Deep Learning", 2014, section 3):
         # rows are output positions, columns output channels, the contraction runs over kernel and input channels.
@@ -294,6 +297,14 @@ class Moe(Operator):
 
 RNN_GATES = {"lstm": 4, "gru": 3, "rnn": 1}
 
+# Of one cell and step: how often each activation runs, in the order in which they are named; what they are by default;
+# and multiplications and additions that update the state. LSTM: c = f∘c + i∘g, h = o∘act(c). GRU: the reset gate, then
+# h = (1 - z)∘g + z∘h.
+_RNN_ACTIVATIONS = {"lstm": (3, 1, 1), "gru": (2, 1), "rnn": (1,)}
+_RNN_DEFAULTS = {"lstm": ("sigmoid", "tanh", "tanh"), "gru": ("sigmoid", "tanh"), "rnn": ("tanh",)}
+_RNN_UPDATE = {"lstm": 4, "gru": 5, "rnn": 0}
+_PEEPHOLES = 3
+
 
 @dataclass(frozen=True, kw_only=True)
 class Rnn(Operator):
@@ -302,6 +313,10 @@ class Rnn(Operator):
     Args:
         kind: ``"lstm"`` (4 gates), ``"gru"`` (3) or ``"rnn"`` (1).
         directions: 2 for a bidirectional layer.
+        bias: each gate adds two biases, one of the input's product and one of the recurrent product.
+        peepholes: three gates of an LSTM see the cell's state (a multiplication and an addition each).
+        activations: keys of :data:`perfmodel.ops.costs.FLOPS_PER_ELEMENT` joined by ``+``: the gates', the candidate's and
+            the output's, one set for all directions or one a direction; None means sigmoid and tanh as usual.
     """
 
     op: ClassVar[str] = "rnn"
@@ -311,11 +326,25 @@ class Rnn(Operator):
     input_size: Dim = dim_field()
     hidden_size: Dim = dim_field()
     directions: Dim = dim_field(1)
+    bias: bool = True
+    peepholes: bool = False
+    activations: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.kind not in RNN_GATES:
             raise DescriptorError(f"Rnn.kind is {self.kind!r}; wanted one of {', '.join(RNN_GATES)}")
+        names = self._activations
+        wanted = len(_RNN_ACTIVATIONS[self.kind])
+        if not names or len(names) % wanted:
+            raise DescriptorError(f"Rnn.activations names {len(names)}; a {self.kind} has {wanted} a direction")
+        unknown = [name for name in names if name not in costs.FLOPS_PER_ELEMENT]
+        if unknown:
+            raise DescriptorError(f"Rnn.activations has the unknown {', '.join(unknown)}")
+
+    @property
+    def _activations(self) -> tuple[str, ...]:
+        return _RNN_DEFAULTS[self.kind] if self.activations is None else tuple(self.activations.split("+"))
 
     @property
     def gates(self) -> int:
@@ -333,13 +362,20 @@ class Rnn(Operator):
 
     @property
     def flops(self) -> Any:
-        cells = self.directions * self.batch * self.seq_len * self.hidden_size
-        gate = {
-            "lstm": 3 * costs.SIGMOID + 2 * costs.TRANSCENDENTAL + 4 + 8,  # 3 sigmoid, 2 tanh, cell update 4, biases 8
-            "gru": 2 * costs.SIGMOID + costs.TRANSCENDENTAL + 5 + 6,
-            "rnn": costs.TRANSCENDENTAL + 2,
-        }[self.kind]
-        return self.product_flops + cells * gate
+        cells = self.batch * self.seq_len * self.hidden_size
+        counts = _RNN_ACTIVATIONS[self.kind]
+        names = self._activations
+        sets = len(names) // len(counts)
+        activations = sum(
+            count * costs.FLOPS_PER_ELEMENT[name] for count, name in zip(counts * sets, names, strict=True)
+        )
+        others = _RNN_UPDATE[self.kind]
+        if self.bias:
+            others += 2 * self.gates
+        if self.peepholes:
+            others += 2 * _PEEPHOLES
+        per_cell = others * self.directions + (activations if sets > 1 else activations * self.directions)
+        return self.product_flops + cells * per_cell
 
     @property
     def weight_bytes(self) -> Any:

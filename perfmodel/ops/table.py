@@ -78,8 +78,8 @@ def stack(ops: Sequence[Operator]) -> list[Group]:
     return groups
 
 
-# Columns of traces whose name would clash on a descriptor.
-_ALIASES = {"collective": {"message_bytes": "bytes"}}
+COLUMN_OF_FIELD = {"collective": {"message_bytes": "bytes"}}
+"""By family, the fields of a descriptor that traces call otherwise: their column's name would clash on a descriptor."""
 
 
 def from_columns(columns: Mapping[str, Any]) -> list[Group]:
@@ -110,7 +110,9 @@ def from_columns(columns: Mapping[str, Any]) -> list[Group]:
             hint = nearest(str(family), FAMILIES)
             raise DescriptorError(f"unknown operator family {family!r} in column 'op': {hint}")
         index = np.flatnonzero(family_of_row == code)
-        aliases = {name: columns[column] for name, column in _ALIASES.get(family, {}).items() if column in columns}
+        aliases = {
+            name: columns[column] for name, column in COLUMN_OF_FIELD.get(family, {}).items() if column in columns
+        }
         groups += _family_groups(FAMILIES[family], {**aliases, **columns}, index, rows)
     return groups
 
@@ -118,7 +120,7 @@ def from_columns(columns: Mapping[str, Any]) -> list[Group]:
 def _family_groups(cls: type[Operator], columns: Mapping[str, Any], index: np.ndarray, rows: int) -> list[Group]:
     missing = [f.name for f in dataclasses.fields(cls) if f.name not in columns and f.default is dataclasses.MISSING]
     if missing:
-        wanted = [_ALIASES.get(cls.op, {}).get(name, name) for name in missing]
+        wanted = [COLUMN_OF_FIELD.get(cls.op, {}).get(name, name) for name in missing]
         raise DescriptorError(
             f"the table has no column {wanted[0]!r}, which {cls.op} needs (missing: {', '.join(wanted)})"
         )

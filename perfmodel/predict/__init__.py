@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,8 @@ def predict(
     *,
     dims: Mapping[str, int] | None = None,
     dtype: str | None = None,
+    dtype_map: Mapping[str, str] | None = None,
+    kv_dtype: str | None = None,
     predictor: str | Path | Predictor = "default",
     software: str | None = None,
     fusion: str = "engine",
@@ -40,6 +44,9 @@ def predict(
         device: a device id, the path of a device TOML, or a record.
         dims: a number for each symbolic dimension of the model.
         dtype: the format of the GEMM-like operators; None means as the file has them.
+        dtype_map: formats of some of them, by operator family (``"attention"``) or pattern of names (``"*/lm_head/*"``);
+            the most specific key decides (:mod:`perfmodel.predict.dtype_map`).
+        kv_dtype: the format in which cached keys and values are stored; None means as attention runs.
         predictor: a shipped name, ``"analytical"``, a folder, or a loaded predictor.
         software: the software stack, as ``"vllm-0.24.0"`` or ``"vllm"``; None means the fastest of those measured.
         fusion: ``"engine"`` fuses as inference engines do, ``"none"`` runs one kernel an operator.
@@ -55,8 +62,8 @@ def predict(
     """
     # The cheap checks first: a mistyped device should not wait for a large file.
     record = load_device(device)
-    graph = _prepare(model, dims, dtype, fusion)
-    return _predict(graph, record, dims, predictor, software, launch, clock_mhz, power_limit_w, cache)
+    prepared = _prepare(model, dims, dtype, dtype_map, kv_dtype, fusion)
+    return _predict(prepared, record, dims, predictor, software, launch, clock_mhz, power_limit_w, cache)
 
 
 def compare(
@@ -65,6 +72,8 @@ def compare(
     *,
     dims: Mapping[str, int] | None = None,
     dtype: str | None = None,
+    dtype_map: Mapping[str, str] | None = None,
+    kv_dtype: str | None = None,
     predictor: str | Path | Predictor = "default",
     software: str | None = None,
     fusion: str = "engine",
@@ -78,33 +87,69 @@ def compare(
     Args:
         model: as for :func:`predict`.
         devices: as ``device`` there; at least one.
-        dims, dtype, predictor, software, fusion, launch, clock_mhz, power_limit_w, cache: as there.
+        dims, dtype, dtype_map, kv_dtype, predictor, software, fusion, launch, clock_mhz, power_limit_w, cache: as there.
     """
     if not devices:
         raise InputError("compare needs at least one device")
     records = [load_device(d) for d in devices]
-    graph = _prepare(model, dims, dtype, fusion)
+    prepared = _prepare(model, dims, dtype, dtype_map, kv_dtype, fusion)
     loaded = load_predictor(predictor)
     predictions = [
-        _predict(graph, record, dims, loaded, software, launch, clock_mhz, power_limit_w, cache) for record in records
+        _predict(prepared, record, dims, loaded, software, launch, clock_mhz, power_limit_w, cache)
+        for record in records
     ]
     return sorted(predictions, key=lambda p: p.latency_s.value)
 
 
-def _prepare(model: Any, dims: Mapping[str, int] | None, dtype: str | None, fusion: str) -> Graph:
-    """The bound, fused and cast graph: what does not depend on the device."""
+@dataclass(frozen=True)
+class _Prepared:
+    """What does not depend on the device: the bound graph as the file has it, and fused and in the formats asked for."""
+
+    bound: Graph
+    graph: Graph
+    fusion: str
+    dtype: str | None
+    dtype_map: Mapping[str, str]
+    kv_dtype: str | None
+
+    @cached_property
+    def on_cpu(self) -> Graph:
+        """The graph whose tensors a CPU runtime holds."""
+        from perfmodel.features.fusion import fuse_for_cpu
+        from perfmodel.predict.cast import cast
+
+        if self.fusion == "none":
+            return self.graph
+        return cast(fuse_for_cpu(self.bound), self.dtype, self.dtype_map, self.kv_dtype)
+
+
+def _prepare(
+    model: Any,
+    dims: Mapping[str, int] | None,
+    dtype: str | None,
+    dtype_map: Mapping[str, str] | None,
+    kv_dtype: str | None,
+    fusion: str,
+) -> _Prepared:
     from perfmodel.features.fusion import fuse
     from perfmodel.predict.cast import cast
+    from perfmodel.predict.dtype_map import checked
+    from perfmodel.predict.kv_cache import cache_dtype
 
     _check(fusion, FUSIONS, "fusion")
     if dtype is not None:
         gemm_dtype(dtype)
-    graph = fuse(_graph(model, dict(dims or {})), mode=fusion)
-    return graph if dtype is None else cast(graph, dtype)
+    formats = dict(dtype_map or {})
+    checked(formats)
+    if kv_dtype is not None:
+        cache_dtype(kv_dtype)
+    bound = _graph(model, dict(dims or {}))
+    graph = cast(fuse(bound, mode=fusion), dtype, formats, kv_dtype)
+    return _Prepared(bound, graph, fusion, dtype, formats, kv_dtype)
 
 
 def _predict(
-    graph: Graph,
+    prepared: _Prepared,
     device: Device,
     dims: Mapping[str, int] | None,
     predictor: str | Path | Predictor,
@@ -120,8 +165,8 @@ def _predict(
     for name, value in (("clock_mhz", clock_mhz), ("power_limit_w", power_limit_w)):
         if value is not None and not (isinstance(value, (int, float)) and 0 < value < float("inf")):
             raise InputError(f"{name} is {value!r}; wanted a number above 0")
-    return compose(
-        graph,
+    prediction = compose(
+        prepared.graph,
         device,
         load_predictor(predictor),
         software=software,
@@ -130,7 +175,9 @@ def _predict(
         clock_hz=None if clock_mhz is None else clock_mhz * 1e6,
         power_limit_w=power_limit_w,
         dims={name: int(value) for name, value in (dims or {}).items()},
+        cpu_graph=prepared.on_cpu if device.kind == "cpu" else None,
     )
+    return replace(prediction, dtype_map=prepared.dtype_map, kv_dtype=prepared.kv_dtype)
 
 
 def _graph(model: Any, dims: dict[str, int]) -> Graph:

@@ -10,7 +10,7 @@ from perfmodel.graph import Graph, Node
 from perfmodel.hardware import Device
 from perfmodel.models.predictor import Estimates, Predictor
 from perfmodel.ops import Unmodelled, View
-from perfmodel.predict.memory import peak_activation_bytes
+from perfmodel.predict.memory import MemoryPlan, plan, plan_on_cpu
 from perfmodel.predict.result import Estimate, ModelPrediction, OperatorPrediction
 
 EAGER_DISPATCH_S, EAGER_DISPATCH_LOW_S, EAGER_DISPATCH_HIGH_S = 11e-6, 5e-6, 30e-6
@@ -32,8 +32,13 @@ def compose(
     clock_hz: float | None,
     power_limit_w: float | None,
     dims: dict[str, int],
+    cpu_graph: Graph | None = None,
 ) -> ModelPrediction:
-    """The prediction of a bound, fused and cast graph."""
+    """The prediction of a bound, fused and cast graph.
+
+    Args:
+        cpu_graph: the same model as a CPU runtime fuses it, whose tensors need memory there; None means ``graph``.
+    """
     nodes = [n for n in graph.nodes if not isinstance(n.op, View)]
     unique: dict[tuple[Any, ...], int] = {}
     index = [unique.setdefault((n.op, n.fused, n.extra_bytes_read), len(unique)) for n in nodes]
@@ -60,7 +65,8 @@ def compose(
         max(sum(o.latency_s.low for o in operators), host_s[1]),
         max(sum(o.latency_s.high for o in operators), host_s[2]),
     )
-    peak_memory_bytes = float(graph.weights_bytes) + peak_activation_bytes(graph)
+    workspace = dict(zip((n.name for n in nodes), estimates.workspace_bytes[index].tolist(), strict=True))
+    memory = plan_on_cpu(cpu_graph or graph) if device.kind == "cpu" else plan(graph, workspace=workspace)
     power, energy = _power(operators, device, latency, gap_s, power_limit_w)
     return ModelPrediction(
         model=graph.name,
@@ -72,12 +78,13 @@ def compose(
         flops=float(graph.total("flops")),
         flops_executed=float(graph.total("flops_executed")),
         bytes=float(graph.total("bytes")),
-        weights_bytes=float(graph.weights_bytes),
-        peak_memory_bytes=peak_memory_bytes,
+        weights_bytes=memory.weights_bytes,
+        peak_memory_bytes=memory.peak_bytes,
         utilisation=_utilisation(nodes, device, latency.value),
         operators=operators,
         unmodelled=_unmodelled(nodes),
-        warnings=_warnings(graph, device, nodes, estimates, peak_memory_bytes),
+        warnings=_warnings(graph, device, nodes, estimates, memory),
+        memory=memory,
         launch_gap_s=gap_s,
         removed_flops=float(sum(r.flops for r in graph.removed)),
         dims=dims,
@@ -115,6 +122,8 @@ def _operator(node: Node, e: Estimates, row: int) -> OperatorPrediction:
         terms={name: float(values[row]) for name, values in e.terms.items() if not np.isnan(values[row])},
         analytical_s=float(e.analytical_s[row]),
         tile={name: float(values[row]) for name, values in e.details.items() if not np.isnan(values[row])},
+        algorithm=e.algorithm[row],
+        workspace_bytes=float(e.workspace_bytes[row]),
     )
 
 
@@ -165,14 +174,20 @@ def _unmodelled(nodes: list[Node]) -> tuple[dict[str, Any], ...]:
 
 
 def _warnings(
-    graph: Graph, device: Device, nodes: list[Node], estimates: Estimates, peak_memory_bytes: float
+    graph: Graph, device: Device, nodes: list[Node], estimates: Estimates, memory: MemoryPlan
 ) -> tuple[str, ...]:
     warnings = [*graph.warnings, *estimates.notes]
     if any(n.op.products and n.op.dtype == "fp32" for n in nodes) and "tf32" in device.peak_flops:
         warnings.append("matrix products run in full fp32; engines commonly use TF32 here: --dtype tf32, or bf16")
-    if peak_memory_bytes > device.memory_bytes:
+    if memory.unknown:
         warnings.append(
-            f"the model needs {peak_memory_bytes / 1e9:.1f} GB, more than the {device.memory_bytes / 1e9:.1f} GB of"
+            f"{len(memory.unknown)} tensors have an unknown shape ({memory.unknown[0]!r}, ...): memory leaves them out"
+            if len(memory.unknown) > 1
+            else f"the tensor {memory.unknown[0]!r} has an unknown shape: memory leaves it out"
+        )
+    if memory.peak_bytes > device.memory_bytes:
+        warnings.append(
+            f"the model needs {memory.peak_bytes / 1e9:.1f} GB, more than the {device.memory_bytes / 1e9:.1f} GB of"
             f" {device.id}: it would not run there"
         )
     unmodelled = _unmodelled(nodes)

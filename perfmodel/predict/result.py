@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from perfmodel.predict.memory import MemoryPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,8 @@ class OperatorPrediction:
         terms: seconds of each bound alone, one execution.
         analytical_s: the analytical model's latency of one execution.
         tile: what the tile model chose (:data:`perfmodel.models.predictor.DETAILS`); empty where there is no single product.
+        algorithm: which of a family's algorithms is expected to run; None where it has but one.
+        workspace_bytes: memory beyond operands and results that one execution needs while it runs.
     """
 
     name: str
@@ -56,6 +61,8 @@ class OperatorPrediction:
     terms: Mapping[str, float] = field(default_factory=dict)
     analytical_s: float = 0.0
     tile: Mapping[str, float] = field(default_factory=dict)
+    algorithm: str | None = None
+    workspace_bytes: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """The keys of the JSON contract."""
@@ -65,6 +72,7 @@ class OperatorPrediction:
             "latency_each_s": self.latency_each_s.to_dict(), "power_w": _dict(self.power_w),
             "energy_j": _dict(self.energy_j), "bound": self.bound, "source": self.source,
             "terms_s": dict(self.terms), "analytical_s": self.analytical_s, "tile": dict(self.tile),
+            "algorithm": self.algorithm, "workspace_bytes": self.workspace_bytes,
         }  # fmt: skip
 
 
@@ -79,6 +87,9 @@ class ModelPrediction:
         unmodelled: ``{op, count, bytes_share}`` of operators that no rule covers.
         removed_flops: FLOPs of operators that fusion folded away.
         dims: the dimensions that the model was bound to.
+        dtype_map: formats by operator family or pattern of names, as they were asked for.
+        kv_dtype: the format that cached keys and values were asked to be stored in; None: none was.
+        memory: the parts of ``peak_memory_bytes``, the node at which it is reached, and the tensors that it consists of.
     """
 
     model: str
@@ -99,9 +110,16 @@ class ModelPrediction:
     launch_gap_s: float = 0.0
     removed_flops: float = 0.0
     dims: Mapping[str, int] = field(default_factory=dict)
+    dtype_map: Mapping[str, str] = field(default_factory=dict)
+    kv_dtype: str | None = None
+    memory: MemoryPlan | None = None
 
-    def to_dict(self) -> dict[str, Any]:
-        """The keys of the JSON contract; ``docs/contracts.md`` lists the additional ones."""
+    def to_dict(self, *, memory_profile: bool = False) -> dict[str, Any]:
+        """The keys of the JSON contract; ``docs/contracts.md`` lists the additional ones.
+
+        Args:
+            memory_profile: also the bytes in use at every node of the graph, which may be many.
+        """
         return {
             "model": self.model, "device": self.device, "predictor": self.predictor,
             "latency_s": self.latency_s.to_dict(), "power_w": _dict(self.power_w), "energy_j": _dict(self.energy_j),
@@ -110,4 +128,6 @@ class ModelPrediction:
             "utilisation": self.utilisation, "operators": [o.to_dict() for o in self.operators],
             "unmodelled": [dict(u) for u in self.unmodelled], "warnings": list(self.warnings),
             "launch_gap_s": self.launch_gap_s, "removed_flops": self.removed_flops, "dims": dict(self.dims),
+            "dtype_map": dict(self.dtype_map), "kv_dtype": self.kv_dtype,
+            "memory": None if self.memory is None else self.memory.to_dict(profile=memory_profile),
         }  # fmt: skip

@@ -7,12 +7,16 @@ It works on descriptors and attributes alone, so that graphs from every reader g
 ================  ======================================================================================
 ``rewrite``       the graph under construction; merging refuses to lose a value that something needs
 ``noops``         identities, dropouts, neutral arithmetic
+``quantized``     quantise/dequantise pairs around operators; ``formats`` what their products are called
+``transposes``    transposes around what works in any layout
+``padding``       padding before convolutions
 ``activations``   decomposed GELU, SiLU, hard swish, ..., softmax
 ``norms``         decomposed LayerNorm, RMSNorm, L2 and group norm; residual additions before them
 ``rope``          rotary position embeddings
 ``attention``     softmax(Q·K^T)·V, grouped queries, key/value caches
 ``masks``         whether a mask is causal
 ``epilogues``     what a GEMM's or convolution's kernel does to its result; batch norms into weights
+``cpu``           what the kernels of a CPU runtime take in
 ``elementwise``   chains of elementwise operators
 ``layout``        copies and views that no kernel needs
 ================  ======================================================================================
@@ -24,19 +28,24 @@ What is kept: the FLOPs of every matrix product, exactly; every node of the file
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from perfmodel.errors import InputError, nearest
 from perfmodel.features.fusion.activations import fuse_activations, fuse_softmax
 from perfmodel.features.fusion.attention import append_to_caches, fuse_attention
+from perfmodel.features.fusion.cpu import fold_cpu_constants, fuse_cpu_activations, fuse_cpu_epilogues, scale_in_gemms
 from perfmodel.features.fusion.elementwise import fuse_chains, spread_in_place
 from perfmodel.features.fusion.epilogues import fold_constants, fuse_epilogues, read_transposed
 from perfmodel.features.fusion.layout import drop_views, read_strided
 from perfmodel.features.fusion.noops import remove_noops
 from perfmodel.features.fusion.norms import fuse_norms, fuse_residual_norms
+from perfmodel.features.fusion.padding import absorb_padding
+from perfmodel.features.fusion.quantized import multiply_narrow, store_constants
+from perfmodel.features.fusion.quantized_copies import copy_narrow, move_quantization
 from perfmodel.features.fusion.rewrite import Rewriter
 from perfmodel.features.fusion.rope import fuse_rope
+from perfmodel.features.fusion.transposes import cancel_across
 from perfmodel.graph import Graph
 
 MODES = ("engine", "none")
@@ -44,6 +53,13 @@ MODES = ("engine", "none")
 
 PASSES = (
     remove_noops,
+    # Before all patterns: they know operators, not what stands around them.
+    copy_narrow,
+    move_quantization,
+    multiply_narrow,
+    store_constants,
+    cancel_across,
+    absorb_padding,
     fuse_activations,
     fuse_softmax,
     fuse_norms,
@@ -63,7 +79,28 @@ PASSES = (
 )
 """The rewrites in order; each takes a :class:`perfmodel.features.fusion.rewrite.Rewriter`."""
 
+CPU_PASSES = (
+    remove_noops,
+    fuse_cpu_activations,
+    fuse_norms,
+    fold_cpu_constants,
+    scale_in_gemms,
+    read_transposed,
+    fuse_cpu_epilogues,
+)
+"""The rewrites of :func:`fuse_for_cpu`."""
+
 _MAX_ROUNDS = 8
+
+
+def fuse_for_cpu(graph: Graph) -> Graph:
+    """The graph as ONNX Runtime runs it on CPUs: far fewer fusions than engines have on accelerators.
+
+    Norms and activations become one operator; convolutions and GEMMs take in what their kernels do
+    (:func:`perfmodel.features.fusion.cpu.fuse_cpu_epilogues`). Attention, chains of elementwise operators, residual
+    additions after GEMMs and transposes stay kernels with results of their own, which is what memory is needed for.
+    """
+    return _rewritten(graph, CPU_PASSES)
 
 
 def fuse(graph: Graph, mode: str = "engine") -> Graph:
@@ -84,14 +121,16 @@ def fuse(graph: Graph, mode: str = "engine") -> Graph:
     """
     if mode not in MODES:
         raise InputError(f"unknown fusion mode {mode!r}: {nearest(str(mode), MODES)}")
-    if mode == "none":
-        return graph
+    return graph if mode == "none" else _rewritten(graph, PASSES)
+
+
+def _rewritten(graph: Graph, passes: tuple[Callable[[Rewriter], None], ...]) -> Graph:
     with _collector_paused():
         ws = Rewriter(graph)
         # One rewrite can make room for another; a round without changes is the end, mostly the second.
         for _ in range(_MAX_ROUNDS):
             before = ws.changes
-            for rewrite in PASSES:
+            for rewrite in passes:
                 rewrite(ws)
             ws.sweep()
             if ws.changes == before:
@@ -111,4 +150,4 @@ def _collector_paused() -> Iterator[None]:
             gc.enable()
 
 
-__all__ = ["MODES", "PASSES", "fuse"]
+__all__ = ["CPU_PASSES", "MODES", "PASSES", "fuse", "fuse_for_cpu"]

@@ -32,9 +32,13 @@ _MAX_STEPS = 5
 _TOLERANCE = 4e-3  # constants may have passed through bfloat16: 8 bits of mantissa
 
 
-def fuse_activations(ws: Rewriter) -> None:
+def fuse_activations(ws: Rewriter, *, hard_swish: bool = True) -> None:
     """Decomposed sigmoid, GELU (erf and tanh), SiLU, swish, hard swish and Mish become one elementwise operator
-    each."""
+    each.
+
+    Args:
+        hard_swish: False leaves hard swish as it is, for runtimes that do not know it.
+    """
     for vertex in ws.vertices(Elementwise):
         if ws.alive(vertex) and vertex.computes("exp"):
             _sigmoid(ws, vertex)
@@ -49,9 +53,9 @@ def fuse_activations(ws: Rewriter) -> None:
             _activation(ws, vertex, "gelu_tanh", {(1, 0): slope, (3, 0): slope * 0.044715}, _GELU) or _mish(ws, vertex)
         elif vertex.computes("sigmoid"):
             _activation(ws, vertex, "silu", _X, _PRODUCT) or _activation(ws, vertex, "swish", None, _PRODUCT)
-        elif vertex.computes("hard_sigmoid"):
+        elif vertex.computes("hard_sigmoid") and hard_swish:
             _activation(ws, vertex, "hard_swish", _X, _PRODUCT)
-        elif vertex.computes("clip", "min", "relu"):
+        elif vertex.computes("clip", "min", "relu") and hard_swish:
             _hard_swish(ws, vertex)
 
 

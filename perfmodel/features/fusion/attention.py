@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from perfmodel.features.fusion.layout import is_cut
-from perfmodel.features.fusion.masks import Causality, causality
+from perfmodel.features.fusion.masks import Causality, causality, window
 from perfmodel.features.fusion.noops import permutation
+from perfmodel.features.fusion.quantized import arithmetic_of, is_wide_float, quantizes
 from perfmodel.features.fusion.rewrite import Rewriter, Vertex, same
 from perfmodel.ops import Attention, Copy, Elementwise, Gemm, Operator, Softmax
 from perfmodel.ops.base import floor_div
@@ -97,6 +98,9 @@ def _match(ws: Rewriter, softmax: Vertex) -> bool:
     first, second = scores.product.op, product.op
     if not (isinstance(first, Gemm) and isinstance(second, Gemm)):
         return False
+    is_narrow = not (is_wide_float(first.dtype) and is_wide_float(second.dtype))
+    if is_narrow and first.dtype != second.dtype:
+        return False
     shape = ws.shape(softmax.output)
     assert shape is not None
     scores.shapes.insert(0, shape)
@@ -115,8 +119,11 @@ def _match(ws: Rewriter, softmax: Vertex) -> bool:
         head_dim=first.k,
         v_head_dim=None if same(value_dim, first.k) else value_dim,
         causal=causal,
-        dtype=ws.dtype(q.name),
+        window=window(scores.masks),
+        dtype=first.dtype if is_narrow else ws.dtype(q.name),
     )
+    # Narrow products multiply narrow probabilities: the kernel quantises them.
+    scores.extras += [arithmetic_of(v, op.scores) for v in after if quantizes(v)]
     if not same(op.product_flops, first.product_flops + second.product_flops):
         return False
     if not _replace(ws, [*scores.members, softmax, *after, product], scores, product, op, (q, k, v)):
@@ -136,8 +143,9 @@ def _replace(
     op: Attention,
     operands: tuple[_Operand, _Operand, _Operand],
 ) -> bool:
-    # A causal mask that is constant is a flag of the kernel; any other mask is read and added to every score.
-    masks = [(v, name) for v, name in scores.masks if not (op.causal and ws.is_constant(name))]
+    # A causal or local mask that is constant is a flag of the kernel; any other mask is read and added to every score.
+    is_flag = op.causal or op.window is not None
+    masks = [(v, name) for v, name in scores.masks if not (is_flag and ws.is_constant(name))]
     fused = [Elementwise(kind=v.kind, dtype=op.dtype, elements=op.scores, inputs=0) for v, _ in masks]
     scales = list(dict.fromkeys(v for operand in operands for v in operand.scales))
     inputs = list(dict.fromkeys([*(operand.name for operand in operands), *(name for _, name in masks)]))
@@ -274,7 +282,7 @@ def _second_product(ws: Rewriter, softmax: Vertex, after: list[Vertex]) -> Verte
             return None
         if isinstance(reader.op, Gemm):
             return reader if not any(ws.is_constant(n) for n in reader.inputs) else None
-        if not (reader.is_view or reader.copies("cast")) or len(reader.node.outputs) != 1:
+        if not (reader.is_view or reader.copies("cast") or quantizes(reader)) or len(reader.node.outputs) != 1:
             return None
         after.append(reader)
         name = reader.output

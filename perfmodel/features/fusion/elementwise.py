@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from perfmodel.features.fusion.quantized import dequantizes, quantizes
 from perfmodel.features.fusion.rewrite import Rewriter, Vertex, same
-from perfmodel.ops import Copy, Elementwise, View
+from perfmodel.ops import Copy, Elementwise, Quantize, View
 
 CHAIN = "fused_chain"
 """Attribute of a kernel that stands for several elementwise operators: it is not taken apart for epilogues again."""
@@ -15,7 +16,9 @@ MAX_PARTS = 64
 ``max_fusion_size`` is 64)."""
 
 # Each element of the result is made from several of an operand (resize, grid sample, rotation).
-_MIXING = frozenset(("resize_linear", "resize_cubic", "copy", "rope"))
+_MIXING = frozenset(
+    f"resize_{kind}{axes}" for kind in ("linear", "cubic") for axes in ("_1d", "", "_3d")
+) | frozenset(("copy", "rope", "fft_stage", "iou", "complex_mul"))  # fmt: skip
 
 BROADCAST = "broadcast by the kernel that reads it"
 
@@ -53,11 +56,11 @@ def _can_spread(ws: Rewriter, reader: Vertex, name: str) -> bool:
 
 def is_pointwise(vertex: Vertex) -> bool:
     """Whether each element of the result depends on one element of each operand."""
-    return _MIXING.isdisjoint(vertex.kind.split("+"))
+    return _MIXING.isdisjoint(vertex.kind.split("+")) and same(getattr(vertex.op, "steps", 1), 1)
 
 
 def fuse_chains(ws: Rewriter) -> None:
-    """Joins elementwise operators and casts of equally many elements whose intermediate results nothing else needs.
+    """Joins elementwise operators, casts, Q and DQ of equally many elements whose intermediate results nothing else needs.
 
     Walks from the results backwards: an operator joins the kernel that reads it when that kernel is the only one. So
     each kernel has one result, and no kernel waits for itself.
@@ -65,7 +68,7 @@ def fuse_chains(ws: Rewriter) -> None:
     kernel: dict[Vertex, int] = {}
     groups: list[list[Vertex]] = []
     parts: list[int] = []
-    for vertex in ws.vertices(Elementwise, Copy, View, newest_first=True):
+    for vertex in ws.vertices(Elementwise, Copy, Quantize, View, newest_first=True):
         if not _may_join(ws, vertex):
             continue
         found = _kernel_of_readers(ws, vertex, kernel)
@@ -86,11 +89,15 @@ def fuse_chains(ws: Rewriter) -> None:
 def _may_join(ws: Rewriter, vertex: Vertex) -> bool:
     if len(vertex.node.outputs) != 1 or not vertex.inputs:
         return False
-    if not (isinstance(vertex.op, Elementwise) or vertex.copies("cast") or vertex.is_view):
+    if not (isinstance(vertex.op, Elementwise) or vertex.copies("cast") or vertex.is_view or _converts(vertex)):
         return False
-    if isinstance(vertex.op, Elementwise) and not same(vertex.op.outputs, 1):
+    if isinstance(vertex.op, Elementwise) and not (same(vertex.op.outputs, 1) and same(vertex.op.steps, 1)):
         return False
     return all(ws.elements(n) is not None for n in (*vertex.inputs, vertex.output))
+
+
+def _converts(vertex: Vertex) -> bool:
+    return quantizes(vertex) or dequantizes(vertex)
 
 
 def _kernel_of_readers(ws: Rewriter, vertex: Vertex, kernel: dict[Vertex, int]) -> int | None:
@@ -115,7 +122,10 @@ def _matches(ws: Rewriter, vertex: Vertex, last: Vertex) -> bool:
     size = ws.elements(last.output)
     if vertex.is_view:
         return same(ws.elements(vertex.inputs[0]), size) and same(ws.elements(vertex.output), size)
-    return same(ws.elements(vertex.output), size) and same(getattr(vertex.op, "elements", None), size)
+    computed = (
+        vertex.op.rows * vertex.op.cols if isinstance(vertex.op, Quantize) else getattr(vertex.op, "elements", None)
+    )
+    return same(ws.elements(vertex.output), size) and same(computed, size)
 
 
 def _join(ws: Rewriter, group: list[Vertex]) -> None:
@@ -135,7 +145,7 @@ def _join(ws: Rewriter, group: list[Vertex]) -> None:
         input_elements=sum(ws.elements(n) for n in outside if ws.dtype(n) == dtype),
         out_dtype=None if result == dtype else result,
     )
-    main = next((v for v in group if not v.is_view and not v.copies("cast")), last)
+    main = next((v for v in group if isinstance(v.op, Elementwise)), last)
     ws.merge(
         group,
         main=main,

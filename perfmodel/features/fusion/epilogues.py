@@ -6,13 +6,15 @@ into the weights when the engine is built.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace as _replace_record
-from typing import Any
+from typing import Any, TypeAlias
 
 from perfmodel.features.fusion.elementwise import CHAIN, is_pointwise
 from perfmodel.features.fusion.noops import permutation
+from perfmodel.features.fusion.quantized import arithmetic_of, dequantizes, parameters, quantizes
 from perfmodel.features.fusion.rewrite import Rewriter, Vertex, same, same_shape
-from perfmodel.ops import Conv, Copy, Elementwise, Gemm, Norm, Operator
+from perfmodel.ops import Conv, Copy, Elementwise, Gemm, Norm, Operator, Quantize
 
 FOLDED_INTO_CONV = "folded into the convolution"
 FOLDED_INTO_LINEAR = "folded into the linear layer"
@@ -30,13 +32,19 @@ MAX_EPILOGUE = 16
 """Operators that one kernel applies to its result at most; what follows is a kernel of its own."""
 
 
-def fold_constants(ws: Rewriter) -> None:
+def fold_constants(ws: Rewriter, accepts: Callable[[Vertex], bool] | None = None) -> None:
     """Batch norms, and scales and shifts per channel, directly after a convolution, a linear layer or another batch
-    norm go into its weights."""
+    norm go into its weights.
+
+    Args:
+        accepts: a runtime's own limits on where they go; None means those of engines.
+    """
     for host in ws.vertices(Conv, Gemm, Norm):
         if len(host.inputs) < 2 or not ws.is_constant(host.inputs[1]) or len(host.node.outputs) != 1:
             continue
         if isinstance(host.op, Norm) and host.kind != "batchnorm":
+            continue
+        if accepts is not None and not accepts(host):
             continue
         if all(isinstance(f, Elementwise) and f.kind == "add" for f in host.node.fused):  # else it is activated already
             _fold_after(ws, host)
@@ -116,10 +124,17 @@ def _is_per_channel(ws: Rewriter, vertex: Vertex, host: Vertex) -> bool:
     return keeps_size and position >= 0 and same(shape[position], _channels(host.op))
 
 
-def fuse_epilogues(ws: Rewriter) -> None:
+Accepts: TypeAlias = Callable[[Vertex, Vertex, bool], bool]
+"""Whether a host takes a reader of its result in; the third argument says that it brings a full-size operand."""
+
+
+def fuse_epilogues(ws: Rewriter, accepts: Accepts | None = None) -> None:
     """Bias, scale, cast, activation and one residual operand join the GEMM, convolution or batch norm before them.
 
     Where two convolutions meet in one addition, the later one takes it: the other's result is ready by then.
+
+    Args:
+        accepts: a runtime's own limits; None means those of engines.
     """
     for host in ws.vertices(Gemm, Conv, Norm, newest_first=True):
         if (
@@ -127,31 +142,39 @@ def fuse_epilogues(ws: Rewriter) -> None:
             and len(host.node.outputs) == 1
             and (not isinstance(host.op, Norm) or host.kind == "batchnorm")
         ):
-            _absorb(ws, host)
+            _absorb(ws, host, accepts)
 
 
-def _absorb(ws: Rewriter, host: Vertex) -> None:
+def _absorb(ws: Rewriter, host: Vertex, accepts: Accepts | None) -> None:
     while len(host.node.fused) < MAX_EPILOGUE:
         reader, views = ws.ahead(host.output)
         if reader is None:
             return
         name = views[-1].output if views else host.output
+        if quantizes(reader):
+            _write_narrow(ws, host, views, reader)
+            return
         has_residual = bool(host.node.attributes.get(_RESIDUAL))
         residual = _residual(ws, host, reader, name, has_residual)
         if residual is None or _feeds_a_gate(ws, reader):
             return
+        if accepts is not None and not accepts(host, reader, residual):
+            return
         op = _with_result_dtype(ws, host, reader.output)
         if op is None:
             return
-        others = [n for n in reader.inputs if n != name]
-        extra = sum(ws.bytes(n) for n in dict.fromkeys(others) if not (ws.is_constant(n) and ws.is_small(n)))
+        others = list(dict.fromkeys(n for n in reader.inputs if n != name))
+        parts = [p for n in others if (p := _prepared(ws, n, reader)) is not None]
+        made = {p.output for p in parts}
+        read = [n for n in others if n not in made] + [n for p in parts for n in p.inputs]
         merged = ws.merge(
-            [host, *views, reader],
+            [host, *views, *parts, reader],
             main=host,
             op=op,
             outputs=reader.node.outputs,
-            fused=(*host.node.fused, *_executed(reader)),
-            extra_bytes_read=host.node.extra_bytes_read + extra,
+            fused=(*host.node.fused, *(f for v in (*parts, reader) for f in _executed(v))),
+            extra_bytes_read=host.node.extra_bytes_read
+            + sum(ws.bytes(n) for n in dict.fromkeys(read) if not (ws.is_constant(n) and ws.is_small(n))),
             attributes={**host.node.attributes, **({_RESIDUAL: True} if residual else {})},
         )
         if merged is None:
@@ -159,9 +182,39 @@ def _absorb(ws: Rewriter, host: Vertex) -> None:
         host = merged
 
 
+def _write_narrow(ws: Rewriter, host: Vertex, views: list[Vertex], q: Vertex) -> None:
+    """A Q after a product: the kernel scales its sums to narrow values as it writes them."""
+    op = _with_result_dtype(ws, host, q.output)
+    if op is not None:
+        ws.merge(
+            [host, *views, q],
+            main=host,
+            op=op,
+            outputs=q.node.outputs,
+            fused=(*host.node.fused, *_executed(q)),
+            extra_bytes_read=host.node.extra_bytes_read + sum(ws.bytes(n) for n in parameters(ws, q)),
+        )
+
+
+def _prepared(ws: Rewriter, name: str, reader: Vertex) -> Vertex | None:
+    """What makes an operand of an epilogue and is done by the kernel itself: a DQ of a residual that nothing else reads,
+    and the product of two scales (dynamic quantisation multiplies those of both operands first)."""
+    maker = ws.maker(name)
+    if maker is None or ws.sole_reader(name) is not reader or maker.node.count != reader.node.count:
+        return None
+    if dequantizes(maker):
+        return maker
+    if not maker.computes("mul") or maker.node.fused or maker.node.attributes.get(CHAIN):
+        return None
+    scales = all(ws.is_small(n) or ws.is_constant(n) for n in maker.inputs)
+    return maker if scales and any(ws.is_small(n) and not ws.is_constant(n) for n in maker.inputs) else None
+
+
 def _executed(vertex: Vertex) -> tuple[Operator, ...]:
     if vertex.copies("cast"):
         return vertex.node.fused
+    if isinstance(vertex.op, Quantize):
+        return (arithmetic_of(vertex, vertex.op.rows * vertex.op.cols),)
     return (vertex.op, *vertex.node.fused)
 
 

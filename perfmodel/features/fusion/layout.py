@@ -24,8 +24,8 @@ def drop_views(ws: Rewriter) -> None:
 
 def read_strided(ws: Rewriter) -> None:
     """Transposes, slices, splits and repetitions that only feed attention or rotary embeddings do not happen: these
-    kernels read any layout. Elementwise kernels read slices and parts of a split where they lie. A transpose of
-    attention's result does not happen either: it is written in that layout."""
+    kernels read any layout. Elementwise kernels and concatenations read slices and parts of a split where they lie. A
+    transpose of attention's result does not happen either: it is written in that layout."""
     for vertex in ws.vertices(Attention):
         reader = ws.sole_reader(vertex.output) if len(vertex.node.outputs) == 1 else None
         if reader is not None and reader.copies("transpose"):
@@ -46,8 +46,12 @@ def _kernel(ws: Rewriter, vertex: Vertex, readers: list[Vertex]) -> str | None:
     attends = any(isinstance(r.op, Attention) for r in readers)
     if vertex.copies("transpose", *_SPREADING) and all(_reads_any_layout(r) for r in readers):
         return "attention" if attends else "the rotary embedding"
-    if is_cut(ws, vertex) and all(_reads_any_layout(r) or isinstance(r.op, Elementwise) for r in readers):
+    if not is_cut(ws, vertex):
+        return None
+    if all(_reads_any_layout(r) or isinstance(r.op, Elementwise) for r in readers):
         return "attention" if attends else "the elementwise kernel"
+    if all(r.copies("concat") for r in readers):
+        return "the concatenation"
     return None
 
 

@@ -51,6 +51,12 @@ def causality(ws: Rewriter, masks: list[tuple[Vertex, str]], q_len: Any, kv_len:
     return answer
 
 
+def window(masks: list[tuple[Vertex, str]]) -> int | None:
+    """Keys that each query sees at most, where the reader read that from a mask; None means no limit."""
+    found = [v.node.attributes.get("window") for v, _ in masks]
+    return min((int(w) for w in found if w is not None), default=None)
+
+
 def _is_for_all_heads(ws: Rewriter, name: str, q_len: Any, kv_len: Any) -> bool:
     """Whether a mask holds one value for each pair of query and key, whatever the head: no bias of positions."""
     shape = ws.shape(name)

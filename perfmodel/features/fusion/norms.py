@@ -188,15 +188,16 @@ def _are_same(ws: Rewriter, a: str, b: str) -> bool:
 def _difference_of_squares(ws: Rewriter, vertex: Vertex, members: dict[Vertex, None]) -> _Statistics | None:
     """E[x²] - E[x]²."""
     members[vertex] = None
-    of_squares = ws.maker(_walk(ws, vertex.inputs[0], members))
     mean = _square_root(ws, vertex.inputs[1], members)
-    if of_squares is None or not isinstance(of_squares.op, Reduce) or mean is None:
-        return None
     squared = _mean_of(ws, vertex.inputs[0], members)
+    of_squares = next((v for v in members if isinstance(v.op, Reduce) and v.inputs[0] == squared), None)
+    if of_squares is None or mean is None:
+        return None
     x = None if squared is None else _square_root(ws, squared, members)
     source = _mean_of(ws, mean, members)
     if x is None or source is None or not _are_same(ws, x, source):
         return None
+    assert isinstance(of_squares.op, Reduce)
     return _Statistics(x, {x, source}, of_squares.op, True, True, members)
 
 

@@ -16,84 +16,17 @@ from typing import Any
 
 import numpy as np
 
+from perfmodel.features.fusion.vertex import Vertex
 from perfmodel.graph import Graph, Node, Removed, Tensor
-from perfmodel.ops import Copy, Elementwise, Operator, View
+from perfmodel.ops import Operator
 from perfmodel.ops.base import is_symbolic
 
 # Limits that no real model meets; they keep hostile files from taking quadratic time.
 _MAX_WALK = 64
 _MAX_OPERANDS = 256
 
-# How many operands elementwise functions have of which patterns look at more than the first. A damaged file may give
-# them fewer: then they are nothing that a pattern knows.
-_OPERANDS = {"add": 2, "sub": 2, "mul": 2, "div": 2, "pow": 2, "where": 3}
-
 MOVES_NOTHING = "view: moves no data"
 UNUSED = "its result is no longer read"
-
-
-class Vertex:
-    """A node of the graph that is being rewritten; two vertices are equal only when they are the same one.
-
-    Attributes:
-        node: what the finished graph will hold.
-        key: position; a vertex comes after the makers of all it reads.
-    """
-
-    __slots__ = ("key", "node")
-
-    def __init__(self, node: Node, key: int) -> None:
-        self.node = node
-        self.key = key
-
-    @property
-    def op(self) -> Operator:
-        """The descriptor."""
-        return self.node.op
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        """Names of the tensors read."""
-        return self.node.inputs
-
-    @property
-    def output(self) -> str:
-        """Name of the first (mostly the only) result; empty, which no tensor is called, without any."""
-        return self.node.outputs[0] if self.node.outputs else ""
-
-    @property
-    def members(self) -> tuple[str, ...]:
-        """Names of the nodes of the file that this one stands for."""
-        return self.node.members or (self.node.name,)
-
-    @property
-    def kind(self) -> str:
-        """The descriptor's kind; empty for families without kinds."""
-        return getattr(self.node.op, "kind", "")
-
-    def computes(self, *kinds: str) -> bool:
-        """Whether this is one elementwise function of one of these kinds, with as many operands as it takes."""
-        op = self.node.op
-        if not isinstance(op, Elementwise) or op.kind not in kinds:
-            return False
-        operands = _OPERANDS.get(op.kind)
-        return len(self.inputs) == operands if operands is not None else bool(self.inputs)
-
-    def copies(self, *kinds: str) -> bool:
-        """Whether this is a copy of one of these kinds."""
-        return isinstance(self.node.op, Copy) and self.node.op.kind in kinds and bool(self.inputs)
-
-    @property
-    def is_view(self) -> bool:
-        """Whether nothing is moved or computed."""
-        return isinstance(self.node.op, View) and bool(self.inputs)
-
-    def other(self, name: str) -> str | None:
-        """The second operand of a binary operator that reads ``name``; None when it is not binary."""
-        if len(self.inputs) != 2 or name not in self.inputs:
-            return None
-        return self.inputs[1] if self.inputs[0] == name else self.inputs[0]
-
 
 _position = attrgetter("key")
 
@@ -180,8 +113,12 @@ class Rewriter:
         return next(iter(found)) if len(found) == 1 and name not in self._outputs else None
 
     def is_constant(self, name: str) -> bool:
-        """Whether a tensor is stored with the model or follows from constants alone."""
-        return name not in self._maker and name not in self._inputs
+        """Whether a tensor is stored with the model or follows from constants alone.
+
+        The inputs of a loop's body are not, although no node makes them.
+        """
+        tensor = self.tensors.get(name)
+        return tensor is not None and tensor.is_weight and name not in self._maker and name not in self._inputs
 
     def scalar(self, name: str) -> float | None:
         """The value of a one-element constant; None when it is none, or unknown."""
@@ -350,6 +287,44 @@ class Rewriter:
             self._record(vertex, reason, vertex.node.flops)
         return True
 
+    def reroute(self, reader: Vertex, change: dict[str, str], more: Sequence[str] = ()) -> None:
+        """Lets one vertex read other tensors in the place of some of its operands, and ``more`` after them."""
+        self.changes += 1
+        self._reconnect(reader, change)
+        reader.node = reader.node.replace(inputs=(*reader.inputs, *more))
+        for name in more:
+            self._readers.setdefault(name, {})[reader] = None
+
+    def swap(self, first: Vertex, second: Vertex, between: Tensor, ops: tuple[Operator, Operator]) -> None:
+        """Exchanges a vertex and the one that reads its result, which nothing else reads.
+
+        Args:
+            first, second: as they are now; each has one result, and ``second`` has ``first``'s as its first operand.
+            between: what the tensor between them is afterwards; it keeps its name.
+            ops: the descriptors of ``first`` and ``second`` afterwards.
+        """
+        source, result = first.inputs[0], second.output
+        self.tensors[between.name] = between
+        before = second.node.replace(op=ops[1], inputs=(source, *second.inputs[1:]), outputs=(between.name,))
+        after = first.node.replace(op=ops[0], inputs=(between.name, *first.inputs[1:]), outputs=(result,))
+        keys = first.key, second.key
+        self._delete(first)
+        self._delete(second)
+        self._insert(Vertex(before, keys[0]))
+        self._insert(Vertex(after, keys[1]))
+
+    def store(self, tensor: Tensor) -> str:
+        """Makes a constant known, and returns its name."""
+        self.tensors[tensor.name] = tensor
+        return tensor.name
+
+    def make_constant(self, vertex: Vertex, reason: str) -> None:
+        """Takes away a vertex of which all operands are constants: its result is stored with the model instead."""
+        self._delete(vertex)
+        for name in vertex.node.outputs:
+            self.tensors[name] = dataclasses.replace(self.tensors[name], is_weight=True)
+        self._record(vertex, reason, vertex.node.flops)
+
     def update(self, vertex: Vertex, **changes: Any) -> None:
         """Changes fields of a vertex's node: its operands at most in their order, its family and results not at all."""
         vertex.node = vertex.node.replace(**changes)
@@ -358,6 +333,11 @@ class Rewriter:
         """Takes a vertex away whose results nobody reads."""
         self._delete(vertex)
         self._record(vertex, reason, flops)
+
+    def drop_unread(self, vertex: Vertex, reason: str) -> None:
+        """Takes a vertex away if nobody reads its results any more."""
+        if vertex in self._alive and all(self.is_unread(name) for name in vertex.node.outputs):
+            self.drop(vertex, reason, vertex.node.flops)
 
     def _reconnect(self, reader: Vertex, change: dict[str, str]) -> None:
         for name in reader.inputs:
@@ -424,3 +404,6 @@ def same(a: Any, b: Any) -> bool:
 def same_shape(a: Sequence[Any] | None, b: Sequence[Any] | None) -> bool:
     """Whether two shapes are certainly equal, axis by axis."""
     return a is not None and b is not None and len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
+
+
+__all__ = ["MOVES_NOTHING", "UNUSED", "Rewriter", "Vertex", "same", "same_shape"]

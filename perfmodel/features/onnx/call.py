@@ -146,6 +146,8 @@ class Call:
         given = self.attributes.get(name)
         if given is None and self.has(index):
             given = self.values(index)
+            if given is None and self.shape(index) == (0,):
+                given = []
             if given is None:
                 raise RuleError(f"its {name} are computed while the model runs")
         if given is None:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from perfmodel.errors import DescriptorError, DtypeError, ModelFileError
-from perfmodel.features.onnx import constants, control, shapes, small
+from perfmodel.errors import DescriptorError, DtypeError, ModelFileError, PerfmodelError
+from perfmodel.features.onnx import bands, constants, control, shapes, small
 from perfmodel.features.onnx.call import ONNX_DTYPES, Call, Modelled, RuleError
 from perfmodel.features.onnx.constants import Origin
 from perfmodel.features.onnx.dims import Dimensions
 from perfmodel.features.onnx.load import LoadedModel
-from perfmodel.features.onnx.rules import STRUCTURAL, rule_for
+from perfmodel.features.onnx.rules import STRUCTURAL, UNMODELLED, rule_for
 from perfmodel.graph import Graph, Node, Removed, Tensor
 from perfmodel.ops import Operator, Unmodelled
 
 _STANDARD = ("", "ai.onnx")
+_APPLY_MASKS = frozenset({"Add", "And", "Sub", "Where"})
 
 
 def free_inputs(graph: Any) -> list[Any]:
@@ -40,8 +41,10 @@ class Conversion:
         self.warnings = [*loaded.warnings, *notes]
         self._tensors: dict[Any, Tensor] = {}
         self._origins: dict[Any, Origin] = {}
+        self._folded_from: dict[Any, str] = {}  # a folded value -> the weight that it goes back to
         self._removed: list[Removed] = []
         self._notes: list[tuple[str, str]] = []  # (what to warn of, the node's name)
+        self._masks = bands.Masks(lambda value: value.dtype)
         # Bodies of If and Loop may use a name that the graph around them has for something else.
         self._owner: dict[str, Any] = {}
 
@@ -71,6 +74,7 @@ class Conversion:
             outputs=tuple(t.name for t in outputs),
             removed=tuple(self._removed),
             warnings=(*dict.fromkeys(self.warnings), *self._joined_notes()),
+            input_axes=dict(self.dims.input_axes),
         )
 
     def _refuse_nothing(self, inputs: list[Tensor], outputs: list[Tensor]) -> None:
@@ -91,8 +95,11 @@ class Conversion:
             if origin is None:
                 nodes.extend(self._executed(node))
                 continue
+            folded = next((self._folded_from.get(v, v.name) for v in node.inputs if v is not None), None)
             for value in node.outputs:
                 self._origins[value] = origin
+                if folded is not None:
+                    self._folded_from[value] = folded
             if node.op_type != "Constant":
                 self._removed.append(Removed(node.name, node.op_type, origin.reason))
         return nodes
@@ -153,16 +160,22 @@ class Conversion:
         name, number = value.name, 2
         while self._owner.setdefault(name, value) is not value:
             name, number = f"{value.name}#{number}", number + 1
-        return Tensor(name=name, shape=shape, dtype=dtype, is_weight=constant, scalar=scalar)
+        source = self._folded_from.get(value) if constant else None
+        return Tensor(name=name, shape=shape, dtype=dtype, is_weight=constant, scalar=scalar, source=source)
 
     def _executed(self, node: Any) -> list[Node]:
         """The nodes that an operator executes: itself, but for control flow."""
         name = node.name
-        if node.op_type in control.CONTROL and node.domain in _STANDARD:
-            body = control.expand(node, name, self)
+        if control.has_body(node):
+            try:
+                body = control.expand(node, name, self.model.opset_imports.get("", 1), self)
+            except (TypeError, ValueError, ArithmeticError, IndexError, AttributeError) as error:
+                if isinstance(error, PerfmodelError):
+                    raise
+                raise ModelFileError(f"{self.label}: {_contradiction(node, error)}") from None
             if body is not None:
                 return body
-            return [self._node(node, name, "how often its body runs is not known")]
+            return [self._node(node, name, "it has no body that could be counted")]
         return [self._node(node, name, None)]
 
     def _node(self, node: Any, name: str, unmodelled: str | None) -> Node:
@@ -188,17 +201,27 @@ class Conversion:
             ),
             outputs=tuple(t.name for t in outputs if t is not None),
             source_op=_source_op(node),
-            attributes=modelled.attributes,
+            attributes={**modelled.attributes, **self._mask_of(node)},
             fused=modelled.fused,
             extra_bytes_read=modelled.extra_bytes_read,
             members=(name,),
         )
 
+    def _mask_of(self, node: Any) -> Mapping[str, Any]:
+        """What a constant mask among a node's operands lets through."""
+        if node.op_type in _APPLY_MASKS and node.domain in _STANDARD:
+            for value in node.inputs:
+                if value is not None and value in self._origins:
+                    band = self._masks.band(value)
+                    if band is not None:
+                        return band.attributes
+        return {}
+
     def _modelled(self, name: str, node: Any, call: Call, unmodelled: str | None) -> Modelled:
         rule = rule_for(node.domain, node.op_type)
         try:
             if unmodelled or rule is None:
-                raise RuleError(unmodelled or "no rule covers it")
+                raise RuleError(unmodelled or UNMODELLED.get((node.domain, node.op_type), "no rule covers it"))
             answer = rule(call)
             return answer if isinstance(answer, Modelled) else Modelled(answer)
         except RuleError as error:
@@ -207,10 +230,7 @@ class Conversion:
         except (DescriptorError, DtypeError) as error:
             raise ModelFileError(f"{self.label}: the node {name!r} ({node.op_type}): {error}") from None
         except (TypeError, ValueError, ArithmeticError, IndexError, AttributeError) as error:
-            # A rule met attributes or operands of a kind that the operator's definition rules out.
-            raise ModelFileError(
-                f"{self.label}: the node {name!r} ({node.op_type}) does not follow the operator's definition: {error}"
-            ) from None
+            raise ModelFileError(f"{self.label}: {_contradiction(node, error)}") from None
 
     def _traffic(self, kind: str, call: Call) -> Operator:
         read = sum(t.bytes for t in call.inputs if t is not None and t.shape is not None)
@@ -235,6 +255,11 @@ class Conversion:
         for text, name in self._notes:
             names.setdefault(text, []).append(name)
         return [f"{text} ({_some(which)})" for text, which in names.items()]
+
+
+def _contradiction(node: Any, error: Exception) -> str:
+    """What to say where a rule met attributes or operands of a kind that the operator's definition rules out."""
+    return f"the node {node.name!r} ({node.op_type}) does not follow the operator's definition: {error}"
 
 
 def _some(names: list[str]) -> str:

@@ -62,7 +62,10 @@ class Dimensions:
         self.label = label
         self.given = dict(given)
         self.names: list[str] = []  # of the inputs, in order
+        # Of the inputs that have any: what the dimension of each axis is called, None for numbers.
+        self.input_axes: dict[str, tuple[str | None, ...]] = {}
         self.of_data: dict[str, str] = {}  # names of dimensions that depend on data → what makes them
+        self.trips: dict[str, None] = {}  # names of numbers of iterations, which may stay open
         self._alias: dict[str, str] = {}  # as the file writes it → identifier
         self._renamed: dict[str, str] = {}  # symbol of the shape inference → our name
         self._known: set[str] = set()
@@ -100,6 +103,9 @@ class Dimensions:
             if raw in self.given:
                 self.given.setdefault(name, self.given[raw])
         for value, dims in rows:
+            axes = tuple(dim if isinstance(dim, str) else None for dim in dims)
+            if any(axes):
+                self.input_axes[value.name] = axes
             value.shape = ir.Shape([self.as_ir(dim) for dim in dims])
 
     def _declared(self, value: Any, axis: int, dim: Any, plain: set[Any]) -> int | str:
@@ -191,11 +197,32 @@ class Dimensions:
             return ir.SymbolicDim(None) if value is None else value
         return ir.SymbolicDim(value)
 
-    def name_of_data(self, symbol: str, tensor: str, axis: int, made_by: str) -> None:
-        """Name a dimension that depends on data (how many boxes, how many non-zeros) after its tensor and axis."""
+    def declare_trips(self, node: str) -> str:
+        """Accept a number for how often a node's body runs.
+
+        Args:
+            node: the node's name, as an identifier.
+
+        Returns:
+            The dimension's name: ``<node>_trips``, with a number where two nodes would share it.
+        """
+        name, number = f"{node}_trips", 2
+        while name in self.trips or name in self._known:
+            name, number = f"{node}_{number}_trips", number + 1
+        self.trips[name] = None
+        return name
+
+    def resolve_name(self, name: str) -> Any:
+        """A named dimension: its number, its symbol where it is open, None where there is none of that name."""
+        if name in self.given:
+            return self.given[name]
+        return expressions.symbol(name) if name in self._known else None
+
+    def name_of_data(self, symbol: str, name: str, made_by: str) -> None:
+        """Name a dimension that depends on data (how many boxes, how many non-zeros)."""
         if symbol in self._renamed or symbol in self._known:
             return
-        name = identifier(f"{tensor}_{axis}")
+        name = identifier(name)
         while name in self._known:
             name += "_"
         self._renamed[symbol] = name
@@ -219,12 +246,13 @@ class Dimensions:
         Raises:
             InputError: names the nearest ones that it has.
         """
-        unknown = [n for n in self._unknown if n not in self.of_data]
+        unknown = [n for n in self._unknown if n not in self.of_data and n not in self.trips]
         if not unknown:
             return
-        if not self.known:
+        known = tuple(dict.fromkeys((*self.known, *self.trips)))
+        if not known:
             raise InputError(f"{self.label}: has no dimension {unknown[0]!r}; all its dimensions are fixed")
-        raise InputError(f"{self.label}: has no dimension {unknown[0]!r}; {nearest(unknown[0], self.known)}")
+        raise InputError(f"{self.label}: has no dimension {unknown[0]!r}; {nearest(unknown[0], known)}")
 
     def refuse_open(self) -> None:
         """Refuse dimensions without a number.
@@ -242,8 +270,9 @@ class Dimensions:
         if len(names) < len(self.known):
             text += f" (the model has the dimensions {', '.join(self.known)})"
         depends = [f"{n!r} is made by {self.of_data[n]} and depends on data" for n in names if n in self.of_data]
-        if self._unknown:
-            text += f"; it has no dimension {self._unknown[0]!r}"
+        unknown = [n for n in self._unknown if n not in self.of_data and n not in self.trips]
+        if unknown:
+            text += f"; it has no dimension {unknown[0]!r}"
         if depends:
             text += f"; {'; '.join(depends[:3])}"
         raise UnboundDimensionError(text, names)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
+import numpy as np
+
 from perfmodel.errors import ModelFileError
 
 MAX_CONSTANT_ELEMENTS = 64
@@ -57,10 +59,34 @@ def _has_data(tensor: Any) -> bool:
     return raw is None or any(len(getattr(raw, field, ())) for field in fields)
 
 
-def _fetched(tensor: Any, elements: int, folder: Path) -> Any:
-    import numpy as np
+def first_elements(tensor: Any, count: int, folder: Path | None) -> Any:
+    """The first elements of a stored tensor as a flat array, without reading the others; None where they are not at
+    hand."""
     import onnx_ir as ir
 
+    if isinstance(tensor, ir.ExternalTensor):
+        return None if folder is None else _read(tensor, count, folder)
+    try:
+        raw = getattr(getattr(tensor, "raw", None), "raw_data", b"")
+        dtype = tensor.dtype.numpy()
+        if raw and tensor.dtype.bitwidth >= 8:
+            return np.frombuffer(raw, dtype=dtype, count=count) if len(raw) >= count * dtype.itemsize else None
+        return np.asarray(tensor.numpy()).reshape(-1)[:count] if raw or _has_data(tensor) else None
+    except Exception:
+        # numpy and ml_dtypes raise several types for data that do not fit; then they are just not known.
+        return None
+
+
+def _fetched(tensor: Any, elements: int, folder: Path) -> Any:
+    import onnx_ir as ir
+
+    array = _read(tensor, elements, folder)
+    if array is None:
+        return None
+    return ir.tensor(array.reshape([int(d) for d in tensor.shape]), dtype=tensor.dtype, name=tensor.name)
+
+
+def _read(tensor: Any, elements: int, folder: Path) -> np.ndarray | None:
     location = str(tensor.location)
     if not elements or is_outside(location):
         return None
@@ -79,7 +105,6 @@ def _fetched(tensor: Any, elements: int, folder: Path) -> Any:
             data = file.read(length)
         if len(data) < length:
             return None
-        array = np.frombuffer(data, dtype=dtype.newbyteorder("<")).reshape([int(d) for d in tensor.shape])
-        return ir.tensor(array.astype(dtype), dtype=tensor.dtype, name=tensor.name)
+        return np.frombuffer(data, dtype=dtype.newbyteorder("<")).astype(dtype)
     except (OSError, ValueError, TypeError, OverflowError):
         return None

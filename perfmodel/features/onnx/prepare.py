@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perfmodel.errors import ModelFileError
+from perfmodel.features.onnx import bands
 from perfmodel.features.onnx.external import read_small
 
 if TYPE_CHECKING:
@@ -108,13 +109,21 @@ def forget_weights(graphs: Sequence[ir.Graph], folder: Path | None, label: str) 
                 continue
             value.shape, value.dtype = _shape_of(tensor), tensor.dtype
             value.const_value = read_small(tensor, folder, label)
+            _keep_mask(value, tensor, folder)
         for node in list(graph):
             tensor = _stored_tensor(node)
             if tensor is not None:
                 small = read_small(tensor, folder, label)
                 if small is tensor:
                     continue
-                _replace_constant(graph, node, tensor, small)
+                _keep_mask(_replace_constant(graph, node, tensor, small), tensor, folder)
+
+
+def _keep_mask(value: Any, tensor: Any, folder: Path | None) -> None:
+    if value.const_value is None:
+        mask = bands.keep_masks(tensor, folder)
+        if mask is not None:
+            value.meta[bands.MASK] = mask
 
 
 def _stored_tensor(node: Any) -> Any:
@@ -124,8 +133,8 @@ def _stored_tensor(node: Any) -> Any:
     return None if attribute is None or attribute.is_ref() or attribute.type.name != "TENSOR" else attribute.value
 
 
-def _replace_constant(graph: Any, node: Any, tensor: Any, small: Any) -> None:
-    """A Constant node with weights inside becomes an initializer without data."""
+def _replace_constant(graph: Any, node: Any, tensor: Any, small: Any) -> Any:
+    """A Constant node with weights inside becomes an initializer without data, which is returned."""
     import onnx_ir as ir
 
     old = node.outputs[0]
@@ -134,6 +143,7 @@ def _replace_constant(graph: Any, node: Any, tensor: Any, small: Any) -> None:
     graph.remove(node, safe=True)
     graph.register_initializer(new)
     new.const_value = small
+    return new
 
 
 def _shape_of(tensor: Any) -> Any:

@@ -14,6 +14,7 @@ from perfmodel.features.onnx import shapes
 from perfmodel.features.onnx.convert import Conversion, free_inputs
 from perfmodel.features.onnx.dims import Dimensions, check_given
 from perfmodel.features.onnx.load import load
+from perfmodel.features.onnx.loops import bind_trips
 from perfmodel.graph import Graph
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ def read_onnx(
 
     Args:
         path: an ``.onnx`` file (external data may be absent), its bytes, or a parsed ``ModelProto``.
-        dims: a number for each symbolic dimension, by name (:func:`model_dims`).
+        dims: a number for each symbolic dimension, by name (:func:`model_dims`); ``<node>_trips`` says how often the body
+            of a Loop or SequenceMap runs where that depends on data (it counts once otherwise, with a warning).
         keep_symbolic: dimensions without a number stay sympy expressions; :meth:`Graph.bind` gives them numbers later,
             or arrays of numbers for a sweep.
 
@@ -44,6 +46,7 @@ def read_onnx(
         loaded = load(path)
         dimensions = Dimensions(loaded.label, given)
         dimensions.declare_inputs(free_inputs(loaded.model.graph))
+        bind_trips(loaded.model, loaded.graphs, dimensions)
         if not keep_symbolic:
             # Early, so that a mistyped name costs no inference; dimensions that depend on data are not known yet.
             dimensions.refuse_open()
@@ -58,7 +61,8 @@ def read_onnx(
 def model_dims(path: str | os.PathLike[str] | bytes | onnx.ModelProto) -> tuple[str, ...]:
     """Names of a model's symbolic dimensions, in the order of its inputs.
 
-    Dimensions that depend on data (how many boxes a detector finds) come last.
+    Dimensions that depend on data (how many boxes a detector finds, how often a loop runs whose results are collected)
+    come last.
 
     Raises:
         ModelFileError: the file is no ONNX model, is damaged, too large or contradicts itself.
@@ -67,6 +71,7 @@ def model_dims(path: str | os.PathLike[str] | bytes | onnx.ModelProto) -> tuple[
         loaded = load(path)
         dimensions = Dimensions(loaded.label, {})
         dimensions.declare_inputs(free_inputs(loaded.model.graph))
+        bind_trips(loaded.model, loaded.graphs, dimensions)
         shapes.infer(loaded, dimensions)
         shapes.name_data_dimensions(loaded.model, dimensions)
         return dimensions.known

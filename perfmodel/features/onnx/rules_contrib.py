@@ -1,6 +1,7 @@
 """Rules of the fused operators that ONNX Runtime's tools write (domain ``com.microsoft``).
 
-Their definitions: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md
+Their definitions: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md. Attention is in
+``rules_attention``, quantised operators are in ``rules_quantized``, ``rules_qlinear`` and ``rules_narrow``.
 """
 
 from __future__ import annotations
@@ -8,43 +9,56 @@ from __future__ import annotations
 from typing import Any
 
 from perfmodel import ops
-from perfmodel.features.onnx import rules_elementwise, rules_memory, rules_products, rules_quantized
+from perfmodel.features.onnx import rules_elementwise, rules_memory, rules_movement, rules_products
 from perfmodel.features.onnx.call import Call, Modelled, Rule, RuleError, elements
-from perfmodel.features.onnx.rules_elementwise import elementwise, named
-from perfmodel.features.onnx.rules_products import exact_share, phase_of, product
+from perfmodel.features.onnx.rules_elementwise import elementwise, every_operand, named
+from perfmodel.features.onnx.rules_products import matmul_of
+
+_ACTIVATIONS = {
+    "Relu": "relu", "Tanh": "tanh", "Sigmoid": "sigmoid", "LeakyRelu": "leaky_relu", "Clip": "clip",
+    "HardSigmoid": "hard_sigmoid", "HardSwish": "hard_swish", "Gelu": "gelu", "FastGelu": "gelu_tanh",
+    "QuickGelu": "swish", "Elu": "elu",
+}  # fmt: skip
+
+
+def activated(rule: Rule, *, residual: int | None = None, attribute: str = "activation") -> Rule:
+    """An operator with an activation (its attribute) at its end, and maybe a residual (an operand) before that."""
+
+    def fused(call: Call) -> Modelled:
+        answer = rule(call)
+        plain = answer if isinstance(answer, Modelled) else Modelled(answer)
+        kinds, read = [], plain.extra_bytes_read
+        if residual is not None and call.has(residual):
+            kinds.append("add")
+            read = read + call.tensor(residual).bytes
+        name = str(call.get(attribute, ""))
+        if name:
+            if name not in _ACTIVATIONS:
+                raise RuleError(f"its activation {name!r} is not known")
+            kinds.append(_ACTIVATIONS[name])
+        if not kinds:
+            return plain
+        out = call.result()
+        step = ops.Elementwise(kind="+".join(kinds), elements=out.elements, inputs=0, dtype=out.dtype)
+        return Modelled(plain.op, plain.attributes, (*plain.fused, step), read)
+
+    return fused
 
 
 def fused_matmul(call: Call) -> Modelled:
     """FusedMatMul and TransposeMatMul: MatMul with transpositions and a factor."""
-    a, b = call.shape(0), call.shape(1)
-    transpose_a, transpose_b = bool(call.get("transA", 0)), bool(call.get("transB", 0))
-    if call.get("transBatchA", 0) or call.get("transBatchB", 0):
-        raise RuleError("it transposes batches")
-    if transpose_a and len(a) > 1:
-        a = (*a[:-2], a[-1], a[-2])
-    if transpose_b and len(b) > 1:
-        b = (*b[:-2], b[-1], b[-2])
-    op = product((call.tensor(0), call.tensor(1)), a, b, call.dtype, call.out_dtype)
-    return Modelled(
-        op, {"transpose_a": transpose_a, "transpose_b": transpose_b, "alpha": float(call.get("alpha", 1.0))}
-    )
+    return matmul_of(
+        call, 0, 1, transpose_a=bool(call.get("transA", 0)), transpose_b=bool(call.get("transB", 0)),
+        batches=(bool(call.get("transBatchA", 0)), bool(call.get("transBatchB", 0))), alpha=float(call.get("alpha", 1.0)),
+    )  # fmt: skip
 
 
-def matmul_nbits(call: Call) -> Modelled:
-    """MatMulNBits: activations times weights of 2 to 8 bits, with a scale a block."""
-    a = call.shape(0)
-    n, k, bits = int(call.get("N", 0)), int(call.get("K", 0)), int(call.get("bits", 4))
-    if call.dtype in ("fp16", "bf16") and bits in (4, 8):
-        op = ops.Gemm(
-            batch=1, m=elements(a[:-1]), n=n, k=k, dtype="w4a16" if bits == 4 else "w8a16", out_dtype=call.out_dtype
-        )
-        # w4a16 counts one 16-bit scale per 128 weights; other block sizes read more or fewer.
-        return Modelled(op, {"bits": bits, "block_size": call.get("block_size", None)})
-    stored = call.tensor(1).bytes
-    op = ops.Gemm(batch=1, m=elements(a[:-1]), n=n, k=k, dtype=call.dtype, out_dtype=call.out_dtype)
-    # The descriptor's weights have the activations' width: take off what the narrow ones do not read.
-    excess = min(op.weight_bytes - stored, op.weight_bytes) if isinstance(stored, int) else 0
-    return Modelled(op, {"bits": bits, "block_size": call.get("block_size", None)}, (), -excess)
+def gemm_fast_gelu(call: Call) -> Modelled:
+    """GemmFastGelu(X, W, bias)."""
+    plain = rules_products.with_bias(call, matmul_of(call, 0, 1).op, 2, {})
+    out = call.result()
+    gelu = ops.Elementwise(kind="gelu_tanh", elements=out.elements, inputs=0, dtype=out.dtype)
+    return Modelled(plain.op, plain.attributes, (*plain.fused, gelu), plain.extra_bytes_read)
 
 
 def skip_norm(kind: str, parameters: tuple[int, ...]) -> Rule:
@@ -61,16 +75,45 @@ def skip_norm(kind: str, parameters: tuple[int, ...]) -> Rule:
     return rule
 
 
-def embed_layer_norm(call: Call) -> Modelled:
-    """EmbedLayerNormalization: word, position and segment embeddings are added and normalised."""
-    out = call.result_shape()
-    rows, cols = elements(out[:-1]), out[-1]
-    table = call.tensor(2)
-    op = ops.Norm(kind="layernorm", rows=rows, cols=cols, dtype=table.dtype)
-    lookups = sum(1 for i in (2, 3, 4) if call.has(i))
-    one = ops.Embedding(rows=rows, cols=cols, dtype=table.dtype)
-    # The norm reads its input once; the further tables and the indices come on top.
-    return Modelled(op, {"axis": len(out) - 1}, (), lookups * one.bytes_read - one.bytes_written)
+def group_norm(call: Call) -> Modelled:
+    """GroupNorm(X, gamma, beta) and SkipGroupNorm(X, gamma, beta, skip, bias), channels last; SiLU may follow."""
+    shape, groups = call.shape(0), int(call.get("groups", 1))
+    if len(shape) < 3 or groups < 1:
+        raise RuleError("it has no channels to group")
+    skip = call.has(3)
+    rows = shape[0] * groups
+    read = sum(call.elements(i) for i in (1, 2, 4) if call.has(i))
+    op = ops.Norm(
+        kind="groupnorm", rows=rows, cols=rules_elementwise.share(elements(shape), rows), residual=skip, parameters=read,
+        dtype=call.dtype,
+    )  # fmt: skip
+    kinds = (["add"] if call.has(4) else []) + (["silu"] if call.get("activation", 0) else [])
+    step = (
+        ops.Elementwise(kind="+".join(kinds), elements=elements(shape), inputs=0, dtype=call.dtype) if kinds else None
+    )
+    return Modelled(op, {"groups": groups}, (step,) if step else ())
+
+
+def embed_layer_norm(tables: tuple[int, ...]) -> Rule:
+    """EmbedLayerNormalization and its quantised form: word, position and segment embeddings are added and normalised."""
+
+    def rule(call: Call) -> Modelled:
+        out = call.result_shape()
+        rows, cols = elements(out[:-1]), out[-1]
+        stored = call.tensor(2).dtype
+        dtype = "fp32" if stored in ("int8", "uint8") else stored
+        op = ops.Norm(kind="layernorm", rows=rows, cols=cols, dtype=dtype)
+        lookups = sum(call.has(i) for i in tables)
+        one = ops.Embedding(rows=rows, cols=cols, dtype=stored)
+        # The norm reads its input once; the further tables and the indices come on top.
+        added = ops.Elementwise(kind="add", elements=rows * cols * max(lookups - 1, 0), inputs=0, dtype=dtype)
+        read = (
+            lookups * one.bytes_read
+            - ops.Norm(kind="layernorm", rows=rows, cols=cols, parameters=0, dtype=dtype).bytes_read
+        )
+        return Modelled(op, {"axis": len(out) - 1}, (added,), read)
+
+    return rule
 
 
 def bias_activation(kind: str) -> Rule:
@@ -85,111 +128,169 @@ def bias_activation(kind: str) -> Rule:
     return rule
 
 
-def group_query_attention(call: Call) -> Modelled:
-    """GroupQueryAttention: causal, with a cache; Q, K and V may come packed as the query."""
-    query = call.shape(0)
-    heads, kv_heads = int(call.get("num_heads", 0)), int(call.get("kv_num_heads", 0))
-    if len(query) != 3 or not heads or not kv_heads:
-        raise RuleError("it names no heads")
-    packed = not call.has(1)
-    head_dim = exact_share(query[2], heads + 2 * kv_heads if packed else heads)
-    kv_len = query[1]
-    if len(call.outputs) > 1 and call.outputs[1] is not None and call.outputs[1].shape is not None:
-        kv_len = call.outputs[1].shape[2]
-    elif call.has(3):
-        kv_len = kv_len + call.shape(3)[2]
-    window = int(call.get("local_window_size", -1))
-    op = ops.Attention(
-        phase=phase_of(query[1], kv_len, True), batch=query[0], q_len=query[1], kv_len=kv_len, heads=heads,
-        kv_heads=kv_heads, head_dim=head_dim, causal=True, window=window if window > 0 else None, dtype=call.dtype,
-    )  # fmt: skip
-    rope: tuple[ops.Operator, ...] = ()
-    if call.get("do_rotary", 0):
-        rotated = query[0] * query[1] * (heads + kv_heads) * head_dim
-        rope = (ops.Elementwise(kind="rope", elements=rotated, dtype=call.dtype),)
-    return Modelled(op, {"causal": True, "scale": call.get("scale", None), "mask": None}, rope)
+def bias_split_gelu(call: Call) -> Modelled:
+    """BiasSplitGelu: a bias, then one half times the Gelu of the other."""
+    results = call.result().elements
+    return Modelled(every_operand(call, "add+add+gelu+mul", results))
 
 
-def multi_head_attention(call: Call) -> Modelled:
-    """MultiHeadAttention with separate query, key and value of rank 3 (or keys and values already split into heads)."""
-    query, heads = call.shape(0), int(call.get("num_heads", 0))
-    if len(query) != 3 or not heads or not call.has(1) or not call.has(2):
-        raise RuleError("its query, key and value are packed")
-    key, value = call.shape(1), call.shape(2)
-    kv_len = key[1] if len(key) == 3 else key[2]
-    value_dim = exact_share(value[2], heads) if len(value) == 3 else value[3]
-    if call.has(6):
-        kv_len = kv_len + call.shape(6)[2]
-    causal = bool(call.get("unidirectional", 0))
-    head_dim = exact_share(query[2], heads)
-    op = ops.Attention(
-        phase=phase_of(query[1], kv_len, causal), batch=query[0], q_len=query[1], kv_len=kv_len, heads=heads,
-        kv_heads=heads, head_dim=head_dim, v_head_dim=None if value_dim == head_dim else value_dim, causal=causal,
-        dtype=call.dtype,
-    )  # fmt: skip
-    read = sum(call.tensor(i).bytes for i in (3, 4, 5) if call.has(i))
-    return Modelled(op, {"causal": causal, "scale": call.get("scale", None), "mask": None}, (), read)
+def bias_softmax(call: Call) -> Modelled:
+    """BiasSoftmax: a bias (a mask) is added first."""
+    plain = rules_memory.softmax("softmax", always_last=True)(call)
+    assert isinstance(plain, Modelled)
+    add = ops.Elementwise(kind="add", elements=call.elements(0), inputs=0, dtype=call.dtype)
+    return Modelled(plain.op, plain.attributes, (add,), call.tensor(1).bytes)
 
 
-def packed_attention(call: Call) -> Modelled:
-    """Attention of com.microsoft: the projection of the input to Q, K and V belongs to the operator.
+def bias_dropout(call: Call) -> ops.Operator:
+    """BiasDropout(data, bias, residual): at inference the sums are left of it."""
+    added = sum(call.has(i) for i in (1, 2))
+    read = sum(call.elements(i) for i in (0, 1, 2) if call.has(i))
+    return ops.Elementwise(
+        kind="+".join(["add"] * added), elements=call.elements(0), input_elements=read, dtype=call.dtype
+    )
 
-    The descriptor is the projection's product, which dominates; the attention is counted as fused into it.
-    """
-    x, w = call.shape(0), call.shape(1)
-    heads = int(call.get("num_heads", 0))
-    if len(x) != 3 or len(w) != 2 or not heads:
-        raise RuleError("it names no heads")
-    sizes = call.get("qkv_hidden_sizes", None)
-    q_size, k_size, v_size = [int(s) for s in sizes] if sizes else [exact_share(w[1], 3)] * 3
-    causal = bool(call.get("unidirectional", 0))
-    past = call.shape(4)[3] if call.has(4) else 0
-    kv_len: Any = x[1] + past
-    head_dim, value_dim = exact_share(k_size, heads), exact_share(v_size, heads)
-    inner = ops.Attention(
-        phase=phase_of(x[1], kv_len, causal), batch=x[0], q_len=x[1], kv_len=kv_len, heads=heads, kv_heads=heads,
-        head_dim=head_dim, v_head_dim=None if value_dim == head_dim else value_dim, causal=causal, dtype=call.dtype,
-    )  # fmt: skip
-    op = ops.Gemm(batch=1, m=x[0] * x[1], n=q_size + k_size + v_size, k=x[2], dtype=call.dtype)
-    bias = call.tensor(2).bytes if call.has(2) else 0
-    return Modelled(op, {"causal": causal}, (inner,), inner.bytes + bias)
+
+def per_element(*kinds: str, of: int = 0) -> Rule:
+    """These scalar functions for each element of operand ``of``; every operand is read once."""
+
+    def rule(call: Call) -> Modelled:
+        return Modelled(every_operand(call, "+".join(kinds), call.elements(of)))
+
+    return rule
+
+
+def complex_product(call: Call) -> Modelled:
+    """ComplexMul and ComplexMulConj: pairs of a real and an imaginary part."""
+    return Modelled(every_operand(call, "complex_mul", rules_elementwise.share(call.result().elements, 2)))
+
+
+def distances(call: Call) -> Modelled:
+    """CDist: |a|² - 2·a·b + |b|², by a product, as libraries compute it."""
+    a, b = call.shape(0), call.shape(1)
+    if len(a) != 2 or len(b) != 2:
+        raise RuleError("its operands do not have the rank 2")
+    op = ops.Gemm(batch=1, m=a[0], n=b[0], k=a[1], dtype=call.dtype, out_dtype=call.out_dtype)
+    kinds = "mul+add+add" + ("+sqrt" if str(call.get("metric", "euclidean")) == "euclidean" else "")
+    squares = ops.Reduce(kind="sum_square", rows=a[0] + b[0], cols=a[1], dtype=call.dtype)
+    return Modelled(op, {}, (ops.Elementwise(kind=kinds, elements=a[0] * b[0], inputs=0, dtype=call.dtype), squares))
 
 
 def mixture_of_experts(call: Call) -> Modelled:
     """MoE: a router's choice, then the chosen experts' layers."""
-    x, first = call.shape(0), call.shape(2)
+    first = call.shape(2)
     if len(first) != 3:
         raise RuleError("its experts' weights do not have the rank 3")
-    swiglu = str(call.get("activation_type", "relu")) == "swiglu"
-    gated = call.has(6) or swiglu
-    width = call.shape(4)[2] if len(call.shape(4)) == 3 else first[1]
+    gated = call.has(6) or str(call.get("activation_type", "relu")) == "swiglu"
+    second = call.shape(4)
+    return routed(
+        call, experts=first[0], width=second[2] if len(second) == 3 else first[1], gated=gated, dtype=call.dtype
+    )
+
+
+def routed(call: Call, *, experts: Any, width: Any, gated: bool, dtype: str) -> Modelled:
+    """The descriptor of a mixture of experts whose router's scores are operand 1."""
+    x = call.shape(0)
     op = ops.Moe(
-        tokens=elements(x[:-1]), hidden=x[-1], intermediate=width, experts=first[0], top_k=int(call.get("k", 1)),
-        matrices=3 if gated else 2, dtype=call.dtype,
+        tokens=elements(x[:-1]), hidden=x[-1], intermediate=width, experts=experts, top_k=int(call.get("k", 1)),
+        matrices=3 if gated else 2, dtype=dtype,
     )  # fmt: skip
     return Modelled(op, {}, (), call.tensor(1).bytes)
 
 
+def word_embedding(call: Call) -> Modelled:
+    """WordConvEmbedding(characters, filters [count, 1, window, width], bias, table): a convolution over each word."""
+    ids, w = call.shape(0), call.shape(1)
+    if len(w) != 4 or len(ids) < 2:
+        raise RuleError("its filters do not have the rank 4")
+    words = elements(ids[:-1])
+    places = words * (ids[-1] - w[2] + 1)
+    op = ops.Gemm(batch=1, m=places, n=w[0], k=w[2] * w[3], dtype=call.tensor(1).dtype)
+    after = ops.Elementwise(kind="add+tanh+max", elements=places * w[0], inputs=0, dtype=op.dtype)
+    return Modelled(op, {}, (after,), call.tensor(0).bytes)
+
+
+def relative_bias(call: Call) -> Modelled:
+    """RelativePositionBias: each pair of positions looks its bucket up; buckets are logarithmic."""
+    out = call.result()
+    op = ops.Copy(kind="gather", elements=out.elements, dtype=out.dtype)
+    pairs = elements((out.shape or ())[-2:])
+    buckets = ops.Elementwise(kind="sub+abs+div+log+mul+add+min", elements=pairs, inputs=0, dtype=out.dtype)
+    return Modelled(op, {}, (buckets,))
+
+
+def is_finite(call: Call) -> Modelled:
+    """IsAllFinite: one answer for all operands."""
+    count = sum(call.elements(i) for i in range(len(call.inputs)) if call.has(i))
+    return Modelled(every_operand(call, "is_inf+and", count))
+
+
+def time_warping(call: Call) -> Modelled:
+    """DynamicTimeWarping: each pair of times adds its cost to the cheapest of three neighbours."""
+    return Modelled(every_operand(call, "min+min+add", call.elements(0)))
+
+
 CONTRIB: dict[str, Rule] = {
-    **rules_quantized.CONTRIB,
-    "Attention": packed_attention,
     "BiasAdd": bias_activation(""),
+    "BiasDropout": bias_dropout,
     "BiasGelu": bias_activation("gelu"),
-    "EmbedLayerNormalization": embed_layer_norm,
+    "BiasSoftmax": bias_softmax,
+    "BiasSplitGelu": bias_split_gelu,
+    "BifurcationDetector": rules_movement.copy("copy"),
+    "CDist": distances,
+    "CausalConvWithState": rules_products.causal_conv,
+    "ComplexMul": complex_product,
+    "ComplexMulConj": complex_product,
+    "ConvTransposeWithDynamicPads": rules_products.conv_transpose,
+    "DynamicTimeWarping": time_warping,
+    "EmbedLayerNormalization": embed_layer_norm((2, 3, 4)),
+    "ExpandDims": rules_movement.view("unsqueeze"),
     "FastGelu": bias_activation("gelu_tanh"),
-    "FusedConv": rules_products.conv,
-    "FusedGemm": rules_products.gemm,
+    "FusedConv": activated(rules_products.conv, residual=3),
+    "FusedGemm": activated(rules_products.gemm),
     "FusedMatMul": fused_matmul,
+    "FusedMatMulActivation": activated(fused_matmul),
+    "GatherND": rules_movement.gather_by("gather"),
     "Gelu": rules_elementwise.gelu,
-    "GroupQueryAttention": group_query_attention,
+    "GemmFastGelu": gemm_fast_gelu,
+    # Operands: embeddings, then q and k with their rotated halves, each element a product and a sum.
+    "GemmaRotaryEmbedding": per_element("mul", "mul", "add", "mul", "mul", "add", of=1),
+    "GroupNorm": group_norm,
+    "IsAllFinite": is_finite,
     "LayerNormalization": rules_memory.trailing_norm("layernorm"),
-    "MatMulNBits": matmul_nbits,
+    "MaxpoolWithMask": rules_memory.pool("max"),
     "MoE": mixture_of_experts,
-    "MultiHeadAttention": multi_head_attention,
+    "NGramRepeatBlock": rules_movement.copy("copy", operand=1),
+    "NhwcConv": rules_products.conv_channels_last,
+    "NhwcFusedConv": activated(rules_products.conv_channels_last, residual=3),
+    "Pad": rules_movement.copy("pad", reads_all=True),
     "QuickGelu": named("swish"),
+    "Range": rules_movement.fill("iota"),
+    "ReduceSumInteger": rules_memory.reduction("sum"),
+    "RelativePositionBias": relative_bias,
+    "RemovePadding": rules_movement.copy("gather"),
+    "RestorePadding": rules_movement.copy("scatter"),
     "RotaryEmbedding": rules_elementwise.rotary((2, 3)),
     "SimplifiedLayerNormalization": rules_memory.trailing_norm("rmsnorm"),
+    "SkipGroupNorm": group_norm,
     "SkipLayerNormalization": skip_norm("layernorm", (2, 3, 4)),
     "SkipSimplifiedLayerNormalization": skip_norm("rmsnorm", (2, 3)),
+    "TorchEmbedding": rules_movement.gather,
     "TransposeMatMul": fused_matmul,
+    "Trilu": rules_movement.copy("trilu"),
+    "UnfoldTensor": rules_movement.copy("copy"),
+    "Unique": rules_movement.unique,
+    "WordConvEmbedding": word_embedding,
 }
+
+BLOCKED: dict[str, Rule] = {
+    "AveragePool": rules_memory.pool("average"),
+    "Conv": activated(rules_products.conv, residual=3),
+    "GlobalAveragePool": rules_memory.global_pool("mean"),
+    "GlobalMaxPool": rules_memory.global_pool("max"),
+    "MaxPool": rules_memory.pool("max"),
+    "ReorderInput": rules_movement.copy("transpose"),
+    "ReorderOutput": rules_movement.copy("transpose", reads_all=True),
+    "Upsample": rules_movement.copy("resize", reads_all=True),
+}
+"""Operators of ``com.microsoft.nchwc``, the blocked layout of ONNX Runtime's CPU kernels; shapes are those of NCHW."""

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 from perfmodel import ops
-from perfmodel.features.onnx.call import Call, Modelled, Rule
-from perfmodel.ops.base import at_most
+from perfmodel.dtypes import element_bytes
+from perfmodel.features.onnx.call import Call, Modelled, Rule, RuleError
+from perfmodel.graph import Tensor
+from perfmodel.ops.base import at_most, is_symbolic
 
 KINDS: dict[str, str] = {
     # one operand
@@ -42,6 +47,56 @@ def elementwise(call: Call, kind: str, *, outputs: int = 1) -> ops.Elementwise:
         outputs=outputs,
         dtype=dtype,
     )
+
+
+def every_operand(
+    call: Call, kind: str, count: Any, *, steps: Any = 1, dtype: str | None = None, read: Any = None
+) -> ops.Elementwise:
+    """The descriptor of ``steps`` scalar functions for each of ``count`` elements, whatever the operands' shapes.
+
+    Every operand is read once and every result written once, each as wide as it is stored.
+
+    Args:
+        dtype: of the arithmetic; None means the first result's.
+        read: bytes read, where operands are read in part or more than once.
+
+    Raises:
+        RuleError: the shape of an operand or of a result is not known.
+    """
+    arithmetic = dtype or call.result().dtype
+    if read is None:
+        read = sum(_bytes(t, "input", i) for i, t in enumerate(call.inputs) if t is not None)
+    written = sum(_bytes(t, "output", i) for i, t in enumerate(call.outputs) if t is not None)
+    width = element_bytes(arithmetic)
+    return ops.Elementwise(
+        kind=kind, elements=count, input_elements=share(read, width), outputs=share(share(written, width), count),
+        steps=steps, dtype=arithmetic,
+    )  # fmt: skip
+
+
+def _bytes(tensor: Tensor, role: str, index: int) -> Any:
+    if tensor.shape is None:
+        raise RuleError(f"the shape of its {role} {index} is not known")
+    return tensor.bytes
+
+
+def share(total: Any, part: Any) -> Any:
+    """``total / part``, an int where it is whole; 0 of 0."""
+    if is_symbolic(total) or is_symbolic(part):
+        return total / part
+    if not part:
+        return 0
+    whole, rest = divmod(total, part)
+    return total / part if rest else int(whole)
+
+
+def log2(count: Any) -> Any:
+    """Stages of an algorithm that halves its problem at each; 0 for one element."""
+    if is_symbolic(count):
+        import sympy
+
+        return sympy.log(count, 2)
+    return math.log2(count) if count > 1 else 0
 
 
 def named(kind: str) -> Rule:

@@ -9,6 +9,7 @@ from perfmodel.dtypes import element_bytes
 from perfmodel.features.onnx.call import Call, Modelled, Rule, RuleError, axis_of, elements
 from perfmodel.features.onnx.rules_products import conv_window
 from perfmodel.ops.base import is_symbolic
+from perfmodel.ops.costs import reduction_flops
 
 
 def _norm(call: Call, kind: str, rows: Any, cols: Any, attributes: dict[str, Any], *, parameters: int = 2) -> Modelled:
@@ -44,7 +45,7 @@ def group_norm(call: Call) -> Modelled:
     if len(shape) < 2 or groups < 1:
         raise RuleError("it has no channels to group")
     rows = shape[0] * groups
-    return _norm(call, "groupnorm", rows, _over(elements(shape), rows), {"groups": groups})
+    return _norm(call, "groupnorm", rows, over(elements(shape), rows), {"groups": groups})
 
 
 def instance_norm(call: Call) -> Modelled:
@@ -58,14 +59,14 @@ def mean_variance_norm(call: Call) -> Modelled:
     shape = call.shape(0)
     axes = call.axes(1, len(shape)) or tuple(axis_of(a, len(shape)) for a in (0, 2, 3) if a < len(shape))
     cols = elements(tuple(shape[a] for a in axes))
-    return _norm(call, "instancenorm", _over(elements(shape), cols), cols, {"axis": axes}, parameters=0)
+    return _norm(call, "instancenorm", over(elements(shape), cols), cols, {"axis": axes}, parameters=0)
 
 
 def lp_norm(call: Call) -> Modelled:
     """LpNormalization along one axis."""
     shape = call.shape(0)
     axis = call.axis(-1, len(shape))
-    return _norm(call, "l2norm", _over(elements(shape), shape[axis]), shape[axis], {"axis": axis}, parameters=0)
+    return _norm(call, "l2norm", over(elements(shape), shape[axis]), shape[axis], {"axis": axis}, parameters=0)
 
 
 def lrn(call: Call) -> Modelled:
@@ -75,40 +76,62 @@ def lrn(call: Call) -> Modelled:
     return _norm(call, "lrn", elements(shape[:1] + shape[2:]), channels, {"size": call.get("size", None)}, parameters=0)
 
 
-def softmax(kind: str) -> Rule:
-    """Softmax and LogSoftmax; before operator set 13 over all axes from ``axis`` on."""
+def softmax(kind: str, *, always_last: bool = False) -> Rule:
+    """Softmax and LogSoftmax; before operator set 13 over all axes from ``axis`` on.
+
+    Args:
+        always_last: like before operator set 13 whatever the set (BiasSoftmax).
+    """
 
     def rule(call: Call) -> Modelled:
         shape = call.shape(0)
         if not shape:
             raise RuleError("its operand is a scalar")
-        axis: int | tuple[int, ...] = call.axis(-1 if call.opset >= 13 else 1, len(shape))
+        old = always_last or call.opset < 13
+        axis: int | tuple[int, ...] = call.axis(1 if old else -1, len(shape))
         assert isinstance(axis, int)
         cols = shape[axis]
-        if call.opset < 13 and axis != len(shape) - 1:
+        if old and axis != len(shape) - 1:
             cols, axis = elements(shape[axis:]), tuple(range(axis, len(shape)))
         return Modelled(
-            ops.Softmax(kind=kind, rows=_over(elements(shape), cols), cols=cols, dtype=call.dtype), {"axis": axis}
+            ops.Softmax(kind=kind, rows=over(elements(shape), cols), cols=cols, dtype=call.dtype), {"axis": axis}
         )
 
     return rule
 
 
-def reduction(kind: str) -> Rule:
-    """The Reduce operators."""
+def reduction(kind: str, *, by_attribute: bool = False) -> Rule:
+    """The Reduce operators.
+
+    Args:
+        by_attribute: the axes are an attribute, whatever the second operand is.
+    """
 
     def rule(call: Call) -> Modelled | ops.Operator:
         shape = call.shape(0)
-        axes = call.axes(1, len(shape))
+        try:
+            axes = call.axes(len(call.inputs) if by_attribute else 1, len(shape))
+        except RuleError:
+            # Whatever the axes are: every element is read and enters one of the results.
+            rows = call.result().elements
+            op = ops.Reduce(kind=kind, rows=rows, cols=over(elements(shape), rows), dtype=call.dtype)
+            return Modelled(op, {"keepdims": bool(call.get("keepdims", 1))})
         if not axes:
             if call.get("noop_with_empty_axes", 0):
-                return ops.View(kind="identity", dtype=call.dtype)
+                return _of_one(call, kind)
             axes = tuple(range(len(shape)))
         cols = elements(tuple(shape[a] for a in axes))
-        op = ops.Reduce(kind=kind, rows=_over(elements(shape), cols), cols=cols, dtype=call.dtype)
+        op = ops.Reduce(kind=kind, rows=over(elements(shape), cols), cols=cols, dtype=call.dtype)
         return Modelled(op, {"axis": axes, "keepdims": bool(call.get("keepdims", 1))})
 
     return rule
+
+
+def _of_one(call: Call, kind: str) -> ops.Operator:
+    """A reduction over no axis: each element alone."""
+    if reduction_flops(kind) == (1, 0):
+        return ops.View(kind="identity", dtype=call.dtype)
+    return ops.Reduce(kind=kind, rows=call.elements(0), cols=1, dtype=call.dtype)
 
 
 def arg_reduction(kind: str) -> Rule:
@@ -118,7 +141,7 @@ def arg_reduction(kind: str) -> Rule:
         shape = call.shape(0)
         axis = call.axis(0, len(shape))
         cols = shape[axis] if shape else 1
-        op = ops.Reduce(kind=kind, rows=_over(elements(shape), cols), cols=cols, out_dtype="int64", dtype=call.dtype)
+        op = ops.Reduce(kind=kind, rows=over(elements(shape), cols), cols=cols, out_dtype="int64", dtype=call.dtype)
         return Modelled(op, {"axis": (axis,), "keepdims": bool(call.get("keepdims", 1))})
 
     return rule
@@ -133,7 +156,7 @@ def top_k(call: Call) -> Modelled:
     per_value = 1 + 8 / element_bytes(call.dtype)
     results = kept * (int(per_value) if per_value.is_integer() else per_value)
     op = ops.Reduce(
-        kind="topk", rows=_over(elements(shape), shape[axis]), cols=shape[axis], results=results, dtype=call.dtype
+        kind="topk", rows=over(elements(shape), shape[axis]), cols=shape[axis], results=results, dtype=call.dtype
     )
     return Modelled(op, {"axis": (axis,)})
 
@@ -146,7 +169,7 @@ def running(kind: str) -> Rule:
         given = call.values(1) if call.has(1) else None
         axis = axis_of(int(given[0]), len(shape)) if given else 0
         cols = shape[axis] if shape else 1
-        op = ops.Reduce(kind=kind, rows=_over(elements(shape), cols), cols=cols, results=cols, dtype=call.dtype)
+        op = ops.Reduce(kind=kind, rows=over(elements(shape), cols), cols=cols, results=cols, dtype=call.dtype)
         return Modelled(op, {"axis": (axis,)})
 
     return rule
@@ -157,22 +180,29 @@ def hardmax(call: Call) -> Modelled:
     shape = call.shape(0)
     axis = call.axis(-1, len(shape))
     op = ops.Reduce(
-        kind="argmax", rows=_over(elements(shape), shape[axis]), cols=shape[axis], results=shape[axis], dtype=call.dtype
+        kind="argmax", rows=over(elements(shape), shape[axis]), cols=shape[axis], results=shape[axis], dtype=call.dtype
     )
     return Modelled(op, {"axis": (axis,)})
 
 
-def pool(kind: str) -> Rule:
-    """MaxPool, AveragePool, LpPool with one to three spatial axes; three are folded into two."""
+def pool(kind: str, *, last: bool = False) -> Rule:
+    """MaxPool, AveragePool, LpPool with one to three spatial axes; three are folded into two.
+
+    Args:
+        last: the channels are the last axis instead of the second.
+    """
 
     def rule(call: Call) -> Modelled:
         x, y = call.shape(0), call.result_shape()
         window = [int(k) for k in call.get("kernel_shape", ())]
-        if not 3 <= len(x) <= 5 or len(window) != len(x) - 2:
+        if not 3 <= len(x) <= 5 or len(window) != len(x) - 2 or len(y) != len(x):
             raise RuleError(f"it has {len(x) - 2} spatial axes and a window of {len(window)}")
+        if last:
+            x, y = _channels_first(x), _channels_first(y)
         strides, _, _ = conv_window(call, x[2:], tuple(window))
         op = ops.Pool(
-            kind=kind, batch=x[0], channels=x[1], h=elements(x[2:-1]), w=x[-1], out_h=elements(y[2:-1]), out_w=y[-1],
+            kind=_power(call) if kind == "lp" else kind, batch=x[0], channels=x[1],
+            h=elements(x[2:-1]), w=x[-1], out_h=elements(y[2:-1]), out_w=y[-1],
             kernel_h=elements(tuple(window[:-1])), kernel_w=window[-1], dtype=call.dtype,
         )  # fmt: skip
         return Modelled(op, {"kernel": tuple(window), "strides": tuple(strides)})
@@ -180,18 +210,36 @@ def pool(kind: str) -> Rule:
     return rule
 
 
-def global_pool(kind: str) -> Rule:
-    """Global pooling reduces every channel to one element."""
+def _channels_first(shape: tuple[Any, ...]) -> tuple[Any, ...]:
+    return (shape[0], shape[-1], *shape[1:-1])
+
+
+def _power(call: Call) -> str:
+    """The kind of a sum of p-th powers: those of 1 and 2 need no power function."""
+    p = call.get("p", 2)
+    return f"l{int(p)}" if p in (1, 2) else "lp"
+
+
+def global_pool(kind: str, *, last: bool = False) -> Rule:
+    """Global pooling reduces every channel to one element.
+
+    Args:
+        last: the channels are the last axis instead of the second.
+    """
 
     def rule(call: Call) -> Modelled:
-        shape = call.shape(0)
-        op = ops.Reduce(kind=kind, rows=elements(shape[:2]), cols=elements(shape[2:]), dtype=call.dtype)
-        return Modelled(op, {"axis": tuple(range(2, len(shape))), "keepdims": True})
+        shape = _channels_first(call.shape(0)) if last else call.shape(0)
+        op = ops.Reduce(
+            kind=_power(call) if kind == "lp" else kind, rows=elements(shape[:2]), cols=elements(shape[2:]),
+            dtype=call.dtype,
+        )  # fmt: skip
+        axes = range(1, len(shape) - 1) if last else range(2, len(shape))
+        return Modelled(op, {"axis": tuple(axes), "keepdims": True})
 
     return rule
 
 
-def _over(total: Any, part: Any) -> Any:
+def over(total: Any, part: Any) -> Any:
     """``total / part`` where it is whole by construction; 0 of 0."""
     if is_symbolic(total) or is_symbolic(part):
         return total / part
@@ -230,5 +278,5 @@ RULES: dict[str, Rule] = {
     "LpPool": pool("lp"),
     "GlobalAveragePool": global_pool("mean"),
     "GlobalMaxPool": global_pool("max"),
-    "GlobalLpPool": global_pool("l2"),
+    "GlobalLpPool": global_pool("lp"),
 }

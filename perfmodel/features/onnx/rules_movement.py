@@ -7,7 +7,7 @@ from typing import Any
 from perfmodel import ops
 from perfmodel.errors import DescriptorError
 from perfmodel.features.onnx.call import Call, Modelled, Rule, RuleError, elements
-from perfmodel.ops.base import at_most
+from perfmodel.features.onnx.rules_elementwise import every_operand, log2
 
 
 def view(kind: str) -> Rule:
@@ -28,12 +28,18 @@ def reshape(call: Call) -> ops.View:
     return ops.View(kind="reshape", dtype=call.dtype)
 
 
-def copy(kind: str, *, reads_all: bool = False) -> Rule:
-    """What is written was read once; with ``reads_all`` the whole first operand is read instead."""
+def copy(kind: str, *, reads_all: bool = False, operand: int = 0) -> Rule:
+    """What is written was read once; with ``reads_all`` the whole operand is read instead.
+
+    Args:
+        operand: the one that is copied.
+    """
 
     def rule(call: Call) -> ops.Copy:
-        read = call.elements(0) if reads_all else None
-        return ops.Copy(kind=kind, elements=call.result().elements, read_elements=read, dtype=call.dtype)
+        read = call.elements(operand) if reads_all else None
+        return ops.Copy(
+            kind=kind, elements=call.result().elements, read_elements=read, dtype=call.tensor(operand).dtype
+        )
 
     return rule
 
@@ -112,10 +118,14 @@ def gather_by(kind: str) -> Rule:
 
 
 def scatter(call: Call) -> Modelled:
-    """The Scatter operators: the data are copied, the updates written over them."""
+    """The Scatter operators: the data are copied, the updates written over them, or added, multiplied, compared."""
     out, updates = call.result(), call.tensor(2)
     op = ops.Copy(kind="scatter", elements=out.elements, read_elements=call.elements(0), dtype=call.dtype)
-    return Modelled(op, {"axis": call.get("axis", None)}, (), call.tensor(1).bytes + updates.bytes)
+    how = str(call.get("reduction", "none") or "none")
+    fused: tuple[ops.Operator, ...] = ()
+    if how in ("add", "mul", "max", "min"):
+        fused = (ops.Elementwise(kind=how, elements=updates.elements, inputs=0, dtype=updates.dtype),)
+    return Modelled(op, {"axis": call.get("axis", None)}, fused, call.tensor(1).bytes + updates.bytes)
 
 
 def scatter_in_place(call: Call) -> Modelled:
@@ -124,6 +134,16 @@ def scatter_in_place(call: Call) -> Modelled:
     extra = call.tensor(2).bytes if call.has(2) else 0
     op = ops.Copy(kind="scatter", elements=update.elements, dtype=update.dtype)
     return Modelled(op, {"axis": call.get("axis", None)}, (), extra)
+
+
+def pad(call: Call) -> Modelled:
+    """Pad: all of the operand is read, and what is around it written, too."""
+    op = ops.Copy(kind="pad", elements=call.result().elements, read_elements=call.elements(0), dtype=call.dtype)
+    value = call.get("value", 0.0)  # an attribute before operator set 11
+    if call.has(2):
+        given = call.values(2)
+        value = float(given[0]) if given is not None and len(given) == 1 else None
+    return Modelled(op, {"mode": str(call.get("mode", "constant")), "value": value})
 
 
 def fill(kind: str) -> Rule:
@@ -142,6 +162,19 @@ def from_sequence(call: Call) -> ops.Copy:
     return ops.Copy(kind="concat", elements=out.elements, dtype=out.dtype)
 
 
+def to_sequence(call: Call) -> Modelled:
+    """SplitToSequence: all of it is read and written."""
+    op = ops.Copy(kind="split", elements=call.elements(0), dtype=call.dtype)
+    return Modelled(op, {"axis": call.axis(0, len(call.shape(0)))})
+
+
+def unique(call: Call) -> Modelled:
+    """Unique: a sort, n·log2(n) comparisons, then what is left, its places and its counts."""
+    count = call.elements(0)
+    stages = log2(count)
+    return Modelled(every_operand(call, "compare", count, steps=stages, dtype=call.dtype))
+
+
 def one_hot(call: Call) -> ops.Copy:
     """OneHot: the indices are read, all rows written."""
     out = call.result()
@@ -156,32 +189,6 @@ def cast(call: Call) -> ops.Operator:
     if out.dtype == call.dtype:
         return ops.View(kind="identity", dtype=call.dtype)
     return ops.Copy(kind="cast", elements=out.elements, out_dtype=out.dtype, dtype=call.dtype)
-
-
-def resize(call: Call) -> Modelled:
-    """Resize and Upsample: nearest neighbours are copied, others interpolated."""
-    mode = str(call.get("mode", "nearest"))
-    out = call.result()
-    attributes = {"mode": mode}
-    if mode == "nearest":
-        op: ops.Operator = ops.Copy(
-            kind="resize",
-            elements=out.elements,
-            read_elements=at_most(call.elements(0), out.elements),
-            dtype=call.dtype,
-        )
-        return Modelled(op, attributes)
-    kind = "resize_cubic" if mode == "cubic" else "resize_linear"
-    op = ops.Elementwise(kind=kind, elements=out.elements, input_elements=call.elements(0), dtype=call.dtype)
-    return Modelled(op, attributes)
-
-
-def sample(call: Call) -> Modelled:
-    """GridSample: four (or one) neighbours at computed positions; the grid is read too."""
-    out, grid = call.result(), call.tensor(1)
-    kind = "copy" if call.get("mode", "linear") == "nearest" else "resize_linear"
-    op = ops.Elementwise(kind=kind, elements=out.elements, input_elements=call.elements(0), dtype=call.dtype)
-    return Modelled(op, {"mode": call.get("mode", "linear")}, (), grid.bytes)
 
 
 RULES: dict[str, Rule] = {
@@ -207,7 +214,7 @@ RULES: dict[str, Rule] = {
     "ScatterElements": scatter,
     "ScatterND": scatter,
     "TensorScatter": scatter_in_place,
-    "Pad": copy("pad", reads_all=True),
+    "Pad": pad,
     "Expand": copy("expand", reads_all=True),
     "Tile": copy("tile", reads_all=True),
     "Compress": copy("compress", reads_all=True),
@@ -220,9 +227,6 @@ RULES: dict[str, Rule] = {
     "Cast": cast,
     "CastLike": cast,
     "BitCast": view("identity"),
-    "Resize": resize,
-    "Upsample": resize,
-    "GridSample": sample,
     "Range": fill("iota"),
     "ConstantOfShape": fill("fill"),
     "EyeLike": fill("fill"),
@@ -234,12 +238,13 @@ RULES: dict[str, Rule] = {
     "Multinomial": copy("random", reads_all=True),
     "NonZero": copy("nonzero", reads_all=True),
     "MaxUnpool": copy("scatter", reads_all=True),
-    "Col2Im": copy("scatter", reads_all=True),
     "SequenceConstruct": view("sequence"),
     "SequenceEmpty": view("sequence"),
     "SequenceInsert": view("sequence"),
     "SequenceErase": view("sequence"),
     "SequenceLength": view("sequence"),
     "SequenceAt": view("sequence"),
+    "SplitToSequence": to_sequence,
+    "Unique": unique,
     "ConcatFromSequence": from_sequence,
 }

@@ -6,7 +6,7 @@ from typing import Any
 
 from perfmodel import ops
 from perfmodel.errors import DescriptorError
-from perfmodel.features.onnx.call import Call, Modelled, Rule, RuleError, elements
+from perfmodel.features.onnx.call import Call, Modelled, Rule, RuleError
 from perfmodel.graph import Tensor
 from perfmodel.ops import Dim
 from perfmodel.ops.base import at_least, ceil_div, is_symbolic
@@ -67,10 +67,49 @@ def product(
     return ops.Gemm(batch=batch * columns, m=rows * m, n=n, k=k, dtype=dtype, out_dtype=out_dtype)
 
 
+def matmul_of(
+    call: Call,
+    first: int,
+    second: int,
+    *,
+    transpose_a: bool = False,
+    transpose_b: bool = False,
+    batches: tuple[bool, bool] = (False, False),
+    alpha: float | None = None,
+    dtype: str | None = None,
+    out_dtype: str | None = None,
+) -> Modelled:
+    """The product of inputs ``first`` and ``second``, like ``numpy.matmul``.
+
+    Args:
+        transpose_a, transpose_b: the last two axes change places first.
+        batches: the first axis moves behind the last but one first (the batches of FusedMatMul).
+        alpha: a factor of the result.
+        dtype, out_dtype: of the product and of its result, where they are not those of the first operand and result.
+    """
+    a, b = (
+        _transposed(_batches_first(call.shape(i), moved), swapped)
+        for i, moved, swapped in ((first, batches[0], transpose_a), (second, batches[1], transpose_b))
+    )
+    op = product(
+        (call.tensor(first), call.tensor(second)), a, b, dtype or call.dtype, out_dtype if dtype else call.out_dtype
+    )
+    attributes: dict[str, Any] = {"transpose_a": transpose_a, "transpose_b": transpose_b}
+    return Modelled(op, attributes if alpha is None else {**attributes, "alpha": alpha})
+
+
+def _transposed(shape: tuple[Dim, ...], swapped: bool) -> tuple[Dim, ...]:
+    return (*shape[:-2], shape[-1], shape[-2]) if swapped and len(shape) > 1 else shape
+
+
+def _batches_first(shape: tuple[Dim, ...], moved: bool) -> tuple[Dim, ...]:
+    """[m, batch, k] as FusedMatMul has it with ``transBatchA``, as [batch, m, k]."""
+    return (*shape[1:-1], shape[0], shape[-1]) if moved and len(shape) > 2 else shape
+
+
 def matmul(call: Call) -> Modelled:
     """MatMul: like ``numpy.matmul``."""
-    op = product((call.tensor(0), call.tensor(1)), call.shape(0), call.shape(1), call.dtype, call.out_dtype)
-    return Modelled(op, {"transpose_a": False, "transpose_b": False})
+    return matmul_of(call, 0, 1)
 
 
 def gemm(call: Call) -> Modelled:
@@ -153,13 +192,25 @@ def conv(call: Call) -> Modelled:
     return with_bias(call, convolution(call, 1, call.dtype, call.out_dtype), 2, _window_attributes(call))
 
 
+def conv_channels_last(call: Call) -> Modelled:
+    """NhwcConv and NhwcFusedConv: like Conv, with activations [N, H, W, C]; the filters' axes are those of Conv."""
+    op = convolution(call, 1, call.dtype, call.out_dtype, last=True)
+    return with_bias(call, op, 2, _window_attributes(call))
+
+
 def _window_attributes(call: Call) -> dict[str, Any]:
     return {"groups": int(call.get("group", 1)), "strides": call.get("strides", None), "pads": call.get("pads", None)}
 
 
-def convolution(call: Call, weight: int, dtype: str, out_dtype: str | None) -> ops.Conv:
-    """The descriptor of a convolution whose filters are input ``weight``."""
+def convolution(call: Call, weight: int, dtype: str, out_dtype: str | None, *, last: bool = False) -> ops.Conv:
+    """The descriptor of a convolution whose filters are input ``weight``.
+
+    Args:
+        last: the activations' channels are the last axis instead of the second.
+    """
     x, w = call.shape(0), call.shape(weight)
+    if last and len(x) > 2:
+        x = (x[0], x[-1], *x[1:-1])
     if not 3 <= len(x) <= 5 or len(w) != len(x):
         raise RuleError(f"it has {len(x) - 2} spatial axes; 1 to 3 are covered")
     kernel = w[2:]
@@ -181,15 +232,22 @@ def convolution(call: Call, weight: int, dtype: str, out_dtype: str | None) -> o
 
 
 def causal_conv(call: Call) -> Modelled:
-    """CausalConvWithState: a depthwise convolution along the last axis, as long as its input."""
+    """CausalConvWithState(input, weight, bias, past): a depthwise convolution along the last axis, as long as its input."""
     x, w = call.shape(0), call.shape(1)
-    if len(x) != 3 or len(w) != 3:
-        raise RuleError("its operands do not have the rank 3")
+    if len(x) != 3 or len(w) != 3 or call.get("channels_last", 0):
+        raise RuleError("its operands do not have the rank 3, or its channels come last")
     op = ops.Conv(
         batch=x[0], c_in=x[1], c_out=x[1], groups=x[1], h=1, w=x[2], kernel_h=1, kernel_w=w[2],
-        pad_w=_half(w[2] - 1), dtype=call.dtype, out_dtype=call.out_dtype,
+        pad_w=_half(int(call.get("dilation", 1)) * (w[2] - 1)), dilation_w=int(call.get("dilation", 1)), dtype=call.dtype,
+        out_dtype=call.out_dtype,
     )  # fmt: skip
-    return with_bias(call, op, 2, {})
+    plain = with_bias(call, op, 2, {})
+    if str(call.get("activation", "none")) in ("silu", "swish"):
+        out = call.result()
+        step = ops.Elementwise(kind="silu", elements=out.elements, inputs=0, dtype=out.dtype)
+        plain = Modelled(op, plain.attributes, (*plain.fused, step), plain.extra_bytes_read)
+    state = call.tensor(3).bytes if call.has(3) else 0
+    return Modelled(op, plain.attributes, plain.fused, plain.extra_bytes_read + state)
 
 
 def deform_conv(call: Call) -> Modelled:
@@ -230,136 +288,6 @@ def conv_transpose(call: Call) -> Modelled:
     return with_bias(call, op, 2, _window_attributes(call))
 
 
-def attention(call: Call) -> Modelled:
-    """Attention (operator set 23 and newer): Q, K, V of rank 3 or 4, a mask, cached keys and values."""
-    q, k, v = call.shape(0), call.shape(1), call.shape(2)
-    if len(q) == 4:
-        batch, heads, q_len, head_dim = q
-        _, kv_heads, kv_len, _ = k
-        value_dim = v[3]
-    elif len(q) == 3:
-        heads, kv_heads = call.get("q_num_heads", None), call.get("kv_num_heads", None)
-        if not heads or not kv_heads:
-            raise RuleError("it names no q_num_heads and kv_num_heads")
-        batch, q_len, kv_len = q[0], q[1], k[1]
-        head_dim, value_dim = exact_share(q[2], heads), exact_share(v[2], kv_heads)
-    else:
-        raise RuleError(f"its query has the rank {len(q)}")
-    if call.has(4):
-        kv_len = kv_len + call.shape(4)[-2]
-    causal = bool(call.get("is_causal", 0))
-    mask = call.tensor(3) if call.has(3) else None
-    op = ops.Attention(
-        phase=phase_of(q_len, kv_len, causal), batch=batch, q_len=q_len, kv_len=kv_len, heads=heads, kv_heads=kv_heads,
-        head_dim=head_dim, v_head_dim=None if value_dim == head_dim else value_dim, causal=causal, dtype=call.dtype,
-    )  # fmt: skip
-    attributes = {"causal": causal, "scale": call.get("scale", None), "mask": mask.name if mask else None}
-    return Modelled(op, attributes, (), mask.bytes if mask else 0)
-
-
-def phase_of(q_len: Any, kv_len: Any, causal: bool) -> str:
-    """One query against a longer past is decoding; a causal mask is a prompt; everything else an encoder."""
-    if _is_one(q_len) and not _is_one(kv_len):
-        return "decode"
-    return "prefill" if causal else "encoder"
-
-
-def exact_share(size: Any, parts: int) -> Any:
-    """``size / parts``, which is whole by the operator's definition."""
-    if is_symbolic(size):
-        return size / parts
-    if size % parts:
-        raise RuleError(f"{size} is not divisible into {parts} heads")
-    return size // parts
-
-
-def recurrent(kind: str) -> Rule:
-    """LSTM, GRU and RNN."""
-
-    def rule(call: Call) -> Modelled:
-        x, w, r = call.shape(0), call.shape(1), call.shape(2)
-        if len(x) != 3 or len(w) != 3 or len(r) != 3:
-            raise RuleError("its operands do not have the rank 3")
-        seq_len, batch = (x[1], x[0]) if call.get("layout", 0) == 1 else (x[0], x[1])
-        return Modelled(
-            ops.Rnn(
-                kind=kind,
-                batch=batch,
-                seq_len=seq_len,
-                input_size=x[2],
-                hidden_size=r[2],
-                directions=w[0],
-                dtype=call.dtype,
-            )
-        )
-
-    return rule
-
-
-def einsum(call: Call) -> Modelled:
-    """Einsum of one operand (a transposition or a sum) or of two (a product, batched where labels are common)."""
-    equation = str(call.get("equation", "")).replace(" ", "")
-    left, arrow, right = equation.partition("->")
-    terms = left.split(",")
-    if len(terms) != len(call.inputs):
-        raise RuleError(f"its equation {equation!r} does not fit its {len(call.inputs)} operands")
-    labelled = [_labels(term, call.shape(i)) for i, term in enumerate(terms)]
-    size = {label: dim for term in labelled for label, dim in term if not _is_one(dim)}
-    names = [[label for label, _ in term] for term in labelled]
-    if arrow:
-        out = [label for label, _ in _labels(right, call.result_shape())]
-    else:
-        flat = [label for term in names for label in term]
-        out = sorted(label for label in set(flat) if flat.count(label) == 1)
-    if len(terms) == 1:
-        read = call.elements(0)
-        if set(out) == set(names[0]):
-            return Modelled(ops.Copy(kind="transpose", elements=read, dtype=call.dtype), {"equation": equation})
-        rows = call.result().elements
-        return Modelled(
-            ops.Reduce(kind="sum", rows=rows, cols=_ratio(read, rows), dtype=call.dtype), {"equation": equation}
-        )
-    if len(terms) != 2:
-        raise RuleError(f"its equation has {len(terms)} operands; one or two are covered")
-    a, b, result = set(names[0]), set(names[1]), set(out)
-
-    def extent(labels: set[str]) -> Any:
-        return elements(tuple(size.get(label, 1) for label in sorted(labels)))
-
-    if not (a & b) - result:
-        return Modelled(
-            ops.Elementwise(
-                kind="mul", elements=call.result().elements, inputs=2,
-                input_elements=call.elements(0) + call.elements(1), dtype=call.dtype,
-            ),
-            {"equation": equation},
-        )  # fmt: skip
-    batch, m, n, k = (
-        extent(a & b & result), extent((a - b) & result), extent((b - a) & result), extent((a & b) - result)
-    )  # fmt: skip
-    if call.tensor(0).is_weight and not call.tensor(1).is_weight:
-        m, n = n, m
-    return Modelled(
-        ops.Gemm(batch=batch, m=m, n=n, k=k, dtype=call.dtype, out_dtype=call.out_dtype), {"equation": equation}
-    )
-
-
-def _labels(term: str, shape: tuple[Dim, ...]) -> list[tuple[str, Dim]]:
-    """(label, size) for each axis; the axes of an ellipsis are numbered from the right."""
-    before, dots, after = term.partition("...")
-    hidden = len(shape) - len(before) - len(after)
-    if hidden < 0 or (hidden and not dots):
-        raise RuleError(f"the term {term!r} does not fit a tensor of rank {len(shape)}")
-    names = [*before, *(f".{hidden - i}" for i in range(hidden)), *after]
-    return list(zip(names, shape, strict=True))
-
-
-def _ratio(total: Any, rows: Any) -> Any:
-    if is_symbolic(total) or is_symbolic(rows):
-        return total / rows
-    return total // rows if rows else 0
-
-
 RULES: dict[str, Rule] = {
     "MatMul": matmul,
     "Gemm": gemm,
@@ -367,9 +295,4 @@ RULES: dict[str, Rule] = {
     "ConvTranspose": conv_transpose,
     "CausalConvWithState": causal_conv,
     "DeformConv": deform_conv,
-    "Attention": attention,
-    "LSTM": recurrent("lstm"),
-    "GRU": recurrent("gru"),
-    "RNN": recurrent("rnn"),
-    "Einsum": einsum,
 }

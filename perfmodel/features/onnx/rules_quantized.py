@@ -56,8 +56,8 @@ def conv_integer(call: Call) -> ops.Conv:
 
 
 def qlinear_conv(call: Call) -> Modelled:
-    """QLinearConv(x, scale, zero, w, scale, zero, scale, zero, bias)."""
-    op = convolution(call, 3, "int8", call.result().dtype)
+    """QLinearConv(x, scale, zero, w, scale, zero, scale, zero, bias); com.microsoft may have the channels last."""
+    op = convolution(call, 3, "int8", call.result().dtype, last=bool(call.get("channels_last", 0)))
     scaled = requantized(call, op, (1, 2, 4, 5, 6, 7))
     biased = with_bias(call, op, 8, {})
     return Modelled(

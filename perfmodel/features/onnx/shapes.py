@@ -7,11 +7,21 @@ stale.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from perfmodel.errors import ModelFileError
-from perfmodel.features.onnx import element_types, expressions, fallback, small
+from perfmodel.features.onnx import (
+    branches,
+    element_types,
+    expressions,
+    fallback,
+    loops,
+    operator_shapes,
+    sequences,
+    small,
+)
 from perfmodel.features.onnx.dims import Dimensions
 from perfmodel.features.onnx.load import LoadedModel
 
@@ -38,15 +48,16 @@ def infer(loaded: LoadedModel, dims: Dimensions) -> list[str]:
         return _dtype(value, declared)
 
     with _Inference(loaded) as inference:
-        inference.keep(small.evaluate_all(graphs, dtype_of))
+        inference.evaluate(dtype_of)
         inference.run()
         for _ in range(_ROUNDS):
+            evaluated = inference.evaluate(dtype_of)
+            graphs = inference.graphs
+            followed = sequences.follow(model.graph, dims)
             loose = [n for graph in graphs for n in graph if any(_is_loose(o, dims) for o in n.outputs)]
-            if not loose:
+            if not loose and not followed:
                 break
-            evaluated = small.evaluate_all(graphs, dtype_of)
-            inference.keep(evaluated)
-            completed = _complete(loose, declared, dims, model)
+            completed = _complete(loose, declared, dims, model) | followed
             if not evaluated and not completed:
                 break
             # What follows from a dimension that is known by now must be inferred anew.
@@ -55,8 +66,8 @@ def infer(loaded: LoadedModel, dims: Dimensions) -> list[str]:
                     if value not in completed and value.shape is not None and _is_loose(value, dims):
                         value.shape = None
             inference.run()
-    element_types.check(model, graphs, dims.label, declared)
-    return _disagreements(model.graph.outputs, declared)
+    element_types.check(model, inference.graphs, dims.label, declared)
+    return [*inference.notes, *_disagreements(model.graph.outputs, declared)]
 
 
 def _disagreements(outputs: Iterable[Any], declared: dict[Any, tuple[Any, Any]]) -> list[str]:
@@ -140,6 +151,9 @@ _ASIDE = "perfmodel.aside"
 _MAX_FAILED = 50
 """Each failure costs another pass over the model."""
 
+_MAX_FAILED_ALIKE = 3
+"""Failures on one operator after which all its nodes are kept out together."""
+
 
 class _Inference:
     """The symbolic inference, with a way to keep single nodes out of it (under a domain without rules) until the end.
@@ -152,8 +166,9 @@ class _Inference:
         self.model = loaded.model
         self.graphs = loaded.graphs
         self.label = loaded.label
+        self.notes: list[str] = []
         self._aside: list[tuple[Any, str]] = []
-        self._failed = 0
+        self._failed: Counter[tuple[str, str]] = Counter()
 
     def __enter__(self) -> _Inference:
         return self
@@ -161,11 +176,28 @@ class _Inference:
     def __exit__(self, *_: object) -> None:
         for node, domain in self._aside:
             node.domain = domain
+            del node.meta[fallback.OWN_DOMAIN]
+
+    def evaluate(self, dtype_of: Callable[[Any], Any]) -> bool:
+        """Evaluate what follows from small constants and known shapes, and decide the Ifs that this decides.
+
+        Returns:
+            Whether anything new is known.
+        """
+        evaluated = small.evaluate_all(self.graphs, dtype_of, branches.repeated(self.model))
+        self.keep(evaluated)
+        inlined = branches.inline_decided(self.model)
+        if inlined:
+            self.graphs = tuple(self.model.graphs())
+        return bool(evaluated) or inlined
 
     def keep(self, nodes: Iterable[Any]) -> None:
         """Keep what is known of the outputs of these nodes."""
         for node in nodes:
+            if node.domain == _ASIDE:
+                continue
             self._aside.append((node, node.domain))
+            node.meta[fallback.OWN_DOMAIN] = node.domain
             node.domain = _ASIDE
 
     def run(self) -> None:
@@ -176,6 +208,7 @@ class _Inference:
         """
         import onnx_shape_inference
 
+        operator_shapes.register()
         while True:
             try:
                 onnx_shape_inference.infer_symbolic_shapes(
@@ -188,26 +221,58 @@ class _Inference:
                 # The library reports contradictions and its own failures alike.
                 name = getattr(error, "node_name", None) or getattr(getattr(error, "node", None), "name", None)
                 node = _named(self.graphs, name)
-                if node is None or self._failed >= _MAX_FAILED or not _answered(self.model, node):
-                    raise ModelFileError(f"{self.label}: its shapes do not fit: {_one_line(error)}") from None
-                self._failed += 1
-                self.keep([node])
+                if node is None or self._failed.total() >= _MAX_FAILED:
+                    raise self._contradiction(error) from None
+                self._failed[node.domain, node.op_type] += 1
+                knows = _onnx_knows(self.model, node)
+                undecided = node.graph in branches.undecided(self.model)
+                if knows is False and undecided:
+                    self._leave_out(node)
+                elif knows or undecided:
+                    self._keep_like(node)
+                else:
+                    raise self._contradiction(error) from None
+
+    def _keep_like(self, node: Any) -> None:
+        """Keep a node out; after a few failures on its operator, all nodes of that operator."""
+        kind = (node.domain, node.op_type)
+        alike = self._failed[kind] >= _MAX_FAILED_ALIKE
+        self.keep(n for g in self.graphs for n in g if n is node or (alike and (n.domain, n.op_type) == kind))
+
+    def _contradiction(self, error: Exception) -> ModelFileError:
+        return ModelFileError(f"{self.label}: its shapes do not fit: {_one_line(error)}")
+
+    def _leave_out(self, node: Any) -> None:
+        """A node of a branch does not fit: for these dimensions the other one runs."""
+        chosen = branches.rule_out(self.model, node.graph)
+        if chosen is None:
+            self.keep([node])
+            return
+        name, which = chosen
+        self.notes.append(
+            f"If: its {which} branch does not fit the dimensions given; counted as the other one ({name!r})"
+        )
+        self.graphs = tuple(self.model.graphs())
 
 
 def _named(graphs: Iterable[Any], name: str | None) -> Any:
     return next((n for graph in graphs for n in graph if n.name == name), None) if name else None
 
 
-def _answered(model: Any, node: Any) -> bool:
-    """Whether onnx knows the shapes of a node that the symbolic inference failed on."""
+def _onnx_knows(model: Any, node: Any) -> bool | None:
+    """Whether onnx knows the shapes of a node that the symbolic inference failed on.
+
+    Returns:
+        False where onnx, too, says that its operands do not fit; None where it says nothing.
+    """
     try:
-        return fallback.infer_node(node, _opset(model, node))
+        return fallback.infer_node(node, _opset(model, node)) or None
     except fallback.ContradictionError:
         return False
 
 
 def _opset(model: Any, node: Any) -> int:
-    return int(model.opset_imports.get("" if node.domain == "ai.onnx" else node.domain, 1))
+    return int(model.opset_imports.get(fallback.domain_of(node), 1))
 
 
 def _one_line(error: Exception) -> str:
@@ -301,7 +366,7 @@ def name_data_dimensions(model: ir.Model, dims: Dimensions) -> None:
     Bodies of If, Loop and Scan are left out: what is unknown inside them stays unknown.
     """
     for node in model.graph:
-        for value in node.outputs:
+        for number, value in enumerate(node.outputs):
             if value.shape is None:
                 continue
             for axis, dim in enumerate(value.shape):
@@ -309,8 +374,11 @@ def name_data_dimensions(model: ir.Model, dims: Dimensions) -> None:
                     continue
                 expression = expressions.parse(dim.value)
                 where = f"{node.op_type} ({node.name})" if node.name else node.op_type
+                # What a Loop collects has an element an iteration.
+                is_count = node.op_type == "Loop" and axis == 0 and number >= len(node.inputs) - 2
+                name = loops.trips_name(node) if is_count else f"{value.name or node.op_type}_{axis}"
                 for symbol in sorted(expression.free_symbols, key=str) if expression is not None else ():
-                    dims.name_of_data(str(symbol), value.name or node.op_type, axis, where)
+                    dims.name_of_data(str(symbol), name, where)
 
 
 def known_elements(value: Any, dims: Dimensions) -> list[Any] | None:

@@ -6,7 +6,7 @@ evaluated here for operands of a few elements; what is missing stays unknown, ne
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import Any
 
 import numpy as np
@@ -56,12 +56,15 @@ def scalar_of(value: Any) -> float | None:
         return None  # a complex number
 
 
-def evaluate_all(graphs: Iterable[Any], dtype_of: Callable[[Any], Any]) -> list[Any]:
+def evaluate_all(
+    graphs: Iterable[Any], dtype_of: Callable[[Any], Any], repeated: Container[Any] = frozenset()
+) -> list[Any]:
     """Give every value that follows from small constants its ``const_value``.
 
     Args:
         graphs: the model's graphs, their nodes in topological order; changed in place.
         dtype_of: the ``onnx_ir`` dtype of a value where it is known.
+        repeated: graphs inside which shapes may change from one execution to the next.
 
     Returns:
         The nodes that were evaluated.
@@ -72,22 +75,19 @@ def evaluate_all(graphs: Iterable[Any], dtype_of: Callable[[Any], Any]) -> list[
     found = []
     for graph in graphs:
         for node in graph:
-            function = _FUNCTIONS.get(node.op_type)
-            if function is None or node.domain not in _STANDARD or len(node.outputs) != 1:
+            if node.op_type not in _FUNCTIONS or node.domain not in _STANDARD or len(node.outputs) != 1:
                 continue
             out = node.outputs[0]
             if out.const_value is not None:
                 continue
-            operands = _operands(node)
+            if node.op_type in _OF_SHAPES and node.inputs and node.inputs[0] is not None:
+                operands = _sizes(node.inputs[0], repeated)
+            else:
+                operands = _operands(node)
             if operands is None:
                 continue
-            try:
-                # Overflow to infinity and 0/0 are what the model computes, too.
-                with np.errstate(all="ignore"):
-                    array = np.asarray(function(node, operands, dtype_of))
-            except _EXPECTED:
-                continue
-            if array.size > MAX_CONSTANT_ELEMENTS or array.dtype.kind in "OUSc":
+            array = evaluate(node, operands, dtype_of)
+            if array is None:
                 continue
             out.const_value = ir.tensor(array, name=out.name)
             out.shape = ir.Shape(array.shape)
@@ -96,6 +96,25 @@ def evaluate_all(graphs: Iterable[Any], dtype_of: Callable[[Any], Any]) -> list[
             out.metadata_props.pop(SYM_DATA_KEY, None)
             found.append(node)
     return found
+
+
+def evaluate(
+    node: Any,
+    operands: list[np.ndarray | None],
+    dtype_of: Callable[[Any], Any],
+    largest: int = MAX_CONSTANT_ELEMENTS,
+) -> np.ndarray | None:
+    """The result of a node for given operands; None where that is not known here, or has more elements than wanted."""
+    function = _FUNCTIONS.get(node.op_type)
+    if function is None or node.domain not in _STANDARD:
+        return None
+    try:
+        # Overflow to infinity and 0/0 are what the model computes, too.
+        with np.errstate(all="ignore"):
+            array = np.asarray(function(node, operands, dtype_of, largest))
+    except _EXPECTED:
+        return None
+    return None if array.size > largest or array.dtype.kind in "OUSc" else array
 
 
 class _UnknownError(Exception):
@@ -119,12 +138,19 @@ def _operands(node: Any) -> list[np.ndarray | None] | None:
     return arrays if arrays else None
 
 
+def _sizes(value: Any, repeated: Container[Any]) -> list[np.ndarray | None] | None:
+    """The sizes of a tensor as an operand, where all are known and do not change."""
+    if value.shape is None or value.graph in repeated or not all(isinstance(d, int) for d in value.shape):
+        return None
+    return [np.array(list(value.shape), dtype=np.int64)]
+
+
 def _attribute(node: Any, name: str, default: Any) -> Any:
     attribute = node.attributes.get(name)
     return default if attribute is None or attribute.value is None else attribute.value
 
 
-def _cast(node: Any, operands: list[Any], dtype_of: Callable[[Any], Any]) -> np.ndarray:
+def _cast(node: Any, operands: list[Any], dtype_of: Callable[[Any], Any], largest: int) -> np.ndarray:
     import onnx_ir as ir
 
     if node.op_type == "Cast":
@@ -139,7 +165,7 @@ def _cast(node: Any, operands: list[Any], dtype_of: Callable[[Any], Any]) -> np.
 def _plain(function: Callable[..., Any]) -> Callable[..., Any]:
     """A function of the operands alone, in the operands' dtype."""
 
-    def apply(node: Any, operands: list[Any], dtype_of: Callable[[Any], Any]) -> Any:
+    def apply(node: Any, operands: list[Any], dtype_of: Callable[[Any], Any], largest: int) -> Any:
         result = np.asarray(function(*(o for o in operands if o is not None)))
         # numpy widens some results; ONNX keeps the operands' dtype, but for comparisons.
         return result if result.dtype == bool else result.astype(operands[0].dtype)
@@ -162,14 +188,14 @@ def _mod(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.asarray(np.mod(a, b))
 
 
-def _range(node: Any, operands: list[Any], dtype_of: Callable[[Any], Any]) -> np.ndarray:
+def _range(node: Any, operands: list[Any], dtype_of: Callable[[Any], Any], largest: int) -> np.ndarray:
     start, limit, delta = (o.reshape(-1)[0] for o in operands)
-    if not delta or abs((limit - start) / delta) > MAX_CONSTANT_ELEMENTS:
+    if not delta or abs((limit - start) / delta) > largest:
         raise _UnknownError
     return np.arange(start, limit, delta, dtype=operands[0].dtype)
 
 
-def _slice(node: Any, operands: list[Any], dtype_of: Callable[[Any], Any]) -> np.ndarray:
+def _slice(node: Any, operands: list[Any], dtype_of: Callable[[Any], Any], largest: int) -> np.ndarray:
     if len(operands) < 3:
         raise _UnknownError
     data, starts, ends = operands[0], operands[1].reshape(-1), operands[2].reshape(-1)
@@ -177,14 +203,14 @@ def _slice(node: Any, operands: list[Any], dtype_of: Callable[[Any], Any]) -> np
     steps = operands[4].reshape(-1) if len(operands) > 4 and operands[4] is not None else [1] * len(starts)
     index = [slice(None)] * data.ndim
     for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
-        if step <= 0:
+        if not step:
             raise _UnknownError
         index[int(axis)] = slice(int(start), int(end), int(step))
     return np.asarray(data[tuple(index)])
 
 
 def _reduce(function: Callable[..., Any]) -> Callable[..., Any]:
-    def apply(node: Any, operands: list[Any], dtype_of: Callable[[Any], Any]) -> Any:
+    def apply(node: Any, operands: list[Any], dtype_of: Callable[[Any], Any], largest: int) -> Any:
         axes = _axes(node, operands)
         if axes is None and _attribute(node, "noop_with_empty_axes", 0):
             return operands[0]
@@ -194,7 +220,7 @@ def _reduce(function: Callable[..., Any]) -> Callable[..., Any]:
     return apply
 
 
-def _where(node: Any, operands: list[Any], dtype_of: Callable[[Any], Any]) -> np.ndarray:
+def _where(node: Any, operands: list[Any], dtype_of: Callable[[Any], Any], largest: int) -> np.ndarray:
     return np.asarray(np.where(operands[0], operands[1], operands[2]))
 
 
@@ -205,31 +231,71 @@ def _axes(node: Any, operands: list[Any]) -> tuple[int, ...] | None:
     return None if given is None else tuple(int(a) for a in given)
 
 
-def _squeeze(node: Any, operands: list[Any], dtype_of: Callable[[Any], Any]) -> np.ndarray:
+def _squeeze(node: Any, operands: list[Any], dtype_of: Callable[[Any], Any], largest: int) -> np.ndarray:
     return np.asarray(np.squeeze(operands[0], _axes(node, operands)))
 
 
-def _unsqueeze(node: Any, operands: list[Any], dtype_of: Callable[[Any], Any]) -> np.ndarray:
+def _unsqueeze(node: Any, operands: list[Any], dtype_of: Callable[[Any], Any], largest: int) -> np.ndarray:
     axes = _axes(node, operands)
     if axes is None or len(axes) > 8:
         raise _UnknownError
     return np.asarray(np.expand_dims(operands[0], axes))
 
 
-def _reshape(node: Any, operands: list[Any], dtype_of: Callable[[Any], Any]) -> np.ndarray:
+def _reshape(node: Any, operands: list[Any], dtype_of: Callable[[Any], Any], largest: int) -> np.ndarray:
     shape = [int(d) for d in operands[1].reshape(-1)]
     if 0 in shape and not _attribute(node, "allowzero", 0):
         shape = [operands[0].shape[i] if d == 0 else d for i, d in enumerate(shape)]
     return np.asarray(operands[0].reshape(shape))
 
 
-def _gather(node: Any, operands: list[Any], dtype_of: Callable[[Any], Any]) -> np.ndarray:
+def _gather(node: Any, operands: list[Any], dtype_of: Callable[[Any], Any], largest: int) -> np.ndarray:
     return np.asarray(np.take(operands[0], operands[1].astype(np.int64), axis=int(_attribute(node, "axis", 0))))
 
 
-def _concat(node: Any, operands: list[Any], dtype_of: Callable[[Any], Any]) -> np.ndarray:
+def _concat(node: Any, operands: list[Any], dtype_of: Callable[[Any], Any], largest: int) -> np.ndarray:
     return np.asarray(np.concatenate(operands, axis=int(_attribute(node, "axis", 0))))
 
+
+def _transpose(node: Any, operands: list[Any], dtype_of: Callable[[Any], Any], largest: int) -> np.ndarray:
+    return np.asarray(np.transpose(operands[0], _attribute(node, "perm", None)))
+
+
+def _expand(node: Any, operands: list[Any], dtype_of: Callable[[Any], Any], largest: int) -> np.ndarray:
+    shape = [int(d) for d in operands[1].reshape(-1)]
+    if np.prod(shape, dtype=float) > largest:
+        raise _UnknownError
+    return np.asarray(operands[0] * np.ones(shape, dtype=operands[0].dtype))
+
+
+def _filled(node: Any, operands: list[Any], dtype_of: Callable[[Any], Any], largest: int) -> np.ndarray:
+    shape = [int(d) for d in operands[0].reshape(-1)]
+    if np.prod(shape, dtype=float) > largest:
+        raise _UnknownError
+    given = _attribute(node, "value", None)
+    number = np.zeros(1, np.float32) if given is None else np.asarray(given.numpy())
+    return np.full(shape, number.reshape(-1)[0], dtype=number.dtype)
+
+
+def _triangle(node: Any, operands: list[Any], dtype_of: Callable[[Any], Any], largest: int) -> np.ndarray:
+    offset = 0 if len(operands) < 2 or operands[1] is None else int(operands[1].reshape(-1)[0])
+    cut = np.triu if _attribute(node, "upper", 1) else np.tril
+    return np.asarray(cut(operands[0], offset))
+
+
+def _nonzero(node: Any, operands: list[Any], dtype_of: Callable[[Any], Any], largest: int) -> np.ndarray:
+    return np.asarray(np.stack(np.nonzero(np.atleast_1d(operands[0]))), dtype=np.int64)
+
+
+def _shape(node: Any, operands: list[Any], dtype_of: Callable[[Any], Any], largest: int) -> np.ndarray:
+    return np.asarray(operands[0][slice(_attribute(node, "start", 0), _attribute(node, "end", None))])
+
+
+def _size(node: Any, operands: list[Any], dtype_of: Callable[[Any], Any], largest: int) -> np.ndarray:
+    return np.asarray(np.prod(operands[0], dtype=np.int64))
+
+
+_OF_SHAPES = frozenset({"Shape", "Size"})
 
 _PLAIN: dict[str, Callable[..., Any]] = {
     "Identity": lambda x: x, "Neg": np.negative, "Abs": np.abs, "Sqrt": np.sqrt, "Reciprocal": lambda x: 1 / x,
@@ -243,14 +309,21 @@ _PLAIN: dict[str, Callable[..., Any]] = {
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "Cast": _cast,
     "CastLike": _cast,
+    "Trilu": _triangle,
     "Where": _where,
     "Squeeze": _squeeze,
     "Unsqueeze": _unsqueeze,
     "Reshape": _reshape,
     "Gather": _gather,
     "Concat": _concat,
+    "ConstantOfShape": _filled,
+    "Expand": _expand,
+    "NonZero": _nonzero,
     "Range": _range,
+    "Shape": _shape,
+    "Size": _size,
     "Slice": _slice,
+    "Transpose": _transpose,
     "ReduceProd": _reduce(np.prod),
     "ReduceSum": _reduce(np.sum),
     "ReduceMax": _reduce(np.max),

@@ -1,0 +1,299 @@
+"""From upstream files to one checked trace table, file by file, so that memory holds one upstream file at a time."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from perfmodel.datasets import columns as c
+from perfmodel.datasets.adapter import Wanted, finish
+from perfmodel.datasets.cards import Card, columns_of, load_card
+from perfmodel.datasets.local import locate
+from perfmodel.datasets.registry import ADAPTERS, reader
+from perfmodel.datasets.schema import check_runs, check_traces, require_pandas
+from perfmodel.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+DUPLICATES = ("keep", "first", "median")
+"""What becomes of repeats of one measurement in one file: all rows, the first, or one row with the medians."""
+_AVERAGED = ("latency_s", "power_w", "energy_j", "temperature_c", "score")
+
+
+@dataclass
+class Summary:
+    """What a build read and wrote.
+
+    Attributes:
+        rows: rows written, by (data set, family, device, software, status).
+        repeats: of those, rows that measure again what stood in their file before.
+        notes: rows by (data set, note).
+        left_out: rows that ``--family`` or ``--device`` left out of files that hold others too.
+        joined: repeats that ``--duplicates`` left out or joined.
+        files: upstream files read.
+    """
+
+    rows: Counter[tuple[str, str, str, str, str]] = field(default_factory=Counter)
+    repeats: Counter[tuple[str, str]] = field(default_factory=Counter)
+    notes: Counter[tuple[str, str]] = field(default_factory=Counter)
+    left_out: int = 0
+    joined: int = 0
+    files: int = 0
+
+    @property
+    def total(self) -> int:
+        """Rows written."""
+        return sum(self.rows.values())
+
+    def add(self, table: pd.DataFrame, card: Card) -> None:
+        """Counts one more table."""
+        self.files += 1
+        family = table["op"] if "op" in table.columns else table["workload"].map(lambda _: "runs")
+        keys = [family, table["device"], table["software"], table["status"]]
+        for key, count in table.groupby(keys, sort=False, observed=True).size().items():
+            _, device, software, status = map(str, tuple(key))  # type: ignore[arg-type]  # a key a grouping column
+            self.rows[card.id, _, device, software, status] += int(count)
+        for name, count in family[table["repeat"] > 0].value_counts().items():
+            self.repeats[card.id, str(name)] += int(count)
+        for note, count in table["note"].dropna().value_counts().items():
+            self.notes[card.id, str(note)] += int(count)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For ``--json``."""
+        names = ("dataset", "family", "device", "software", "status")
+        return {
+            "rows": self.total,
+            "files": self.files,
+            "left_out": self.left_out,
+            "joined": self.joined,
+            "groups": [{**dict(zip(names, key, strict=True)), "rows": n} for key, n in sorted(self.rows.items())],
+            "repeats": [{"dataset": d, "family": f, "rows": n} for (d, f), n in sorted(self.repeats.items())],
+            "notes": [{"dataset": d, "note": t, "rows": n} for (d, t), n in sorted(self.notes.items())],
+        }
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A build that was checked before anything is read: the sets, their folders, the columns of the table.
+
+    Attributes:
+        sources: card and folder of each data set.
+        wanted: what is asked for.
+        columns: columns of the table and what they hold.
+        duplicates: one of :data:`DUPLICATES`.
+    """
+
+    sources: tuple[tuple[Card, Path], ...]
+    wanted: Wanted
+    columns: dict[str, str]
+    duplicates: str = "keep"
+
+    @property
+    def runs(self) -> bool:
+        """Whether the table holds runs of whole models, programs or benchmarks."""
+        return self.sources[0][0].table == "runs"
+
+
+def plan(
+    names: Sequence[str],
+    root: str | Path | None = None,
+    *,
+    families: Sequence[str] | None = None,
+    devices: Sequence[str] | None = None,
+    tables: Sequence[str] | None = None,
+    duplicates: str = "keep",
+) -> Plan:
+    """Checks what a build asks for.
+
+    Args:
+        names: data sets, all of operator traces or all of run traces.
+        root: a local copy, for one data set; None: the download or the installed package.
+        families: operator families to keep; None means all.
+        devices: device ids to keep; None means all.
+        tables: upstream kinds of file to read (AIConfigurator: ``gemm``, ``context_attention``, …); None means all.
+        duplicates: one of :data:`DUPLICATES`.
+
+    Raises:
+        InputError: an unknown name, sets that do not go together, a set that is not on this machine.
+    """
+    if not names:
+        raise InputError(f"no data set was named: {nearest('', ADAPTERS)}")
+    for name in names:
+        reader(name)
+    cards = [load_card(name) for name in dict.fromkeys(names)]
+    if len({card.table for card in cards}) > 1:
+        kinds = ", ".join(f"{card.id} holds {card.table[:-1]} traces" for card in cards)
+        raise InputError(f"operator and run traces are two tables: {kinds}; build them apart")
+    if root is not None and len(cards) > 1:
+        raise InputError(f"--from names the folder of one data set, and {len(cards)} were asked for")
+    if duplicates not in DUPLICATES:
+        raise InputError(f"duplicates is {duplicates!r}: {nearest(duplicates, DUPLICATES)}")
+    named = ", ".join(card.id for card in cards)
+    held = [f for f in c.REQUIRED_OF_FAMILY if any(f in card.families for card in cards)]
+    for family in families or ():
+        if family not in held:
+            where = "run traces have no families" if not held else nearest(family, held)
+            raise InputError(f"{named}: no rows of the family {family!r}: {where}")
+    known = {device for card in cards for device in card.measured_devices} | {
+        d for k in cards for d in k.devices.values()
+    }
+    for device in devices or ():
+        if device not in known:
+            raise InputError(f"{named}: no rows of the device {device!r}: {nearest(device, known)}")
+    wanted = Wanted(*(None if w is None else frozenset(w) for w in (families, devices, tables)))
+    columns = columns_of(cards, families)
+    return Plan(tuple((card, locate(card, root)) for card in cards), wanted, columns, duplicates)
+
+
+def parts(chosen: Plan, summary: Summary | None = None) -> Iterator[pd.DataFrame]:
+    """The rows that a plan asks for, checked, one upstream file at a time.
+
+    Rows stand by data set, by family, by the path of their file, then in the file's order: the same files always give the
+    same table.
+
+    Raises:
+        TraceError: a file that cannot be read, or rows that break the schema.
+        InputError: nothing of what was asked for is there.
+    """
+    summary = Summary() if summary is None else summary
+    for card, root in chosen.sources:
+        before = summary.total
+        for table in reader(card.id)(root, card, chosen.wanted):
+            rows = chosen.wanted.rows(table)
+            summary.left_out += int((~rows).sum())
+            table = finish(table if rows.all() else table[rows].reset_index(drop=True), card)
+            if table.empty:
+                continue
+            table = _joined(table, card, chosen.duplicates, summary)
+            name = f"{card.id}: {table['collection'].iloc[0]}" if "collection" in table.columns else card.id
+            (check_runs if card.table == "runs" else check_traces)(table, name)
+            summary.add(table, card)
+            yield table
+        if summary.total == before:
+            raise InputError(f"{card.id}: {root} holds no row of what was asked for")
+
+
+def _joined(table: pd.DataFrame, card: Card, duplicates: str, summary: Summary) -> pd.DataFrame:
+    repeats = int((table["repeat"] > 0).sum())
+    if duplicates == "keep" or not repeats:
+        return table
+    summary.joined += repeats
+    first = table[table["repeat"] == 0].reset_index(drop=True)
+    if duplicates == "first":
+        return first
+    measured = [name for name in _AVERAGED if name in table.columns]
+    key = [
+        n
+        for n in table.columns
+        if n not in (*_AVERAGED, "order", "repeat", "status", "note", "samples", "latency_rel_std")
+    ]
+    groups = table.groupby(key, dropna=False, sort=False, observed=True)
+    first[measured] = groups[measured].median().to_numpy()
+    first["samples"] = groups.size().to_numpy()
+    return first
+
+
+def arrow_schema(columns: dict[str, str]) -> pa.Schema:
+    """The Arrow schema of a table with these columns; texts are dictionaries."""
+    import pyarrow as pa
+
+    types = {
+        c.TEXT: pa.dictionary(pa.int32(), pa.string()), c.INTEGER: pa.int64(), c.NUMBER: pa.float64(), c.FLAG: pa.bool_(),
+    }  # fmt: skip
+    return pa.schema([(name, types[kind]) for name, kind in columns.items()])
+
+
+def to_arrow(table: pd.DataFrame, schema: pa.Schema) -> pa.Table:
+    """A part with exactly the schema's columns; those that it lacks are null."""
+    import numpy as np
+    import pyarrow as pa
+
+    arrays = []
+    for name, kind in zip(schema.names, schema.types, strict=True):
+        if name not in table.columns:
+            arrays.append(pa.nulls(len(table), kind))
+        elif pa.types.is_dictionary(kind):
+            arrays.append(pa.array(table[name], type=pa.string(), from_pandas=True).dictionary_encode().cast(kind))
+        else:
+            values = table[name]
+            if pa.types.is_integer(kind) and values.dtype.kind == "f":
+                numbers = values.to_numpy()
+                null = np.isnan(numbers)
+                arrays.append(pa.array(np.where(null, 0, numbers).astype(np.int64), mask=null))
+            else:
+                arrays.append(pa.array(values, type=kind, from_pandas=True))
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def write(chosen: Plan, output: str | Path) -> Summary:
+    """Builds a table and writes it, Parquet or CSV by the file's ending, under a temporary name until it is whole.
+
+    Raises:
+        InputError: an ending that is neither, or the file cannot be written.
+        TraceError: as :func:`parts`.
+    """
+    require_pandas()
+    path = Path(output)
+    ending = path.suffix.lower()
+    if ending not in (".parquet", ".csv"):
+        raise InputError(f"{output}: wanted a file that ends in .parquet or .csv")
+    if not path.absolute().parent.is_dir():
+        raise InputError(f"cannot write {output}: there is no folder {path.absolute().parent}")
+    summary = Summary()
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        _write_parts(chosen, summary, temporary, csv=ending == ".csv")
+        temporary.replace(path)
+    except OSError as error:
+        raise InputError(f"cannot write {output}: {error.strerror or error}") from None
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+    return summary
+
+
+def _write_parts(chosen: Plan, summary: Summary, path: Path, *, csv: bool) -> None:
+    import pyarrow as pa
+    import pyarrow.csv
+    import pyarrow.parquet
+
+    schema = arrow_schema(chosen.columns)
+    if csv:
+        plain = pa.schema([(f.name, f.type.value_type if pa.types.is_dictionary(f.type) else f.type) for f in schema])
+        with pyarrow.csv.CSVWriter(path, plain) as writer:
+            for table in parts(chosen, summary):
+                writer.write_table(to_arrow(table, schema).cast(plain))
+        return
+    with pyarrow.parquet.ParquetWriter(path, schema, compression="zstd") as writer:
+        for table in parts(chosen, summary):
+            writer.write_table(to_arrow(table, schema))
+
+
+def load(
+    name: str,
+    root: str | Path | None = None,
+    *,
+    families: Sequence[str] | None = None,
+    devices: Sequence[str] | None = None,
+    tables: Sequence[str] | None = None,
+    duplicates: str = "keep",
+) -> pd.DataFrame:
+    """One data set as a table in the trace schema; see :func:`plan` for the arguments and :func:`parts` for the order.
+
+    Texts are categories; whole numbers that some rows lack are floats with NaN.
+    """
+    import pyarrow as pa
+
+    require_pandas()
+    chosen = plan([name], root, families=families, devices=devices, tables=tables, duplicates=duplicates)
+    schema = arrow_schema(chosen.columns)
+    whole = pa.concat_tables([to_arrow(table, schema) for table in parts(chosen)])
+    table: pd.DataFrame = whole.unify_dictionaries().to_pandas(self_destruct=True)
+    return table

@@ -1,0 +1,41 @@
+"""Which data sets there are: one line each, and an adapter module each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from perfmodel.datasets.adapter import Wanted
+from perfmodel.datasets.cards import Card
+from perfmodel.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    Reader = Callable[[Path, Card, Wanted], Iterator[pd.DataFrame]]
+
+ADAPTERS = {
+    "accelwattch": "perfmodel.datasets.accelwattch",
+    "aiconfigurator": "perfmodel.datasets.aiconfigurator",
+    "benchmark_hub": "perfmodel.datasets.benchmark_hub",
+    "energaizer": "perfmodel.datasets.energaizer",
+    "gpperf": "perfmodel.datasets.gpperf",
+    "neusight": "perfmodel.datasets.neusight",
+    "perfcastdb": "perfmodel.datasets.perfcastdb",
+    "zeus": "perfmodel.datasets.zeus",
+}
+"""Module of each data set's adapter; its card is ``datasets/<name>/card.toml``."""
+
+
+def reader(name: str) -> Reader:
+    """The adapter's ``read``.
+
+    Raises:
+        InputError: there is no such data set.
+    """
+    if name not in ADAPTERS:
+        raise InputError(f"unknown data set {name!r}: {nearest(name, ADAPTERS)}")
+    read: Reader = import_module(ADAPTERS[name]).read
+    return read
