@@ -250,7 +250,7 @@ def miss(footprint: np.ndarray, s: Setting) -> np.ndarray:
     """Share of a footprint that is not resident in the last-level cache."""
     if s.cache == "cold":
         return np.ones_like(footprint)
-    return gemm.miss_share(np.maximum(footprint, 1.0), s.machine, s.constants)
+    return gemm.miss_share(footprint, s.machine, s.constants)
 
 
 def joined(p: float, *terms: np.ndarray) -> np.ndarray:
