@@ -30,7 +30,7 @@ def card_text(name: str, manifest: dict[str, Any], accuracy: dict[str, Any]) -> 
         "  alone, `roofline` is max(FLOPs / peak, bytes / bandwidth), `noise` the disagreement between versions of one stack.",
         "- The 90 % interval is the 5 % and 95 % quantile of held-out errors by latency bucket. Coverage is measured with the",
         "  quantiles of the other folds.",
-        *_accuracy_table(accuracy),
+        *accuracy_table(accuracy),
     ]
     for protocol, report in accuracy["transfer"].items():
         lines += [
@@ -38,12 +38,12 @@ def card_text(name: str, manifest: dict[str, Any], accuracy: dict[str, Any]) -> 
             f"Each {protocol} left out in turn, the physics constants fitted again without it; coverage with the quantiles of",
             "the others. What is left out leans on its sibling's booster where one stays, and on the booster over all devices",
             "where none does.",
-            *_accuracy_table(report),
+            *accuracy_table(report),
         ]
     return "\n".join(lines) + "\n"
 
 
-def _accuracy_table(report: dict[str, Any]) -> list[str]:
+def accuracy_table(report: dict[str, Any]) -> list[str]:
     """Markdown lines with the figures of each device and dtype."""
     lines = [
         "",

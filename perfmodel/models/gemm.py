@@ -167,7 +167,9 @@ def miss_share(footprint: np.ndarray, machine: Machine, c: Constants) -> np.ndar
 
 def _beyond(size: np.ndarray, capacity: float, power: float) -> np.ndarray:
     # A log-logistic curve; written so that no power overflows.
-    share: np.ndarray = 1 / (1 + np.exp(np.clip(power * (np.log(capacity) - np.log(np.maximum(size, 1.0))), -700.0, 700.0)))
+    share: np.ndarray = 1 / (
+        1 + np.exp(np.clip(power * (np.log(capacity) - np.log(np.maximum(size, 1.0))), -700.0, 700.0))
+    )
     return share
 
 
