@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from model_doubles import TOY_CONSTANTS, toy_device
 
 from perfmodel.hardware import Device, load_device
 from perfmodel.models.analytical import analyse
@@ -57,6 +58,25 @@ def test_what_engines_run() -> None:
     # 64 queries of 256 fp32 values are all that the P100's 64 KiB hold: no room for keys.
     assert algorithm(heads(head_dim=256, dtype="fp32"), P100) == "unfused"
     assert algorithm(heads(head_dim=64, dtype="fp32"), P100) == "fused"
+
+
+def test_the_power_limit_holds_the_whole_kernel_down() -> None:
+    # One block of 128 queries and keys, 128 wide: 2 · 128 · 128 · 256 FLOPs at 1,024 a clock are 8,192 clocks, and at the half
+    # that the limit leaves 16,384. At 2,048 exponentials a clock those hardly count; at one they take 16,384 clocks more, in
+    # which the matrix units rest.
+    constants = replace(
+        TOY_CONSTANTS, attention_sync_efficiency=1.0, throttle_flops_per_w=6.43634e9 / 3, throttle_power=0.5
+    )
+    (group,) = stack([heads(batch=1, heads=1, kv_heads=1, q_len=128, kv_len=128)])
+
+    def held(exponentials: float, clock_hz: float | None = None) -> tuple[float, str]:
+        device = toy_device(exponentials_per_clock_per_unit=exponentials)
+        b = analyse(group, device, constants=constants, conditions=Conditions("cold", clock_hz))
+        return float(b.terms["compute"][0]) * 1e9, str(b.bound[0])
+
+    assert held(2048.0) == (pytest.approx(16384, rel=1e-5), "power")
+    assert held(1.0) == (pytest.approx(8192), "vector")
+    assert held(2048.0, clock_hz=1e9) == (pytest.approx(8192), "compute")
 
 
 def test_unfused_attention_stores_its_scores() -> None:

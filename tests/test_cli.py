@@ -17,7 +17,7 @@ from fake_predictions import operator, prediction
 from perfmodel.cli import COMMANDS, main, options
 from perfmodel.cli.output import write_json
 from perfmodel.errors import InputError, ModelFileError
-from perfmodel.predict import Estimate
+from perfmodel.predict import Estimate, dtype_map
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = str(ROOT / "examples" / "resnet18.onnx")
@@ -39,6 +39,9 @@ def predictor(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     module.predict = lambda *a, **k: answer(*a, **k)[0]
     module.compare = answer
     monkeypatch.setitem(sys.modules, "perfmodel.predict", module)
+    monkeypatch.setitem(
+        sys.modules, "perfmodel.predict.dtype_map", dtype_map
+    )  # behind a stand-in it would not be found
     return state
 
 

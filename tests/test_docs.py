@@ -34,20 +34,21 @@ def test_totals_are_those_of_the_page(estimates: Estimates) -> None:
     assert estimates.analytical_s[0] * 1e6 == pytest.approx(_figure("**analytical**"), rel=2e-4)
     assert estimates.latency_s[0] * 1e6 == pytest.approx(_figure("learned (vLLM 0.14.0)"), rel=2e-4)
     assert estimates.floor_s[0] * 1e6 == pytest.approx(_figure("floor"), rel=2e-4)
-    assert estimates.bound[0] == "compute"
+    assert estimates.bound[0] == "power"
     assert estimates.software[0] == "vllm-0.14.0"
 
 
 def test_the_page_can_be_followed_with_a_calculator() -> None:
     # The page's own numbers, combined here without the model.
-    assert (
-        pytest.approx(_figure("**compute**"), rel=1e-3)
-        == 5 * 2 * 256 * 128 * 4189.86 / (2048.9 * 1.41e9 * 0.97477) * 1e6
-    )
-    assert pytest.approx(_figure("**l2**"), rel=1e-3) == 5 * (256 + 128) * 2 * 4189.86 / 36.79e9 * 1e6
-    assert pytest.approx(_figure("**dram**"), rel=1e-3) == (450.1e6 + 33.55e6) / (2.039e12 * 0.79433) * 1e6
-    joined = (487.5**5.1833 + 437.3**5.1833 + 298.6**5.1833) ** (1 / 5.1833)
-    assert 3.259 + joined == pytest.approx(_figure("**analytical**"), rel=1e-3)
+    busiest = 5 * 2 * 256 * 128 * 4198.08 / (2048.9 * 1.41e9 * 1.05) * 1e6
+    assert pytest.approx(_figure("of the busiest SM"), rel=1e-3) == busiest
+    left = (1 + 312e12 / 400 * (1.41 / 1.5) ** 2 / 1669.8e9) ** -0.47059
+    assert left == pytest.approx(0.85, abs=5e-4)
+    assert pytest.approx(_figure("**compute**"), rel=1e-3) == max(busiest, 137.4e9 / (312e12 * 1.05 * left) * 1e6)
+    assert pytest.approx(_figure("**l2**"), rel=1e-3) == 5 * (256 + 128) * 2 * 4198.08 / 36.66e9 * 1e6
+    assert pytest.approx(_figure("**dram**"), rel=1e-3) == (256.1e6 + 33.55e6) / (2.039e12 * 0.78145) * 1e6
+    joined = (493.6**4.7613 + 439.7**4.7613 + 181.8**4.7613) ** (1 / 4.7613)
+    assert 4.282 + joined == pytest.approx(_figure("**analytical**"), rel=1e-3)
 
 
 def test_the_tile_is_the_pages(estimates: Estimates) -> None:

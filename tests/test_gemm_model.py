@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from model_doubles import TOY_CONSTANTS, log_spaced, toy_device
+from model_doubles import QUICK_HITS, TOY_CONSTANTS, log_spaced, toy_device
 
 from perfmodel.hardware import Device, load_device
 from perfmodel.models.constants import FALLBACK, Constants
@@ -19,9 +19,6 @@ from perfmodel.models.machine import CACHES, Conditions, Machine
 
 CYCLE = 1e-9  # at the toy's 1 GHz
 H100 = load_device("h100-sxm")
-
-
-QUICK_HITS = replace(TOY_CONSTANTS, hit_bytes_per_clock=96.0)
 
 
 def run(

@@ -36,8 +36,8 @@ from perfmodel.predict.compose import EAGER_DISPATCH_HIGH_S, EAGER_DISPATCH_LOW_
 TOY = toy_device()
 # Counted in the tests of the analytical model, from a cold cache.
 GEMM, GEMM_S = Gemm(m=128, n=128, k=32, dtype="bf16"), 5.196e-6
-ADD, ADD_S = Elementwise(kind="add", elements=4800, inputs=2, dtype="fp32"), 7.28e-6
-MAGIC, MAGIC_S = Unmodelled(kind="Magic", read=2400, written=2400, dtype="fp32"), 2.4e-6
+ADD, ADD_S = Elementwise(kind="add", elements=4800, inputs=2, dtype="fp32"), 4.88e-6
+MAGIC, MAGIC_S = Unmodelled(kind="Magic", read=2400, written=2400, dtype="fp32"), 2.2e-6
 
 
 def tensor(name: str, elements: Any, dtype: str = "fp32", **changes: Any) -> Tensor:

@@ -213,7 +213,7 @@ def test_folders_without_tables(tmp_path: Path) -> None:
         read_gemm(tmp_path)
 
 
-def test_the_states_of_the_cache_are_those_of_the_model() -> None:
+def test_traces_know_every_state_of_the_cache() -> None:
     assert CACHE_STATES == CACHES
 
 

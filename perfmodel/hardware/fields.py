@@ -50,10 +50,10 @@ _CACHE = Quantity("bytes", 2**17, 2**40, (("MB", 1e6), ("KiB", 1024.0)), (2**17,
 _UNIT_STORAGE = Quantity("bytes", 1024, 2**30, (("KiB", 1024.0),), (1024, 2**24), whole=True)
 _CLOCK = Quantity("Hz", 1e7, 1e11, (("MHz", 1e6), ("GHz", 1e9), ("kHz", 1e3)), (1e8, 1e10))
 _WATTS = Quantity("watts", 0.01, 20_000, (("mW", 1e-3), ("kW", 1e3)), (1, 3_000))
+_PARTITIONS = Quantity("parts", 1, 64, whole=True)
 _UNITS = Quantity("SMs, compute units or cores", 1, 1e6, whole=True)
 _BITS = Quantity("bits", 8, 1e6, whole=True)
 _PIN_RATE = Quantity("bits per second and pin", 1e8, 1e12, (("Gbit/s", 1e9), ("MT/s", 1e6)), (1e8, 1e11))
-_PARTS = Quantity("parts", 1, 64, whole=True)
 _NANOMETRES = Quantity("nanometres", 0.1, 1_000, (("m", 1e9),), (0.1, 1_000))
 _EXPONENTIALS = Quantity("exponentials per clock and unit", 0.01, 1e5)
 _PER_CLOCK = Quantity("FLOP per clock and unit", 0.01, 1e7)
@@ -83,7 +83,10 @@ NUMBER_FIELDS: dict[str, NumberField] = {
     "base_clock_hz": NumberField(_CLOCK, "Hz", "guaranteed clock"),
     "l2_bytes": NumberField(_CACHE, "bytes", "last-level cache on the chip, all of it"),
     "l2_partitions": NumberField(
-        _PARTS, "", "parts of it that each keep their own copy of what their units read; one where absent"
+        _PARTITIONS,
+        "",
+        "parts of it that each keep their own copy of what their units read (two on GA100, GH100 and two-die Blackwell); "
+        "absent: one",
     ),
     "l1_bytes_per_unit": NumberField(_UNIT_STORAGE, "bytes", "L1 and shared memory of one unit, together"),
     "shared_bytes_per_unit": NumberField(

@@ -43,7 +43,7 @@ CPU_CONSTANTS = Constants(
     launch_cycles=9000.0, wave_cycles=1.0, split_cycles=6000.0, k_extra=16.0, mma_efficiency=0.75, norm_p=3.0,
     dram_efficiency=0.75, l2_bytes_per_clock=32.0, l2_exponent=1e-6, hit_bytes_per_clock=16.0, residency=0.5,
     residency_power=1.5, refetch_residency=0.49, refetch_power=1.5, block_scale=0.32, throttle_flops_per_w=1e15,
-    dequantize_cycles_per_element=0.048, simt_efficiency=1.0, stream_launch_cycles=6000.0,
+    dequantize_cycles_per_element=0.048, simt_efficiency=0.75, stream_launch_cycles=6000.0,
     stream_efficiency=0.75, simt_convolution_efficiency=1.0, attention_launch_cycles=9000.0, attention_block_cycles=500.0,
 )  # fmt: skip
 
@@ -52,9 +52,10 @@ CPU_CONSTANTS = Constants(
 # HBM, from which the compiler works on blocks of a thousand rows and columns ("How to Scale Your Model", 2025, part 2).
 # Not fitted.
 TPU_CONSTANTS = Constants(
-    mma_efficiency=0.9, k_extra=128.0, l2_bytes_per_clock=100.0, hit_bytes_per_clock=3000.0, block_scale=2.8, split_cycles=1e5,
-    residency=0.5, residency_power=1.5, refetch_residency=0.49, refetch_power=1.5, launch_cycles=4350.0, wave_cycles=280.0,
-    norm_p=3.9, throttle_flops_per_w=1e15, dram_efficiency=0.85, stream_efficiency=0.85, attention_block_cycles=500.0,
+    mma_efficiency=0.9, simt_efficiency=0.855, k_extra=128.0, l2_bytes_per_clock=100.0, hit_bytes_per_clock=3000.0,
+    block_scale=2.8, split_cycles=1e5, residency=0.5, residency_power=1.5, refetch_residency=0.49, refetch_power=1.5,
+    launch_cycles=4350.0, wave_cycles=280.0, norm_p=3.9, throttle_flops_per_w=1e15, dram_efficiency=0.85,
+    stream_efficiency=0.85, attention_block_cycles=500.0,
 )  # fmt: skip
 
 _ASSUMED_CONSTANTS = {"cpu": CPU_CONSTANTS, "tpu": TPU_CONSTANTS}

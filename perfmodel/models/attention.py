@@ -29,7 +29,6 @@ from perfmodel.models.bounds import (
     memory_floor,
     miss,
 )
-from perfmodel.models.machine import Machine
 from perfmodel.models.products import PARTIAL_SUM_BYTES, split_k_workspace
 from perfmodel.ops import Attention, Operator, costs
 
@@ -48,10 +47,6 @@ SPLIT_KEYS = 256.0
 """Keys that a split takes at least."""
 STAGES = 2.0
 """Blocks of keys and values that are on chip at a time: one is loaded while the other is used."""
-SUSTAINED_FLOPS_PER_W = 1.4818e12
-"""Dense 16-bit peak per watt of TDP up to which attention is not held down by the power limit."""
-THROTTLE_POWER = 0.4765
-"""How fast its rate falls beyond."""
 LARGEST_HEAD = 256.0
 """Widest head that fused kernels take."""
 ASYNCHRONOUS_FLOPS_PER_CLOCK = 3072.0
@@ -86,17 +81,6 @@ def _shape(op: Attention, s: Setting) -> _Shape:
 
 def _part(a: _Shape, index: np.ndarray) -> _Shape:
     return _Shape(**{f.name: getattr(a, f.name)[index] for f in fields(a)})
-
-
-def throttle(machine: Machine) -> float:
-    """Share of the peak that the power limit leaves to the products inside fused attention, at most 1.
-
-    They share the chip with the softmax and draw less than a GEMM, whose limit (:func:`perfmodel.models.gemm.throttle`) is
-    a tighter one: this is the limit beside which the efficiencies of attention were fitted.
-    """
-    if machine.throttle_ratio is None or machine.throttle_ratio <= SUSTAINED_FLOPS_PER_W:
-        return 1.0
-    return float((SUSTAINED_FLOPS_PER_W / machine.throttle_ratio) ** THROTTLE_POWER)
 
 
 def attention(op: Operator, s: Setting) -> Bounds:
@@ -219,12 +203,10 @@ def _fused_kernel(
     efficiency = c.attention_efficiency if asynchronous else c.attention_sync_efficiency
     if dtype_record(op.dtype).activation_bits <= NARROW_BITS:
         efficiency = efficiency * c.attention_narrow_efficiency
-    sustained = throttle(machine)
-    rate = machine.flops_per_clock * machine.clock_hz * efficiency * sustained
-    compute = 2 * pairs * (dk + dv) / rate
+    free = 2 * pairs * (dk + dv) / (machine.flops_per_clock * machine.clock_hz * efficiency)
     vector = pairs / s.exponentials_per_s + s.extras.flops / s.vector_rate
     missed = miss(a.moved, s)
-    dram = a.moved * missed / s.dram_rate + a.moved * (1 - missed) / gemm.hit_rate(machine, c, s.dram_rate)
+    dram = a.moved * missed / s.dram_rate + a.moved * (1 - missed) / s.hit_rate
     width = machine.wide_flops_per_clock / gemm.REFERENCE_FLOPS_PER_CLOCK
     unit_rate = max(c.l2_bytes_per_clock * width**c.l2_exponent, c.hit_bytes_per_clock) * machine.clock_hz
     kv_bytes = element_bytes(op.kv_dtype or op.dtype)
@@ -235,12 +217,18 @@ def _fused_kernel(
     alone = (c.attention_launch_cycles + np.where(split, c.split_cycles, 0.0)) / machine.clock_hz + block
     between = (per_unit - 1) * block
     launch = alone + between
+    # The power limit holds down the useful work of the whole chip to the rate of GEMMs in the long run; while exponentials
+    # are computed, the matrix units draw little.
+    sustained = flops / (machine.peak_flops * max(c.mma_efficiency, efficiency) * gemm.throttle(machine, c))
+    busy = free + vector + between
+    compute = np.where(sustained > busy, sustained, free)
+    busy = np.maximum(busy, sustained)
     terms = {"compute": compute, "l2": l2, "dram": dram, "vector": vector, "launch": launch}
     # What each split makes of its keys: an unscaled result in fp32, and the maximum and sum of its rows.
     partial = a.batch * a.heads * a.queries * (a.value_width + 2) * PARTIAL_SUM_BYTES * splits
     return Candidate(
-        name, index, alone + joined(c.norm_p, compute + vector + between, dram, l2), terms, a.moved * missed,
-        np.where(split, partial, 0.0), flops, machine.peak_flops, throttle=sustained,
+        name, index, alone + joined(c.norm_p, busy, dram, l2), terms, a.moved * missed,
+        np.where(split, partial, 0.0), flops, machine.peak_flops, throttle=free / compute,
     )  # fmt: skip
 
 

@@ -85,7 +85,7 @@ class Setting:
     @property
     def hit_rate(self) -> float:
         """Bytes per second that the last-level cache sustains on streaming hits."""
-        return self.constants.hit_bytes_per_clock * self.machine.units * self.machine.clock_hz
+        return gemm.hit_rate(self.machine, self.constants, self.dram_rate)
 
     @property
     def exponentials_per_s(self) -> float:
@@ -164,9 +164,10 @@ class Candidate:
     Attributes:
         name: as reported.
         index: the rows.
-        latency_s, terms, dram_bytes, details, workspace_bytes, throttle: as in :class:`Bounds`.
+        latency_s, terms, dram_bytes, details, workspace_bytes: as in :class:`Bounds`.
         product_flops: FLOPs executed inside products.
         product_rate: FLOP/s at which no product can run faster: the peak of the units that it uses.
+        throttle: as in :class:`Bounds`.
     """
 
     name: str

@@ -68,9 +68,11 @@ def under_cap(run: Run, device: Device, conditions: Conditions) -> dict[str, Any
         if not len(pending) or not 0 < CLOCK_RATIOS[-1] * peak <= top * ratio:
             break
         slow = run(replace(conditions, power_limit_w=None, clock_hz=top * ratio))
-        # A locked clock is not throttled: near the top it may come out faster than the uncapped run, which cannot be.
+        # A locked clock is not throttled: near the top it may come out faster than the uncapped run. There the device's own
+        # limit already holds the clock lower than that, and locking it saves nothing.
         latency = np.maximum(slow["latency_s"], free["latency_s"])
-        energy = slow["dynamic_j"] * calibration
+        locked = slow["latency_s"] >= free["latency_s"]
+        energy = np.where(locked, slow["dynamic_j"], free["dynamic_j"]) * calibration
         power = idle + energy / latency
         fits = pending[power[pending] <= cap]
         _take(result, slow, fits)

@@ -65,7 +65,7 @@ class Constants:
     int8_efficiency: float = 0.9
     """Efficiency of int8 main loops over bf16 ones."""
     simt_efficiency: float = 0.95
-    """Efficiency of fp32 main loops on the vector units over matrix-unit ones; set on NeuSight's fp32 linear layers above
+    """Share of the vector units' peak that fp32 main loops sustain; set on NeuSight's fp32 linear layers above
     0.3 ms on A100 and V100, where it leaves a median bias of -3 and +6 %."""
     stream_launch_cycles: float = 4000.0
     """Clocks of an empty elementwise kernel, launch included."""

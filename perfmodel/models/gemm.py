@@ -130,13 +130,9 @@ class GemmEstimate:
 
 
 def _arithmetic_efficiency(arithmetic: str, c: Constants) -> float:
-    special = {
-        "fp8": c.fp8_efficiency,
-        "fp6": c.fp8_efficiency,
-        "fp4": c.fp4_efficiency,
-        "int8": c.int8_efficiency,
-        "fp32": c.simt_efficiency,
-    }
+    if arithmetic == "fp32":  # on the vector units
+        return c.simt_efficiency
+    special = {"fp8": c.fp8_efficiency, "fp6": c.fp8_efficiency, "fp4": c.fp4_efficiency, "int8": c.int8_efficiency}
     return c.mma_efficiency * special.get(arithmetic, 1.0)
 
 
@@ -166,10 +162,9 @@ def miss_share(footprint: np.ndarray, machine: Machine, c: Constants) -> np.ndar
 
 
 def _beyond(size: np.ndarray, capacity: float, power: float) -> np.ndarray:
-    # A log-logistic curve; written so that no power overflows.
-    share: np.ndarray = 1 / (
-        1 + np.exp(np.clip(power * (np.log(capacity) - np.log(np.maximum(size, 1.0))), -700.0, 700.0))
-    )
+    # A log-logistic curve; written so that no power overflows, and nothing is no less than a byte.
+    log_size = np.log(np.maximum(size, 1.0))
+    share: np.ndarray = 1 / (1 + np.exp(np.clip(power * (np.log(capacity) - log_size), -700.0, 700.0)))
     return share
 
 

@@ -253,21 +253,26 @@ class Predictor:
         Weights with another group size lean on those of the usual one: the kernels are the same.
         """
         trust = 1.0
-        # Where another arithmetic stands in (bf16 on a V100), so do other kernels.
-        native = device.arithmetic(dtype).note is None
         for name in dict.fromkeys((dtype, dtype_record(dtype).ungrouped)):
-            own = self.residuals.get((device.id, name))
-            if own is not None:
-                return own, trust
-            if device.compute_capability is not None:
-                for key in sorted(self.residuals):
-                    if key[1] == name and _compute_capability(key[0]) == device.compute_capability:
-                        return self.residuals[key], trust * ELSEWHERE_WEIGHT
-                unseen = self.residuals.get((UNSEEN, name))
-                if unseen is not None and device.vendor in unseen.vendors and native:
-                    return unseen, trust * ELSEWHERE_WEIGHT
+            found = self._residual_of(device, name)
+            if found is not None:
+                return found[0], trust * found[1]
             trust *= ELSEWHERE_WEIGHT
         return None
+
+    def _residual_of(self, device: Device, dtype: str) -> tuple[Residual, float] | None:
+        own = self.residuals.get((device.id, dtype))
+        if own is not None:
+            return own, 1.0
+        if device.compute_capability is None:
+            return None
+        for key in sorted(self.residuals):
+            if key[1] == dtype and _compute_capability(key[0]) == device.compute_capability:
+                return self.residuals[key], ELSEWHERE_WEIGHT
+        unseen = self.residuals.get((UNSEEN, dtype))
+        # Where another arithmetic stands in (bf16 on a V100), so do other kernels.
+        native = device.arithmetic(dtype).note is None
+        return (unseen, ELSEWHERE_WEIGHT) if unseen is not None and device.vendor in unseen.vendors and native else None
 
     def _corrections(
         self,

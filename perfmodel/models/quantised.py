@@ -56,9 +56,9 @@ _LANES = {"fp64": 0.5, "fp32": 1, "tf32": 1, "fp16": 2, "bf16": 2, "fp8": 4, "fp
 
 _FITTED = ("w4a16", "w8a16", "w4a16_mxfp4", "w4a8_mxfp4_mxfp8")
 """Formats whose weights cost 1, whatever their count: ``dequantize_cycles_per_element`` was fitted to the tables of w4a16 and
-w8a16 together, and the residuals were trained on that. It comes out at 1/56 clock, about an instruction of an A100's 64 lanes,
-which is int8's count. Against bf16, the A100's int4 GEMMs of n, k >= 4096 take 2 to 5 % more time from m = 256 on and its int8
-GEMMs 0 to 2 %: a cost of about 1.8, where 1.6 is counted."""
+w8a16 together, and the residuals were trained on that. It comes out at 1/39 clock, 1.6 instructions of an A100's 64 lanes,
+where int8's count is 1 and int4's 1.6. Against bf16, the A100's int4 GEMMs of n, k >= 4096 take 2 to 5 % more time from
+m = 256 on and its int8 GEMMs 0 to 2 %: a cost of about 1.8, where 1.6 is counted."""
 _FUSED_16_BIT = ("int4", "int8", "fp4", "fp8")
 """Weights for which common libraries widen to 16 bits in the main loop at every m (CUTLASS's mixed-input GEMMs, Marlin,
 Machete): the tables that the shipped residuals were trained on are those kernels'."""
@@ -113,6 +113,7 @@ def _ahead(shape: gemm.GemmShape, machine: Machine, c: Constants, cache: str) ->
         latency_s=plain.latency_s + kernel,
         quantize_s=plain.quantize_s + kernel,
         dram_bytes=plain.dram_bytes + moved,
+        unsplit_latency_s=plain.unsplit_latency_s + kernel,
         tile_latency_s=plain.tile_latency_s + kernel[:, None],
     )
 
@@ -120,10 +121,10 @@ def _ahead(shape: gemm.GemmShape, machine: Machine, c: Constants, cache: str) ->
 def _row_by_row(fused: gemm.GemmEstimate, shape: gemm.GemmShape, machine: Machine, c: Constants) -> gemm.GemmEstimate:
     """Every weight is read and widened once, and multiplied with each row of A on the ordinary units."""
     weights = shape.batch * shape.n * shape.k
-    multiply = 2 * shape.m * weights / (machine.vector_flops * c.mma_efficiency * c.simt_efficiency)
+    multiply = 2 * shape.m * weights / (machine.vector_flops * c.simt_efficiency)
     widen = weights * c.dequantize_cycles_per_element * shape.dequantize / (machine.units * machine.clock_hz)
     compute = multiply + widen
-    l2 = weights * shape.b_bits / 8 / (c.hit_bytes_per_clock * machine.units * machine.clock_hz)
+    l2 = weights * shape.b_bits / 8 / gemm.hit_rate(machine, c, machine.dram_bytes_per_s * c.dram_efficiency)
     p = c.norm_p
     latency = fused.launch_s + (compute**p + l2**p + fused.dram_s**p) ** (1 / p)
     return replace(
@@ -134,6 +135,8 @@ def _row_by_row(fused: gemm.GemmEstimate, shape: gemm.GemmShape, machine: Machin
         split_k_s=np.zeros_like(latency),
         tile_m=np.ones_like(latency),
         split_k=np.ones_like(latency),
+        throttle=np.ones_like(latency),
+        unsplit_latency_s=latency,
         tile_latency_s=np.maximum(fused.tile_latency_s, latency[:, None]),
     )
 

@@ -137,6 +137,6 @@ def im2col_gemm(shape: ConvShape, f: Formats, s: Setting, transposed: bool) -> l
     return [
         Candidate(
             "im2col_gemm", index, np.maximum(latency, overhead + vector), terms, e.dram_bytes + crossing,
-            workspace + split_k_workspace(e, g), shape.flops, s.machine.peak_flops, tile_details(e),
+            workspace + split_k_workspace(e, g), shape.flops, s.machine.peak_flops, tile_details(e), e.throttle,
         )
     ]  # fmt: skip

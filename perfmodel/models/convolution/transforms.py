@@ -106,7 +106,7 @@ def _fused(index: np.ndarray, shape: ConvShape, f: Formats, s: Setting) -> Candi
     blocks = blocks_m * np.ceil(shape.c_out / FUSED_FILTERS)
     loop = np.ceil(shape.c_in / FUSED_STEP) * FUSED_STEP + simt.K_EXTRA
     per_unit = np.ceil(blocks / machine.units)
-    rate = machine.flops_per_clock * machine.clock_hz * c.mma_efficiency * c.simt_efficiency * c.winograd_efficiency
+    rate = machine.flops_per_clock * machine.clock_hz * c.simt_efficiency * c.winograd_efficiency
     compute = per_unit * 2 * F2.values * FUSED_TILES * FUSED_FILTERS * loop / (rate * simt.throttle(s))
     filters = F2.values * shape.c_in * shape.c_out * bits / 8
     # A block reads its tiles' inputs (with their halo) and its filters once a channel.
@@ -123,6 +123,7 @@ def _fused(index: np.ndarray, shape: ConvShape, f: Formats, s: Setting) -> Candi
     return Candidate(
         "winograd_fused", index, latency, terms, moved * missed, filters,
         2 * F2.values * _tiles(shape, F2.outputs) * shape.c_in * shape.c_out, machine.peak_flops,
+        throttle=simt.throttle(s),
     )  # fmt: skip
 
 
@@ -213,5 +214,5 @@ def _transformed(
         for term, seconds in (("dram", dram), ("l2", l2), ("vector", vector)):
             terms[term] = terms[term] + seconds
     return Candidate(
-        name, index, latency, terms, crossing, workspace, flops, s.machine.peak_flops, tile_details(e)
+        name, index, latency, terms, crossing, workspace, flops, s.machine.peak_flops, tile_details(e), e.throttle
     )  # fmt: skip
