@@ -151,6 +151,16 @@ def test_packed_groups_have_longer_loops() -> None:
     assert "implicit_gemm_packed_groups" not in candidates(conv(128, 128, groups=4, dtype="bf16"), toy_device())
 
 
+def test_ordinary_units_of_gpus_pack_two_values_a_lane() -> None:
+    # The H100's FP16 on ordinary units is twice its FP32 (whitepaper v1.04: 133.8 and 66.9 TFLOP/s); a CPU's bf16 is not.
+    def vector(dtype: str, device: Device) -> float:
+        return float(candidates(conv(256, 256, groups=256, kernel=7, dtype=dtype), device)["direct"].terms["vector"][0])
+
+    assert vector("fp16", H100) == pytest.approx(vector("fp32", H100) / 2, rel=0.1)  # at 1.83 instead of 1.98 GHz
+    xeon = load_device("xeon-8480-plus")
+    assert vector("bf16", xeon) == pytest.approx(vector("fp32", xeon))
+
+
 def test_groups_are_not_packed_on_cpus() -> None:
     # AMX is so much faster than the vector units that a block diagonal would look cheap; no library builds one.
     xeon, op = load_device("xeon-8480-plus"), conv(256, 256, 28, groups=128, dtype="bf16")
