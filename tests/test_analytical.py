@@ -232,7 +232,7 @@ def test_what_ran_instead_is_said() -> None:
     clock, units, l2 = bounds(Gemm(m=1, n=1, k=1, dtype="bf16"), device=bare).notes
     assert "no clock; assumed 1.5 GHz" in clock
     assert "no number of units; assumed 1" in units
-    assert "no last-level cache; assumed 0 MiB" in l2
+    assert "no last-level cache; assumed 0.25 MiB" in l2
 
 
 def test_a_pinned_clock_scales_the_rates() -> None:

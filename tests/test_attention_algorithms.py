@@ -133,6 +133,28 @@ def test_exponentials_bound_narrow_heads_on_wide_matrix_units() -> None:
     assert latency(heads(head_dim=256), doubled) > 0.85 * latency(heads(head_dim=256))
 
 
+def test_ordinary_units_compute_no_padding() -> None:
+    # Decoding without matrix units: each key and value is multiplied with the 4 queries that share it, not with 64 of which
+    # 60 are padding, and waits for memory: 4 FLOPs a byte, where the P100 has 13 and a socket of the Xeon 35.
+    op = heads(phase="decode", q_len=1, kv_len=8192, batch=64, kv_heads=8, dtype="fp32")
+    for device in (P100, load_device("xeon-8480-plus")):
+        b = bounds(op, device=device)
+        assert b.bound[0] == "dram"
+        assert b.latency_s < 1.5 * op.bytes / device.memory_bandwidth_bytes_per_s
+    # 64 rows or 4 are the same to matrix units.
+    narrow, wide = (bounds(op.replace(dtype="bf16", heads=n), device=A100).terms["compute"] for n in (32, 8 * 64))
+    assert narrow == pytest.approx(wide)
+    # And a block of 64 queries is no padding to anyone.
+    few, many = (bounds(op.replace(heads=n), device=P100).terms["compute"] for n in (32, 8 * 64))
+    assert many == pytest.approx(16 * few)
+
+
+def test_blackwell_ultra_doubles_the_exponentials() -> None:
+    b200, b300 = (bounds(heads(head_dim=64), device=load_device(d)) for d in ("b200-sxm", "b300-sxm"))
+    # 16 a clock at 1.965 GHz, 32 at 2.032; each has 148 SMs.
+    assert b200.terms["vector"] / b300.terms["vector"] == pytest.approx(2 * 2.032 / 1.965, rel=1e-3)
+
+
 def test_grouped_queries_share_their_keys() -> None:
     decode = heads(phase="decode", q_len=1, kv_len=16384, batch=64)
     shared = decode.replace(kv_heads=8)

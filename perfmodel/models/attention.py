@@ -41,7 +41,8 @@ KEY_ROWS = 128.0
 """Keys of a block at most; fewer where two blocks of keys and values would not fit the shared memory."""
 SMALLEST_KEY_ROWS = 16.0
 QUERY_GRAIN = 64.0
-"""Queries are computed in multiples of this: 16 a warp, 4 warps; 64 in one instruction of a warp group from Hopper on."""
+"""Matrix units compute queries in multiples of this: 16 a warp, 4 warps; 64 in one instruction of a warp group from Hopper
+on. Ordinary units multiply row by row and compute no padding."""
 NARROW_BITS = 8
 SPLIT_KEYS = 256.0
 """Keys that a split takes at least."""
@@ -171,6 +172,7 @@ def _blocks(op: Attention, a: _Shape, s: Setting) -> _Blocks:
     # Keys that a block passes over, in whole blocks of keys: those that no query of the block sees are skipped.
     seen = a.scores / np.maximum(a.batch * a.heads * a.queries, 1.0)
     single = packed <= query_rows
+    grain = QUERY_GRAIN if s.machine.on_matrix_units else 1.0
     whole = np.ceil(a.keys / key_rows) * key_rows
     if op.causal or op.window is not None:
         # The average query sees fewer keys than the block's last one; behind a window also than its first one.
@@ -185,7 +187,7 @@ def _blocks(op: Attention, a: _Shape, s: Setting) -> _Blocks:
         seen = longest = whole
     return _Blocks(
         count=np.maximum(a.batch * a.kv_heads * np.ceil(packed / query_rows), 1.0), single=single,
-        rows=np.ceil(np.clip(packed, 1.0, query_rows) / QUERY_GRAIN) * QUERY_GRAIN, keys=key_rows, seen=seen, longest=longest,
+        rows=np.ceil(np.clip(packed, 1.0, query_rows) / grain) * grain, keys=key_rows, seen=seen, longest=longest,
     )  # fmt: skip
 
 

@@ -39,8 +39,6 @@ REFERENCE_FLOPS_PER_CLOCK = 2048.0
 ROTATING_SETS = 6
 """Weight matrices that a rotating benchmark cycles through."""
 _CHUNK = 4096
-_VECTOR_RATIO = 2.0
-"""Arithmetic up to this multiple of the fp32 vector peak runs on the vector units (packed fp16 doubles it)."""
 
 
 @dataclass(frozen=True)
@@ -134,8 +132,9 @@ def throttle(machine: Machine, c: Constants) -> float:
 
     Products on the vector units draw less and are not throttled.
     """
-    on_vector_units = machine.peak_flops <= _VECTOR_RATIO * machine.vector_flops
-    if machine.throttle_ratio is None or on_vector_units or machine.throttle_ratio <= c.throttle_flops_per_w:
+    if machine.throttle_ratio is None or not machine.on_matrix_units:
+        return 1.0
+    if machine.throttle_ratio <= c.throttle_flops_per_w:
         return 1.0
     return float((c.throttle_flops_per_w / machine.throttle_ratio) ** c.throttle_power)
 
@@ -196,12 +195,17 @@ def _estimate_chunk(shape: GemmShape, machine: Machine, c: Constants, cache: str
     k_run = np.ceil(k / (split * kernels.k_step)) * kernels.k_step + c.k_extra
     busy_rate = machine.flops_per_clock * f * _arithmetic_efficiency(machine.arithmetic, c) * throttle(machine, c)
     compute = per_unit * 2 * tile_m * tile_n * k_run / busy_rate
+    vector_clock = f * machine.vector_units
     if shape.dequantize:
         # Each tile widens its own columns of B. The vector units' instructions share issue slots and registers with the
         # main loop's, so that they add to it rather than hide behind it.
-        compute = compute + per_unit * tile_n * k_run * c.dequantize_cycles_per_element / f * shape.dequantize
+        compute = (
+            compute + per_unit * tile_n * k_run * c.dequantize_cycles_per_element / vector_clock * shape.dequantize
+        )
     if shape.dequantize_a:
-        compute = compute + per_unit * tile_m * k_run * c.dequantize_cycles_per_element / f * shape.dequantize_a
+        compute = (
+            compute + per_unit * tile_m * k_run * c.dequantize_cycles_per_element / vector_clock * shape.dequantize_a
+        )
     width = machine.wide_flops_per_clock / REFERENCE_FLOPS_PER_CLOCK
     unit_rate = max(c.l2_bytes_per_clock * width**c.l2_exponent, c.hit_bytes_per_clock) * f
     l2 = per_unit * (tile_m * a_bytes + tile_n * b_bytes) * k_run / unit_rate

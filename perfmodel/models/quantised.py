@@ -121,7 +121,8 @@ def _row_by_row(fused: gemm.GemmEstimate, shape: gemm.GemmShape, machine: Machin
     """Every weight is read and widened once, and multiplied with each row of A on the ordinary units."""
     weights = shape.batch * shape.n * shape.k
     multiply = 2 * shape.m * weights / (machine.vector_flops * c.mma_efficiency * c.simt_efficiency)
-    widen = weights * c.dequantize_cycles_per_element * shape.dequantize / (machine.units * machine.clock_hz)
+    vector_clock = machine.units * machine.clock_hz * machine.vector_units
+    widen = weights * c.dequantize_cycles_per_element * shape.dequantize / vector_clock
     compute = multiply + widen
     l2 = weights * shape.b_bits / 8 / (c.hit_bytes_per_clock * machine.units * machine.clock_hz)
     p = c.norm_p
