@@ -59,6 +59,30 @@ def test_what_engines_run() -> None:
     assert algorithm(heads(head_dim=64, dtype="fp32"), P100) == "fused"
 
 
+def test_a_short_prompt_on_a_long_cache_splits_the_keys() -> None:
+    # 8 heads of keys, 4 queries each: 32 positions fill a block of 128 rows. One block more a head must not end the splitting.
+    prompts = [heads(phase="prefill", batch=1, q_len=q, kv_len=8192, kv_heads=8, causal=True) for q in (16, 32, 33, 64)]
+    assert [algorithm(p) for p in prompts] == ["fused_split_kv"] * 4
+    times = [latency(p) for p in prompts]
+    assert times == sorted(times)
+    assert times[3] < 1.5 * times[0]
+    # 64 blocks for 132 units: two splits, whose sums of 64 positions, 32 heads, 130 values take 4 bytes each.
+    prompt = heads(phase="prefill", batch=1, q_len=256, kv_len=8192, kv_heads=8, causal=True)
+    assert bounds(prompt).workspace_bytes[0] in (0, 2 * 256 * 32 * 130 * 4)
+    # A prompt as long as its keys is not split, however few its blocks.
+    assert (
+        algorithm(heads(phase="prefill", batch=1, q_len=1024, kv_len=1024, heads=1, kv_heads=1, causal=True)) == "fused"
+    )
+
+
+def test_what_holds_a_block_on_other_machines() -> None:
+    # A core's share of the caches, 112.5 MB over 56 cores, holds heads of 160 fp32 values; 64 KiB would not.
+    assert algorithm(heads(head_dim=160, dtype="fp32"), load_device("xeon-8480-plus")) == "fused"
+    assert algorithm(heads(head_dim=256, dtype="fp32"), load_device("tpu-v5e")) == "fused"
+    unknown = replace(H100, id="unknown", shared_bytes_per_unit=None)
+    assert bounds(heads(), device=unknown).notes == ("unknown quotes no shared memory; assumed 64 KiB a unit",)
+
+
 def test_unfused_attention_stores_its_scores() -> None:
     op = heads(head_dim=512, batch=2, heads=4, kv_heads=4)
     b = bounds(op)
