@@ -181,6 +181,15 @@ def test_what_a_loop_reads_lives_to_its_end() -> None:
     assert activations(*(n.replace(count=1) for n in nodes)) == 2
 
 
+def test_nothing_in_a_loop_writes_over_what_its_next_iteration_reads() -> None:
+    """a is read by all five iterations, the last node of each among them: their result needs memory of its own."""
+    nodes = (MAKE_A, Node("b", ADD, ("a", "x"), ("b",), count=5), Node("end", SUM, ("b",), ("z",)))
+    assert activations(*nodes) == 2
+    assert activations(*(n.replace(count=1) for n in nodes)) == 1
+    # After the loop, a is as dead as ever.
+    assert activations(*nodes[:2], Node("c", ADD, ("a", "b"), ("c",)), Node("end", SUM, ("c",), ("z",))) == 2
+
+
 def test_joined_results_of_a_loop_are_no_view() -> None:
     nodes = (
         Node("b", SUM, ("x",), ("b",), count=5), Node("all", VIEW, ("b",), ("all",)), Node("end", SUM, ("all",), ("z",))
