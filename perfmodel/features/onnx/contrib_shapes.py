@@ -297,8 +297,6 @@ def _reorder_input(ctx: Any, node: Any) -> None:
     set_output(ctx, node, 0, x, node.inputs[0].dtype)
 
 
-
-
 def _qgemm(ctx: Any, node: Any) -> None:
     """QGemm: integers where it is given their zero point, else floating point."""
     import onnx_ir as ir
