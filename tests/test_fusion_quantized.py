@@ -56,6 +56,8 @@ def test_convolution_of_integers() -> None:
     assert graph.weights_bytes == FILTERS + 4 * 4 + 2 * 5  # scale and zero point of both edges
     assert "its operand is multiplied as int8" in reasons(graph)
     assert "the convolution reads its weights as int8" in reasons(graph)
+    assert "the convolution reads its weights as integers" in reasons(graph)  # the bias
+    assert "constant" not in reasons(graph)
 
 
 def test_same_as_the_operator_of_onnx_that_does_it_in_one() -> None:
@@ -138,6 +140,16 @@ def test_one_quantised_operand_is_no_integer_product() -> None:
     graph = fused(b, b.conv(b.qdq(b.input(1, 3, 8, 8)), b.weight(4, 3, 3, 3)))
     assert only(graph, "conv").op.dtype == "fp32"
     assert [n.op.op for n in graph.nodes] == ["elementwise", "conv"]  # Q and DQ: one kernel
+
+
+def test_values_that_something_else_needs_wide_before_a_transpose() -> None:
+    """DQ cannot move over the transpose: the product reads what was made wide."""
+    b = Builder()
+    x = b.dequantize(b.input(16, 5, elem_type=INT8))
+    y = b.node("MatMul", b.node("Transpose", x, perm=[1, 0]), b.stored(16, 8))
+    graph = fused(b, y, b.node("Softmax", x, axis=-1))
+    assert only(graph, "gemm").op.dtype == "w8a32"
+    assert [n.op.op for n in graph.nodes] == ["quantize", "gemm", "softmax"]
 
 
 def test_products_that_share_an_operand() -> None:

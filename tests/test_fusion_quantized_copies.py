@@ -63,8 +63,10 @@ def test_pairs_of_one_scale_cancel() -> None:
 def test_pairs_of_two_scales_are_a_kernel(scale: float, zero: int, elem_type: int) -> None:
     b = Builder()
     x = b.dequantize(b.input(4, 8, elem_type=INT8))
-    graph = fused(b, b.quantize(x, scale, elem_type, zero))
-    (node,) = graph.nodes
+    q = b.quantize(x, scale, elem_type, zero)
+    graph = fused(b, b.node("MatMul", b.dequantize(q, scale, elem_type, zero), b.stored(8, 2)))
+    node = graph.nodes[0]
+    assert [n.op.op for n in graph.nodes] == ["elementwise", "gemm"]
     assert node.op.kind == "dequantize+quantize"  # type: ignore[attr-defined]
     assert node.bytes == 64
     assert node.flops == 32 * 6
@@ -117,6 +119,21 @@ def test_one_wide_operand_keeps_an_operator_wide() -> None:
     x = b.dequantize(b.input(2, 4, elem_type=INT8))
     graph = fused(b, b.quantize(b.node("Concat", x, b.input(2, 4), axis=1)))
     assert only(graph, "copy").op.dtype == "fp32"
+
+
+def test_two_kinds_of_narrow_values_are_made_wide_to_be_mixed() -> None:
+    b = Builder()
+    x = b.dequantize(b.input(2, 4, elem_type=INT8)), b.dequantize(b.input(2, 4, elem_type=UINT8), elem_type=UINT8)
+    graph = fused(b, b.quantize(b.node("Concat", *x, axis=1)))
+    assert only(graph, "copy").op.dtype == "fp32"
+
+
+def test_only_what_a_slice_leaves_is_dequantised() -> None:
+    b = Builder()
+    x = b.node("Slice", b.dequantize(b.input(4, 8, elem_type=INT8)), b.ints(0), b.ints(2), b.ints(0))
+    graph = fused(b, b.node("Softmax", x, axis=-1))
+    assert [(n.op.op, n.op.dtype) for n in graph.nodes] == [("copy", "int8"), ("quantize", "int8"), ("softmax", "fp32")]
+    assert graph.nodes[1].flops == 2 * 16
 
 
 def test_elementwise_operators_read_and_write_narrow() -> None:

@@ -6,16 +6,18 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import pytest
 from fusion_checks import check_invariants
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 from onnx_models import BOOL, FLOAT, INT64, constant, model, value, weight
 
 from perfmodel import ops
+from perfmodel.errors import ModelFileError
 from perfmodel.features import read_onnx
 from perfmodel.features.fusion import fuse
-from perfmodel.graph import Graph, Node
-from perfmodel.ops import Attention
+from perfmodel.features.onnx import branches, small
+from perfmodel.graph import Graph
 
 N = helper.make_node
 
@@ -162,6 +164,17 @@ def test_concatenation_between_transposes() -> None:
     assert graph.tensors[graph.nodes[0].outputs[0]].shape == (2, 9, 4, 5)
 
 
+def test_a_gate_of_one_value_a_channel_between_transposes() -> None:
+    """Squeeze and excitation, channels last: turning the gate moves nothing."""
+    nodes = [
+        N("Transpose", ["x"], ["a"], perm=[0, 2, 3, 1]), N("Transpose", ["gate"], ["g"], perm=[0, 2, 3, 1]),
+        N("Mul", ["a", "g"], ["m"]), N("Transpose", ["m"], ["d"], perm=[0, 3, 1, 2]), N("Exp", ["d"], ["y"]),
+    ]  # fmt: skip
+    graph = fused(model(nodes, [value("x", [2, 3, 4, 5]), value("gate", [2, 3, 1, 1])], ["y"]))
+    assert kernels(graph) == ["mul+exp"]
+    assert graph.nodes[0].bytes == 4 * (2 * 120 + 6)
+
+
 def test_a_reduction_that_reorders_its_result_needs_the_transpose() -> None:
     nodes = [N("Transpose", ["x"], ["t"], perm=[2, 1, 0]), N("ReduceMean", ["t"], ["y"], axes=[1], keepdims=0)]
     graph = fused(model(nodes, [value("x", [2, 3, 4])], ["y"], opset=13))
@@ -219,6 +232,65 @@ def test_a_chosen_branch_may_have_constants_of_a_name_that_is_taken() -> None:
     assert graph.weights_bytes == 4 * 5 * 10
 
 
+def either(then_width: int, else_width: int) -> onnx.ModelProto:
+    """A layer that a value of the input chooses, with weights of one of two sizes."""
+    branches = [
+        helper.make_graph([N("MatMul", ["x", f"w{i}"], [f"m{i}"])], f"b{i}", [], [value(f"m{i}", None)])
+        for i in range(2)
+    ]
+    nodes = [
+        N("ReduceMax", ["x"], ["largest"], keepdims=0), N("Greater", ["largest", "zero"], ["is_positive"]),
+        N("If", ["is_positive"], ["y"], then_branch=branches[0], else_branch=branches[1]),
+    ]  # fmt: skip
+    tensors = [weight("w0", [then_width, 8]), weight("w1", [else_width, 8]), stored("zero", np.float32(0))]
+    return model(nodes, [value("x", [4, "n"])], ["y"], tensors)
+
+
+def test_the_only_branch_that_fits_the_dimensions() -> None:
+    """Silero's voice detector has one branch a sampling rate, each for its own number of samples."""
+    for size, which in ((16, "else"), (32, "then")):
+        graph = read_onnx(either(16, 32), dims={"n": size})
+        (node,) = [n for n in graph.nodes if n.op.op == "gemm"]
+        assert node.op.shape == f"4x8x{size}"
+        assert graph.warnings == (
+            f"If: its {which} branch does not fit the dimensions given; counted as the other one ('If_y')",
+        )
+    with pytest.raises(ModelFileError, match="do not fit"):
+        read_onnx(either(16, 32), dims={"n": 24})
+
+
+def test_what_nobody_understands_in_a_branch_that_may_not_run() -> None:
+    """In the graph itself an operator without its operands is refused; in a branch it has no shape."""
+    broken = N("MatMulNBits", ["x"], ["m"], domain="com.microsoft", N=8, K=4)
+    then = helper.make_graph([broken], "then", [], [value("m", None)])
+    otherwise = helper.make_graph([N("Exp", ["x"], ["e"])], "else", [], [value("e", None)])
+    nodes = [
+        N("ReduceMax", ["x"], ["largest"], keepdims=0), N("Greater", ["largest", "zero"], ["is_positive"]),
+        N("If", ["is_positive"], ["y"], then_branch=then, else_branch=otherwise),
+    ]  # fmt: skip
+    tensors = [stored("zero", np.float32(0))]
+    proto = model(nodes, [value("x", [2, 4])], ["y"], tensors, domains=["com.microsoft"])
+    assert any(n.op.op == "elementwise" and n.op.kind == "exp" for n in read_onnx(proto).nodes)  # type: ignore[attr-defined]
+    with pytest.raises(ModelFileError):
+        read_onnx(model([broken], [value("x", [2, 4])], ["m"], domains=["com.microsoft"]))
+
+
+def test_shapes_inside_a_loop_may_change() -> None:
+    """The size of what a loop grows is no constant, whatever the body declares."""
+    body = helper.make_graph(
+        [
+            N("Shape", ["a"], ["size"]), N("ConstantOfShape", ["size"], ["zeros"]), N("Concat", ["a", "zeros"], ["b"], axis=0),
+            N("Identity", ["go"], ["going"]),
+        ],
+        "body", [value("i", [], INT64), value("go", [], BOOL), value("a", [2])], [value("going", [], BOOL), value("b", None)],
+    )  # fmt: skip
+    nodes = [N("Loop", ["trips", "", "x"], ["y"], body=body), N("Shape", ["x"], ["outside"])]
+    proto = model(nodes, [value("x", [2])], ["y", "outside"], [constant("trips", [3], shape=[])])
+    loaded = ir.from_proto(proto)
+    evaluated = small.evaluate_all(list(loaded.graphs()), lambda v: v.dtype, branches.repeated(loaded))
+    assert [n.outputs[0].name for n in evaluated] == ["outside"]
+
+
 def test_amounts_of_padding_that_the_tracer_computes() -> None:
     """F.pad: amounts for the last axes, filled up with zeros, turned around and reordered."""
     nodes = [
@@ -233,111 +305,6 @@ def test_amounts_of_padding_that_the_tracer_computes() -> None:
         constant("far", [-(2**63) + 1]), constant("zero", [0]),
     ]  # fmt: skip
     assert read_onnx(model(nodes, [value("x", [2, 10])], ["y"], tensors)).tensors["y"].shape == (2, 17)
-
-
-# ------------------------------------------------------------------------------------------------------------ masks
-HEADS = [2, 4, 6, 8]
-
-
-def attention(mask: onnx.TensorProto | None, *before: onnx.NodeProto, apply: str = "add", more: Any = ()) -> Node:
-    """The attention of Q·K^T with a mask; its input is called ``mask``."""
-    nodes = [*before, N("Transpose", ["k"], ["kt"], perm=[0, 1, 3, 2]), N("MatMul", ["q", "kt"], ["s"])]
-    if apply == "add":
-        nodes.append(N("Add", ["s", "mask"], ["m"]))
-    else:
-        nodes.append(N("Where", ["mask", *(["s", "low"] if apply == "sees" else ["low", "s"])], ["m"]))
-    nodes += [N("Softmax", ["m"], ["p"], axis=-1), N("MatMul", ["p", "v"], ["y"])]
-    tensors = [stored("low", np.float32(-np.inf)), *more, *([] if mask is None else [mask])]
-    graph = fused(model(nodes, [value(n, HEADS) for n in "qkv"], ["y"], tensors))
-    (node,) = [n for n in graph.nodes if isinstance(n.op, Attention)]
-    assert not any("mask" in w for w in graph.warnings)
-    return node
-
-
-def matrix(seen: np.ndarray) -> np.ndarray:
-    return np.where(seen, 0, -np.inf).astype(np.float32)
-
-
-AHEAD = np.arange(6)[None, :] - np.arange(6)[:, None]
-
-
-@pytest.mark.parametrize(
-    ("seen", "causal", "window", "pairs"),
-    [
-        (AHEAD <= 0, True, None, 21),
-        ((AHEAD <= 0) & (AHEAD > -3), True, 3, 1 + 2 + 4 * 3),
-        (abs(AHEAD) <= 1, False, 3, 18),  # 16, and the two that the ends do not have
-        (AHEAD >= -9, False, None, 36),
-    ],
-)
-@pytest.mark.parametrize("form", ["added", "added 4-D", "fp16", "sees", "hides"])
-def test_stored_masks(seen: np.ndarray, causal: bool, window: int | None, pairs: int, form: str) -> None:
-    if form in ("sees", "hides"):
-        node = attention(stored("mask", seen if form == "sees" else ~seen), apply=form)
-    else:
-        values = matrix(seen)
-        node = attention(stored("mask", values[None, None] if form == "added 4-D" else values))
-    assert isinstance(node.op, Attention)
-    assert (node.op.causal, node.op.window) == (causal, window)
-    assert node.op.scores_executed == 2 * 4 * pairs
-    if causal or window is not None:
-        assert (node.extra_bytes_read, node.fused) == (0, ())  # a flag of the kernel
-
-
-@pytest.mark.parametrize("limit", [None, 3])
-def test_masks_computed_from_constants(limit: int | None) -> None:
-    """Positions compared with each other: the matrix is too large to be shape arithmetic, and known all the same."""
-    nodes = [
-        N("Range", ["zero", "six", "one"], ["i"]), N("Unsqueeze", ["i", "axis1"], ["rows"]),
-        N("Unsqueeze", ["i", "axis0"], ["columns"]), N("Sub", ["columns", "rows"], ["ahead"]),
-    ]  # fmt: skip
-    if limit is None:
-        nodes.append(N("LessOrEqual", ["columns", "rows"], ["sees"]))
-    else:
-        nodes += [N("Abs", ["ahead"], ["distance"]), N("Less", ["distance", "limit"], ["sees"])]
-    nodes += [N("Not", ["sees"], ["hides"]), N("Where", ["hides", "low", "none"], ["mask"])]
-    more = [
-        *(constant(n, [v], shape=[]) for n, v in (("zero", 0), ("six", 6), ("one", 1), ("limit", limit or 0))),
-        constant("axis0", [0]), constant("axis1", [1]), stored("none", np.float32(0)),
-    ]  # fmt: skip
-    node = attention(None, *nodes, more=more)
-    assert (node.op.causal, node.op.window) == ((True, None) if limit is None else (False, 5))  # type: ignore[attr-defined]
-
-
-@pytest.mark.parametrize(
-    "values",
-    [
-        np.linspace(0, 1, 36, dtype=np.float32).reshape(6, 6),  # a bias
-        matrix((AHEAD + 6) % 2 == 0),  # a checkerboard
-        matrix(AHEAD != 3),
-    ],
-)
-def test_other_constants_are_no_bands(values: np.ndarray) -> None:
-    nodes = [N("Add", ["s", "mask"], ["y"])]
-    graph = read_onnx(model(nodes, [value("s", [2, 4, 6, 6])], ["y"], [stored("mask", values)]))
-    assert "causal" not in graph.nodes[0].attributes
-
-
-def test_masks_outside_the_file(tmp_path: Any) -> None:
-    proto = model(
-        [N("Where", ["mask", "s", "low"], ["y"])], [value("s", [2, 4, 16, 16])], ["y"],
-        [stored("mask", np.tri(16, dtype=bool)), stored("low", np.float32(-1e9))],
-    )  # fmt: skip
-    path = tmp_path / "model.onnx"
-    onnx.save(proto, path, save_as_external_data=True, location="weights", size_threshold=0)
-    assert read_onnx(path).nodes[0].attributes == {"causal": True, "window": None}
-    (tmp_path / "weights").unlink()
-    assert "causal" not in read_onnx(path).nodes[0].attributes
-
-
-def test_weights_are_not_looked_at_beyond_their_first_elements() -> None:
-    """What begins like weights is left alone, and damaged data of weights are nobody's business."""
-    tensor = TensorProto(name="w", data_type=FLOAT, dims=[64, 64], raw_data=np.full(20, 0.3, np.float32).tobytes())
-    graph = read_onnx(model([N("Add", ["x", "w"], ["y"])], [value("x", [64, 64])], ["y"], [tensor]))
-    assert graph.nodes[0].op.op == "elementwise"
-    short = TensorProto(name="w", data_type=BOOL, dims=[64, 64], raw_data=b"\x01" * 20)
-    graph = read_onnx(model([N("Where", ["w", "x", "x"], ["y"])], [value("x", [64, 64])], ["y"], [short]))
-    assert "causal" not in graph.nodes[0].attributes
 
 
 # ------------------------------------------------------------------------------------------------------------- norms

@@ -55,6 +55,11 @@ def cancel_across(ws: Rewriter) -> None:
             _take_out(ws, region, perm)
 
 
+def _turns(vertex: Vertex) -> bool:
+    """Whether a vertex is a transpose, be it one that moves nothing (a gate with one value a channel)."""
+    return vertex.copies("transpose") or (vertex.is_view and vertex.kind == "transpose")
+
+
 def _inverse(perm: Sequence[int]) -> tuple[int, ...]:
     return tuple(sorted(range(len(perm)), key=lambda axis: perm[axis]))
 
@@ -91,7 +96,7 @@ def _region(ws: Rewriter, start: Vertex, perm: tuple[int, ...]) -> _Region | Non
             maker = ws.maker(name)
             if maker is None:
                 return None
-            if maker.copies("transpose"):
+            if _turns(maker):
                 if permutation(maker) != perm or not fits(ws, maker):
                     return None
             elif maker not in found.members:
@@ -120,13 +125,8 @@ def _works_in_any_layout(ws: Rewriter, vertex: Vertex, rank: int) -> bool:
     if vertex.copies("pad"):
         return len(ws.shape(vertex.inputs[0]) or ()) == rank
     if isinstance(vertex.op, Elementwise):
-        if not is_pointwise(vertex):
-            return False
-    elif not (vertex.copies("cast") or quantizes(vertex) or dequantizes(vertex)):
-        return False
-    # Constants may be broadcast: they are permuted when the engine is built. Activations are not.
-    wide = [n for n in vertex.inputs if not ws.is_constant(n) and not ws.is_small(n)]
-    return all(same_shape(ws.shape(n), shape) for n in wide)
+        return is_pointwise(vertex)
+    return vertex.copies("cast") or quantizes(vertex) or dequantizes(vertex)
 
 
 def _take_out(ws: Rewriter, region: _Region, perm: tuple[int, ...]) -> None:
@@ -144,7 +144,7 @@ def _take_out(ws: Rewriter, region: _Region, perm: tuple[int, ...]) -> None:
             maker = ws.maker(name)
             if ws.is_constant(name) and not ws.is_small(name):
                 change[name] = _permuted_constant(ws, name, back)
-            elif maker is not None and maker.copies("transpose"):
+            elif maker is not None and _turns(maker):
                 change[name] = maker.inputs[0]
                 starts[maker] = None
         if change:

@@ -203,13 +203,9 @@ def _slice(node: Any, operands: list[Any], dtype_of: Callable[[Any], Any], large
     steps = operands[4].reshape(-1) if len(operands) > 4 and operands[4] is not None else [1] * len(starts)
     index = [slice(None)] * data.ndim
     for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
-        size, start, end, step = data.shape[int(axis)], int(start), int(end), int(step)
-        if step < 0 and end < -size:
-            index[int(axis)] = slice(start, None, step)  # down to the first element, which Python has no number for
-        elif step:
-            index[int(axis)] = slice(start, end, step)
-        else:
+        if not step:
             raise _UnknownError
+        index[int(axis)] = slice(int(start), int(end), int(step))
     return np.asarray(data[tuple(index)])
 
 
