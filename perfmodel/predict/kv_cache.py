@@ -1,7 +1,8 @@
 """``--kv-dtype``: keys and values that attention reads from a cache, stored in a format of their own.
 
 Which tensors they are, :mod:`perfmodel.predict.memory.kv_cache` says. It is how they are stored, not how they are
-multiplied: attention's arithmetic stays, and the kernel widens what it reads in registers. Attention that has no cached keys (a prompt from its start, an encoder) is not concerned.
+multiplied: attention's arithmetic stays, and the kernel widens what it reads in registers. Attention that has no cached
+keys (a prompt from its start, an encoder) is not concerned.
 """
 
 from __future__ import annotations
