@@ -51,6 +51,16 @@ def test_caches_that_attention_itself_takes_and_gives() -> None:
     assert after.tensors[pasts[2]].dtype == "int32"
 
 
+def test_a_prompt_that_starts_a_cache_is_not_concerned() -> None:
+    """It returns keys and values, but attends to them as they were made."""
+    b = Builder("bf16")
+    q, k, v = qkv(b)
+    graph = fuse(b.graph(merged(b, plain(b, q, k, v)), k, v))
+    after = cast(graph, None, kv_dtype="fp8")
+    assert (after.nodes, after.tensors) == (graph.nodes, graph.tensors)
+    assert after.warnings == ("kv_dtype fp8: no attention of this model reads cached keys; nothing changed",)
+
+
 def test_it_is_no_arithmetic_and_goes_with_others() -> None:
     after = cast(decoding("fp32"), "bf16", {"attention": "fp16"}, "int8")
     op = attention_of(after).op

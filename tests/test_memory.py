@@ -424,6 +424,19 @@ def test_keys_that_attention_reads_and_the_model_returns_start_a_cache() -> None
     assert (found.bytes, found.tensors, found.tokens, found.bytes_per_token) == (160, 2, 5, 32)
 
 
+def test_keys_and_values_in_one_tensor_have_their_sequences_along_the_second_axis() -> None:
+    """``com.microsoft.Attention``: keys and values, 3 sequences, 4 heads, 11 tokens, 8 numbers of 2 bytes."""
+    op = Attention(phase="decode", batch=3, q_len=1, kv_len=11, heads=4, kv_heads=4, head_dim=8, dtype="fp16")
+    tensors = (
+        tensor("q", (3, 1, 96), "fp16"), tensor("past", (2, 3, 4, 10, 8), "fp16"),
+        tensor("present", (2, 3, 4, 11, 8), "fp16"), tensor("y", (3, 1, 32), "fp16"),
+    )  # fmt: skip
+    node = Node("attention", op, ("q", "past"), ("y", "present"))
+    cache = plan(graph((node,), *tensors, inputs=("q", "past"), outputs=("y", "present"))).kv_cache
+    assert cache is not None
+    assert (cache.bytes, cache.tokens, cache.bytes_per_token) == (2 * 3 * 4 * 11 * 8 * 2, 11, 2 * 4 * 8 * 2)
+
+
 # ------------------------------------------------------------------------------------------------------------ linearity
 def test_a_long_graph_is_no_trouble() -> None:
     nodes = tuple(Node(f"n{i}", SUM, (f"t{i}",), (f"t{i + 1}",)) for i in range(5000))
