@@ -130,6 +130,10 @@ def test_two_loops_of_one_name_have_a_dimension_each() -> None:
     proto = model(nodes, [value("x", [10]), value("times", [], INT64)])
     graph = read_onnx(proto, dims={"same_trips": 2, "same_2_trips": 3})
     assert counts(graph) == {"Exp": 2, "Tanh": 3}
+    for number, long in enumerate(("encoder/", "decoder/")):
+        proto.graph.node[number].name = long + "x" * 60  # only the end of a name is kept
+    tail = "x" * 50
+    assert counts(read_onnx(proto, dims={f"{tail}_trips": 2, f"{tail}_2_trips": 3})) == {"Exp": 2, "Tanh": 3}
 
 
 def test_what_a_loop_makes_longer_has_its_length_at_the_end() -> None:
@@ -285,6 +289,17 @@ def test_a_sequence_map_runs_its_body_for_each_element() -> None:
     assert counts(graph) == {"Exp": 3, "ConcatFromSequence": 1}
     assert graph.total("flops") == 3 * 6 * 8
     assert graph.tensors["y"].shape == (6, 3)
+
+
+def test_a_body_that_reads_what_surrounds_it_is_no_constant() -> None:
+    inside = helper.make_graph([node("Mul", ["e", "x"], ["f"])], "body", [value("e", [2, 3])], [value("f", [2, 3])])
+    nodes = [
+        node("SplitToSequence", ["w"], ["s"], axis=0),
+        node("SequenceMap", ["s"], ["mapped"], body=inside),
+        node("ConcatFromSequence", ["mapped"], ["y"], axis=0),
+    ]
+    stored = [helper.make_tensor("w", 1, [4, 2, 3], [0.5] * 24)]
+    assert counts(read_onnx(model(nodes, [value("x", [2, 3])], ["y"], stored)))["Mul"] == 4
 
 
 def test_a_sequence_that_enters_the_model_has_the_length_that_is_given() -> None:

@@ -145,6 +145,30 @@ def test_time_grows_in_proportion_to_the_number_of_nodes() -> None:
     assert large < 30 * small  # ten times the nodes; quadratic would be a hundred times
 
 
+def test_operators_that_the_inference_library_fails_on_are_left_to_onnx(monkeypatch: pytest.MonkeyPatch) -> None:
+    from onnx_shape_inference import registry
+
+    found = type(registry).get
+    passes = 0
+
+    def fails(ctx: Any, broken: Any) -> None:
+        raise KeyError(broken.name)
+
+    def get(self: Any, domain: str, op_type: str, version: int) -> Any:
+        nonlocal passes
+        if op_type == "Softplus" and domain == "":
+            passes += 1
+            return fails
+        return found(self, domain, op_type, version)
+
+    monkeypatch.setattr(type(registry), "get", get)
+    nodes = [node("Softplus" if i % 2 else "Relu", [f"t{i}"], [f"t{i + 1}"]) for i in range(200)]
+    graph = read_onnx(model(nodes, [value("t0", [3, 4])], ["t200"]))
+    assert graph.tensors["t200"].shape == (3, 4)
+    assert graph.total("flops") == 100 * 12 * (17 + 1)
+    assert passes < 10
+
+
 @pytest.mark.skipif("PERFMODEL_SLOW" not in os.environ, reason="takes half a minute: set PERFMODEL_SLOW=1")
 def test_two_hundred_thousand_nodes_are_read() -> None:
     graph = read_onnx(chain(200_000), dims={"batch": 2})

@@ -55,13 +55,13 @@ _DOMAINS = {
     ),
 }
 
-_HEAD = """# ONNX operators
+_HEAD = f"""# ONNX operators
 
 <!-- Written by tools/operators_page.py (`make docs`); a test fails where the page and the code differ. -->
 
 What perfmodel makes of each operator. **Described as** names the families of descriptors that its rule answers with
 (several where it depends on the operands, or where one kernel does several things); *folded* means that an engine computes
-it once, not per inference. An operator that is **{no_rule}** is listed in every prediction with its share of the
+it once, not per inference. An operator that is **{NO_RULE}** is listed in every prediction with its share of the
 bytes, and its time is estimated as memory traffic; so is every operator of a domain that is not here.
 
 - A FLOP is one multiply or one add. Costs of scalar functions stand in one table with their source
@@ -74,7 +74,7 @@ bytes, and its time is estimated as memory traffic; so is every operator of a do
   body as often as it runs: by a constant, by an input's dimension, or by `--dim NODE_trips=N`. Where the number depends on
   data and nobody gives it, the body counts once, and a warning names the dimension that sets it.
 - Functions of the model are expanded in place, functions in functions too.
-""".format(no_rule=NO_RULE)
+"""
 
 
 def page() -> str:

@@ -21,7 +21,8 @@ def add_prediction_options(parser: argparse.ArgumentParser, *, device_metavar: s
         metavar=DIM_METAVAR,
         action="append",
         default=[],
-        help="a number for a symbolic dimension of the model, as in batch=8; once for each",
+        help="a number for a symbolic dimension of the model, as in batch=8, or for how often the body of a loop runs "
+        "where that depends on data, as in decoder_trips=12; once for each",
     )
     parser.add_argument(
         "--dtype",

@@ -10,13 +10,16 @@
 ``dims``           names of the symbolic dimensions, and the numbers given for them
 ``expressions``    dimension expressions, parsed without evaluating anything
 ``shapes``         shape inference, with ``fallback`` to onnx's own for single nodes
+``*_shapes``       shape functions for operators that the inference library lacks or gets wrong
+``sequences``      how many tensors sequences hold, and of which shapes
+``loops``          the dimensions that say how often bodies run
 ``small``          the values of small constants
 ``element_types``  operands whose element types do not fit
 ``constants``      what an engine computes once: constants and shape arithmetic
 ``call``           one operator of the file, as a rule sees it
 ``rules_*``        one small function an operator: ``Call`` → descriptor
 ``rules``          the table of all of them
-``control``        If, Loop and Scan
+``control``        If, Loop, Scan, SequenceMap and search loops
 ``convert``        the inferred model → ``Graph``
 ``reader``         puts it together
 =================  =================================================================================

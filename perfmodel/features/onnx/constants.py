@@ -34,7 +34,8 @@ class Origin(IntEnum):
 # kernel that reads them (folding it would store them wide).
 _NEVER_FOLDED = frozenset(
     "RandomNormal RandomNormalLike RandomUniform RandomUniformLike Multinomial Bernoulli "
-    "DequantizeLinear DequantizeBFP If Loop Scan SequenceConstruct SequenceInsert OptionalHasElement".split()
+    "DequantizeLinear DequantizeBFP If Loop Scan SequenceMap BeamSearch GreedySearch Sampling WhisperBeamSearch "
+    "SequenceConstruct SequenceInsert OptionalHasElement".split()
 )
 _SHAPE_OF = frozenset({"Shape", "Size"})
 _STANDARD = ("", "ai.onnx")

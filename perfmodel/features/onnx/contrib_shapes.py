@@ -122,6 +122,31 @@ def matmul(second: int, dtype: Any = None, dtype_of: int | None = 0) -> ShapeFun
     return function
 
 
+def _fused_matmul(ctx: Any, node: Any) -> None:
+    """FusedMatMul and its like: transposed matrices, and batches behind the rows."""
+    operands = []
+    for index, letter in ((0, "A"), (1, "B")):
+        dims = dims_of(input_of(node, index))
+        if dims is not None and attribute(node, f"transBatch{letter}", 0) and len(dims) > 2:
+            dims = [*dims[1:-1], dims[0], dims[-1]]
+        if dims is not None and attribute(node, f"trans{letter}", 0) and len(dims) > 1:
+            dims[-2:] = dims[:-3:-1]
+        operands.append(dims)
+    set_output(ctx, node, 0, _product(*operands), node.inputs[0].dtype)
+
+
+def _qgemm(ctx: Any, node: Any) -> None:
+    """QGemm: 8-bit results where they have a zero point, floating ones otherwise."""
+    import onnx_ir as ir
+
+    a, b, zero = dims_of(input_of(node, 0)), dims_of(input_of(node, 3)), input_of(node, 8)
+    if a is None or b is None or len(a) != 2 or len(b) != 2:
+        return
+    rows = a[1] if attribute(node, "transA", 0) else a[0]
+    columns = b[0] if attribute(node, "transB", 0) else b[1]
+    set_output(ctx, node, 0, [rows, columns], ir.DataType.FLOAT if zero is None else zero.dtype)
+
+
 def _narrow_matmul(ctx: Any, node: Any) -> None:
     """MatMulBnb4 and MatMulFpQ4: the weight's shape is an attribute or a constant."""
     a = dims_of(input_of(node, 0))
@@ -302,17 +327,6 @@ def _blocked_upsample(ctx: Any, node: Any) -> None:
         set_output(ctx, node, 0, [d * int(s) for d, s in zip(x, scales, strict=True)], node.inputs[0].dtype)
 
 
-def _qgemm(ctx: Any, node: Any) -> None:
-    """QGemm: integers where it is given their zero point, else floating point."""
-    import onnx_ir as ir
-
-    a, b, zero = dims_of(input_of(node, 0)), dims_of(input_of(node, 3)), input_of(node, 8)
-    if a is None or b is None or len(a) != 2 or len(b) != 2:
-        return
-    rows, columns = a[1 if attribute(node, "transA", 0) else 0], b[0 if attribute(node, "transB", 0) else 1]
-    set_output(ctx, node, 0, [rows, columns], ir.DataType.FLOAT if zero is None else zero.dtype)
-
-
 BORROWED = {
     "DequantizeLinear": "DequantizeLinear", "FusedConv": "Conv", "FusedGemm": "Gemm", "GatherND": "GatherND",
     "GridSample": "GridSample", "MaxpoolWithMask": "MaxPool", "Pad": "Pad",
@@ -332,11 +346,13 @@ def functions() -> dict[tuple[str, str], ShapeFunction]:
         "DecoderMaskedSelfAttention": _decoder_attention, "DequantizeWithOrder": like(0, dtype=flt),
         "DynamicQuantizeLSTM": _recurrent, "DynamicQuantizeMatMul": matmul(1), "ExpandDims": _expand_dims,
         "GatherBlockQuantized": _gather_blocks, "GemmaRotaryEmbedding": like(2, 3),
+        "FusedMatMul": _fused_matmul, "FusedMatMulActivation": _fused_matmul, "QGemm": _qgemm,
+        "TransposeMatMul": _fused_matmul,
         "Inverse": like(0), "Irfft": _fft, "MatMulBnb4": _narrow_matmul, "MatMulFpQ4": _narrow_matmul,
         "MatMulInteger16": matmul(1, dtype=int32), "MatMulIntegerToFloat": matmul(1, dtype_of=2),
         "MulInteger": broadcast(0, 2, dtype=int32),
         "NGramRepeatBlock": like(1), "NhwcConv": _nhwc_conv, "NhwcFusedConv": _nhwc_conv, "NhwcMaxPool": _nhwc_pool,
-        "QGemm": _qgemm, "QLinearAveragePool": _qlinear_pool, "QLinearGlobalAveragePool": _global_pool,
+        "QLinearAveragePool": _qlinear_pool, "QLinearGlobalAveragePool": _global_pool,
         "QLinearReduceMean": _reduce_mean, "QuantizeWithOrder": like(0, dtype=ir.DataType.INT8),
         "RelativePositionBias": _relative_bias, "Rfft": _fft, "TorchEmbedding": _look_up_rows,
         "Unique": infer_unique, "WordConvEmbedding": _words,

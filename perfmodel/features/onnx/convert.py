@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from perfmodel.errors import DescriptorError, DtypeError, ModelFileError
+from perfmodel.errors import DescriptorError, DtypeError, ModelFileError, PerfmodelError
 from perfmodel.features.onnx import bands, constants, control, shapes, small
 from perfmodel.features.onnx.call import ONNX_DTYPES, Call, Modelled, RuleError
 from perfmodel.features.onnx.constants import Origin
@@ -166,7 +166,12 @@ class Conversion:
         """The nodes that an operator executes: itself, but for control flow."""
         name = node.name
         if control.has_body(node):
-            body = control.expand(node, name, self.model.opset_imports.get("", 1), self)
+            try:
+                body = control.expand(node, name, self.model.opset_imports.get("", 1), self)
+            except (TypeError, ValueError, ArithmeticError, IndexError, AttributeError) as error:
+                if isinstance(error, PerfmodelError):
+                    raise
+                raise ModelFileError(f"{self.label}: {_contradiction(node, error)}") from None
             if body is not None:
                 return body
             return [self._node(node, name, "it has no body that could be counted")]
@@ -224,10 +229,7 @@ class Conversion:
         except (DescriptorError, DtypeError) as error:
             raise ModelFileError(f"{self.label}: the node {name!r} ({node.op_type}): {error}") from None
         except (TypeError, ValueError, ArithmeticError, IndexError, AttributeError) as error:
-            # A rule met attributes or operands of a kind that the operator's definition rules out.
-            raise ModelFileError(
-                f"{self.label}: the node {name!r} ({node.op_type}) does not follow the operator's definition: {error}"
-            ) from None
+            raise ModelFileError(f"{self.label}: {_contradiction(node, error)}") from None
 
     def _traffic(self, kind: str, call: Call) -> Operator:
         read = sum(t.bytes for t in call.inputs if t is not None and t.shape is not None)
@@ -252,6 +254,11 @@ class Conversion:
         for text, name in self._notes:
             names.setdefault(text, []).append(name)
         return [f"{text} ({_some(which)})" for text, which in names.items()]
+
+
+def _contradiction(node: Any, error: Exception) -> str:
+    """What to say where a rule met attributes or operands of a kind that the operator's definition rules out."""
+    return f"the node {node.name!r} ({node.op_type}) does not follow the operator's definition: {error}"
 
 
 def _some(names: list[str]) -> str:

@@ -11,6 +11,16 @@ class ContradictionError(Exception):
     """Operands that do not fit each other, as onnx sees it too; ``str()`` says which."""
 
 
+OWN_DOMAIN = "perfmodel.domain"
+"""Key among a node's ``meta`` of the domain that it has in the file, while it stands under another one."""
+
+
+def domain_of(node: Any) -> str:
+    """The domain that a node has in the file; the standard one is ``""``."""
+    domain = str(node.meta.get(OWN_DOMAIN, node.domain))
+    return "" if domain == "ai.onnx" else domain
+
+
 def infer_node(node: Any, opset: int) -> bool:
     """Set the shapes and dtypes of a node's outputs, where all of its inputs are known.
 
@@ -23,8 +33,8 @@ def infer_node(node: Any, opset: int) -> bool:
     import onnx
     import onnx_ir as ir
 
-    domain = "" if node.domain == "ai.onnx" else node.domain
-    if node.op_type in _SKIPPED or not onnx.defs.has(node.op_type, domain):
+    domain = domain_of(node)
+    if node.op_type in _SKIPPED or not onnx.defs.has(node.op_type, domain) or not _is_harmless(node):
         return False
     try:
         schema = onnx.defs.get_schema(node.op_type, opset, domain)
@@ -38,6 +48,7 @@ def infer_node(node: Any, opset: int) -> bool:
             if value.const_value is not None and not isinstance(value.const_value, ir.ExternalTensor):
                 data[value.name] = ir.to_proto(value.const_value)
         proto = ir.to_proto(node)
+        proto.domain = domain
         if any(value is None for value in node.inputs) and not list(proto.input):
             return False
         found = onnx.shape_inference.infer_node_outputs(
@@ -62,6 +73,28 @@ def infer_node(node: Any, opset: int) -> bool:
             value.shape = ir.Shape(dims)
             changed = True
     return changed
+
+
+_AXES = frozenset({"axis", "axes", "scan_input_axes", "scan_output_axes", "batch_axis", "time_axis", "batch_dims"})
+_POSITIVE = frozenset({"strides", "dilations", "kernel_shape", "blocksize", "num_outputs", "group", "block_size"})
+
+
+def _is_harmless(node: Any) -> bool:
+    """Whether onnx can be asked: its inference reads past the end of a shape for an axis that the shape does not have, and
+    divides by strides, both unchecked, which would end the process."""
+    ranks = [v.shape.rank() for v in node.inputs if v is not None and v.shape is not None]
+    rank = max(ranks, default=0) + 1
+    for name, attribute in node.attributes.items():
+        if name not in _AXES and name not in _POSITIVE:
+            continue
+        if attribute.is_ref() or attribute.type.name not in ("INT", "INTS"):
+            return False
+        values = [attribute.value] if attribute.type.name == "INT" else list(attribute.value)
+        if name in _AXES and any(not -rank <= v <= rank for v in values):
+            return False
+        if name in _POSITIVE and any(v < 1 for v in values):
+            return False
+    return True
 
 
 def _type_proto(value: Any) -> Any:

@@ -140,7 +140,6 @@ def register() -> None:
     for (domain, op_type), function in contrib_shapes.functions().items():
         registry.register(domain, op_type)(function)
     borrowed = [(contrib_shapes.MS, op_type, "", standard) for op_type, standard in contrib_shapes.BORROWED.items()]
-    borrowed.append((contrib_shapes.MS, "FusedMatMulActivation", contrib_shapes.MS, "FusedMatMul"))
     blocked = ("Conv", "MaxPool", "AveragePool", "GlobalMaxPool", "GlobalAveragePool")
     borrowed += [(contrib_shapes.NCHWC, op_type, "", op_type) for op_type in blocked]
     for domain, op_type, source, standard in borrowed:

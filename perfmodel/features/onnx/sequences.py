@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from perfmodel.errors import ModelFileError, PerfmodelError
 from perfmodel.features.onnx import small
 from perfmodel.features.onnx.dims import Dimensions
 
@@ -60,6 +61,9 @@ def length_of(value: Any) -> Any:
 def follow(graph: Any, dims: Dimensions) -> set[Any]:
     """Set the shapes of tensors that leave sequences, and the values of lengths.
 
+    Raises:
+        ModelFileError: a node contradicts its operator's definition.
+
     Args:
         graph: the main graph; bodies are followed with it, and changed in place.
 
@@ -87,11 +91,17 @@ class _Follower:
     def graph(self, graph: Any) -> None:
         """Follow all sequences of a graph; its outer values are known by now."""
         for node in graph:
-            rule = self._rules.get(node.op_type) if node.domain in _STANDARD else None
-            if rule is not None:
+            rule = self._rules.get(node.op_type, self._bodies) if node.domain in _STANDARD else self._bodies
+            try:
                 rule(node)
-            else:
-                self._bodies(node)
+            except (TypeError, ValueError, IndexError, AttributeError, ArithmeticError) as error:
+                if isinstance(error, PerfmodelError):
+                    raise
+                # Attributes or operands of a kind that the operator's definition rules out.
+                raise ModelFileError(
+                    f"{self.dims.label}: the node {node.name!r} ({node.op_type}) does not follow the operator's "
+                    f"definition: {error}"
+                ) from None
 
     def _bodies(self, node: Any) -> None:
         for attribute in node.attributes.values():

@@ -7,6 +7,7 @@ stale.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -150,6 +151,9 @@ _ASIDE = "perfmodel.aside"
 _MAX_FAILED = 50
 """Each failure costs another pass over the model."""
 
+_MAX_FAILED_ALIKE = 3
+"""Failures on one operator after which all its nodes are kept out together."""
+
 
 class _Inference:
     """The symbolic inference, with a way to keep single nodes out of it (under a domain without rules) until the end.
@@ -164,7 +168,7 @@ class _Inference:
         self.label = loaded.label
         self.notes: list[str] = []
         self._aside: list[tuple[Any, str]] = []
-        self._failed = 0
+        self._failed: Counter[tuple[str, str]] = Counter()
 
     def __enter__(self) -> _Inference:
         return self
@@ -172,6 +176,7 @@ class _Inference:
     def __exit__(self, *_: object) -> None:
         for node, domain in self._aside:
             node.domain = domain
+            del node.meta[fallback.OWN_DOMAIN]
 
     def evaluate(self, dtype_of: Callable[[Any], Any]) -> bool:
         """Evaluate what follows from small constants and known shapes, and decide the Ifs that this decides.
@@ -189,7 +194,10 @@ class _Inference:
     def keep(self, nodes: Iterable[Any]) -> None:
         """Keep what is known of the outputs of these nodes."""
         for node in nodes:
+            if node.domain == _ASIDE:
+                continue
             self._aside.append((node, node.domain))
+            node.meta[fallback.OWN_DOMAIN] = node.domain
             node.domain = _ASIDE
 
     def run(self) -> None:
@@ -213,15 +221,17 @@ class _Inference:
                 # The library reports contradictions and its own failures alike.
                 name = getattr(error, "node_name", None) or getattr(getattr(error, "node", None), "name", None)
                 node = _named(self.graphs, name)
-                if node is None or self._failed >= _MAX_FAILED:
+                if node is None or self._failed.total() >= _MAX_FAILED:
                     raise self._contradiction(error) from None
-                self._failed += 1
+                kind = (node.domain, node.op_type)
+                self._failed[kind] += 1
                 knows = _onnx_knows(self.model, node)
                 undecided = node.graph in branches.undecided(self.model)
                 if knows is False and undecided:
                     self._leave_out(node)
                 elif knows or undecided:
-                    self.keep([node])
+                    alike = self._failed[kind] >= _MAX_FAILED_ALIKE
+                    self.keep(n for g in self.graphs for n in g if n is node or (alike and (n.domain, n.op_type) == kind))
                 else:
                     raise self._contradiction(error) from None
 
@@ -258,7 +268,7 @@ def _onnx_knows(model: Any, node: Any) -> bool | None:
 
 
 def _opset(model: Any, node: Any) -> int:
-    return int(model.opset_imports.get("" if node.domain == "ai.onnx" else node.domain, 1))
+    return int(model.opset_imports.get(fallback.domain_of(node), 1))
 
 
 def _one_line(error: Exception) -> str:
