@@ -5,12 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 from fusion_graphs import Builder
 from hypothesis import given
 from hypothesis import strategies as st
+from onnx import helper
+from onnx_models import FLOAT16, model, value, weight
 
 from perfmodel.errors import DtypeError, InputError, PerfmodelError
+from perfmodel.features import read_onnx
 from perfmodel.graph import Graph, Node, Tensor
 from perfmodel.ops import Attention, Copy, Embedding, Gemm, Norm
 from perfmodel.predict import compare, predict
@@ -85,7 +89,21 @@ def test_a_weight_that_the_reader_folded_is_found_under_its_first_name() -> None
     assert formats(cast(block(), "bf16", {"lm_head*.weight": "int8"}))["lm_head/MatMul"] == "int8"
 
 
-def test_the_family_of_a_prediction_is_said(tmp_path: Path) -> None:
+def test_the_reader_remembers_the_name_of_a_weight_that_it_transposes() -> None:
+    nodes = [
+        helper.make_node("Transpose", ["head.weight"], ["t"], perm=[1, 0]),
+        helper.make_node("Cast", ["t"], ["c"], to=onnx.TensorProto.FLOAT),
+        helper.make_node("MatMul", ["x", "c"], ["y"], name="product"),
+    ]
+    proto = model(nodes, [value("x", [8, 32])], ["y"], [weight("head.weight", [100, 32], FLOAT16)])
+    graph = read_onnx(proto)
+    assert graph.tensors["c"].source == "head.weight"
+    assert graph.tensors["x"].source is None
+    # The input is the model's own, in fp32: a kernel casts it.
+    assert formats(cast(graph, None, {"head.*": "w4a16"})) == {"x@bf16": "fp32", "product": "w4a16"}
+
+
+def test_what_was_asked_for_is_said() -> None:
     mapping = {"attention": "fp8", "lm_head*": "w4a16"}
     p = predict(block(), "h100-sxm", dtype="bf16", dtype_map=mapping, predictor="analytical")
     assert p.to_dict()["dtype_map"] == mapping

@@ -39,6 +39,18 @@ def test_keys_and_values_are_read_and_kept_in_the_format() -> None:
     assert changed == {*after.inputs[1:], *after.outputs[1:]}
 
 
+def test_caches_that_attention_itself_takes_and_gives() -> None:
+    """As GroupQueryAttention has them: the pasts behind Q, K and V, the presents behind the result."""
+    b = Builder("bf16")
+    q, k, v = (b.linear(b.input(2, 1, 32), 32, bias=False) for _ in range(3))
+    pasts = (b.input(2, 4, 10, 8), b.input(2, 4, 10, 8), b.input(2, dtype="int32"))
+    op = Attention(phase="decode", batch=2, q_len=1, kv_len=11, heads=4, kv_heads=4, head_dim=8, dtype="bf16")
+    outputs = b.node(op, (q, k, v, *pasts), (2, 1, 32), (2, 4, 11, 8), (2, 4, 11, 8))
+    after = cast(b.graph(*outputs), None, kv_dtype="int8")
+    assert {n for n, t in after.tensors.items() if t.dtype == "int8"} == {*pasts[:2], *outputs[1:]}
+    assert after.tensors[pasts[2]].dtype == "int32"
+
+
 def test_it_is_no_arithmetic_and_goes_with_others() -> None:
     after = cast(decoding("fp32"), "bf16", {"attention": "fp16"}, "int8")
     op = attention_of(after).op

@@ -54,6 +54,10 @@ def test_a_tile_widens_its_own_weights() -> None:
 def test_emulated_formats_widen_both_operands() -> None:
     # int8 on bf16 units: 128 weights and 128 activations a step, two instructions a pair.
     assert cycles(bounds(Gemm(m=128, n=128, k=32, dtype="int8")), "compute") == pytest.approx(2048 + 2 * 1024)
+    # One tile of 16 x 128: 4 clocks of products a step, and 128 + 16 elements at an eighth of a clock each.
+    thin = bounds(Gemm(m=16, n=128, k=32, dtype="int8"))
+    assert (thin.details["tile_m"][0], thin.details["tile_n"][0]) == (16, 128)
+    assert cycles(thin, "compute") == pytest.approx(64 * (4 + 144 / 8))
     # Native: int8_efficiency is 0.9 of bf16's 1024 a clock.
     native = bounds(Gemm(m=128, n=128, k=32, dtype="int8"), int8=1.024e12)
     assert cycles(native, "compute") == pytest.approx(2048 / 0.9)
