@@ -106,8 +106,11 @@ def test_blocked_layout() -> None:
 
 @pytest.mark.parametrize(
     ("bits", "block", "activation", "dtype"),
-    [(4, 32, FLOAT16, "w4a16"), (8, 128, FLOAT16, "w8a16"), (4, 32, FLOAT, "fp32"), (2, 64, FLOAT16, "fp16")],
-)
+    [
+        (4, 32, FLOAT16, "w4a16_g32"), (8, 128, FLOAT16, "w8a16_g128"), (4, 32, FLOAT, "w4a32_g32"),
+        (2, 64, FLOAT16, "w2a16_g64"),
+    ],
+)  # fmt: skip
 def test_narrow_weights_are_read_as_the_file_stores_them(bits: int, block: int, activation: int, dtype: str) -> None:
     n, k, rows = 64, 256, 6
     stored = [("B", [n, k // block, block * bits // 8], UINT8), ("SCALES", [n * k // block], activation)]
