@@ -231,7 +231,9 @@ class _Inference:
                     self._leave_out(node)
                 elif knows or undecided:
                     alike = self._failed[kind] >= _MAX_FAILED_ALIKE
-                    self.keep(n for g in self.graphs for n in g if n is node or (alike and (n.domain, n.op_type) == kind))
+                    self.keep(
+                        n for g in self.graphs for n in g if n is node or (alike and (n.domain, n.op_type) == kind)
+                    )
                 else:
                     raise self._contradiction(error) from None
 
