@@ -145,17 +145,17 @@ def test_decoding_by_hand() -> None:
         "vector": 16384 / 16,
         # keys and values: 2·512·(64 + 64) of 2 bytes; queries and results: 8·64 each
         "dram": (262144 + 2048) / 48,
-        "l2": 256 * 128 * 2 / 32,
+        # Two partial results of 8 heads (64 values, a maximum and a sum, in fp32) are written and read by all 8 units.
+        "l2": 256 * 128 * 2 / 32 + 2 * (2 * 8 * 66 * 4) / (8 * 16),
         "launch": 3500 + 5000,
     }
     b = bounds(op, device=device)
     assert cycles(b) == pytest.approx(expected)
     assert b.algorithm is not None
     assert b.algorithm[0] == "fused_split_kv"
-    # Two partial results of 8 heads: 64 values, a maximum and a sum, in fp32.
     assert b.workspace_bytes == pytest.approx([2 * 8 * 66 * 4])
     # A window of 128 keys lies across two blocks of 128, which are too few to split; its bytes are a quarter.
-    windowed = {**expected, "dram": (65536 + 2048) / 48, "launch": 3500}
+    windowed = {**expected, "dram": (65536 + 2048) / 48, "l2": 256 * 128 * 2 / 32, "launch": 3500}
     narrow = bounds(op.replace(window=128), device=device)
     assert cycles(narrow) == pytest.approx(windowed)
     assert narrow.workspace_bytes == pytest.approx([0])
@@ -235,7 +235,7 @@ def test_what_ran_instead_is_said() -> None:
     clock, units, l2 = bounds(Gemm(m=1, n=1, k=1, dtype="bf16"), device=bare).notes
     assert "no clock; assumed 1.5 GHz" in clock
     assert "no number of units; assumed 1" in units
-    assert "no last-level cache; assumed 0 MiB" in l2
+    assert "no last-level cache; assumed 0.25 MiB" in l2
 
 
 def test_a_pinned_clock_scales_the_rates() -> None:

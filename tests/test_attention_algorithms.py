@@ -79,6 +79,30 @@ def test_the_power_limit_holds_the_whole_kernel_down() -> None:
     assert held(2048.0, clock_hz=1e9) == (pytest.approx(8192), "compute")
 
 
+def test_a_short_prompt_on_a_long_cache_splits_the_keys() -> None:
+    # 8 heads of keys, 4 queries each: 32 positions fill a block of 128 rows. One block more a head must not end the splitting.
+    prompts = [heads(phase="prefill", batch=1, q_len=q, kv_len=8192, kv_heads=8, causal=True) for q in (16, 32, 33, 64)]
+    assert [algorithm(p) for p in prompts] == ["fused_split_kv"] * 4
+    times = [latency(p) for p in prompts]
+    assert times == sorted(times)
+    assert times[3] < 1.5 * times[0]
+    # 64 blocks for 132 units: two splits, whose sums of 64 positions, 32 heads, 130 values take 4 bytes each.
+    prompt = heads(phase="prefill", batch=1, q_len=256, kv_len=8192, kv_heads=8, causal=True)
+    assert bounds(prompt).workspace_bytes[0] in (0, 2 * 256 * 32 * 130 * 4)
+    # A prompt as long as its keys is not split, however few its blocks.
+    assert (
+        algorithm(heads(phase="prefill", batch=1, q_len=1024, kv_len=1024, heads=1, kv_heads=1, causal=True)) == "fused"
+    )
+
+
+def test_what_holds_a_block_on_other_machines() -> None:
+    # A core's share of the caches, 112.5 MB over 56 cores, holds heads of 160 fp32 values; 64 KiB would not.
+    assert algorithm(heads(head_dim=160, dtype="fp32"), load_device("xeon-8480-plus")) == "fused"
+    assert algorithm(heads(head_dim=256, dtype="fp32"), load_device("tpu-v5e")) == "fused"
+    unknown = replace(H100, id="unknown", shared_bytes_per_unit=None)
+    assert bounds(heads(), device=unknown).notes == ("unknown quotes no shared memory; assumed 64 KiB a unit",)
+
+
 def test_unfused_attention_stores_its_scores() -> None:
     op = heads(head_dim=512, batch=2, heads=4, kv_heads=4)
     b = bounds(op)
@@ -151,6 +175,28 @@ def test_exponentials_bound_narrow_heads_on_wide_matrix_units() -> None:
     doubled = replace(H100, exponentials_per_clock_per_unit=32.0)
     assert latency(heads(head_dim=64, batch=16), doubled) < 0.85 * latency(heads(head_dim=64, batch=16))
     assert latency(heads(head_dim=256), doubled) > 0.85 * latency(heads(head_dim=256))
+
+
+def test_ordinary_units_compute_no_padding() -> None:
+    # Decoding without matrix units: each key and value is multiplied with the 4 queries that share it, not with 64 of which
+    # 60 are padding, and waits for memory: 4 FLOPs a byte, where the P100 has 13 and a socket of the Xeon 35.
+    op = heads(phase="decode", q_len=1, kv_len=8192, batch=64, kv_heads=8, dtype="fp32")
+    for device in (P100, load_device("xeon-8480-plus")):
+        b = bounds(op, device=device)
+        assert b.bound[0] == "dram"
+        assert b.latency_s < 1.5 * op.bytes / device.memory_bandwidth_bytes_per_s
+    # 64 rows or 4 are the same to matrix units.
+    narrow, wide = (bounds(op.replace(dtype="bf16", heads=n), device=A100).terms["compute"] for n in (32, 8 * 64))
+    assert narrow == pytest.approx(wide)
+    # And a block of 64 queries is no padding to anyone.
+    few, many = (bounds(op.replace(heads=n), device=P100).terms["compute"] for n in (32, 8 * 64))
+    assert many == pytest.approx(16 * few)
+
+
+def test_blackwell_ultra_doubles_the_exponentials() -> None:
+    b200, b300 = (bounds(heads(head_dim=64), device=load_device(d)) for d in ("b200-sxm", "b300-sxm"))
+    # 16 a clock at 1.965 GHz, 32 at 2.032; each has 148 SMs.
+    assert b200.terms["vector"] / b300.terms["vector"] == pytest.approx(2 * 2.032 / 1.965, rel=1e-3)
 
 
 def test_grouped_queries_share_their_keys() -> None:

@@ -151,6 +151,24 @@ def test_packed_groups_have_longer_loops() -> None:
     assert "implicit_gemm_packed_groups" not in candidates(conv(128, 128, groups=4, dtype="bf16"), toy_device())
 
 
+def test_ordinary_units_of_gpus_pack_two_values_a_lane() -> None:
+    # The H100's FP16 on ordinary units is twice its FP32 (whitepaper v1.04: 133.8 and 66.9 TFLOP/s); a CPU's bf16 is not.
+    def vector(dtype: str, device: Device) -> float:
+        return float(candidates(conv(256, 256, groups=256, kernel=7, dtype=dtype), device)["direct"].terms["vector"][0])
+
+    assert vector("fp16", H100) == pytest.approx(vector("fp32", H100) / 2, rel=0.1)  # at 1.83 instead of 1.98 GHz
+    xeon = load_device("xeon-8480-plus")
+    assert vector("bf16", xeon) == pytest.approx(vector("fp32", xeon))
+
+
+def test_groups_are_not_packed_on_cpus() -> None:
+    # AMX is so much faster than the vector units that a block diagonal would look cheap; no library builds one.
+    xeon, op = load_device("xeon-8480-plus"), conv(256, 256, 28, groups=128, dtype="bf16")
+    assert "implicit_gemm_packed_groups" in candidates(op, H100, FALLBACK)
+    assert set(candidates(op, xeon, FALLBACK)) <= set(ALGORITHMS) - {"implicit_gemm_packed_groups"}
+    assert algorithm(op, xeon) == "direct"
+
+
 def test_a_transposed_convolution_writes_its_output_once() -> None:
     # 2x upsampling of 64 channels: 4 taps in each direction, stride 2.
     op = conv(64, 64, 32, 4, pad_h=1, pad_w=1, stride_h=2, stride_w=2, transposed=True, dtype="bf16")
@@ -180,6 +198,20 @@ def test_what_libraries_choose() -> None:
     # CPUs have neither Winograd nor FFT here.
     cpu = toy_device(kind="cpu", units=8, peak_flops={"fp32": 1e12})
     assert algorithm(conv(256, 256, 14, batch=64), cpu) in ("direct", "im2col_gemm")
+
+
+def test_tensor_cores_of_geforce_cards_are_matrix_units() -> None:
+    # They do 16 bits at but twice the fp32 rate, as packed FP16 does on a P100's ordinary units.
+    op, geforce, p100 = conv(256, 256, 28, dtype="fp16"), load_device("rtx-4090"), load_device("p100-pcie-16gb")
+    assert "winograd_fused" not in candidates(op, geforce, FALLBACK)
+    assert "winograd_fused" in candidates(op, p100, FALLBACK)
+    # Transforms win nothing: products run at 165.2 TFLOP/s at most, however they are cut.
+    assert bounds(op, device=geforce).latency_s > op.product_flops / 165.2e12
+    # Vectors of 16 bytes: 9 channels cost as 16.
+    nine, sixteen = (
+        candidates(conv(c, 64, 28, dtype="bf16"), geforce, FALLBACK)["implicit_gemm"].terms["compute"] for c in (9, 16)
+    )
+    assert nine == pytest.approx(sixteen)
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ def fp32(value: str) -> str:
         (changed('"gpu"', '"abacus"'), "f.toml: kind: got 'abacus', wanted one of gpu, cpu, tpu"),
         # names of fields
         (changed("memory_bytes", "memory_size_bytes"), "memory_size_bytes: unknown field: did you mean 'memory_bytes'"),
-        (changed("memory_bandwidth_bytes_per_s", "memory_bandwidth"), "did you mean 'memory_bandwidth_bytes_per_s'"),
+        (changed("memory_bandwidth_bytes_per_s", "memory_bandwidth"), "'? (bytes per second)"),
         (changed("fp32 =", "float32 ="), "f.toml: peak_flops.float32: unknown arithmetic: "),
         (changed("fp32 =", "fp23 ="), "f.toml: peak_flops.fp23: unknown arithmetic: did you mean 'fp32'"),
         # what is compulsory
@@ -124,6 +124,7 @@ def fp32(value: str) -> str:
         (added("l1_bytes_per_unit = 192"), "looks like KiB; wanted bytes (196608)"),
         (added("memory_rate_bits_per_s_per_pin = 14"), "looks like Gbit/s; wanted bits per second and pin (1.4e+10)"),
         (added("tdp_w = 700_000"), "looks like mW; wanted watts (700)"),
+        (added("tdp_w = 0.35"), "looks like kW; wanted watts (350)"),
         # numbers that contradict each other
         (added("idle_power_w = 90", "tdp_w = 70"), "f.toml: idle_power_w: got 90, more than tdp_w (70)"),
         (added("base_clock_hz = 2e9", "peak_clock_hz = 1e9"), "base_clock_hz: got 2e+09, more than peak_clock_hz"),

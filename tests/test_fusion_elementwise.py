@@ -286,3 +286,12 @@ def test_cast_before_a_rotation_joins_it_but_arithmetic_does_not() -> None:
     b = Builder()
     y = b.ew("rope", b.ew("exp", b.input(10, 8)), b.input(10, 8), b.input(10, 8))
     assert [n.op.kind for n in fuse(b.graph(y)).nodes] == ["exp", "rope"]
+
+
+def test_a_part_of_a_product_that_is_added_to_the_whole_is_no_epilogue() -> None:
+    """Row 0 is added to every row: the product must be there before, so that it cannot be done as it is written."""
+    b = Builder()
+    y = b.linear(b.input(8, 8), 8, bias=False)
+    first = b.node(ops.Copy(kind="slice", elements=8, dtype="fp32"), (y,), (1, 8))[0]
+    after = fuse(b.graph(b.ew("add", y, first)))
+    assert [n.op.op for n in after.nodes] == ["gemm", "copy", "elementwise"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import perfmodel.hardware.schema as schema
-from perfmodel.hardware import LOCAL_CPU, Device, device_ids, load_device
+from perfmodel.hardware import LOCAL_CPU, Device, catalogue, device_ids, load_device
 
 FOLDER = Path(schema.__file__).parent / "catalogue"
 PAGE = Path(__file__).parent.parent / "docs" / "devices.md"
@@ -302,3 +302,36 @@ def test_the_page_keeps_families_together() -> None:
     for device in devices:
         mates = {rows[other.id] for other in devices if (other.family, other.vendor) == (device.family, device.vendor)}
         assert len(mates) == 1, device.family
+
+
+@pytest.mark.parametrize(
+    ("device", "matrix", "ordinary"),
+    [
+        ("rtx-4090", "tf32 fp16 bf16 fp8 int8 int4", "fp64 fp32"),  # twice the fp32 rate in 16 bits, yet Tensor Cores
+        ("rtx-3090", "tf32 fp16 bf16 int8", "fp32"),
+        ("l20", "tf32 fp16 bf16 fp8", "fp32"),
+        ("t4", "fp16 int8 int4", "fp32"),
+        ("p100-pcie-16gb", "", "fp64 fp32 fp16"),  # packed FP16: two a lane
+        ("gtx-1080ti", "", "fp32 int8"),  # DP4A: four a lane
+        ("mi100", "fp32 fp16 bf16 int8", ""),  # MFMA
+        ("mi250", "fp32 fp16 bf16 int8", ""),
+        ("mi300x", "fp16 bf16 fp8 int8", "fp32"),
+        ("tpu-v5e", "bf16 int8 fp32", ""),
+        ("xeon-8480-plus", "bf16 int8", "fp64 fp32 fp16"),  # AMX; AVX512-FP16
+        ("epyc-9654", "", "fp32 bf16 int8"),  # AVX-512 with VNNI and BF16
+        ("graviton3", "bf16 int8", "fp32 fp16"),  # BFMMLA, SMMLA
+    ],
+)
+def test_which_arithmetic_runs_on_matrix_units(device: str, matrix: str, ordinary: str) -> None:
+    record = load_device(device)
+    assert {a: record.on_matrix_units(a) for a in (matrix + " " + ordinary).split()} == (
+        dict.fromkeys(matrix.split(), True) | dict.fromkeys(ordinary.split(), False)
+    )
+
+
+@pytest.mark.parametrize("capability", ["6.1", "10.3"])
+def test_gpus_with_twice_the_special_function_units_say_so(capability: str) -> None:
+    # CUDA C++ Programming Guide, table of arithmetic throughput: 32 in 6.1; NVIDIA of Blackwell Ultra: twice Blackwell's 16.
+    devices = [d for d in catalogue().values() if d.compute_capability == capability]
+    assert devices
+    assert all(d.exponentials_per_clock_per_unit == 32 for d in devices)

@@ -51,6 +51,16 @@ def test_caches_that_attention_itself_takes_and_gives() -> None:
     assert after.tensors[pasts[2]].dtype == "int32"
 
 
+def test_a_prompt_that_starts_a_cache_is_not_concerned() -> None:
+    """It returns keys and values, but attends to them as they were made."""
+    b = Builder("bf16")
+    q, k, v = qkv(b)
+    graph = fuse(b.graph(merged(b, plain(b, q, k, v)), k, v))
+    after = cast(graph, None, kv_dtype="fp8")
+    assert (after.nodes, after.tensors) == (graph.nodes, graph.tensors)
+    assert after.warnings == ("kv_dtype fp8: no attention of this model reads cached keys; nothing changed",)
+
+
 def test_it_is_no_arithmetic_and_goes_with_others() -> None:
     after = cast(decoding("fp32"), "bf16", {"attention": "fp16"}, "int8")
     op = attention_of(after).op
@@ -65,6 +75,25 @@ def test_a_prediction_pays_for_fewer_bytes(dtype: str) -> None:
     assert narrow.peak_memory_bytes < wide.peak_memory_bytes
     assert narrow.latency_s.value <= wide.latency_s.value
     assert narrow.to_dict()["kv_dtype"] == dtype
+
+
+def test_a_cache_that_attention_in_parts_reads_is_stored_in_the_format() -> None:
+    """As CPU runtimes have it: two concatenations, and products of which the planner reads the tensors."""
+    b = Builder("bf16")
+    x = b.input(2, 1, 32)
+    past_k, past_v = b.input(2, 4, 10, 8), b.input(2, 4, 10, 8)
+    q, k, v = (heads(b, b.linear(x, 32)) for _ in range(3))
+    k, v = b.concat(2, past_k, k), b.concat(2, past_v, v)
+    graph = b.graph(merged(b, plain(b, q, k, v)), k, v)
+    after = cast(graph, None, kv_dtype="fp8")
+    assert {n for n, t in after.tensors.items() if t.dtype == "fp8"} == {past_k, past_v, k, v}
+    assert after.warnings[-1].startswith("kv_dtype fp8: attention is in parts here")
+    for device, copies in (("h100-sxm", 1), ("xeon-8480-plus", 2)):
+        memory = [predict(graph, device, kv_dtype=d, predictor="analytical").memory for d in (None, "fp8")]
+        wide, narrow = (m.kv_cache_bytes for m in memory if m is not None)
+        # Keys and values of 2 sequences, 4 heads, 11 tokens, 8 values; where they are copied, ten of them twice.
+        assert narrow == 2 * 2 * 4 * 8 * (11 if copies == 1 else 21)
+        assert wide == 2 * narrow
 
 
 def test_attention_without_a_cache_is_not_concerned() -> None:

@@ -181,6 +181,15 @@ def test_what_a_loop_reads_lives_to_its_end() -> None:
     assert activations(*(n.replace(count=1) for n in nodes)) == 2
 
 
+def test_nothing_in_a_loop_writes_over_what_its_next_iteration_reads() -> None:
+    """a is read by all five iterations, the last node of each among them: their result needs memory of its own."""
+    nodes = (MAKE_A, Node("b", ADD, ("a", "x"), ("b",), count=5), Node("end", SUM, ("b",), ("z",)))
+    assert activations(*nodes) == 2
+    assert activations(*(n.replace(count=1) for n in nodes)) == 1
+    # After the loop, a is as dead as ever.
+    assert activations(*nodes[:2], Node("c", ADD, ("a", "b"), ("c",)), Node("end", SUM, ("c",), ("z",))) == 2
+
+
 def test_joined_results_of_a_loop_are_no_view() -> None:
     nodes = (
         Node("b", SUM, ("x",), ("b",), count=5), Node("all", VIEW, ("b",), ("all",)), Node("end", SUM, ("all",), ("z",))
@@ -413,6 +422,19 @@ def test_keys_that_attention_reads_and_the_model_returns_start_a_cache() -> None
     found = plan(g).kv_cache
     assert found is not None
     assert (found.bytes, found.tensors, found.tokens, found.bytes_per_token) == (160, 2, 5, 32)
+
+
+def test_keys_and_values_in_one_tensor_have_their_sequences_along_the_second_axis() -> None:
+    """``com.microsoft.Attention``: keys and values, 3 sequences, 4 heads, 11 tokens, 8 numbers of 2 bytes."""
+    op = Attention(phase="decode", batch=3, q_len=1, kv_len=11, heads=4, kv_heads=4, head_dim=8, dtype="fp16")
+    tensors = (
+        tensor("q", (3, 1, 96), "fp16"), tensor("past", (2, 3, 4, 10, 8), "fp16"),
+        tensor("present", (2, 3, 4, 11, 8), "fp16"), tensor("y", (3, 1, 32), "fp16"),
+    )  # fmt: skip
+    node = Node("attention", op, ("q", "past"), ("y", "present"))
+    cache = plan(graph((node,), *tensors, inputs=("q", "past"), outputs=("y", "present"))).kv_cache
+    assert cache is not None
+    assert (cache.bytes, cache.tokens, cache.bytes_per_token) == (2 * 3 * 4 * 11 * 8 * 2, 11, 2 * 4 * 8 * 2)
 
 
 # ------------------------------------------------------------------------------------------------------------ linearity

@@ -159,7 +159,7 @@ DEFINITIONS: dict[str, Definition] = {
     "LSTM": recurrent("lstm"), "GRU": recurrent("gru"), "RNN": recurrent("rnn"),
 }  # fmt: skip
 
-LARGEST = 300_000
+LARGEST = 100_000
 """Operations beyond which a naive definition would take seconds."""
 
 

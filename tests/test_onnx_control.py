@@ -79,6 +79,14 @@ def test_a_trip_count_that_depends_on_data_counts_once_and_says_how_to_give_it()
         read_onnx(proto, dims={"decoder_loop_trips": 12})
 
 
+@pytest.mark.parametrize(("condition", "trips"), [(True, 6), (False, 0)])
+def test_a_loop_whose_condition_is_false_from_the_start_does_not_run(condition: bool, trips: int) -> None:
+    once = node("Loop", ["times", "go", "x"], ["y"], body=body(node("Exp", ["h"], ["next"])), name="loop")
+    constants = [constant("times", [6], shape=[]), constant("go", [condition], BOOL, [])]
+    graph = read_onnx(model([once], [value("x", [10])], ["y"], constants))
+    assert counts(graph) == ({"Exp": trips} if trips else {})
+
+
 def test_a_while_loop_counts_as_often_as_its_caller_says() -> None:
     inside = body(
         node("ReduceSum", ["h"], ["sum"], keepdims=0),

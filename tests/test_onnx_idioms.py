@@ -287,7 +287,7 @@ def test_shapes_inside_a_loop_may_change() -> None:
     nodes = [N("Loop", ["trips", "", "x"], ["y"], body=body), N("Shape", ["x"], ["outside"])]
     proto = model(nodes, [value("x", [2])], ["y", "outside"], [constant("trips", [3], shape=[])])
     loaded = ir.from_proto(proto)
-    evaluated = small.evaluate_all(list(loaded.graphs()), lambda v: v.dtype, branches.repeated(loaded))
+    evaluated = small.evaluate_all(list(loaded.graphs()), lambda v: v.dtype, branches.repeated(loaded.graphs()))
     assert [n.outputs[0].name for n in evaluated] == ["outside"]
 
 

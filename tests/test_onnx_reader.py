@@ -13,7 +13,7 @@ from onnx import helper
 from onnx_models import BOOL, FLOAT16, INT64, constant, model, single, value, weight
 
 from perfmodel import ops
-from perfmodel.errors import UnboundDimensionError
+from perfmodel.errors import InputError, ModelFileError, UnboundDimensionError
 from perfmodel.features import model_dims, read_onnx
 from perfmodel.graph import Graph
 
@@ -60,6 +60,25 @@ def test_dimensions_are_named_as_the_file_names_them() -> None:
     assert model_dims(proto) == ("batch", "seq", "image_0", "image_2", "image_width")
     dims = {"batch": 2, "seq": 3, "image_0": 4, "image_2": 5, "image width": 6}  # as the file or as an identifier
     assert read_onnx(proto, dims=dims).tensors["y"].shape == (4, 3, 5, 6)
+
+
+def test_names_that_differ_in_odd_characters_are_two_dimensions() -> None:
+    """``a b`` is not ``a_b``, and an axis without a name is not the dimension that the file calls like it."""
+    inputs = [value("x", ["a b", None]), value("z", ["a_b", "x_1"])]
+    proto = model([node("Relu", ["x"], ["y"]), node("Relu", ["z"], ["w"])], inputs, ["y", "w"])
+    assert model_dims(proto) == ("a_b_", "x_1_", "a_b", "x_1")
+    for given in ({"a_b_": 2, "x_1_": 3, "a_b": 5, "x_1": 7}, {"a b": 2, "x_1_": 3, "a_b": 5, "x_1": 7}):
+        tensors = read_onnx(proto, dims=given).tensors
+        assert (tensors["y"].shape, tensors["w"].shape) == ((2, 3), (5, 7))
+
+
+def test_the_caller_may_say_what_rank_an_input_has() -> None:
+    proto = model([node("Relu", ["in/x"], ["y"])], [value("in/x", None)])
+    assert read_onnx(proto, dims={"in_x_0": 2, "in/x_1": 3, "in_x_2": 5}).tensors["y"].shape == (2, 3, 5)
+    with pytest.raises(ModelFileError, match=r"not even its rank; give each .* --dim in_x_0=1 --dim in_x_1=8"):
+        read_onnx(proto)
+    with pytest.raises(InputError, match="has no dimension 'in_x_2'"):
+        read_onnx(proto, dims={"in_x_0": 2, "in_x_2": 5})
 
 
 def test_expressions_over_other_dimensions_need_no_number() -> None:

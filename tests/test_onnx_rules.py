@@ -260,6 +260,15 @@ def test_pools() -> None:
     assert (flat.flops, flat.bytes_written) == (2 * 10 * 4, 4 * 20)
 
 
+@pytest.mark.parametrize("opset", [7, 8])
+def test_upsample_whose_factors_are_an_attribute(opset: int) -> None:
+    """As PyTorch exported before operator set 9; the extent is rounded down: 1.5 · 5 = 7."""
+    resized = only(single("Upsample", [1, 2, 4, 5], opset=opset, scales=[1.0, 1.0, 2.0, 1.5], mode="nearest")).op
+    assert (resized.op, resized.bytes_written) == ("copy", 4 * 2 * 8 * 7)
+    linear = only(single("Upsample", [1, 2, 4, 5], opset=opset, scales=[1.0, 1.0, 1.0, 2.0], mode="linear")).op
+    assert (linear.op, linear.bytes_written) == ("elementwise", 4 * 2 * 4 * 10)
+
+
 def test_a_look_up_in_a_weight_is_an_embedding() -> None:
     gather = helper.make_node("Gather", ["table", "ids"], ["y"])
     ids = value("ids", [2, 5], INT64)

@@ -17,7 +17,7 @@ from perfmodel.dtypes import dtype
 from perfmodel.hardware.loader import catalogue
 from perfmodel.models.analytical import Bounds, analyse
 from perfmodel.models.learned import UNSEEN
-from perfmodel.models.machine import Conditions
+from perfmodel.models.machine import Conditions, Machine
 from perfmodel.models.quantised import widening
 from perfmodel.ops import Gemm, Moe, Operator
 from perfmodel.ops.table import stack
@@ -50,6 +50,20 @@ def test_a_tile_widens_its_own_weights() -> None:
     assert cycles(plain, "compute") == pytest.approx(2048)
     assert cycles(narrow, "compute") == pytest.approx(2048 + 2 * 1024)
     assert narrow.details["tile_m"][0] == 128
+
+
+@pytest.mark.parametrize("device", ["tpu-v4", "tpu-v5e"])
+def test_a_wide_unit_widens_more_in_a_clock(device: str) -> None:
+    # A matrix unit of these TPUs has four times the vector lanes of an SM beside it: reading half of the bytes pays at m = 1.
+    bf16, w8a16 = (bounds(Gemm(m=1, n=4096, k=4096, dtype=name), device).latency_s[0] for name in ("bf16", "w8a16"))
+    assert w8a16 < 0.75 * bf16
+    assert Machine.of(catalogue()[device], "bf16").vector_units == 4
+
+
+@pytest.mark.parametrize("device", sorted(name for name, d in catalogue().items() if d.kind == "gpu"))
+def test_an_sm_counts_as_one(device: str) -> None:
+    # That is what the constant of widening was fitted in.
+    assert Machine.of(catalogue()[device], "bf16").vector_units == 1
 
 
 def test_emulated_formats_widen_both_operands() -> None:

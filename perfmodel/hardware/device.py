@@ -11,6 +11,11 @@ from perfmodel.dtypes import dtype as dtype_record
 
 _Value = TypeVar("_Value")
 
+_PACKED_IN_A_LANE = {"tf32": 0, "fp8": 0, "fp6": 0, "fp4": 0, "fp16": 2, "bf16": 2, "int8": 4}
+"""Values that ordinary units multiply in a 32-bit lane (packed FP16, DP4A): none in formats that only matrix units know."""
+_ROUNDED = 1.1
+"""Datasheets round: the P100's packed FP16, 18.7 TFLOP/s, is 2.01 times its FP32."""
+
 
 class FrozenMapping(Mapping[str, _Value], Generic[_Value]):
     """A mapping that cannot change and can be hashed: loaded devices are shared by everyone in the process."""
@@ -143,6 +148,26 @@ class Device:
         if passes > 1 and len(usable) > 1 and usable[1][1] > peak / passes:
             (name, peak), passes = usable[1], 1
         return Arithmetic(name, peak / passes, _arithmetic_note(record, name, self), passes)
+
+    @property
+    def has_matrix_units(self) -> bool:
+        """Whether some peak is beyond the ordinary units."""
+        return any(self._beyond_lanes(name) for name in _PACKED_IN_A_LANE)
+
+    def on_matrix_units(self, arithmetic: str) -> bool:
+        """Whether products in an arithmetic run on matrix units here.
+
+        Its own peak alone does not tell: the Tensor Cores of GeForce cards do 16 bits at but twice the fp32 rate. Those that
+        a GPU has know all narrow formats; a CPU's (AMX) know some.
+        """
+        if arithmetic in ("fp64", "fp32"):  # most matrix units have none
+            return self.peak_flops.get(arithmetic, 0.0) > _ROUNDED * self.vector_flops
+        return self._beyond_lanes(arithmetic) if self.kind == "cpu" else self.has_matrix_units
+
+    def _beyond_lanes(self, arithmetic: str) -> bool:
+        """Whether a peak is more than values packed in the lanes of the ordinary units give."""
+        packed = _PACKED_IN_A_LANE.get(arithmetic, 0)
+        return self.peak_flops.get(arithmetic, 0.0) > packed * _ROUNDED * self.vector_flops
 
     @property
     def vector_flops(self) -> float:

@@ -51,6 +51,7 @@ _UNIT_STORAGE = Quantity("bytes", 1024, 2**30, (("KiB", 1024.0),), (1024, 2**24)
 _CLOCK = Quantity("Hz", 1e7, 1e11, (("MHz", 1e6), ("GHz", 1e9), ("kHz", 1e3)), (1e8, 1e10))
 _WATTS = Quantity("watts", 0.01, 20_000, (("mW", 1e-3), ("kW", 1e3)), (1, 3_000))
 _PARTITIONS = Quantity("parts", 1, 64, whole=True)
+_POWER_LIMIT = Quantity("watts", 1, 20_000, (("kW", 1e3), ("mW", 1e-3)), (1, 3_000))
 _UNITS = Quantity("SMs, compute units or cores", 1, 1e6, whole=True)
 _BITS = Quantity("bits", 8, 1e6, whole=True)
 _PIN_RATE = Quantity("bits per second and pin", 1e8, 1e12, (("Gbit/s", 1e9), ("MT/s", 1e6)), (1e8, 1e11))
@@ -96,7 +97,7 @@ NUMBER_FIELDS: dict[str, NumberField] = {
     "exponentials_per_clock_per_unit": NumberField(
         _EXPONENTIALS, "", "exp2 of one unit's special-function units in a clock; absent: 16, as on most GPUs"
     ),
-    "tdp_w": NumberField(_WATTS, "W", "power limit as delivered"),
+    "tdp_w": NumberField(_POWER_LIMIT, "W", "power limit as delivered"),
     "idle_power_w": NumberField(_WATTS, "W", "nothing running, lowest clock"),
     "interconnect_bytes_per_s": NumberField(
         _BYTES_PER_S,

@@ -6,6 +6,7 @@ file, the field, what was got and what was wanted. The format is described in ``
 
 from __future__ import annotations
 
+import difflib
 import math
 import re
 import tomllib
@@ -143,7 +144,15 @@ class _Parser:
         known = tuple(known)
         for key in table:
             if key not in known:
-                self.fail(prefix + key, f"unknown {noun}: {nearest(key[:60], known)}")
+                self.fail(
+                    prefix + key, f"unknown {noun}: {nearest(key[:60], known)}{self._likeliest(key, known, prefix)}"
+                )
+
+    def _likeliest(self, key: str, known: Iterable[str], prefix: str) -> str:
+        """Unit of the number that a misspelt field is likeliest to be, and what the most similar known device has there."""
+        likely = difflib.get_close_matches(key[:60].lower(), known, n=1, cutoff=0.5)
+        field = number_field(prefix + likely[0]) if likely else None
+        return "" if field is None else f" ({field.quantity.unit}{self._sibling(prefix + likely[0])})"
 
     def _table(self, field: str, value: object) -> dict[str, Any]:
         if not isinstance(value, dict):

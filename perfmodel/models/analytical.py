@@ -20,7 +20,7 @@ from perfmodel.models.convolution import convolution
 from perfmodel.models.machine import Conditions, Machine
 from perfmodel.models.products import experts, product, recurrent
 from perfmodel.models.stream import collective, stream, view
-from perfmodel.ops import Attention, Collective, Conv, Gemm, Moe, Operator, Rnn, View
+from perfmodel.ops import Attention, Collective, Conv, Gemm, Moe, Norm, Operator, Rnn, Softmax, View
 from perfmodel.ops.table import Group
 
 _Model = Callable[[Operator, Setting], Bounds]
@@ -34,6 +34,8 @@ _MODELS: dict[type[Operator], _Model] = {
     Collective: collective,
 }
 """Every other family is a stream of bytes."""
+_HELD_ON_CHIP = (Attention, Norm, Softmax)
+"""Families whose kernels hold blocks or rows in a unit's own memory."""
 
 # A core and its caches in place of an SM: an operator call costs microseconds of a thread, not of a command queue; operand
 # rates follow from two 32-byte loads a clock. AVX2 widens 32 weights of 4 bits to fp32 in 15 instructions, three a clock: 3 to
@@ -92,6 +94,8 @@ def analyse(
     result = _MODELS.get(type(op), stream)(op, setting)
     arithmetic = device.arithmetic(op.dtype)
     notes = ((arithmetic.note,) if arithmetic.note and op.products else ()) + machine.assumptions
+    if isinstance(op, _HELD_ON_CHIP) and setting.on_chip_assumption:
+        notes += (setting.on_chip_assumption,)
     return replace(result, notes=notes)
 
 

@@ -41,10 +41,14 @@ KEY_ROWS = 128.0
 """Keys of a block at most; fewer where two blocks of keys and values would not fit the shared memory."""
 SMALLEST_KEY_ROWS = 16.0
 QUERY_GRAIN = 64.0
-"""Queries are computed in multiples of this: 16 a warp, 4 warps; 64 in one instruction of a warp group from Hopper on."""
+"""Matrix units compute queries in multiples of this: 16 a warp, 4 warps; 64 in one instruction of a warp group from Hopper
+on. Ordinary units multiply row by row and compute no padding."""
 NARROW_BITS = 8
 SPLIT_KEYS = 256.0
 """Keys that a split takes at least."""
+SPLIT_RATIO = 4.0
+"""Keys a query from which kernels split the keys of several blocks, too: a short prompt on a long cache. No measured table has
+such rows; where prompts are as long as the keys, splitting made the model worse on them."""
 STAGES = 2.0
 """Blocks of keys and values that are on chip at a time: one is loaded while the other is used."""
 LARGEST_HEAD = 256.0
@@ -124,9 +128,10 @@ def _fused(op: Attention, a: _Shape, s: Setting) -> list[Candidate]:
     a, s = _part(a, index), s.part(index)
     blocks = _blocks(op, a, s)
     candidates = [_fused_kernel("fused", op, a, s, blocks, np.ones(s.rows), index, flops)]
-    # Where the queries of a head are but one block, as in decoding, its keys can be split over idle units.
+    # Where the queries of a head are but one block, as in decoding, or few beside the keys, keys can be split over idle units.
     idle = np.floor(s.machine.units / blocks.count)
-    splits = np.clip(np.where(blocks.single, idle, 1.0), 1.0, np.maximum(np.ceil(blocks.seen / SPLIT_KEYS), 1.0))
+    few = blocks.single | (a.keys >= SPLIT_RATIO * a.queries)
+    splits = np.clip(np.where(few, idle, 1.0), 1.0, np.maximum(np.ceil(blocks.seen / SPLIT_KEYS), 1.0))
     mine = np.flatnonzero(splits > 1)
     if len(mine):
         part, where = _part(a, mine), s.part(mine)
@@ -171,6 +176,7 @@ def _blocks(op: Attention, a: _Shape, s: Setting) -> _Blocks:
     # Keys that a block passes over, in whole blocks of keys: those that no query of the block sees are skipped.
     seen = a.scores / np.maximum(a.batch * a.heads * a.queries, 1.0)
     single = packed <= query_rows
+    grain = QUERY_GRAIN if s.machine.on_matrix_units else 1.0
     whole = np.ceil(a.keys / key_rows) * key_rows
     if op.causal or op.window is not None:
         # The average query sees fewer keys than the block's last one; behind a window also than its first one.
@@ -185,7 +191,7 @@ def _blocks(op: Attention, a: _Shape, s: Setting) -> _Blocks:
         seen = longest = whole
     return _Blocks(
         count=np.maximum(a.batch * a.kv_heads * np.ceil(packed / query_rows), 1.0), single=single,
-        rows=np.ceil(np.clip(packed, 1.0, query_rows) / QUERY_GRAIN) * QUERY_GRAIN, keys=key_rows, seen=seen, longest=longest,
+        rows=np.ceil(np.clip(packed, 1.0, query_rows) / grain) * grain, keys=key_rows, seen=seen, longest=longest,
     )  # fmt: skip
 
 
@@ -212,6 +218,9 @@ def _fused_kernel(
     kv_bytes = element_bytes(op.kv_dtype or op.dtype)
     l2 = per_unit * passed * (a.key_width + a.value_width) * kv_bytes / unit_rate
     split = splits > 1
+    # What each split makes of its keys: an unscaled result in fp32, and the maximum and sum of its rows; written and read once.
+    partial = a.batch * a.heads * a.queries * (a.value_width + 2) * PARTIAL_SUM_BYTES * splits
+    l2 = l2 + np.where(split, 2 * partial / s.hit_rate, 0.0)
     # The first block is waited for; what the next ones cost overlaps with their loads, as their products do.
     block = c.attention_block_cycles / machine.clock_hz
     alone = (c.attention_launch_cycles + np.where(split, c.split_cycles, 0.0)) / machine.clock_hz + block
@@ -224,8 +233,6 @@ def _fused_kernel(
     compute = np.where(sustained > busy, sustained, free)
     busy = np.maximum(busy, sustained)
     terms = {"compute": compute, "l2": l2, "dram": dram, "vector": vector, "launch": launch}
-    # What each split makes of its keys: an unscaled result in fp32, and the maximum and sum of its rows.
-    partial = a.batch * a.heads * a.queries * (a.value_width + 2) * PARTIAL_SUM_BYTES * splits
     return Candidate(
         name, index, alone + joined(c.norm_p, busy, dram, l2), terms, a.moved * missed,
         np.where(split, partial, 0.0), flops, machine.peak_flops, throttle=free / compute,

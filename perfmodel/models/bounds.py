@@ -31,8 +31,8 @@ EXPONENTIALS_PER_CLOCK = 16.0
 table "Throughput of Native Arithmetic Instructions") and a quarter of the 64 lanes of AMD's compute units."""
 POLYNOMIAL_FLOPS = 20.0
 """FLOPs of an exponential without special-function units: ten vector instructions of two FLOPs, six of them a polynomial."""
-ASSUMED_SHARED_BYTES = 65536
-"""On-chip memory of a unit where a device file quotes none."""
+ASSUMED_SHARED_BYTES = 2**16
+"""Shared memory of a GPU's unit where its file quotes none: the least that any of the catalogue has."""
 
 
 @dataclass(frozen=True)
@@ -102,8 +102,22 @@ class Setting:
 
     @property
     def on_chip_bytes(self) -> float:
-        """What one unit holds of a row or a block while it works on it."""
-        return self.device.shared_bytes_per_unit or ASSUMED_SHARED_BYTES
+        """What one unit holds of a row or a block while it works on it: its shared memory, or its share of the caches.
+
+        CPUs have no shared memory, and a TPU's units share theirs.
+        """
+        if self.device.shared_bytes_per_unit is not None:
+            return self.device.shared_bytes_per_unit
+        if self.device.kind == "gpu":
+            return ASSUMED_SHARED_BYTES
+        return max(ASSUMED_SHARED_BYTES, self.machine.l2_bytes / self.machine.units)
+
+    @property
+    def on_chip_assumption(self) -> str | None:
+        """What of :attr:`on_chip_bytes` is assumed, one line; None where the device file says it."""
+        if self.device.kind != "gpu" or self.device.shared_bytes_per_unit is not None:
+            return None
+        return f"{self.device.id} quotes no shared memory; assumed {ASSUMED_SHARED_BYTES // 1024} KiB a unit"
 
     @property
     def stream_launch_s(self) -> float:

@@ -41,7 +41,7 @@ _BOUNDS = {
     "l2_bytes_per_clock": (10.0, 100.0), "hit_bytes_per_clock": (5.0, 40.0), "residency": (0.5, 1.2),
     "residency_power": (1.0, 12.0), "refetch_residency": (0.15, 1.5), "refetch_power": (1.0, 10.0),
     "block_scale": (0.05, 1.0), "throttle_flops_per_w": (1e12, 6e12), "throttle_power": (0.05, 1.0),
-    "quantize_cycles": (100.0, 30000.0), "dequantize_cycles_per_element": (1e-4, 1.0), "fp8_efficiency": (0.3, 1.05),
+    "quantize_cycles": (100.0, 30000.0), "dequantize_cycles_per_element": (1e-4, 1 / 50), "fp8_efficiency": (0.3, 1.05),
     "fp4_efficiency": (0.3, 1.05), "int8_efficiency": (0.3, 1.05),
 }  # fmt: skip
 """What each constant can physically be. A fit to few devices leaves some undetermined, and would carry them anywhere."""

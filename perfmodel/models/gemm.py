@@ -44,8 +44,6 @@ ROTATING_SETS = 6
 FILLING_SETS = 5
 """Weight matrices that a benchmark which fills the cache cycles through at most."""
 _CHUNK = 4096
-_VECTOR_RATIO = 2.0
-"""Arithmetic up to this multiple of the fp32 vector peak runs on the vector units (packed fp16 doubles it)."""
 
 
 @dataclass(frozen=True)
@@ -143,8 +141,7 @@ def throttle(machine: Machine, c: Constants) -> float:
     follows the clock, and falls with the root of the matrix unit's width, since a wider one reads fewer operands for
     each product. Products on the vector units draw less and are not throttled.
     """
-    on_vector_units = machine.peak_flops <= _VECTOR_RATIO * machine.vector_flops
-    if machine.throttle_ratio is None or on_vector_units:
+    if machine.throttle_ratio is None or not machine.on_matrix_units:
         return 1.0
     voltage, width = machine.clock_hz / REFERENCE_CLOCK_HZ, machine.wide_flops_per_clock / REFERENCE_FLOPS_PER_CLOCK
     demand = machine.throttle_ratio * voltage**2 / np.sqrt(width)
@@ -235,12 +232,17 @@ def _estimate_chunk(shape: GemmShape, machine: Machine, c: Constants, cache: str
     k_run = np.ceil(k / (split * kernels.k_step)) * kernels.k_step + c.k_extra
     busy_rate = machine.flops_per_clock * f * _arithmetic_efficiency(machine.arithmetic, c)
     compute = per_unit * 2 * tile_m * tile_n * k_run / busy_rate
+    vector_clock = f * machine.vector_units
     if shape.dequantize:
         # Each tile widens its own columns of B. The vector units' instructions share issue slots and registers with the
         # main loop's, so that they add to it rather than hide behind it.
-        compute = compute + per_unit * tile_n * k_run * c.dequantize_cycles_per_element / f * shape.dequantize
+        compute = (
+            compute + per_unit * tile_n * k_run * c.dequantize_cycles_per_element / vector_clock * shape.dequantize
+        )
     if shape.dequantize_a:
-        compute = compute + per_unit * tile_m * k_run * c.dequantize_cycles_per_element / f * shape.dequantize_a
+        compute = (
+            compute + per_unit * tile_m * k_run * c.dequantize_cycles_per_element / vector_clock * shape.dequantize_a
+        )
     # The power limit holds down the useful work of the whole chip; idle units and padding draw little.
     free = compute
     compute = np.maximum(free, 2 * batch * m * n * k / (units * busy_rate * throttle(machine, c)))

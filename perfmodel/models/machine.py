@@ -43,6 +43,8 @@ MIN_CLOCK_RATIO, MAX_CLOCK_RATIO = 0.02, 1.01
 """A pinned clock lies within these shares of the highest that the device file quotes."""
 ASSUMED_VECTOR_FLOPS_PER_CLOCK = 256.0
 ASSUMED_L2_BYTES_PER_UNIT = 2**18
+WIDEST_SM_FLOPS_PER_CLOCK = 256.0
+"""fp32 FLOPs of an SM since GA102 and Hopper, and of a CDNA 3 compute unit, in a clock (``flops_per_clock_per_unit``)."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class Machine:
         throttle_ratio: dense 16-bit peak per watt of TDP [FLOP/s/W]; None where the clock is
             pinned or the TDP is unknown.
         arithmetic: name of the arithmetic that runs.
+        on_matrix_units: whether that is the matrix units' (Tensor Cores, MFMA, AMX), not the ordinary ones'.
         assumptions: what the device file does not say and was assumed, one line each.
     """
 
@@ -78,12 +81,22 @@ class Machine:
     l2_partitions: float
     throttle_ratio: float | None
     arithmetic: str
+    on_matrix_units: bool
     assumptions: tuple[str, ...] = ()
 
     @property
     def resident_bytes(self) -> float:
         """Last-level cache that holds different data."""
         return self.l2_bytes / self.l2_partitions
+
+    @property
+    def vector_units(self) -> float:
+        """Ordinary units beside a matrix unit, as multiples of the widest that a GPU's SM or compute unit has, at least 1.
+
+        Constants that count clocks of an SM's ordinary units are divided by it: a TPU has few units, with wide ones.
+        """
+        per_clock = self.vector_flops / (self.units * self.clock_hz)
+        return max(1.0, float(round(per_clock / WIDEST_SM_FLOPS_PER_CLOCK)))
 
     @classmethod
     def of(cls, device: Device, dtype: str, conditions: Conditions | None = None) -> Machine:
@@ -107,7 +120,7 @@ class Machine:
         l2_bytes: float | None = device.l2_bytes
         if l2_bytes is None:
             l2_bytes = ASSUMED_L2_BYTES_PER_UNIT * units
-            assumptions.append(f"{device.id} quotes no last-level cache; assumed {l2_bytes / 2**20:.0f} MiB")
+            assumptions.append(f"{device.id} quotes no last-level cache; assumed {l2_bytes / 2**20:.3g} MiB")
         clock = conditions.clock_hz or peak_clock
         top = max([peak_clock, device.peak_clock_hz or 0.0, *device.arithmetic_clock_hz.values()])
         if not MIN_CLOCK_RATIO * top <= clock <= MAX_CLOCK_RATIO * top:
@@ -134,5 +147,6 @@ class Machine:
             l2_partitions=float(device.l2_partitions or 1),
             throttle_ratio=wide / device.tdp_w if throttled and device.tdp_w is not None else None,
             arithmetic=arithmetic.name,
+            on_matrix_units=device.on_matrix_units(arithmetic.name),
             assumptions=tuple(assumptions),
         )

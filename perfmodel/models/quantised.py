@@ -122,7 +122,8 @@ def _row_by_row(fused: gemm.GemmEstimate, shape: gemm.GemmShape, machine: Machin
     """Every weight is read and widened once, and multiplied with each row of A on the ordinary units."""
     weights = shape.batch * shape.n * shape.k
     multiply = 2 * shape.m * weights / (machine.vector_flops * c.simt_efficiency)
-    widen = weights * c.dequantize_cycles_per_element * shape.dequantize / (machine.units * machine.clock_hz)
+    vector_clock = machine.units * machine.clock_hz * machine.vector_units
+    widen = weights * c.dequantize_cycles_per_element * shape.dequantize / vector_clock
     compute = multiply + widen
     l2 = weights * shape.b_bits / 8 / gemm.hit_rate(machine, c, machine.dram_bytes_per_s * c.dram_efficiency)
     p = c.norm_p

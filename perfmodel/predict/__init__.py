@@ -11,7 +11,7 @@ from typing import Any
 
 from perfmodel.dtypes import gemm_dtype
 from perfmodel.errors import InputError, nearest
-from perfmodel.graph import Graph
+from perfmodel.graph import Graph, without_collection
 from perfmodel.hardware import Device, load_device
 from perfmodel.models.predictor import Predictor
 from perfmodel.models.predictor import load as load_predictor
@@ -62,8 +62,9 @@ def predict(
     """
     # The cheap checks first: a mistyped device should not wait for a large file.
     record = load_device(device)
-    prepared = _prepare(model, dims, dtype, dtype_map, kv_dtype, fusion)
-    return _predict(prepared, record, dims, predictor, software, launch, clock_mhz, power_limit_w, cache)
+    with without_collection():
+        prepared = _prepare(model, dims, dtype, dtype_map, kv_dtype, fusion)
+        return _predict(prepared, record, dims, predictor, software, launch, clock_mhz, power_limit_w, cache)
 
 
 def compare(

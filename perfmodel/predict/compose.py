@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -53,7 +54,13 @@ def compose(
         extra_bytes_read=np.array([float(n.extra_bytes_read) for n in firsts]),
         extra_flops=np.array([float(sum(f.flops for f in n.fused)) for n in firsts]),
     )
-    operators = tuple(_operator(node, estimates, row) for node, row in zip(nodes, index, strict=True))
+    # Large models repeat few kernels: each is written out once, and what follows from shapes is summed over the kinds.
+    written: dict[tuple[int, int], OperatorPrediction] = {}
+    for node, row in zip(nodes, index, strict=True):
+        if (row, node.count) not in written:
+            written[row, node.count] = _operator(node, estimates, row)
+    operators = tuple(replace(written[row, n.count], name=n.name) for n, row in zip(nodes, index, strict=True))
+    kinds = _kinds(firsts, nodes, index)
     device_s = sum(o.latency_s.value for o in operators)
     launches = sum(n.count for n in nodes)
     # The host runs ahead of the device unless it is the slower of the two.
@@ -75,15 +82,15 @@ def compose(
         latency_s=latency,
         power_w=power,
         energy_j=energy,
-        flops=float(graph.total("flops")),
-        flops_executed=float(graph.total("flops_executed")),
-        bytes=float(graph.total("bytes")),
+        flops=float(sum(n.flops for n in kinds)),
+        flops_executed=float(sum(n.flops_executed for n in kinds)),
+        bytes=float(sum(n.bytes for n in kinds)),
         weights_bytes=memory.weights_bytes,
         peak_memory_bytes=memory.peak_bytes,
-        utilisation=_utilisation(nodes, device, latency.value),
+        utilisation=_utilisation(kinds, device, latency.value),
         operators=operators,
-        unmodelled=_unmodelled(nodes),
-        warnings=_warnings(graph, device, nodes, estimates, memory),
+        unmodelled=_unmodelled(kinds),
+        warnings=_warnings(graph, device, kinds, estimates, memory),
         memory=memory,
         launch_gap_s=gap_s,
         removed_flops=float(sum(r.flops for r in graph.removed)),
@@ -96,6 +103,14 @@ def _firsts(nodes: list[Node], index: list[int]) -> list[Node]:
     for node, row in zip(nodes, index, strict=True):
         found.setdefault(row, node)
     return [found[row] for row in range(len(found))]
+
+
+def _kinds(firsts: list[Node], nodes: list[Node], index: list[int]) -> list[Node]:
+    """One node for each kind of kernel, executed as often as all of its kind together."""
+    counts = [0] * len(firsts)
+    for node, row in zip(nodes, index, strict=True):
+        counts[row] += node.count
+    return [node.replace(count=count) for node, count in zip(firsts, counts, strict=True)]
 
 
 def _operator(node: Node, e: Estimates, row: int) -> OperatorPrediction:

@@ -1,7 +1,8 @@
 """``--kv-dtype``: keys and values that attention reads from a cache, stored in a format of their own.
 
-It is how they are stored, not how they are multiplied: attention's arithmetic stays, and the kernel widens what it reads in
-registers. Attention that has no cached keys (a prompt from its start, an encoder) is not concerned.
+Which tensors they are, :mod:`perfmodel.predict.memory.kv_cache` says. It is how they are stored, not how they are
+multiplied: attention's arithmetic stays, and the kernel widens what it reads in registers. Attention that has no cached
+keys (a prompt from its start, an encoder) is not concerned.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ import dataclasses
 
 from perfmodel.dtypes import Dtype, dtype, is_floating
 from perfmodel.errors import DtypeError
-from perfmodel.graph import Graph, Node
-from perfmodel.ops import Attention, Copy, View
+from perfmodel.graph import Graph
+from perfmodel.ops import Attention, Copy
+from perfmodel.predict.memory.buffers import storages
+from perfmodel.predict.memory.kv_cache import find
 
 _DECODING = ("decode", "mla_decode")
-_APPEND = ("cache_append", "concat")
 
 
 def cache_dtype(name: str) -> Dtype:
@@ -30,45 +32,45 @@ def cache_dtype(name: str) -> Dtype:
 
 
 def store_cache(graph: Graph, kv_dtype: str) -> Graph:
-    """The graph whose attention reads cached keys and values in ``kv_dtype``; where none has a cache, a warning says so.
+    """The graph whose cached keys and values are stored in ``kv_dtype``, which attention then reads.
+
+    A warning says so where none has a cache, and where attention is in parts, whose products count what they read as before.
 
     Raises:
         DtypeError: no such format.
     """
     name = cache_dtype(kv_dtype).name
-    roots: dict[str, str] = {}
-    for node in graph.nodes:
-        if isinstance(node.op, View) and node.inputs:
-            roots |= dict.fromkeys(node.outputs, roots.get(node.inputs[0], node.inputs[0]))
-    makers = {o: i for i, n in enumerate(graph.nodes) for o in n.outputs if _appends(n)}
-    cached: set[str] = set()
+    shared = storages(graph)
+    # A model that only starts a cache reads its keys and values as they are made.
+    found = [c for c in find(graph, shared) if c.past is not None]
+    cached = {root for c in found for root in (c.present, c.past)}
     nodes = list(graph.nodes)
+    attends = False
     for index, node in enumerate(graph.nodes):
-        if not isinstance(node.op, Attention):
-            continue
-        appends = [makers[root] for i in node.inputs[1:3] if (root := roots.get(i, i)) in makers]
-        if not appends and not _reads_cache(node.op):
-            continue
-        nodes[index] = node.replace(op=node.op.replace(kv_dtype=name))
-        # What is kept between steps: the caches that come in, the ones that go out, and those being appended to.
-        cached.update(i for i in node.inputs[1:] if i in graph.inputs and is_floating(graph.tensors[i].dtype))
-        cached.update(node.outputs[1:])
-        for position in appends:
-            append = graph.nodes[position]
-            cached.update((*(i for i in append.inputs if roots.get(i, i) in graph.inputs), *append.outputs))
-            nodes[position] = append.replace(op=append.op.replace(dtype=name))
-    if nodes == list(graph.nodes):
-        warning = f"kv_dtype {name}: no attention of this model reads cached keys; nothing changed"
-        return dataclasses.replace(graph, warnings=(*graph.warnings, warning))
+        if isinstance(node.op, Attention):
+            operands = (*node.inputs[1:], *node.outputs[1:])
+            if not _reads_cache(node.op) and not any(shared.root(n) in cached for n in operands):
+                continue
+            attends = True
+            nodes[index] = node.replace(op=node.op.replace(kv_dtype=name))
+            # What is kept between steps, whether the model returns it or not.
+            cached.update(i for i in node.inputs[1:] if i in graph.inputs)
+            cached.update(node.outputs[1:])
+        elif isinstance(node.op, Copy) and is_floating(node.op.dtype) and any(o in cached for o in node.outputs):
+            nodes[index] = node.replace(op=node.op.replace(dtype=name))
+    warnings = graph.warnings
+    if not attends:
+        reason = (
+            "attention is in parts here: the cache is stored so, its products count what they read as before"
+            if cached
+            else "no attention of this model reads cached keys; nothing changed"
+        )
+        warnings = (*warnings, f"kv_dtype {name}: {reason}")
     tensors = {
-        key: dataclasses.replace(t, dtype=name) if key in cached or roots.get(key) in cached else t
+        key: dataclasses.replace(t, dtype=name) if shared.root(key) in cached and is_floating(t.dtype) else t
         for key, t in graph.tensors.items()
     }
-    return dataclasses.replace(graph, tensors=tensors, nodes=tuple(nodes))
-
-
-def _appends(node: Node) -> bool:
-    return isinstance(node.op, Copy) and node.op.kind in _APPEND
+    return dataclasses.replace(graph, tensors=tensors, nodes=tuple(nodes), warnings=warnings)
 
 
 def _reads_cache(op: Attention) -> bool:

@@ -27,9 +27,7 @@ What is kept: the FLOPs of every matrix product, exactly; every node of the file
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from perfmodel.errors import InputError, nearest
 from perfmodel.features.fusion.activations import fuse_activations, fuse_softmax
@@ -46,7 +44,7 @@ from perfmodel.features.fusion.quantized_copies import copy_narrow, move_quantiz
 from perfmodel.features.fusion.rewrite import Rewriter
 from perfmodel.features.fusion.rope import fuse_rope
 from perfmodel.features.fusion.transposes import cancel_across
-from perfmodel.graph import Graph
+from perfmodel.graph import Graph, without_collection
 
 MODES = ("engine", "none")
 """Values of ``mode`` and of ``--fusion``."""
@@ -125,7 +123,7 @@ def fuse(graph: Graph, mode: str = "engine") -> Graph:
 
 
 def _rewritten(graph: Graph, passes: tuple[Callable[[Rewriter], None], ...]) -> Graph:
-    with _collector_paused():
+    with without_collection():
         ws = Rewriter(graph)
         # One rewrite can make room for another; a round without changes is the end, mostly the second.
         for _ in range(_MAX_ROUNDS):
@@ -136,18 +134,6 @@ def _rewritten(graph: Graph, passes: tuple[Callable[[Rewriter], None], ...]) -> 
             if ws.changes == before:
                 break
         return ws.finish()
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """The garbage collector would look through all nodes again and again, and find nothing to free."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 __all__ = ["CPU_PASSES", "MODES", "PASSES", "fuse", "fuse_for_cpu"]

@@ -48,11 +48,20 @@ def _kernel(ws: Rewriter, vertex: Vertex, readers: list[Vertex]) -> str | None:
         return "attention" if attends else "the rotary embedding"
     if not is_cut(ws, vertex):
         return None
-    if all(_reads_any_layout(r) or isinstance(r.op, Elementwise) for r in readers):
+    if all(_reads_any_layout(r) or _reads_a_part(vertex, r) for r in readers):
         return "attention" if attends else "the elementwise kernel"
     if all(r.copies("concat") for r in readers):
         return "the concatenation"
     return None
+
+
+def _reads_a_part(vertex: Vertex, reader: Vertex) -> bool:
+    """Whether a reader is an elementwise kernel that reads of the source nothing but the part.
+
+    One that reads the whole source, too, needs an element of it for several results: it must not look like a kernel that
+    reads one operand twice, which can be done while the source is written.
+    """
+    return isinstance(reader.op, Elementwise) and vertex.inputs[0] not in reader.inputs
 
 
 def is_cut(ws: Rewriter, vertex: Vertex) -> bool:

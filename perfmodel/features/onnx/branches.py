@@ -7,6 +7,7 @@ little about the result: so the decision is made before the shapes after it are 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from perfmodel.features.onnx import small
@@ -26,19 +27,19 @@ def branches_of(node: Any) -> list[Any]:
     return [] if any(a is None or a.is_ref() for a in found) else [a.as_graph() for a in found]
 
 
-def inline_decided(model: Any) -> bool:
+def inline_decided(graphs: Iterable[Any]) -> bool:
     """Puts the nodes of the branch that runs in the place of every If of which the condition is a known constant.
 
     Args:
-        model: an ``onnx_ir`` model; changed in place.
+        graphs: all graphs of an ``onnx_ir`` model; changed in place.
 
     Returns:
         Whether there was any.
     """
     found = False
-    for graph in list(model.graphs()):
-        for node in list(graph):
-            if not is_if(node) or not node.inputs or node.inputs[0] is None:
+    for graph in graphs:
+        for node in [n for n in graph if is_if(n)]:
+            if not node.inputs or node.inputs[0] is None:
                 continue
             condition, branches = small.scalar_of(node.inputs[0]), branches_of(node)
             if condition is None or not branches:
@@ -104,10 +105,10 @@ def undecided(model: Any) -> set[Any]:
     }
 
 
-def repeated(model: Any) -> set[Any]:
+def repeated(graphs: Iterable[Any]) -> set[Any]:
     """The bodies of loops, and what is inside them: a shape there may change from one iteration to the next."""
     found: set[Any] = set()
-    for graph in model.graphs():
+    for graph in graphs:
         for node in graph:
             if node.op_type not in _REPEATED:
                 continue

@@ -14,6 +14,7 @@ from perfmodel.features.onnx.operator_shapes import (
     input_of,
     like,
     set_output,
+    upsampled,
 )
 
 MS = "com.microsoft"
@@ -321,12 +322,6 @@ def _reorder_input(ctx: Any, node: Any) -> None:
     set_output(ctx, node, 0, x, node.inputs[0].dtype)
 
 
-def _blocked_upsample(ctx: Any, node: Any) -> None:
-    x, scales = dims_of(input_of(node, 0)), attribute(node, "scales", None)
-    if x is not None and scales is not None and len(scales) == len(x):
-        set_output(ctx, node, 0, [d * int(s) for d, s in zip(x, scales, strict=True)], node.inputs[0].dtype)
-
-
 BORROWED = {
     "DequantizeLinear": "DequantizeLinear", "FusedConv": "Conv", "FusedGemm": "Gemm", "GatherND": "GatherND",
     "GridSample": "GridSample", "MaxpoolWithMask": "MaxPool", "Pad": "Pad",
@@ -364,7 +359,7 @@ def functions() -> dict[tuple[str, str], ShapeFunction]:
         "Scaler": like(0, dtype=flt), "TreeEnsembleClassifier": _scores, "TreeEnsembleRegressor": _scores,
     }  # fmt: skip
     blocked: dict[str, ShapeFunction] = {
-        "ReorderInput": _reorder_input, "ReorderOutput": _reorder_output, "Upsample": _blocked_upsample,
+        "ReorderInput": _reorder_input, "ReorderOutput": _reorder_output, "Upsample": upsampled,
     }  # fmt: skip
     return {
         **{(MS, name): function for name, function in microsoft.items()},

@@ -168,6 +168,8 @@ def _changes(before: Any, after: Any) -> bool:
 
 def _limit(node: Any, convert: Converter) -> Any:
     """The most iterations of a Loop, or None."""
+    if len(node.inputs) > 1 and node.inputs[1] is not None and small.scalar_of(node.inputs[1]) == 0:
+        return 0  # its condition is false from the start
     count = node.inputs[0] if node.inputs else None
     if count is None:
         return None

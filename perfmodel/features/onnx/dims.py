@@ -1,9 +1,10 @@
 """The symbolic dimensions of a model: their names, the numbers given for them, and expressions over them.
 
 A name is what the file calls a dimension (``dim_param``); an unnamed dynamic dimension is called after its tensor and
-axis, ``<tensor>_<axis>``. Characters that no identifier has become underscores, so that every name can be typed on a
-command line and used as a keyword. A ``dim_param`` like ``past + seq``, whose parts are dimensions of other inputs,
-is an expression and needs no number of its own.
+axis, ``<tensor>_<axis>``, and an input that declares no rank has the axes that the caller gives so. Characters that no
+identifier has become underscores, so that every name can be typed on a command line and used as a keyword. A
+``dim_param`` like ``past + seq``, whose parts are dimensions of other inputs, is an expression and needs no number of its
+own.
 """
 
 from __future__ import annotations
@@ -66,6 +67,7 @@ class Dimensions:
         self.input_axes: dict[str, tuple[str | None, ...]] = {}
         self.of_data: dict[str, str] = {}  # names of dimensions that depend on data → what makes them
         self.trips: dict[str, None] = {}  # names of numbers of iterations, which may stay open
+        self._plain: set[Any] = set()  # names in the file that are identifiers, and stay as they are
         self._alias: dict[str, str] = {}  # as the file writes it → identifier
         self._renamed: dict[str, str] = {}  # symbol of the shape inference → our name
         self._known: set[str] = set()
@@ -78,7 +80,7 @@ class Dimensions:
             inputs: ``onnx_ir`` values; their shapes are replaced.
 
         Raises:
-            ModelFileError: an input without a rank, or with an impossible dimension.
+            ModelFileError: an input without a rank, whose dimensions are not given either, or with an impossible dimension.
             InputError: numbers are given for dimensions that the model does not have.
         """
         import onnx_ir as ir
@@ -88,15 +90,9 @@ class Dimensions:
             if not value.dtype:
                 raise ModelFileError(f"{self.label}: the input {value.name!r} declares no element type")
             if value.shape is None:
-                raise ModelFileError(
-                    f"{self.label}: the input {value.name!r} declares no shape, not even its rank; "
-                    "export the model again with shapes for its inputs"
-                )
-        plain = {d.value for v in inputs for d in v.shape if not isinstance(d, int) and _is_name(d.value)}
-        rows = [
-            (value, [self._declared(value, axis, dim, plain) for axis, dim in enumerate(value.shape)])
-            for value in inputs
-        ]
+                value.shape = ir.Shape([None] * self._given_rank(value))
+        self._plain |= {d.value for v in inputs for d in v.shape if not isinstance(d, int) and _is_name(d.value)}
+        rows = [(value, [self._declared(value, axis, dim) for axis, dim in enumerate(value.shape)]) for value in inputs]
         unknown = [n for n in self.given if n not in self.names and n not in self._alias]
         self._unknown = unknown
         for raw, name in self._alias.items():
@@ -108,10 +104,24 @@ class Dimensions:
                 self.input_axes[value.name] = axes
             value.shape = ir.Shape([self.as_ir(dim) for dim in dims])
 
-    def _declared(self, value: Any, axis: int, dim: Any, plain: set[Any]) -> int | str:
+    def _given_rank(self, value: Any) -> int:
+        """How many axes of an input without a shape the caller gives, counted from the first."""
+        rank = 0
+        while not {f"{value.name}_{rank}", identifier(f"{value.name}_{rank}")}.isdisjoint(self.given):
+            rank += 1
+        if not rank:
+            first = identifier(f"{value.name}_0")
+            raise ModelFileError(
+                f"{self.label}: the input {value.name!r} declares no shape, not even its rank; "
+                f"give each of its dimensions, as in --dim {first}=1 --dim {first[:-1]}1=8, "
+                "or export the model again with shapes for its inputs"
+            )
+        return rank
+
+    def _declared(self, value: Any, axis: int, dim: Any) -> int | str:
         if isinstance(dim, int):
             if dim == -1:  # several converters write a dynamic dimension like this
-                return self._name(f"{value.name}_{axis}")
+                return self._unnamed(value, axis)
             if dim < 0:
                 raise ModelFileError(
                     f"{self.label}: the input {value.name!r} has the dimension {dim} on axis {axis}; wanted 1 or more"
@@ -124,9 +134,15 @@ class Dimensions:
             return dim
         text = dim.value
         if not text or text == "?":
-            return self._name(f"{value.name}_{axis}")
-        if not _is_name(text) and self._over_names(text, plain):
+            return self._unnamed(value, axis)
+        if not _is_name(text) and self._over_names(text):
             return str(text)
+        return self._name(text)
+
+    def _unnamed(self, value: Any, axis: int) -> str:
+        text = f"{value.name}_{axis}"
+        while text in self._plain:  # the file calls another dimension so
+            text += "_"
         return self._name(text)
 
     def _name(self, text: str) -> str:
@@ -134,17 +150,18 @@ class Dimensions:
         if name is None:
             name = identifier(text)
             taken = set(self._alias.values())
-            while name in taken:  # two names that differ only in odd characters
+            # Two names that differ only in odd characters are two dimensions.
+            while name in taken or (name != text and name in self._plain):
                 name += "_"
             self._alias[text] = name
             self.names.append(name)
             self._known.add(name)
         return name
 
-    def _over_names(self, text: str, plain: set[Any]) -> bool:
+    def _over_names(self, text: str) -> bool:
         expression = expressions.parse(text)
         return expression is not None and bool(expression.free_symbols) and all(
-            str(s) in plain for s in expression.free_symbols
+            str(s) in self._plain for s in expression.free_symbols
         )  # fmt: skip
 
     def resolve(self, dim: Any) -> Any:

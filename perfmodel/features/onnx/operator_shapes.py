@@ -106,6 +106,18 @@ def _squeezed(ctx: Any, node: Any) -> None:
     set_output(ctx, node, 0, None, node.inputs[0].dtype)
 
 
+def upsampled(ctx: Any, node: Any) -> None:
+    """Upsample whose factors are an attribute: before operator set 9, and in ONNX Runtime's blocked layout."""
+    x, scales = dims_of(input_of(node, 0)), attribute(node, "scales", None)
+    if x is None or scales is None or len(scales) != len(x):
+        return
+    dims = [
+        d * int(s) if float(s).is_integer() else math.floor(d * s) if isinstance(d, int) else None
+        for d, s in zip(x, scales, strict=True)
+    ]
+    set_output(ctx, node, 0, dims, node.inputs[0].dtype)
+
+
 def infer_unique(ctx: Any, node: Any) -> None:
     """Unique: of all elements, or of the slices along an axis; how many there are depends on data."""
     import onnx_ir as ir
@@ -137,6 +149,10 @@ def register() -> None:
             found = registry.get("", op_type, opset)
             if found is not None:
                 registry.register("", op_type, opset)(unless_unknown(index, found, otherwise))
+    factors_as_operand = registry.get("", "Upsample", 9)
+    registry.register("", "Upsample", 7)(upsampled)
+    if factors_as_operand is not None:
+        registry.register("", "Upsample", 9)(factors_as_operand)
     for (domain, op_type), function in contrib_shapes.functions().items():
         registry.register(domain, op_type)(function)
     borrowed = [(contrib_shapes.MS, op_type, "", standard) for op_type, standard in contrib_shapes.BORROWED.items()]

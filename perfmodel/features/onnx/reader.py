@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import warnings
@@ -15,7 +14,7 @@ from perfmodel.features.onnx.convert import Conversion, free_inputs
 from perfmodel.features.onnx.dims import Dimensions, check_given
 from perfmodel.features.onnx.load import load
 from perfmodel.features.onnx.loops import bind_trips
-from perfmodel.graph import Graph
+from perfmodel.graph import Graph, without_collection
 
 if TYPE_CHECKING:
     import onnx
@@ -81,21 +80,16 @@ def model_dims(path: str | os.PathLike[str] | bytes | onnx.ModelProto) -> tuple[
 def _undisturbed() -> Iterator[None]:
     """No garbage collection, and no messages of the libraries underneath.
 
-    Reading makes millions of objects and drops few: collecting in between doubles the time. What the libraries log and
-    warn about is either raised as an error here or does not matter to a prediction.
+    What those log and warn about is either raised as an error here or does not matter to a prediction.
     """
     loggers = [logging.getLogger(name) for name in ("onnx_ir", "onnx_shape_inference")]
     levels = [logger.level for logger in loggers]
-    was_enabled = gc.isenabled()
-    gc.disable()
     for logger in loggers:
         logger.setLevel(logging.CRITICAL + 1)
     try:
-        with warnings.catch_warnings():
+        with without_collection(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
-        if was_enabled:
-            gc.enable()

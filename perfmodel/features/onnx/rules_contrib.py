@@ -136,7 +136,7 @@ def bias_split_gelu(call: Call) -> Modelled:
 
 def bias_softmax(call: Call) -> Modelled:
     """BiasSoftmax: a bias (a mask) is added first."""
-    plain = rules_memory.softmax("softmax", always_last=True)(call)
+    plain = rules_memory.softmax("softmax", flattens=True)(call)
     assert isinstance(plain, Modelled)
     add = ops.Elementwise(kind="add", elements=call.elements(0), inputs=0, dtype=call.dtype)
     return Modelled(plain.op, plain.attributes, (add,), call.tensor(1).bytes)

@@ -76,18 +76,18 @@ def lrn(call: Call) -> Modelled:
     return _norm(call, "lrn", elements(shape[:1] + shape[2:]), channels, {"size": call.get("size", None)}, parameters=0)
 
 
-def softmax(kind: str, *, always_last: bool = False) -> Rule:
+def softmax(kind: str, *, flattens: bool = False) -> Rule:
     """Softmax and LogSoftmax; before operator set 13 over all axes from ``axis`` on.
 
     Args:
-        always_last: like before operator set 13 whatever the set (BiasSoftmax).
+        flattens: like before operator set 13 whatever the set (BiasSoftmax).
     """
 
     def rule(call: Call) -> Modelled:
         shape = call.shape(0)
         if not shape:
             raise RuleError("its operand is a scalar")
-        old = always_last or call.opset < 13
+        old = flattens or call.opset < 13
         axis: int | tuple[int, ...] = call.axis(1 if old else -1, len(shape))
         assert isinstance(axis, int)
         cols = shape[axis]

@@ -184,9 +184,9 @@ class _Inference:
         Returns:
             Whether anything new is known.
         """
-        evaluated = small.evaluate_all(self.graphs, dtype_of, branches.repeated(self.model))
+        evaluated = small.evaluate_all(self.graphs, dtype_of, branches.repeated(self.graphs))
         self.keep(evaluated)
-        inlined = branches.inline_decided(self.model)
+        inlined = branches.inline_decided(self.graphs)
         if inlined:
             self.graphs = tuple(self.model.graphs())
         return bool(evaluated) or inlined

@@ -85,12 +85,14 @@ def implicit_gemm(shape: ConvShape, f: Formats, s: Setting) -> list[Candidate]:
     g = _product(shape, f, channels, 1.0)
     everything = np.arange(s.rows)
     candidates = [_candidate(name, everything, estimate(g, f, s), g, shape, s)]
+    if s.device.kind == "cpu":  # its libraries compute narrow groups on the vector units
+        return candidates
     narrow = np.flatnonzero((shape.groups > 1) & (shape.c_out < PACKED_WIDTH) & (shape.c_out > 0))
     if len(narrow):
         part, where = shape.part(narrow), s.part(narrow)
         packed = np.minimum(np.ceil(PACKED_WIDTH / part.c_out), part.groups)
         g = _product(part, f, channels[narrow], packed)
-        candidates.append(_candidate(f"{name}_packed_groups", narrow, estimate(g, f, where), g, part, where))
+        candidates.append(_candidate("implicit_gemm_packed_groups", narrow, estimate(g, f, where), g, part, where))
     return candidates
 
 

@@ -75,10 +75,6 @@ class Formats:
     on_matrix_units: bool
 
 
-_MATRIX_RATIO = 2.0
-"""A peak above this multiple of the fp32 vector peak is that of matrix units (packed fp16 doubles the vector units')."""
-
-
 def conv_shape(op: Conv, s: Setting) -> ConvShape:
     """The arrays of a group of descriptors."""
     groups = np.maximum(s.per_row(op.groups), 1.0)
@@ -103,5 +99,4 @@ def formats(op: Conv, s: Setting) -> Formats:
     """The bits of a group of descriptors, and its units."""
     record = dtype_record(op.dtype)
     output_bits = record.output_bits if op.out_dtype is None else dtype_record(op.out_dtype).activation_bits
-    on_matrix_units = s.device.kind != "cpu" and s.machine.peak_flops > _MATRIX_RATIO * s.machine.vector_flops
-    return Formats(record, output_bits, on_matrix_units)
+    return Formats(record, output_bits, s.device.kind != "cpu" and s.machine.on_matrix_units)

@@ -56,11 +56,14 @@ class Storages:
         of: the storage of each tensor that is no storage itself.
         last_use: position of the last reader of each storage, through views; the number of nodes for results.
         made_at: position of each storage's maker.
+        reread: of storages that a loop's body reads from outside, the last node of that loop: the next iteration reads
+            them again, so that nothing in it may write over them.
     """
 
     of: Mapping[str, str]
     last_use: dict[str, int]
     made_at: Mapping[str, int]
+    reread: Mapping[str, int]
 
     def root(self, name: str) -> str:
         """The storage of a tensor."""
@@ -77,12 +80,13 @@ def storages(graph: Graph, joined: Mapping[str, str] | None = None) -> Storages:
     of: dict[str, str] = dict(joined or {})
     made_at: dict[str, int] = {}
     last_use: dict[str, int] = {}
+    reread: dict[str, int] = {}
     run_start: int | None = None
     outside: set[str] = set()  # made before the loop, read inside
 
     def end_of_loop(last: int) -> None:
         for name in outside:
-            last_use[name] = max(last_use[name], last)
+            last_use[name] = reread[name] = max(last_use[name], last)
         outside.clear()
 
     for position, node in enumerate(graph.nodes):
@@ -105,7 +109,7 @@ def storages(graph: Graph, joined: Mapping[str, str] | None = None) -> Storages:
             last_use.setdefault(name, position)
     end_of_loop(len(graph.nodes) - 1)
     last_use.update({of.get(name, name): len(graph.nodes) for name in graph.outputs})
-    return Storages(of, last_use, made_at)
+    return Storages(of, last_use, made_at, reread)
 
 
 def _is_view(graph: Graph, node: Node) -> bool:
@@ -215,7 +219,7 @@ def _overwritten(
         buffer, tensor = holder.get(root), graph.tensors.get(name)
         if buffer is None or tensor is None or tensor.shape is None:
             continue
-        dies = buffer.kind == ACTIVATION and buffer.last == position
+        dies = buffer.kind == ACTIVATION and buffer.last == position and shared.reread.get(root) != position
         # As many elements of the same width: each element is read before it is overwritten.
         if dies and tensor.elements == wanted.elements and tensor.bytes == wanted.bytes == buffer.bytes:
             return buffer
