@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from perfmodel import __version__
+from perfmodel.boosting import RELATIVE_ERROR, boost, import_xgboost
 from perfmodel.card import card_text
 from perfmodel.datasets.schema import only_gemm, read_traces, with_device
 from perfmodel.datasets.splits import FOLDS, shape_fold
-from perfmodel.errors import InputError, MissingExtraError
+from perfmodel.errors import InputError
 from perfmodel.evaluate import GroupAccuracy, JudgedRows, accuracy_report, grouped, roofline_s
 from perfmodel.features.vector import feature_schema
 from perfmodel.hardware import Device, load_device
@@ -49,15 +50,15 @@ DEFAULT_CACHE = "warm"
 """State of the last-level cache of rows that do not say: benchmarks repeat one call on the same buffers."""
 
 BOOSTER = {
-    "objective": "reg:absoluteerror",
+    "objective": RELATIVE_ERROR,
     "tree_method": "hist",
     "grow_policy": "lossguide",
     "max_depth": 0,
     "max_leaves": 128,
     "max_bin": 128,
     "eta": 0.12,
-    "subsample": 0.8,
-    "colsample_bytree": 0.5,
+    "subsample": 0.4,
+    "colsample_bynode": 0.2,
     "min_child_weight": 5,
     "nthread": 1,
 }
@@ -89,19 +90,6 @@ class PreparedTable:
     def log_ratio(self) -> np.ndarray:
         ratio: np.ndarray = np.log(self.measured_s / self.analytical_s)
         return ratio
-
-
-def import_xgboost() -> Any:
-    """The module xgboost.
-
-    Raises:
-        MissingExtraError: it is not installed.
-    """
-    try:
-        import xgboost
-    except ImportError:
-        raise MissingExtraError("xgboost", "train", "training a predictor") from None
-    return xgboost
 
 
 def prepare(traces: pd.DataFrame, device: Device, dtype: str, constants: Constants, seed: int) -> PreparedTable:
@@ -149,9 +137,7 @@ def prepare(traces: pd.DataFrame, device: Device, dtype: str, constants: Constan
 
 def fit_booster(table: PreparedTable, rows: np.ndarray, seed: int) -> Any:
     """A booster of ln(measured / analytical), trained on some rows of a table."""
-    xgboost = import_xgboost()
-    data = xgboost.DMatrix(table.matrix[rows], table.log_ratio[rows])
-    return xgboost.train({**BOOSTER, "seed": seed}, data, TREES)
+    return boost(table.matrix[rows], table.log_ratio[rows], {**BOOSTER, "seed": seed}, TREES)
 
 
 def strip(booster: Any) -> bytes:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from perfmodel.boosting import import_xgboost
 from perfmodel.evaluate import JudgedRows, predicted_rows
 from perfmodel.features.vector import feature_schema
 from perfmodel.hardware import Device, load_device
@@ -22,7 +23,7 @@ from perfmodel.models.constants import Constants
 from perfmodel.models.fit import fit_constants
 from perfmodel.models.learned import SIZE_BUCKETS_S, UNSEEN, Residual, size_bucket, software_columns, stack_of
 from perfmodel.models.predictor import Predictor
-from perfmodel.train import PreparedTable, fit_booster, import_xgboost, in_parallel, pairs, prepare, strip
+from perfmodel.train import PreparedTable, fit_booster, in_parallel, pairs, prepare, strip
 
 if TYPE_CHECKING:
     import pandas as pd
