@@ -28,7 +28,7 @@ BOOSTER: Mapping[str, Any] = {
     "max_bin": 128,
     "eta": 0.12,
     "subsample": 0.4,
-    "colsample_bynode": 0.2,
+    "colsample_bynode": 0.5,
     "min_child_weight": 5,
     "nthread": 1,
     "trees": 250,
