@@ -8,6 +8,7 @@ are fitted again without them, and what was left out is predicted as a user's ow
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -73,7 +74,7 @@ def sibling_of(device: Device, measured: Iterable[str]) -> str | None:
 
 
 def train_unseen(traces: pd.DataFrame, dtype: str, constants: Constants, seed: int) -> UnseenBooster | None:
-    """A booster over all devices of one dtype; every device, and every table of a device, weighs the same.
+    """A booster over all devices of one dtype; every family, every device of one and every table of a device weighs the same.
 
     Args:
         traces: GEMM rows of that dtype alone.
@@ -96,12 +97,15 @@ def train_unseen(traces: pd.DataFrame, dtype: str, constants: Constants, seed: i
     tables = [prepare(sample[sample["device"] == d], records[d], dtype, constants, seed) for d in devices]
     stacks = tuple(sorted({stack_of(s) for t in tables for s in t.software}))
     cache = {stack_of(s): c for t in tables for s, c in zip(t.software, t.cache, strict=True)}
+    families = Counter(r.family for r in records.values())
     parts, weights = [], []
     for table in tables:
         own = np.array([stack_of(s) for s in table.software_of_row], dtype=object)
         parts.append(np.concatenate([_unseen_columns(table), software_columns(stacks, own)], axis=1))
         share = {s: np.mean(table.software_of_row == s) * len(table.software) for s in table.software}
-        weights.append(np.array([1 / share[s] for s in table.software_of_row]) / len(own))
+        # What is to be predicted is another family: two siblings say no more about it than one device does.
+        siblings = families[table.device.family]
+        weights.append(np.array([1 / share[s] for s in table.software_of_row]) / (len(own) * siblings))
     weight = np.concatenate(weights)
     xgboost = import_xgboost()
     data = xgboost.DMatrix(

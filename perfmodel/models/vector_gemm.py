@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from perfmodel.hardware.device import Device
 from perfmodel.models import gemm, power
 from perfmodel.models.constants import Constants
@@ -45,6 +47,11 @@ def throttle(device: Device, conditions: Conditions, c: Constants) -> float:
     if conditions.clock_hz is not None or device.tdp_w is None:
         return 1.0
     return float(min(1.0, device.tdp_w / power.vector_power_w(device)) ** c.simt_throttle_power)
+
+
+def as_timed(latency_s: np.ndarray, c: Constants) -> np.ndarray:
+    """Latencies [s] of such kernels as a benchmark reads them that times eager calls of PyTorch."""
+    return latency_s + c.eager_launch_s
 
 
 def estimate(
