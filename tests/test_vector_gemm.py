@@ -18,7 +18,7 @@ from perfmodel.models.machine import Conditions, Machine
 V100, T4 = load_device("v100-pcie-32gb"), load_device("t4")
 ROUND = replace(
     FALLBACK, simt_gemm_efficiency=1.0, simt_tile_cost=0.5, simt_l2_bytes_per_clock=1e6, simt_norm_p=8.0,
-    simt_throttle_power=1.0,
+    simt_split_cycles=1e9, simt_block_scale=1.0, simt_throttle_power=1.0,
 )  # fmt: skip
 
 

@@ -67,29 +67,29 @@ class Constants:
     simt_efficiency: float = 0.95
     """Share of the vector units' peak that fp32 main loops sustain; set on NeuSight's fp32 linear layers above
     0.3 ms on A100 and V100, where it leaves a median bias of -3 and +6 %."""
-    simt_gemm_efficiency: float = 1.1
+    simt_gemm_efficiency: float = 1.313
     """The same of fp32 GEMM kernels in the limit of large tiles (:mod:`perfmodel.models.vector_gemm`). This and the next
     nine are fitted together to NeuSight's fp32 linear layers and batched products on A100, P100, P4, T4 and V100; a value
     above 1 stands beside ``simt_tile_cost``, which always takes some of it back."""
-    simt_tile_cost: float = 0.3
+    simt_tile_cost: float = 0.859
     """How much longer a multiply-add takes in a tile of 64 x 64 for reading its operands from shared memory; in others in
     proportion to the tile's circumference over its area."""
-    simt_l2_bytes_per_clock: float = 9.0
+    simt_l2_bytes_per_clock: float = 8.0
     """Operand bytes that such a kernel takes from L2 per clock and SM."""
-    simt_dram_efficiency: float = 0.64
+    simt_dram_efficiency: float = 0.632
     """Share of the DRAM bandwidth that it sustains."""
     simt_residency: float = 2.0
     """Share of a cache partition up to which its operands stay resident."""
     simt_block_scale: float = 0.05
     """Side of the block of tiles that one of its waves covers, over that of a square of that many tiles: without swizzling,
     a wave is a long strip."""
-    simt_norm_p: float = 2.3
+    simt_norm_p: float = 2.53
     """Exponent that joins its compute, L2 and DRAM time: short pipelines overlap them less than matrix kernels do."""
-    simt_split_cycles: float = 36000.0
+    simt_split_cycles: float = 23000.0
     """Extra clocks of its split-K kernels, a second eager call included."""
-    simt_throttle_power: float = 0.9
+    simt_throttle_power: float = 1.0
     """How fast its rate falls where the vector units would draw more than the power limit."""
-    eager_launch_s: float = 35e-6
+    eager_launch_s: float = 32e-6
     """Seconds that an eager call of PyTorch takes beyond its kernel, as NeuSight timed it. No estimate holds it; it is to be
     added before an estimate is held against such a label."""
     stream_launch_cycles: float = 4000.0
