@@ -70,7 +70,9 @@ class Constants:
     simt_gemm_efficiency: float = 1.313
     """The same of fp32 GEMM kernels in the limit of large tiles (:mod:`perfmodel.models.vector_gemm`). This and the next
     nine are fitted together to NeuSight's fp32 linear layers and batched products on A100, P100, P4, T4 and V100; a value
-    above 1 stands beside ``simt_tile_cost``, which always takes some of it back."""
+    above 1 stands beside ``simt_tile_cost``, which always takes some of it back.
+    Four of them (L2, residency, block, throttle) lie on the edge of what the fit allows: they stand in for cuBLAS's choice of
+    tiles, which the model does not follow. Each GPU left out in turn, 20 (P100, A100), 22 (V100), 23 (T4) and 33 % (P4)."""
     simt_tile_cost: float = 0.859
     """How much longer a multiply-add takes in a tile of 64 x 64 for reading its operands from shared memory; in others in
     proportion to the tile's circumference over its area."""
