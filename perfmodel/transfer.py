@@ -9,6 +9,7 @@ without them. Other families keep the constants: theirs were never fitted to the
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -78,7 +79,7 @@ def sibling_of(device: Device, measured: Iterable[str]) -> str | None:
 
 
 def train_unseen(parts: Sequence[Part], constants: Constants, seed: int) -> UnseenBooster | None:
-    """A booster over all devices of one dtype; every device, and every table of a device, weighs the same.
+    """A booster over all devices of one dtype; every family, every device of one and every table of a device weighs the same.
 
     Args:
         parts: GEMMs of that dtype, one part a device.
@@ -95,12 +96,15 @@ def train_unseen(parts: Sequence[Part], constants: Constants, seed: int) -> Unse
     tables = [prepare(replace(p, rows=_sample(p.rows, seed)), constants, seed) for p in parts]
     stacks = tuple(sorted({stack_of(s) for t in tables for s in t.software}))
     cache = {stack_of(s): c for t in tables for s, c in zip(t.software, t.cache, strict=True)}
+    families = Counter(r.family for r in records.values())
     matrices, weights = [], []
     for table in tables:
         own = np.array([stack_of(s) for s in table.software_of_row], dtype=object)
         matrices.append(np.concatenate([_unseen_columns(table), software_columns(stacks, own)], axis=1))
         share = {s: np.mean(table.software_of_row == s) * len(table.software) for s in table.software}
-        weights.append(np.array([1 / share[s] for s in table.software_of_row]) / len(own))
+        # What is to be predicted is another family: two siblings say no more about it than one device does.
+        siblings = families[table.device.family]
+        weights.append(np.array([1 / share[s] for s in table.software_of_row]) / (len(own) * siblings))
     weight = np.concatenate(weights)
     target = np.concatenate([t.log_ratio for t in tables])
     booster = boost(np.concatenate(matrices), target, UNSEEN_BOOSTER, seed, weight / weight.mean())

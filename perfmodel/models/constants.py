@@ -67,6 +67,33 @@ class Constants:
     simt_efficiency: float = 0.95
     """Share of the vector units' peak that fp32 main loops sustain; set on NeuSight's fp32 linear layers above
     0.3 ms on A100 and V100, where it leaves a median bias of -3 and +6 %."""
+    simt_gemm_efficiency: float = 1.313
+    """The same of fp32 GEMM kernels in the limit of large tiles (:mod:`perfmodel.models.vector_gemm`). This and the next
+    nine are fitted together to NeuSight's fp32 linear layers and batched products on A100, P100, P4, T4 and V100; a value
+    above 1 stands beside ``simt_tile_cost``, which always takes some of it back.
+    Four of them (L2, residency, block, throttle) lie on the edge of what the fit allows: they stand in for cuBLAS's choice of
+    tiles, which the model does not follow. Each GPU left out in turn, 20 (P100, A100), 22 (V100), 23 (T4) and 33 % (P4)."""
+    simt_tile_cost: float = 0.859
+    """How much longer a multiply-add takes in a tile of 64 x 64 for reading its operands from shared memory; in others in
+    proportion to the tile's circumference over its area."""
+    simt_l2_bytes_per_clock: float = 8.0
+    """Operand bytes that such a kernel takes from L2 per clock and SM."""
+    simt_dram_efficiency: float = 0.632
+    """Share of the DRAM bandwidth that it sustains."""
+    simt_residency: float = 2.0
+    """Share of a cache partition up to which its operands stay resident."""
+    simt_block_scale: float = 0.05
+    """Side of the block of tiles that one of its waves covers, over that of a square of that many tiles: without swizzling,
+    a wave is a long strip."""
+    simt_norm_p: float = 2.53
+    """Exponent that joins its compute, L2 and DRAM time: short pipelines overlap them less than matrix kernels do."""
+    simt_split_cycles: float = 23000.0
+    """Extra clocks of its split-K kernels, a second eager call included."""
+    simt_throttle_power: float = 1.0
+    """How fast its rate falls where the vector units would draw more than the power limit."""
+    eager_launch_s: float = 32e-6
+    """Seconds that an eager call of PyTorch takes beyond its kernel, as NeuSight timed it. No estimate holds it; it is to be
+    added before an estimate is held against such a label."""
     stream_launch_cycles: float = 4000.0
     """Clocks of an empty elementwise kernel, launch included."""
     stream_efficiency: float = 0.80
@@ -131,6 +158,8 @@ class Constants:
 
 LATER = frozenset(
     {
+        "simt_gemm_efficiency", "simt_tile_cost", "simt_l2_bytes_per_clock", "simt_dram_efficiency", "simt_residency",
+        "simt_block_scale", "simt_norm_p", "simt_split_cycles", "simt_throttle_power", "eager_launch_s",
         "simt_convolution_efficiency", "winograd_efficiency", "transform_efficiency", "filter_transform_efficiency",
         "direct_efficiency", "attention_efficiency", "attention_sync_efficiency", "attention_narrow_efficiency",
         "attention_launch_cycles", "attention_block_cycles",

@@ -34,7 +34,14 @@ FORMAT_CONSTANTS = (
 """Constants of narrow formats, fitted after them with the kernel constants held: their tables mix kernels that differ up
 to tenfold between stacks, and would pull the rest along."""
 
+SIMT_CONSTANTS = (
+    "simt_gemm_efficiency", "simt_tile_cost", "simt_l2_bytes_per_clock", "simt_dram_efficiency", "simt_residency",
+    "simt_block_scale", "simt_norm_p", "simt_split_cycles", "simt_throttle_power", "eager_launch_s",
+)  # fmt: skip
+"""Constants of fp32 products on vector units: of other kernels, fitted apart."""
+
 _KERNEL_DTYPE = "bf16"
+_SIMT_DTYPE = "fp32"
 _BOUNDS = {
     "launch_cycles": (1000.0, 20000.0), "wave_cycles": (10.0, 5000.0), "split_cycles": (500.0, 30000.0),
     "k_extra": (5.0, 500.0), "mma_efficiency": (0.8, 1.05), "norm_p": (1.5, 8.0), "dram_efficiency": (0.6, 0.95),
@@ -43,6 +50,10 @@ _BOUNDS = {
     "block_scale": (0.05, 1.0), "throttle_flops_per_w": (1e12, 6e12), "throttle_power": (0.05, 1.0),
     "quantize_cycles": (100.0, 30000.0), "dequantize_cycles_per_element": (1e-4, 1 / 50), "fp8_efficiency": (0.3, 1.05),
     "fp4_efficiency": (0.3, 1.05), "int8_efficiency": (0.3, 1.05),
+    "simt_gemm_efficiency": (0.8, 1.5), "simt_tile_cost": (0.01, 1.5), "simt_l2_bytes_per_clock": (8.0, 40.0),
+    "simt_dram_efficiency": (0.5, 0.95), "simt_residency": (0.1, 2.0), "simt_block_scale": (0.05, 1.0),
+    "simt_norm_p": (1.5, 8.0), "simt_split_cycles": (2e3, 5e4), "simt_throttle_power": (0.2, 1.0),
+    "eager_launch_s": (1e-6, 1e-4),
 }  # fmt: skip
 """What each constant can physically be. A fit to few devices leaves some undetermined, and would carry them anywhere."""
 _SOFT_L1_SCALE = 0.1
@@ -55,6 +66,8 @@ class _Sample:
     device: Device
     conditions: Conditions
     log_measured: np.ndarray
+    eager: bool = False
+    """Whether an eager call was timed, so that ``eager_launch_s`` comes on top of the estimate."""
 
 
 def gemm_group(table: pd.DataFrame, dtype: str) -> Group:
@@ -88,11 +101,13 @@ def fit_constants(
         MissingExtraError: SciPy is not installed.
     """
     constants = start
+    simt = (traces["dtype"] == _SIMT_DTYPE).to_numpy()
     native = (traces["dtype"] == _KERNEL_DTYPE).to_numpy()
     # cauchy forgives whole tables that run another kernel (a block-scaled fallback at a tenth of the speed).
     stages = (
-        (KERNEL_CONSTANTS, native if native.any() else ~native, "soft_l1"),
-        (FORMAT_CONSTANTS, ~native, "cauchy"),
+        (KERNEL_CONSTANTS, native if native.any() else ~(native | simt), "soft_l1"),
+        (FORMAT_CONSTANTS, ~(native | simt), "cauchy"),
+        (SIMT_CONSTANTS, simt, "soft_l1"),
     )
     for names, rows, loss in stages:
         if rows.any():
@@ -122,7 +137,10 @@ def _fit_stage(
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
             constants = _constants(x, names, start)
             parts = [
-                np.log(analyse(s.group, s.device, constants=constants, conditions=s.conditions).latency_s)
+                np.log(
+                    analyse(s.group, s.device, constants=constants, conditions=s.conditions).latency_s
+                    + s.eager * constants.eager_launch_s
+                )
                 - s.log_measured
                 for s in samples
             ]
@@ -159,6 +177,7 @@ def _samples(traces: pd.DataFrame, rows_per_table: int, seed: int) -> list[_Samp
                 load_device(str(device)),
                 Conditions(cache),
                 np.log(part["latency_s"].to_numpy()),
+                eager=dtype == _SIMT_DTYPE,
             )
         )
     return samples

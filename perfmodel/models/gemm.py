@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -54,11 +55,22 @@ class Kernels:
         tiles: thread-block tiles (tile_m, tile_n), shape ``[tiles, 2]``.
         splits: split-K factors.
         k_step: granularity of the main loop in k.
+        blocks_per_unit: tiles that run on one unit at a time, and are counted in such sets.
+        tile_cost: how much longer a multiply-add takes for reading its operands from shared memory, in a tile of 64 x 64;
+            in others in proportion to the tile's circumference over its area.
+        operand_bytes_per_clock: bytes of operands that a unit takes from the last-level cache in a clock; None means what
+            the constants say for the width of the matrix unit.
+        sustained: share of the peak clock that the power limit leaves to the useful work; None means that of
+            :func:`throttle`.
     """
 
     tiles: np.ndarray
     splits: np.ndarray
     k_step: float = K_STEP
+    blocks_per_unit: float = 1.0
+    tile_cost: float = 0.0
+    operand_bytes_per_clock: float | None = None
+    sustained: float | None = None
 
     @cached_property
     def candidates(self) -> np.ndarray:
@@ -228,9 +240,11 @@ def _estimate_chunk(shape: GemmShape, machine: Machine, c: Constants, cache: str
     hits = hit_rate(machine, c, dram_rate)
 
     tiles = batch * np.ceil(m / tile_m) * np.ceil(n / tile_n) * split
-    per_unit = np.ceil(tiles / units)
+    per_unit = np.ceil(tiles / (units * kernels.blocks_per_unit)) * kernels.blocks_per_unit
     k_run = np.ceil(k / (split * kernels.k_step)) * kernels.k_step + c.k_extra
-    busy_rate = machine.flops_per_clock * f * _arithmetic_efficiency(machine.arithmetic, c)
+    busy_rate: Any = machine.flops_per_clock * f * _arithmetic_efficiency(machine.arithmetic, c)
+    if kernels.tile_cost:
+        busy_rate = busy_rate / (1 + kernels.tile_cost * 64 / np.sqrt(tile_m * tile_n))
     compute = per_unit * 2 * tile_m * tile_n * k_run / busy_rate
     vector_clock = f * machine.vector_units
     if shape.dequantize:
@@ -245,9 +259,12 @@ def _estimate_chunk(shape: GemmShape, machine: Machine, c: Constants, cache: str
         )
     # The power limit holds down the useful work of the whole chip; idle units and padding draw little.
     free = compute
-    compute = np.maximum(free, 2 * batch * m * n * k / (units * busy_rate * throttle(machine, c)))
+    sustained = throttle(machine, c) if kernels.sustained is None else kernels.sustained
+    compute = np.maximum(free, 2 * batch * m * n * k / (units * busy_rate * sustained))
     width = machine.wide_flops_per_clock / REFERENCE_FLOPS_PER_CLOCK
     unit_rate = max(c.l2_bytes_per_clock * width**c.l2_exponent, c.hit_bytes_per_clock) * f
+    if kernels.operand_bytes_per_clock is not None:
+        unit_rate = kernels.operand_bytes_per_clock * f
     l2 = per_unit * (tile_m * a_bytes + tile_n * b_bytes) * k_run / unit_rate
 
     # Each wave covers a near-square block of tiles and reads its rows of A and columns of B; what the cache does not

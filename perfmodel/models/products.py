@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from perfmodel.dtypes import dtype as dtype_record
-from perfmodel.models import gemm, quantised
+from perfmodel.models import gemm, quantised, vector_gemm
 from perfmodel.models.bounds import Bounds, Setting, floor, miss
 from perfmodel.ops import Gemm, Moe, Operator, Rnn
 
@@ -44,7 +44,10 @@ def product(op: Operator, s: Setting) -> Bounds:
         # GEMM tables of dynamic formats time the quantisation of the activations, too.
         quantize_kernels=record.quantize_kernels,
     )  # fmt: skip
-    e = quantised.estimate(shape, record, s.machine, s.constants, s.cache)
+    if vector_gemm.runs_on(s.device, s.machine) and not record.weight_only:
+        e = vector_gemm.estimate(shape, s.device, s.machine, s.constants, s.conditions)
+    else:
+        e = quantised.estimate(shape, record, s.machine, s.constants, s.cache)
     vector = s.extras.flops / s.vector_rate
     overhead = e.launch_s + e.split_k_s + e.quantize_s
     latency = np.maximum(e.latency_s, overhead + vector)
