@@ -55,7 +55,7 @@ def accuracy_table(report: dict[str, Any]) -> list[str]:
         noise = "" if row["noise_mape"] is None else f"{row['noise_mape']:.1%}"
         lines.append(
             f"| {row['op']} | {row['device']} | {row['dtype']} | {row['n_groups']} | {row['mape']:.1%} |"
-            f" {row['median_ape']:.1%} | {row['p90_ape']:.1%} | {row['analytical_mape']:.1%} | {row['roofline_mape']:.1%} | {noise} |"
-            f" {row['coverage_90']:.1%} |"
+            f" {row['median_ape']:.1%} | {row['p90_ape']:.1%} | {row['analytical_mape']:.1%} | {row['roofline_mape']:.1%} |"
+            f" {noise} | {row['coverage_90']:.1%} |"
         )
     return lines
