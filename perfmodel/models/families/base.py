@@ -49,6 +49,7 @@ class Family:
             It is a file's name.
         booster: XGBoost's parameters, and ``trees``.
         exact: features whose values must be among those seen in training, else there is no residual at all.
+        kernels: each kernel of a software is a variant of its own, also where the software chooses one for each shape.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Family:
     part: Callable[[Operator], str]
     booster: Mapping[str, Any]
     exact: tuple[str, ...] = ()
+    kernels: bool = False
 
     @property
     def schema(self) -> FeatureSchema:
