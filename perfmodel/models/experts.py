@@ -1,8 +1,8 @@
 """Expert layers: two grouped GEMMs over the experts that received tokens, between kernels that sort, gather and combine.
 
-Grouped kernels launch the tiles of all experts together, so that waves count over all of them; each expert's rows are padded to
-whole tiles, of heights that go down to 16 rows (Megablocks, Gale et al., 2023; the fused kernels of vLLM, SGLang and TensorRT-LLM
-do the same). Which experts receive how much follows from the routing (:mod:`perfmodel.models.routing`).
+Grouped kernels launch the tiles of all experts together, so that waves count over all of them; each expert's rows are
+padded to whole tiles, whose heights go down to 16 rows. Which experts receive how much follows from the routing
+(:mod:`perfmodel.models.routing`).
 """
 
 from __future__ import annotations

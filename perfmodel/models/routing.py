@@ -48,9 +48,7 @@ def exponent(distribution: str | None) -> float | None:
     return float(match[1]) if match else None
 
 
-def load(
-    distribution: str | None, tokens: np.ndarray, experts: np.ndarray, top_k: np.ndarray, ep: np.ndarray
-) -> Load:
+def load(distribution: str | None, tokens: np.ndarray, experts: np.ndarray, top_k: np.ndarray, ep: np.ndarray) -> Load:
     """The load of the busiest of ``ep`` ranks.
 
     Args:
@@ -107,8 +105,9 @@ def _drawn(alpha: float, experts: int, ep: int, top_k: np.ndarray, tokens: np.nd
     # A token visits an expert at most once.
     counts = np.minimum(counts + (rank < missing), tokens)
     ranks = max(min(ep, experts), 1)
-    local = experts // ranks
-    groups = counts[:, :, : ranks * local].reshape(*counts.shape[:2], ranks, local)
+    local = -(-experts // ranks)
+    padded = np.pad(counts, ((0, 0), (0, 0), (0, ranks * local - experts)))  # the last ranks may hold fewer
+    groups = padded.reshape(*counts.shape[:2], ranks, local)
     busiest_rank = groups.sum(axis=3).argmax(axis=2)
     mine = np.take_along_axis(groups, busiest_rank[:, :, None, None], axis=2)[:, :, 0, :]
     blocks = np.stack([np.ceil(mine / b).sum(axis=2).mean(axis=1) for b in BLOCK_ROWS], axis=1)
