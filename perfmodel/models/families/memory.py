@@ -20,7 +20,7 @@ from perfmodel.models.families.base import (
 from perfmodel.models.machine import Machine
 from perfmodel.ops import Collective, Elementwise, Norm, Operator, Quantize, Softmax
 
-_SMALL = {**BOOSTER, "max_leaves": 16, "trees": 120, "colsample_bytree": 0.8}
+_SMALL = {**BOOSTER, "max_leaves": 16, "trees": 120, "subsample": 0.8, "colsample_bynode": 0.8}
 """Tables of these families have hundreds or thousands of rows, not a hundred thousand."""
 
 
