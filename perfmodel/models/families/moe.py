@@ -78,9 +78,7 @@ def columns(op: Operator, bounds: Bounds, machine: Machine, device: Device) -> C
 MOE = Family(
     name="moe", op="moe", applies=any_of_its_family, columns=columns, part=lambda op: "all", kernels=True,
     # Rows are many and alike (27 token counts, 3 distributions of each layer), shapes few: a part of the rows says it all.
-    # Every tree must see which kernel ran, since that explains more than any shape.
-    booster={**BOOSTER, "max_leaves": 96, "trees": 200, "eta": 0.1, "subsample": 0.7, "colsample_bynode": 1.0,
-             "min_child_weight": 8, "rows": 60_000},
+    booster={**BOOSTER, "max_leaves": 96, "trees": 200, "eta": 0.1, "rows": 60_000},
     support=("log2_tokens", "log2_hidden", "log2_width", "log2_local_experts", "log2_top_k"),
     exact=("weight_bits", "activation_bits"),
 )  # fmt: skip
