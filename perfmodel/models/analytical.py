@@ -17,8 +17,9 @@ from perfmodel.models.attention import attention
 from perfmodel.models.bounds import TERMS, Bounds, Extras, Setting
 from perfmodel.models.constants import FALLBACK, Constants
 from perfmodel.models.convolution import convolution
+from perfmodel.models.experts import experts
 from perfmodel.models.machine import Conditions, Machine
-from perfmodel.models.products import experts, product, recurrent
+from perfmodel.models.products import product, recurrent
 from perfmodel.models.stream import collective, stream, view
 from perfmodel.ops import Attention, Collective, Conv, Gemm, Moe, Norm, Operator, Rnn, Softmax, View
 from perfmodel.ops.table import Group

@@ -103,6 +103,9 @@ class GemmShape:
     """Instructions that widen a weight in registers, of ``dequantize_cycles_per_element`` each; 0 where none is widened."""
     dequantize_a: float = 0.0
     """The same for an element of A."""
+    row_blocks: np.ndarray | None = None
+    """Blocks of each tile's height in which the rows of all products lie, shape ``[rows, tiles]``, where the products differ in
+    m (experts' rows); ``m`` is their mean then. None means ``batch * ceil(m / tile_m)``."""
 
 
 @dataclass(frozen=True)
@@ -219,6 +222,7 @@ def _slice(shape: GemmShape, start: int, stop: int) -> GemmShape:
     return GemmShape(
         shape.batch[part], shape.m[part], shape.n[part], shape.k[part], shape.a_bits, shape.b_bits, shape.c_bits,
         compulsory, shape.quantize_kernels, shape.dequantize, shape.dequantize_a,
+        None if shape.row_blocks is None else shape.row_blocks[part],
     )  # fmt: skip
 
 
@@ -239,7 +243,11 @@ def _estimate_chunk(shape: GemmShape, machine: Machine, c: Constants, cache: str
     dram_rate = machine.dram_bytes_per_s * c.dram_efficiency
     hits = hit_rate(machine, c, dram_rate)
 
-    tiles = batch * np.ceil(m / tile_m) * np.ceil(n / tile_n) * split
+    if shape.row_blocks is None:
+        row_blocks = batch * np.ceil(m / tile_m)
+    else:
+        row_blocks = np.repeat(shape.row_blocks, len(kernels.splits), axis=1)
+    tiles = row_blocks * np.ceil(n / tile_n) * split
     per_unit = np.ceil(tiles / (units * kernels.blocks_per_unit)) * kernels.blocks_per_unit
     k_run = np.ceil(k / (split * kernels.k_step)) * kernels.k_step + c.k_extra
     busy_rate: Any = machine.flops_per_clock * f * _arithmetic_efficiency(machine.arithmetic, c)

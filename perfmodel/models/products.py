@@ -1,4 +1,4 @@
-"""Operators that are one or a few products of the tile model: GEMM, expert layers, recurrent layers."""
+"""Operators that are one or a few products of the tile model: GEMM and recurrent layers."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import numpy as np
 
 from perfmodel.dtypes import dtype as dtype_record
 from perfmodel.models import gemm, quantised, vector_gemm
-from perfmodel.models.bounds import Bounds, Setting, floor, miss
-from perfmodel.ops import Gemm, Moe, Operator, Rnn
+from perfmodel.models.bounds import Bounds, Setting, floor
+from perfmodel.ops import Gemm, Operator, Rnn
 
 PARTIAL_SUM_BYTES = 4
 """Partial results of split-K kernels are kept in fp32."""
@@ -56,48 +56,6 @@ def product(op: Operator, s: Setting) -> Bounds:
     return Bounds(
         np.maximum(latency, lowest), terms, lowest, e.dram_bytes, e.throttle, tile_details(e),
         workspace_bytes=split_k_workspace(e, shape),
-    )  # fmt: skip
-
-
-def experts(op: Operator, s: Setting) -> Bounds:
-    """Two grouped GEMMs over the active experts, after a kernel that sorts the tokens."""
-    assert isinstance(op, Moe)
-    record = dtype_record(op.dtype)
-    active = np.maximum(s.per_row(op.active_experts), 1.0)
-    per_expert = np.ceil(s.per_row(op.local_rows) / active)
-    widened, widened_a = quantised.widening(record, s.machine.arithmetic)
-    estimates, partial_sums = [], np.zeros(s.rows)
-    for part in op.products:
-        shape = gemm.GemmShape(
-            active, per_expert, s.per_row(part.n), s.per_row(part.k),
-            record.activation_bits, record.weight_bits, record.output_bits,
-            dequantize=widened, dequantize_a=widened_a,
-        )  # fmt: skip
-        estimates.append(gemm.estimate(shape, s.machine, s.constants, s.cache))
-        partial_sums = np.maximum(partial_sums, split_k_workspace(estimates[-1], shape))
-    # What a fused epilogue reads and computes comes on top, in the kernel that gathers the results.
-    extra_dram = s.extras.bytes_read / s.dram_rate
-    gate = s.per_row(op.flops) - s.per_row(op.product_flops)
-    vector = (gate + s.extras.flops) / s.vector_rate
-    sorting = np.full(s.rows, 3 * s.stream_launch_s)  # route, sort, gather
-    launch = sorting + sum(e.launch_s + e.split_k_s + e.quantize_s for e in estimates)
-    terms = {
-        "compute": sum(e.compute_s for e in estimates),
-        "l2": sum(e.l2_s for e in estimates),
-        "dram": sum(e.dram_s for e in estimates) + extra_dram,
-        "vector": vector,
-        "launch": launch,
-    }
-    latency = sorting + vector + extra_dram + sum(e.latency_s for e in estimates)
-    lowest = floor(op, s)
-    moved = s.per_row(op.bytes)
-    # Between the two products the activations of all experts lie in memory, and the gathered tokens before them.
-    up, down = op.products
-    rows_in_flight = s.per_row(up.m) * (s.per_row(up.k) + s.per_row(up.n) + s.per_row(down.n))
-    return Bounds(
-        np.maximum(latency, lowest), terms, lowest, moved * miss(moved, s) + s.extras.bytes_read,
-        np.min([e.throttle for e in estimates], axis=0),
-        workspace_bytes=rows_in_flight * record.output_bits / 8 + partial_sums,
     )  # fmt: skip
 
 

@@ -214,7 +214,9 @@ def text_key(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
 
 
-def variants_of(software: np.ndarray, kernel: np.ndarray | None, shape_key: np.ndarray) -> np.ndarray:
+def variants_of(
+    software: np.ndarray, kernel: np.ndarray | None, shape_key: np.ndarray, *, always: bool = False
+) -> np.ndarray:
     """What each row's one-hot column is called: its software, or ``software:kernel``.
 
     A software that chooses one kernel for each shape is one variant, since the choice is part of what is learned. One that was
@@ -222,6 +224,7 @@ def variants_of(software: np.ndarray, kernel: np.ndarray | None, shape_key: np.n
 
     Args:
         software, kernel, shape_key: of each row; a kernel may be null.
+        always: kernels are variants whether or not shapes were measured with several.
     """
     variants = software.astype(object).copy()
     if kernel is None:
@@ -235,7 +238,7 @@ def variants_of(software: np.ndarray, kernel: np.ndarray | None, shape_key: np.n
         shapes, shape = np.unique(shape_key[rows], return_inverse=True)
         pairs = np.unique(shape.reshape(-1) * len(distinct) + codes.reshape(-1))
         several = np.bincount(pairs // len(distinct), minlength=len(shapes)) > 1
-        if several.mean() > _SHARED_SHAPES:
+        if always or several.mean() > _SHARED_SHAPES:
             named = np.array([variant_of(name, k) if k else name for k in distinct.tolist()], dtype=object)
             variants[rows] = named[codes.reshape(-1)]
     return variants
@@ -314,7 +317,7 @@ def prepare(part: Part, constants: Constants | None, seed: int) -> PreparedTable
         roofline[chunk.rows], keys[chunk.rows] = roofline_s(chunk.group, device), shape_keys(chunk.group)
     software_of_row = table["software"].astype(str).to_numpy(dtype=object)
     kernel = table["kernel"].astype(object).to_numpy() if "kernel" in table.columns else None
-    variant_of_row = variants_of(software_of_row, kernel, keys)
+    variant_of_row = variants_of(software_of_row, kernel, keys, always=family.kernels)
     software = software_order(variant_of_row.tolist())
     return PreparedTable(
         family=family, device=device, part=part.part, software=software,

@@ -20,7 +20,33 @@ FEWEST_ROWS = 100
 
 def fit_booster(table: PreparedTable, rows: np.ndarray, seed: int) -> Any:
     """A booster of ln(measured / analytical), trained on some rows of a table with its family's parameters."""
+    rows = thinned(rows, table.variant_of_row, table.family.booster.get("rows"), seed)
     return boost(table.matrix[rows], table.log_ratio[rows], table.family.booster, seed)
+
+
+def thinned(rows: np.ndarray, variant_of_row: np.ndarray, most: int | None, seed: int) -> np.ndarray:
+    """At most so many of the rows, drawn so that rare variants stay whole: commonest ones are cut to one size.
+
+    Args:
+        rows: indices.
+        variant_of_row: of every row of the table.
+        most: how many rows; None keeps all.
+        seed: of the draw.
+    """
+    if most is None or len(rows) <= most:
+        return rows
+    variants, counts = np.unique(variant_of_row[rows].astype(str), return_counts=True)
+    left, quota = most, 0
+    for position, count in enumerate(np.sort(counts)):
+        quota = left // (len(counts) - position)
+        if count > quota:
+            break
+        left -= int(count)
+    # A random order of all rows, of which each variant keeps its first.
+    order = np.random.default_rng(seed).permutation(rows)
+    of_order = variant_of_row[order].astype(str)
+    kept = [order[of_order == v][:quota] for v in variants]
+    return np.sort(np.concatenate(kept))
 
 
 def strip(booster: Any) -> bytes:

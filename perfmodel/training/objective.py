@@ -59,7 +59,7 @@ def boost(
     Args:
         matrix: shape ``[rows, features]``.
         target: ln of a ratio, shape ``[rows]``.
-        parameters: XGBoost's, :data:`RELATIVE_ERROR` as a further objective, and ``trees``.
+        parameters: XGBoost's, :data:`RELATIVE_ERROR` as a further objective, and ``trees``; the caller sees to ``rows``.
         seed: of the draws of rows and columns.
         weight: of each row; None means all alike.
 
@@ -67,7 +67,7 @@ def boost(
         MissingExtraError: the extra ``train`` is not installed.
     """
     xgboost = import_xgboost()
-    chosen = {name: value for name, value in parameters.items() if name != "trees"} | {"seed": seed}
+    chosen = {name: value for name, value in parameters.items() if name not in ("trees", "rows")} | {"seed": seed}
     trees = parameters["trees"]
     # Binned once, in the bins that the trees use.
     bins = {name: chosen[name] for name in ("max_bin", "nthread") if name in chosen}

@@ -50,8 +50,9 @@ class Family:
         support: log2 features whose range in training decides the trust: an octave outside, and the weight falls by e.
         part: what gets a booster of its own on one device, usually the dtype; like :attr:`applies` it looks at settings.
             It is a file's name.
-        booster: XGBoost's parameters, and ``trees``.
+        booster: XGBoost's parameters, ``trees``, and ``rows``: how many rows a booster is trained on at most.
         exact: features whose values must be among those seen in training, else there is no residual at all.
+        kernels: each kernel of a software is a variant of its own, also where the software chooses one for each shape.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Family:
     part: Callable[[Operator], str]
     booster: Mapping[str, Any]
     exact: tuple[str, ...] = ()
+    kernels: bool = False
 
     @property
     def schema(self) -> FeatureSchema:

@@ -44,5 +44,6 @@ def columns(op: Operator, bounds: Bounds, machine: Machine, device: Device) -> C
 
 CONV = Family(
     name="conv", op="conv", applies=lambda op: isinstance(op, Conv) and not op.transposed, columns=columns, part=by_dtype,
-    booster=dict(BOOSTER), support=("log2_batch", "log2_c_in", "log2_c_out", "log2_h", "log2_w"), exact=_EXACT,
+    booster={**BOOSTER, "max_leaves": 48, "trees": 120, "subsample": 0.8, "colsample_bynode": 0.8},
+    support=("log2_batch", "log2_c_in", "log2_c_out", "log2_h", "log2_w"), exact=_EXACT,
 )  # fmt: skip

@@ -20,7 +20,7 @@ from perfmodel.models.families.base import (
 from perfmodel.models.machine import Machine
 from perfmodel.ops import Collective, Elementwise, Norm, Operator, Quantize, Softmax
 
-_SMALL = {**BOOSTER, "max_leaves": 32, "trees": 150}
+_SMALL = {**BOOSTER, "max_leaves": 16, "trees": 120, "subsample": 0.8, "colsample_bynode": 0.8}
 """Tables of these families have hundreds or thousands of rows, not a hundred thousand."""
 
 
@@ -59,11 +59,20 @@ def quantize(op: Operator, bounds: Bounds, machine: Machine, device: Device) -> 
 def collective(op: Operator, bounds: Bounds, machine: Machine, device: Device) -> Columns:
     """Every feature of ``features/collective.toml``."""
     assert isinstance(op, Collective)
+    ranks = np.maximum(per_row(op.ranks, bounds), 1.0)
+    phases = 2.0 if op.kind == "all_reduce" else 1.0
+    # Peers exchange with one another at once; rings and trees hand on from rank to rank.
+    hops = np.ones_like(ranks) if op.kind in ("all_to_all", "p2p") else phases * np.maximum(ranks - 1, 1.0)
     return {
         **bound_columns(bounds),
         "log2_bytes": log2(op.message_bytes, bounds),
-        "log2_ranks": log2(op.ranks, bounds),
-        "element_bytes": np.full_like(bounds.latency_s, element_bytes(op.dtype)),
+        "log2_wire_bytes": np.log2(np.maximum(phases * (ranks - 1) / ranks * per_row(op.message_bytes, bounds), 1.0)),
+        "log2_chunk_bytes": np.log2(np.maximum(per_row(op.message_bytes, bounds) / ranks, 1.0)),
+        "log2_ranks": np.log2(ranks),
+        "log2_hops": np.log2(hops),
+        "phases": np.full_like(ranks, phases),
+        "reduces": np.full_like(ranks, float(op.kind in ("all_reduce", "reduce_scatter"))),
+        "element_bytes": np.full_like(ranks, element_bytes(op.dtype)),
     }
 
 
@@ -102,7 +111,7 @@ QUANTIZE = Family(
     booster=_SMALL, support=("log2_rows", "log2_cols"),
 )  # fmt: skip
 COLLECTIVE = Family(
-    # Bytes cross the links whatever their dtype, but libraries have kernels of their own for each kind.
-    name="collective", op="collective", applies=any_of_its_family, columns=collective, part=_kind,
-    booster=_SMALL, support=("log2_bytes",), exact=("log2_ranks",),
+    # All kinds together: rings of one kind tell about those of another, and each has three numbers of ranks only.
+    name="collective", op="collective", applies=any_of_its_family, columns=collective, part=lambda op: "all",
+    booster=_SMALL, support=("log2_bytes",), exact=("log2_ranks", "log2_hops", "phases", "reduces"), kernels=True,
 )  # fmt: skip

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from perfmodel.dtypes import dtype as dtype_record
 from perfmodel.hardware.device import Device
+from perfmodel.models import routing
 from perfmodel.models.bounds import Bounds
 from perfmodel.models.families.base import (
     BOOSTER,
@@ -12,50 +14,71 @@ from perfmodel.models.families.base import (
     Family,
     any_of_its_family,
     bound_columns,
-    by_dtype,
     log2,
     per_row,
 )
 from perfmodel.models.machine import Machine
 from perfmodel.ops import Moe, Operator
+from perfmodel.ops.base import ceil_div
+
+_WAVE_HEIGHTS = (16, 64, 128)
+_WAVE_WIDTH = 128.0
+"""Tiles whose waves are features: a kernel may well choose another than the analytical model."""
 
 
 def columns(op: Operator, bounds: Bounds, machine: Machine, device: Device) -> Columns:
     """Every feature of ``features/moe.toml``."""
     assert isinstance(op, Moe)
-    active = np.maximum(per_row(op.active_experts, bounds), 1.0)
-    rows = np.maximum(per_row(op.local_rows, bounds), 1.0)
-    return {
+    record, details = dtype_record(op.dtype), bounds.details
+    hidden, width = per_row(op.hidden, bounds), per_row(ceil_div(op.intermediate, op.tp), bounds)
+    rows = np.maximum(details["expert_rows"], 1.0)
+    active = np.maximum(details["active_experts"], 1.0)
+    local = np.maximum(per_row(op.local_experts, bounds), 1.0)
+    blocks = details["expert_blocks"]
+    latency = np.maximum(bounds.latency_s, np.finfo(np.float64).tiny)
+    result = {
         **bound_columns(bounds),
+        # One booster serves all formats of a device: kernels differ less between them than shapes do.
+        "weight_bits": np.full_like(rows, record.weight_bits),
+        "activation_bits": np.full_like(rows, record.activation_bits),
         "log2_tokens": log2(op.tokens, bounds),
         "log2_hidden": log2(op.hidden, bounds),
-        "log2_intermediate": log2(op.intermediate, bounds),
-        "log2_width": log2(per_row(op.intermediate, bounds) / per_row(op.tp, bounds), bounds),
+        "log2_width": log2(width, bounds),
         "log2_experts": log2(op.experts, bounds),
-        "log2_local_experts": log2(op.local_experts, bounds),
+        "log2_local_experts": np.log2(local),
         "log2_top_k": log2(op.top_k, bounds),
         "log2_tp": log2(op.tp, bounds),
         "log2_ep": log2(op.ep, bounds),
+        "matrices": np.full_like(rows, op.matrices),
+        "exponent": np.full_like(rows, routing.exponent(op.distribution) or 0.0),
         "log2_active": np.log2(active),
+        "active_share": active / local,
         "log2_rows": np.log2(rows),
         "log2_rows_per_expert": np.log2(rows / active),
-        "log2_weight_bytes": log2(op.weight_bytes, bounds),
-        "matrices": np.full_like(active, op.matrices),
-        "skew": np.full_like(active, skew(op.distribution)),
+        "log2_imbalance": np.log2(np.maximum(details["busiest_expert"] * active / rows, 1.0)),
+        "log2_weights": np.log2(np.maximum(active * op.matrices * hidden * width, 1.0)),
+        "log2_macs": np.log2(np.maximum(rows * op.matrices * hidden * width, 1.0)),
+        "log_footprint": np.log(details["footprint"]),
+        "share_around": np.log(details["around_s"] / latency + 1e-3),
+        "share_up": details["up_latency_s"] / latency,
+        "occupancy_up": details["up_occupancy"],
+        "occupancy_down": details["down_occupancy"],
     }
-
-
-def skew(distribution: str | None) -> float:
-    """The exponent of a power law over experts (``"power_law_1.2"``); 0 is an even load."""
-    if distribution is None or not distribution.startswith("power_law_"):
-        return 0.0
-    try:
-        return float(distribution.removeprefix("power_law_"))
-    except ValueError:
-        return 0.0
+    for index, height in enumerate(routing.BLOCK_ROWS):
+        result[f"fill_{height:.0f}"] = rows / np.maximum(blocks[:, index] * height, 1.0)
+    for height in _WAVE_HEIGHTS:
+        index = int(np.flatnonzero(height == routing.BLOCK_ROWS)[0])
+        for name, n in (("up", (op.matrices - 1) * width), ("down", hidden)):
+            waves = np.maximum(blocks[:, index] * np.ceil(n / _WAVE_WIDTH), 1.0) / machine.units
+            result[f"log2_waves_{name}_{height}"] = np.log2(waves)
+            result[f"last_wave_{name}_{height}"] = waves / np.ceil(waves)
+    return result
 
 
 MOE = Family(
-    name="moe", op="moe", applies=any_of_its_family, columns=columns, part=by_dtype, booster=dict(BOOSTER),
+    name="moe", op="moe", applies=any_of_its_family, columns=columns, part=lambda op: "all", kernels=True,
+    # Rows are many and alike (27 token counts, 3 distributions of each layer), shapes few: a part of the rows says it all.
+    booster={**BOOSTER, "max_leaves": 96, "trees": 200, "eta": 0.1, "rows": 60_000},
     support=("log2_tokens", "log2_hidden", "log2_width", "log2_local_experts", "log2_top_k"),
+    exact=("weight_bits", "activation_bits"),
 )  # fmt: skip
