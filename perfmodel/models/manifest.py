@@ -13,8 +13,9 @@ import numpy as np
 from perfmodel.errors import PredictorError, nearest
 from perfmodel.features.vector import FeatureSchema, feature_schema
 from perfmodel.models import artefact
-from perfmodel.models.constants import Constants
+from perfmodel.models.constants import LATER, Constants
 from perfmodel.models.families import FAMILIES
+from perfmodel.models.families.gemm import GEMM
 from perfmodel.models.learned import UNSEEN, Key, Residual
 
 UNSEEN_SCHEMA = "gemm_unseen"
@@ -57,6 +58,11 @@ def read(folder: Path) -> Contents:
                 entry, schemas[name], partial(artefact.read_file, folder, str(entry["file"]), str(entry["sha256"]))
             )
             residuals[residual.key] = residual
+        lacking = sorted(LATER - set(manifest["constants"]))
+        if lacking and any(r.family != GEMM.name for r in residuals.values()):
+            raise PredictorError(
+                f"the manifest of {folder} lacks physics constants: {', '.join(lacking)}; train it again"
+            )
         intervals = {str(key): _pair(value) for key, value in manifest["analytical_log_intervals"].items()}
         for key, interval in intervals.items():
             if not -np.inf < interval[0] <= 0 <= interval[1] < np.inf:
