@@ -93,3 +93,30 @@ def test_a_prompt_is_copied_into_the_cache() -> None:
         return float(analyse(stack([some])[0], H100, conditions=Conditions("cold")).dram_bytes[0])
 
     assert crossing("prefill") - crossing("encoder") == 2 * 16 * 4096 * 8 * 256 * 2
+
+
+def test_joined_boosters_count_where_their_column_is_one() -> None:
+    xgboost = pytest.importorskip("xgboost")
+    from perfmodel.models.trees import Booster
+    from perfmodel.training import joining, objective
+
+    draw = np.random.default_rng(0)
+    matrix = draw.random((300, 4)).astype(np.float32)
+    mine = draw.random(300) < 0.5
+    matrix[:, 2], matrix[:, 3] = mine, ~mine
+    target = np.where(mine, 3 * matrix[:, 0], -5 * matrix[:, 1])
+    parameters = {
+        "trees": 5,
+        "max_leaves": 8,
+        "tree_method": "hist",
+        "objective": "reg:squarederror",
+        "base_score": 0.25,
+    }
+    parts = {
+        column: objective.boost(matrix[rows], target[rows], parameters, 0) for column, rows in ((2, mine), (3, ~mine))
+    }
+    joined = joining.joined(parts)
+    wanted = np.where(mine, *(parts[column].predict(xgboost.DMatrix(matrix)) for column in (2, 3)))
+    assert joined.predict(xgboost.DMatrix(matrix)) == pytest.approx(wanted, abs=1e-6)
+    read = Booster.from_json(bytes(joined.save_raw("json")), "joined")
+    assert read.predict(matrix) == pytest.approx(wanted, abs=1e-6)

@@ -11,6 +11,7 @@ from perfmodel.datasets.splits import FOLDS
 from perfmodel.evaluate import JudgedRows
 from perfmodel.models.learned import SIZE_BUCKETS_S, size_bucket, software_of
 from perfmodel.models.trace_rows import PreparedTable, text_key
+from perfmodel.training.joining import joined
 from perfmodel.training.objective import boost
 
 INTERVAL = (0.05, 0.95)
@@ -20,7 +21,20 @@ FEWEST_ROWS = 100
 
 def fit_booster(table: PreparedTable, rows: np.ndarray, seed: int) -> Any:
     """A booster of ln(measured / analytical), trained on some rows of a table with its family's parameters."""
-    return boost(table.matrix[rows], table.log_ratio[rows], table.family.booster, seed)
+    family, rows = table.family, np.arange(len(table))[rows]
+    if not family.by_software:
+        return boost(table.matrix[rows], table.log_ratio[rows], family.booster, seed)
+    parameters = {**family.booster, "base_score": float(np.mean(table.log_ratio[rows]))}
+    draw = np.random.default_rng(seed)
+    boosters = {}
+    for position, variant in enumerate(table.software):
+        mine = rows[table.variant_of_row[rows] == variant]
+        if family.rows_per_software is not None and len(mine) > family.rows_per_software:
+            mine = np.sort(draw.choice(mine, family.rows_per_software, replace=False))
+        if len(mine):
+            column = table.matrix.shape[1] - len(table.software) + position
+            boosters[column] = boost(table.matrix[mine], table.log_ratio[mine], parameters, seed)
+    return joined(boosters)
 
 
 def strip(booster: Any) -> bytes:

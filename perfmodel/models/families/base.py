@@ -52,6 +52,8 @@ class Family:
             It is a file's name.
         booster: XGBoost's parameters, and ``trees``.
         exact: features whose values must be among those seen in training, else there is no residual at all.
+        by_software: whether each software has trees of its own (``trees`` of them) within the booster.
+        rows_per_software: rows of each, drawn at random, that those are trained on; None means all.
     """
 
     name: str
@@ -62,6 +64,8 @@ class Family:
     part: Callable[[Operator], str]
     booster: Mapping[str, Any]
     exact: tuple[str, ...] = ()
+    by_software: bool = False
+    rows_per_software: int | None = None
 
     @property
     def schema(self) -> FeatureSchema:
