@@ -11,6 +11,7 @@ from perfmodel.datasets.splits import FOLDS
 from perfmodel.evaluate import JudgedRows
 from perfmodel.models.learned import SIZE_BUCKETS_S, size_bucket, software_of
 from perfmodel.models.trace_rows import PreparedTable, text_key
+from perfmodel.training.joining import joined
 from perfmodel.training.objective import boost
 
 INTERVAL = (0.05, 0.95)
@@ -20,8 +21,19 @@ FEWEST_ROWS = 100
 
 def fit_booster(table: PreparedTable, rows: np.ndarray, seed: int) -> Any:
     """A booster of ln(measured / analytical), trained on some rows of a table with its family's parameters."""
-    rows = thinned(rows, table.variant_of_row, table.family.booster.get("rows"), seed)
-    return boost(table.matrix[rows], table.log_ratio[rows], table.family.booster, seed)
+    family, rows = table.family, np.arange(len(table))[rows]
+    most = family.booster.get("rows")
+    if not family.by_software:
+        rows = thinned(rows, table.variant_of_row, most, seed)
+        return boost(table.matrix[rows], table.log_ratio[rows], family.booster, seed)
+    parameters = {**family.booster, "base_score": float(np.mean(table.log_ratio[rows]))}
+    boosters = {}
+    for position, variant in enumerate(table.software):
+        mine = thinned(rows[table.variant_of_row[rows] == variant], table.variant_of_row, most, seed)
+        if len(mine):
+            column = table.matrix.shape[1] - len(table.software) + position
+            boosters[column] = boost(table.matrix[mine], table.log_ratio[mine], parameters, seed)
+    return joined(boosters)
 
 
 def thinned(rows: np.ndarray, variant_of_row: np.ndarray, most: int | None, seed: int) -> np.ndarray:

@@ -75,7 +75,7 @@ def boost(
     if chosen["objective"] != RELATIVE_ERROR:
         return xgboost.train(chosen, data, trees)
     # To XGBoost, and to those who read the file, the prediction is the plain sum of the leaves, as in least squares.
-    chosen |= {"objective": "reg:squarederror", "base_score": float(np.median(target))}
+    chosen = {"base_score": float(np.median(target)), **chosen, "objective": "reg:squarederror"}
     share = 1.0 if weight is None else weight  # which XGBoost leaves to an objective of one's own
 
     def objective(predicted: np.ndarray, rows: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -53,6 +53,7 @@ class Family:
         booster: XGBoost's parameters, ``trees``, and ``rows``: how many rows a booster is trained on at most.
         exact: features whose values must be among those seen in training, else there is no residual at all.
         kernels: each kernel of a software is a variant of its own, also where the software chooses one for each shape.
+        by_software: whether each software has trees of its own (``trees`` of them, on ``rows`` rows) within the booster.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Family:
     booster: Mapping[str, Any]
     exact: tuple[str, ...] = ()
     kernels: bool = False
+    by_software: bool = False
 
     @property
     def schema(self) -> FeatureSchema:
