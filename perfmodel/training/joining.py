@@ -32,7 +32,8 @@ def joined(boosters: Mapping[int, Any]) -> Any:
         for tree in model["learner"]["gradient_booster"]["model"]["trees"]:
             trees.append(_gated(tree, column, len(trees)))
         starts.add(model["learner"]["learner_model_param"]["base_score"])
-    assert model is not None and len(starts) == 1, "no rows to train on, or boosters that start from unlike values"
+    assert model is not None, "no rows to train on"
+    assert len(starts) == 1, "boosters that start from unlike values"
     gradient = model["learner"]["gradient_booster"]["model"]
     gradient["trees"], gradient["tree_info"] = trees, [0] * len(trees)
     gradient["iteration_indptr"] = list(range(len(trees) + 1))
