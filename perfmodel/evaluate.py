@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from perfmodel.models.predictor import Predictor
+    from perfmodel.models.protocol import PredictorProtocol
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,7 @@ SIZE_NAMES = ("<10us", "<100us", "<1ms", ">=1ms")
 
 def evaluate(
     traces: pd.DataFrame | str | Path,
-    predictor: Predictor | str = "default",
+    predictor: PredictorProtocol | str = "default",
     *,
     device: str | Path | None = None,
     by: Sequence[str] = ("device", "dtype", "software"),
@@ -174,7 +175,7 @@ def evaluate(
 
     Args:
         traces: operator traces of GEMMs: a table or the path of one.
-        predictor: a predictor, its folder, or a shipped name.
+        predictor: a predictor, its folder, a shipped name, or one that a package registers (without a protocol alone).
         device: the path of the TOML of a device that the catalogue lacks; rows that bear its id use it.
         by: what rows are grouped by, of :data:`GROUP_KEYS`; other keys are null in the result.
         protocol: None predicts the traces as they are, each row under its own software and cache state. ``"shapes"``
@@ -191,7 +192,7 @@ def evaluate(
         TraceError: the traces break the schema.
     """
     from perfmodel.datasets.schema import check_traces, only_gemm, read_traces, with_device
-    from perfmodel.models.predictor import load
+    from perfmodel.models.predictor import load, load_trained
 
     for key in by:
         if key not in GROUP_KEYS:
@@ -205,8 +206,10 @@ def evaluate(
     traces = only_gemm(traces)
     if device is not None:
         traces = with_device(traces, device)
-    loaded = load(predictor)
-    rows = predicted_rows(traces, loaded) if protocol is None else _held_out_rows(traces, loaded, protocol, seed, jobs)
+    if protocol is None:
+        rows = predicted_rows(traces, load(predictor))
+    else:
+        rows = _held_out_rows(traces, load_trained(predictor), protocol, seed, jobs)
     if not rows:
         raise InputError("the traces hold no usable row")
     groups = grouped(rows, by)
@@ -249,7 +252,7 @@ def _held_out_rows(traces: pd.DataFrame, predictor: Predictor, protocol: str, se
     return [part.rows for part in with_intervals(parts, [*parts, *families])]
 
 
-def predicted_rows(traces: pd.DataFrame, predictor: Predictor) -> list[JudgedRows]:
+def predicted_rows(traces: pd.DataFrame, predictor: PredictorProtocol) -> list[JudgedRows]:
     """Every row as the predictor sees it, under its own software where that or its stack is known, and its cache state."""
     from perfmodel.models.fit import gemm_group
 
@@ -261,7 +264,8 @@ def predicted_rows(traces: pd.DataFrame, predictor: Predictor) -> list[JudgedRow
     for (device, dtype, software, state), part in traces.assign(_cache=cache).groupby(keys, observed=True, sort=True):
         record = load_device(str(device))
         group = gemm_group(part, str(dtype))
-        stack = predictor.known_software(str(software), record, str(dtype))
+        known_software = getattr(predictor, "known_software", None)
+        stack = None if known_software is None else known_software(str(software), record, str(dtype))
         e = predictor.predict(group.op, record, software=stack, cache=str(state))
         m, n, k = (part[c].to_numpy().astype(str) for c in "mnk")
         judged.append(

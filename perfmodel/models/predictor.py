@@ -14,12 +14,13 @@ from perfmodel.dtypes import dtype as dtype_record
 from perfmodel.errors import DeviceError, InputError, PredictorError, nearest
 from perfmodel.features.vector import feature_schema, gemm_columns
 from perfmodel.hardware import Device, load_device
-from perfmodel.models import artefact, cap
+from perfmodel.models import artefact, cap, protocol
 from perfmodel.models import power as power_model
 from perfmodel.models.analytical import TERMS, Bounds, Extras, analyse
 from perfmodel.models.constants import FALLBACK, Constants
 from perfmodel.models.learned import UNSEEN, Residual, residual_columns, source_names, stack_of
 from perfmodel.models.machine import Conditions, Machine
+from perfmodel.models.protocol import PredictorProtocol
 from perfmodel.ops import FAMILIES, Gemm, Operator
 from perfmodel.ops.table import Group, from_columns, stack
 
@@ -34,6 +35,8 @@ ELSEWHERE_WEIGHT = 0.9
 """How far a residual is trusted on a sibling of the device it was trained on, or at another clock: most of a residual
 is the library's choice of kernels, which siblings share. Of 0, 0.25, 0.5, 0.75, 0.9 and 1 the best on bf16 GEMMs of B200 with
 GB200's trees (12.5 to 7.4 %) and the reverse (12.0 to 6.8 %)."""
+_LARGEST_LEARNED_BATCH = 8.0
+"""From here on batches of products that were measured one by one are analytical alone, and so grow by themselves."""
 
 
 @dataclass(frozen=True)
@@ -234,6 +237,7 @@ class Predictor:
                     notes.setdefault(f"{group.op.dtype} was not measured: GEMMs lean on {residual.dtype}")
                 if software is None:
                     notes.setdefault(f"no software was given: GEMMs are for the fastest of {', '.join(choices)}")
+            latency = self._not_faster_than_half(latency, group, device, conditions, software)
         latency = np.maximum(latency, bounds.floor_s)
         return {
             "latency_s": latency,
@@ -245,6 +249,23 @@ class Predictor:
             "source": source_names(weight),
             "software": chosen,
         }
+
+    def _not_faster_than_half(
+        self, latency: np.ndarray, group: Group, device: Device, conditions: Conditions, software: str | None
+    ) -> np.ndarray:
+        """Seconds of batches, at least those of half as many products.
+
+        Single products were measured, batches are mostly analytical: where kernels are slower than the physics says, two
+        products would come out faster than one.
+        """
+        fewer = group.halved(_LARGEST_LEARNED_BATCH)
+        if fewer is None:
+            return latency
+        bounds = analyse(fewer, device, constants=self.constants, conditions=conditions)
+        result = latency.copy()
+        half = self._blend(fewer, device, bounds, conditions, software, {})["latency_s"]
+        result[fewer.rows] = np.maximum(result[fewer.rows], half)
+        return result
 
     def _residual(self, device: Device, dtype: str) -> tuple[Residual, float] | None:
         """The residual for this device, a sibling's (the same compute capability), or that of GPUs that were not measured,
@@ -393,25 +414,52 @@ def _power(
     return dict(zip(names, estimate, strict=True)) | {"dynamic_j": dynamic_j}
 
 
-def load(predictor: str | Path | Predictor = "default") -> Predictor:
+def load(predictor: str | Path | PredictorProtocol = "default") -> PredictorProtocol:
     """A predictor by name or folder.
 
     Args:
-        predictor: ``"default"`` and other shipped names, ``"analytical"`` (the physics alone), or the path of a folder
-            that ``perfmodel train`` wrote.
+        predictor: ``"default"`` and other shipped names, ``"analytical"`` (the physics alone), the path of a folder that
+            ``perfmodel train`` wrote, or a name that an installed package registers
+            (:data:`perfmodel.models.protocol.GROUP`). A folder of that name comes before a shipped predictor, and that
+            before a registered one.
 
     Raises:
         InputError: no predictor of that name.
-        PredictorError: the folder is damaged, was changed, or is too new.
+        PredictorError: the folder is damaged, was changed, or is too new; a registered predictor cannot be loaded.
     """
-    if isinstance(predictor, Predictor):
+    if isinstance(predictor, PredictorProtocol):
         return predictor
     if str(predictor) == "analytical":
         return _analytical()
-    return _load_folder(_folder(predictor))
+    folder = _folder(predictor)
+    if folder is not None:
+        return _load_folder(folder)
+    found = protocol.load_registered(str(predictor))
+    if found is None:
+        names = [*_shipped(), "analytical", *protocol.registered()]
+        raise InputError(
+            f"no predictor is called {str(predictor)!r}: {nearest(str(predictor), names)} (or give the path of a folder)"
+        )
+    return found
 
 
-def _folder(predictor: str | Path) -> Path:
+def load_trained(predictor: str | Path | PredictorProtocol = "default") -> Predictor:
+    """:func:`load` for those who need the constants and residuals of a predictor that ``perfmodel train`` wrote.
+
+    Raises:
+        InputError: also a predictor of another package, which has neither.
+    """
+    loaded = load(predictor)
+    if not isinstance(loaded, Predictor):
+        raise InputError(
+            f"the predictor {loaded.name!r} is a {type(loaded).__name__} of another package, without physics constants: "
+            "wanted one that `perfmodel train` wrote"
+        )
+    return loaded
+
+
+def _folder(predictor: str | Path) -> Path | None:
+    """The folder that a path or a shipped name means; None for any other plain name."""
     from perfmodel._resources import data_path
 
     path = Path(predictor)
@@ -421,11 +469,13 @@ def _folder(predictor: str | Path) -> Path:
                 f"there is no predictor folder {str(predictor)!r}: give a folder that `perfmodel train` wrote"
             )
         return path
-    names = [p.name for p in data_path("models").iterdir() if p.is_dir()]
-    if str(predictor) not in names:
-        known = nearest(str(predictor), [*names, "analytical"])
-        raise InputError(f"no predictor is called {str(predictor)!r}: {known} (or give the path of a folder)")
-    return data_path("models", str(predictor))
+    return data_path("models", str(predictor)) if str(predictor) in _shipped() else None
+
+
+def _shipped() -> list[str]:
+    from perfmodel._resources import data_path
+
+    return [p.name for p in data_path("models").iterdir() if p.is_dir()]
 
 
 def _pairs_of_numbers(values: Any) -> tuple[tuple[float, float], ...]:
@@ -434,8 +484,10 @@ def _pairs_of_numbers(values: Any) -> tuple[tuple[float, float], ...]:
 
 def _analytical() -> Predictor:
     """The physics alone, with the constants and intervals of the shipped predictor where there is one."""
+    from perfmodel._resources import data_path
+
     try:
-        shipped = _load_folder(_folder("default"))
+        shipped = _load_folder(data_path("models", "default"))
     except (InputError, PredictorError):
         return Predictor()
     return Predictor("analytical", shipped.constants, {}, shipped.analytical_log_intervals)
@@ -482,4 +534,4 @@ def _load_folder(folder: Path) -> Predictor:
         ) from None
 
 
-__all__ = ["ASSUMED_FACTOR", "FALLBACK", "Estimates", "Predictor", "load"]
+__all__ = ["ASSUMED_FACTOR", "FALLBACK", "Estimates", "Predictor", "load", "load_trained"]

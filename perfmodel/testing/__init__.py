@@ -14,7 +14,7 @@ Nothing here needs pytest. The promises are those of :data:`perfmodel.testing.pr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from perfmodel.errors import InputError, nearest
 from perfmodel.hardware import Device
@@ -34,7 +34,7 @@ def checks(
     devices: Sequence[Device | str] = DEVICES,
     reload: Callable[[], PredictorProtocol] | None = None,
     expected_to_fail: Mapping[str, str] | None = None,
-) -> Iterator[tuple[str, Check]]:
+) -> list[tuple[str, Check]]:
     """Every promise as a name and a check.
 
     Args:
@@ -57,9 +57,7 @@ def checks(
     families = {op.op for op in ops}
     extremes = [op for op in EXTREMES if op.op in families] if extremes is None else extremes
     scope = Scope(tuple(ops), tuple(extremes), tuple(devices), reload)
-    for name, promise in PROMISES.items():
-        if name not in excused:
-            yield name, _check(name, promise, scope)
+    return [(name, _check(name, promise, scope)) for name, promise in PROMISES.items() if name not in excused]
 
 
 def check_predictor(
