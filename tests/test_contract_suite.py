@@ -29,7 +29,7 @@ BASE = Predictor()
 
 
 # ------------------------------------------------------------------------------------------------------ ours keep all
-@pytest.mark.parametrize(("name", "check"), checks(reload=lambda: Predictor()))
+@pytest.mark.parametrize(("name", "check"), checks(reload=Predictor))
 def test_the_analytical_model(name: str, check: Callable[[PredictorProtocol], None]) -> None:
     check(BASE)
 
@@ -76,7 +76,9 @@ def test_gemms_alone() -> None:
             return super().predict(ops, device, **options)
 
     check_predictor(GemmsAlone(), ops=OPS[:2], devices=["h100-sxm"])
-    with pytest.raises(AssertionError, match="finite_and_positive: predict raised InputError: softmax is not predicted"):
+    with pytest.raises(
+        AssertionError, match="finite_and_positive: predict raised InputError: softmax is not predicted"
+    ):
         check_predictor(GemmsAlone(), ops=OPS, devices=["h100-sxm"])
 
 
@@ -154,7 +156,11 @@ def writes_into_its_table(answer: Estimates, ops: Any, options: Any) -> Estimate
 
 def drifting() -> Change:
     calls = count()
-    return lambda answer, ops, options: scaled(1 + 1e-15 * next(calls), "latency_high_s")(answer, ops, options)
+
+    def change(answer: Estimates, ops: Any, options: Any) -> Estimates:
+        return scaled(1 + 1e-15 * next(calls), "latency_high_s")(answer, ops, options)
+
+    return change
 
 
 class Forgiving(Double):
@@ -231,14 +237,34 @@ def short(answer: Estimates, ops: Any, options: Any) -> Estimates:
 BROKEN: list[tuple[str, Any, str]] = [
     ("offers_the_protocol", Nameless(), r"Nameless has no name"),
     ("offers_the_protocol", Double(name=""), r"its name is ''; wanted a text"),
-    ("offers_the_protocol", Double(short), r"workspace_bytes of 3 operators is of shape \(1,\); wanted the shape \(3,\)"),
-    ("finite_and_positive", Double(first_row(np.nan, "latency_s")), r"latency_s of gemm .* m=300 .* h100-sxm is nan; wanted"),
+    (
+        "offers_the_protocol",
+        Double(short),
+        r"workspace_bytes of 3 operators is of shape \(1,\); wanted the shape \(3,\)",
+    ),
+    (
+        "finite_and_positive",
+        Double(first_row(np.nan, "latency_s")),
+        r"latency_s of gemm .* m=300 .* h100-sxm is nan; wanted",
+    ),
     ("finite_and_positive", Double(first_row(0.0, "power_w")), r"power_w of gemm .* is 0; wanted .* \(and 1 more\)"),
     ("energy_is_power_times_latency", Double(energetic), r"energy_j of gemm .* wanted power_w x latency_s"),
-    ("never_below_the_floor", Double(scaled(0.01, "latency_s", "latency_low_s", "floor_s")), r"latency_s of gemm .* the physical floor is"),
-    ("interval_holds_the_estimate", Double(first_row(1.0, "latency_low_s")), r"latency of gemm .* in \[1, .* wanted 0 < low"),
+    (
+        "never_below_the_floor",
+        Double(scaled(0.01, "latency_s", "latency_low_s", "floor_s")),
+        r"latency_s of gemm .* the physical floor is",
+    ),
+    (
+        "interval_holds_the_estimate",
+        Double(first_row(1.0, "latency_low_s")),
+        r"latency of gemm .* in \[1, .* wanted 0 < low",
+    ),
     ("power_within_the_limit", Double(first_row(701.0, "power_w")), r"power_w of gemm .* is 701; the limit is 700"),
-    ("power_within_the_limit", Double(faster_under_a_cap), r"gemm .* takes .* s under 490 W and .* s without; wanted no less"),
+    (
+        "power_within_the_limit",
+        Double(faster_under_a_cap),
+        r"gemm .* takes .* s under 490 W and .* s without; wanted no less",
+    ),
     ("deterministic", Double(drifting()), r"latency_high_s of gemm .* asked again is .*, not"),
     ("one_by_one", Double(by_position), r"latency_s of gemm .* asked alone is"),
     ("one_by_one", Double(by_neighbour), r"latency_s of gemm .* asked alone is"),
@@ -253,8 +279,16 @@ BROKEN: list[tuple[str, Any, str]] = [
     ("unknown_family", Forgiving(op="gemm"), r"the family 'gmem' is accepted"),
     ("open_dimensions", Forgiving(dim=4), r"a gemm with the open dimension s is accepted"),
     ("nothing_asked", AtLeastOne(), r"latency_s of an empty list has the shape \(1,\); wanted \(0,\)"),
-    ("tiny_and_huge", OverflowsAt(), r"latency_s of gemm batch=1 m=1.09951e\+12 .* is -.*; wanted a finite number above 0"),
-    ("more_work_is_not_faster", Double(fast_batches), r"gemm .* takes .* s at batch 32 and .* s at batch 64; wanted no less"),
+    (
+        "tiny_and_huge",
+        OverflowsAt(),
+        r"latency_s of gemm batch=1 m=1.09951e\+12 .* is -.*; wanted a finite number above 0",
+    ),
+    (
+        "more_work_is_not_faster",
+        Double(fast_batches),
+        r"gemm .* takes .* s at batch 32 and .* s at batch 64; wanted no less",
+    ),
 ]
 
 
@@ -271,7 +305,7 @@ def test_a_predictor_that_loads_as_something_else(tmp_path: Path) -> None:
     """Handed in as a function, and saved through methods of its own."""
     slower = Double(scaled(1.01, "latency_s", "latency_high_s"))
     by_name = dict(checks(ops=OPS, devices=["h100-sxm"], reload=lambda: slower))
-    with pytest.raises(AssertionError, match="^save_and_load: latency_s of gemm .* loaded again is"):
+    with pytest.raises(AssertionError, match=r"^save_and_load: latency_s of gemm .* loaded again is"):
         by_name["save_and_load"](BASE)
 
     class Saved(Double):

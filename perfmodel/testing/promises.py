@@ -11,6 +11,7 @@ import dataclasses
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,11 @@ def offers_the_protocol(p: PredictorProtocol, scope: Scope) -> Iterator[str]:
     if not isinstance(p.name, str) or not p.name:
         yield f"its name is {p.name!r}; wanted a text"
     answer = p.predict(list(scope.ops), scope.devices[0])
-    wanted = (*NUMBERS, *TEXT, *(f.name for f in dataclasses.fields(Estimates) if f.name not in ("terms", "details", "notes")))
+    wanted = (
+        *NUMBERS,
+        *TEXT,
+        *(f.name for f in dataclasses.fields(Estimates) if f.name not in ("terms", "details", "notes")),
+    )
     for name in dict.fromkeys(wanted):
         value = getattr(answer, name, None)
         if value is None or np.shape(value) != (len(scope.ops),):
@@ -201,7 +206,7 @@ def unknown_dtype(p: PredictorProtocol, scope: Scope) -> Iterator[str]:
     """A dtype that nobody knows is refused with a perfmodel error of one line."""
     for op in _one_of_each_family(scope.ops):
         table = _table([op]) | {"dtype": ["bf61"]}
-        yield from _refused(f"a {op.op} of the dtype 'bf61'", lambda t=table: p.predict(t, scope.devices[0]))
+        yield from _refused(f"a {op.op} of the dtype 'bf61'", partial(p.predict, table, scope.devices[0]))
 
 
 def unknown_device(p: PredictorProtocol, scope: Scope) -> Iterator[str]:
@@ -235,12 +240,12 @@ def open_dimensions(p: PredictorProtocol, scope: Scope) -> Iterator[str]:
     for op in _one_of_each_family(scope.ops):
         symbolic = op.replace(**{_dimensions(op)[0]: sympy.Symbol("s", integer=True, positive=True)})
         for ops in (symbolic, [scope.ops[0], symbolic]):
-            yield from _refused(f"a {op.op} with the open dimension s", lambda o=ops: p.predict(o, scope.devices[0]))
+            yield from _refused(f"a {op.op} with the open dimension s", partial(p.predict, ops, scope.devices[0]))
 
 
 def nothing_asked(p: PredictorProtocol, scope: Scope) -> Iterator[str]:
     """No operators give no rows."""
-    empty = {name: [] for name in _table([scope.ops[0]])}
+    empty: dict[str, list[Any]] = {name: [] for name in _table([scope.ops[0]])}
     for what, ops in (("an empty list", []), ("an empty table", empty)):
         answer = p.predict(ops, scope.devices[0])
         for name in NUMBERS:
