@@ -132,18 +132,19 @@ def accuracy_report(protocol: str, seed: int, groups: Sequence[GroupAccuracy]) -
     by_device_dtype = []
     for device, dtype in keys:
         mine = [g for g in groups if (g.device, g.dtype) == (device, dtype)]
-        by_device_dtype.append({"device": device, "dtype": dtype, **_mean(mine, weighted=False)})
+        by_device_dtype.append({"device": device, "dtype": dtype, **mean_of(mine, weighted=False)})
     return {
         "protocol": protocol,
         "seed": seed,
         "groups": [asdict(g) for g in groups],
-        "overall": _mean(groups, weighted=False),
-        "pooled": _mean(groups, weighted=True),
+        "overall": mean_of(groups, weighted=False),
+        "pooled": mean_of(groups, weighted=True),
         "by_device_dtype": by_device_dtype,
     }
 
 
-def _mean(groups: Sequence[GroupAccuracy], *, weighted: bool) -> dict[str, Any]:
+def mean_of(groups: Sequence[GroupAccuracy], *, weighted: bool) -> dict[str, Any]:
+    """The unweighted mean of the figures of groups, or the one over their rows."""
     weights = np.array([g.n if weighted else 1 for g in groups], dtype=np.float64)
     figures: dict[str, Any] = {
         name: float(np.average([getattr(g, name) for g in groups], weights=weights)) for name in _FIGURES

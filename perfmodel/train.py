@@ -41,6 +41,7 @@ from perfmodel.models.learned import (
 )
 from perfmodel.models.machine import CACHES, Conditions, Machine
 from perfmodel.ops import Gemm
+from perfmodel.plotted import plotted, seen
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -257,7 +258,7 @@ def train(
     report(f"{len(table)} rows; fitting the physics constants")
     constants = fit_constants(table, seed=seed, report=report)
     tasks = [(rows, device, dtype, constants, seed) for device, dtype, rows in pairs(table)]
-    boosters, groups = [], []
+    boosters, groups, parts = [], [], []
     analytical_errors: dict[tuple[str, str], np.ndarray] = {}
     for index, trained in enumerate(in_parallel(_train_pair, tasks, jobs)):
         file = f"gemm/{trained.entry['device']}/{trained.entry['dtype']}.json.gz"
@@ -265,6 +266,7 @@ def train(
         boosters.append({**trained.entry, "file": file, "sha256": sha256})
         analytical_errors[trained.entry["device"], trained.entry["dtype"]] = trained.analytical_error
         groups += trained.scores
+        parts.append(trained.seen)
         mean = float(np.mean([g.mape for g in trained.scores]))
         name_of = f"{trained.entry['device']} {trained.entry['dtype']}"
         report(f"{index + 1}/{len(tasks)} {name_of}: held-out MAPE {mean:.2%} over {len(trained.scores)} tables")
@@ -280,7 +282,7 @@ def train(
         "boosters": boosters + transfer,
         "versions": locked_versions(),
     }
-    accuracy = accuracy_report("shapes", seed, groups) | {"transfer": accuracy_of_transfer}
+    accuracy = accuracy_report("shapes", seed, groups) | plotted(parts) | {"transfer": accuracy_of_transfer}
     artefact.write_json(folder, "accuracy.json", accuracy)
     artefact.write_file(folder, "card.md", card_text(name, manifest, accuracy).encode())
     # Last: a folder whose training was interrupted keeps its old manifest, whose hashes then refuse the new files.
@@ -319,7 +321,7 @@ def _transfer(
         left_out = with_intervals(parts[protocol], everything)
         if left_out:
             scores = grouped([p.rows for p in left_out], ("op", "device", "dtype", "software"))
-            reports[protocol] = accuracy_report(protocol, seed, scores)
+            reports[protocol] = accuracy_report(protocol, seed, scores) | plotted([seen([p.rows for p in left_out])])
             report(f"{protocol} left out: MAPE {reports[protocol]['overall']['mape']:.2%} over {len(scores)} tables")
     siblings = transfer_quantiles([p for p in parts["device"] if p.kind == SIBLING]).get(SIBLING, {})
     for entry in boosters:
@@ -343,6 +345,7 @@ class _Trained:
     entry: dict[str, Any]
     scores: list[GroupAccuracy]
     analytical_error: np.ndarray
+    seen: dict[str, Any]
 
 
 def _train_pair(task: tuple[pd.DataFrame, str, str, Constants, int]) -> _Trained:
@@ -357,7 +360,7 @@ def _train_pair(task: tuple[pd.DataFrame, str, str, Constants, int]) -> _Trained
     }  # fmt: skip
     judged = _judged(part, predicted)
     scores = grouped(judged, ("op", "device", "dtype", "software"))
-    return _Trained(artefact.compress(strip(final)), entry, scores, part.log_ratio)
+    return _Trained(artefact.compress(strip(final)), entry, scores, part.log_ratio, seen(judged))
 
 
 def in_parallel(function: Callable[[Any], Any], tasks: Sequence[Any], jobs: int) -> Iterable[Any]:
