@@ -23,9 +23,9 @@ SECTIONS: dict[str, Section] = {
     "gemm": Section(
         "Matrix products",
         "whole (n, k) pairs, in every table of every device",
-        "Transposed layouts and fused epilogues were not measured, nor were batches in any table of AIConfigurator's, m above 32,768, "
-        "n and k above 65,536, and formats that are not in the table. The `fp8` tables time the quantisation of the activations "
-        "together with the product.",
+        "Transposed layouts and fused epilogues were not measured, nor were batches in any table of AIConfigurator's, m above "
+        "32,768, n and k above 65,536, and formats that are not in the table. The `fp8` tables time the quantisation of the "
+        "activations together with the product.",
     ),
     "attention_prefill": Section(
         "Attention: prefill",
@@ -63,8 +63,8 @@ SECTIONS: dict[str, Section] = {
         "Convolution",
         "whole combinations of input and output channels",
         "The data cover one corner: 3x3, stride 1, padding 1, ungrouped, fp32, on four GPUs. Inside it the predictor says "
-        "`learned`. Everything else (other kernels and strides, depthwise and grouped ones, 16-bit and 8-bit formats, every GPU "
-        "since Volta) is unmeasured: it is the analytical model, corrected as the GEMM of its implicit GEMM is, and says "
+        "`learned`. Everything else (other kernels and strides, depthwise and grouped ones, 16-bit and 8-bit formats, GPUs newer "
+        "than Turing) is unmeasured: it is the analytical model, corrected as the GEMM of its implicit GEMM is, and says "
         "`blended` or `analytical`.",
     ),
     "elementwise": Section(
@@ -78,7 +78,7 @@ SECTIONS: dict[str, Section] = {
     "norm": Section(
         "Normalisation",
         "whole widths",
-        "LayerNorm in fp32 in eager PyTorch alone; RMSNorm, group and batch normalisation and fused residuals were not measured.",
+        "LayerNorm in fp32 in eager PyTorch alone; RMSNorm, group and batch normalisation and fused residuals were not.",
     ),
     "quantize": Section(
         "Quantisation",

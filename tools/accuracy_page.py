@@ -75,7 +75,10 @@ def _both(*figures: str | None) -> str | None:
 
 
 TARGETS = (
-    Target("GEMM bf16, shapes held out", "5.2 % (PipeWeave)", "≤ 3.5 %", lambda a: mean_over_devices(a, "shapes", "gemm", "bf16")),
+    Target(
+        "GEMM bf16, shapes held out", "5.2 % (PipeWeave)", "≤ 3.5 %",
+        lambda a: mean_over_devices(a, "shapes", "gemm", "bf16"),
+    ),
     Target(
         "GEMM fp8 / nvfp4, shapes held out", "1.9–4.1 % (fp8, two GPUs)", "≤ 5 %",
         lambda a: _both(mean_over_devices(a, "shapes", "gemm", "fp8"), mean_over_devices(a, "shapes", "gemm", "nvfp4")),
@@ -127,7 +130,18 @@ def headline(accuracy: Accuracy) -> list[str]:
                  f"{means['roofline_mape']:.1%}", f"{_mean(noise):.1%}" if noise else "", f"{_mean(covered):.1%}",
                  f"{min(covered):.1%}")
             )  # fmt: skip
-    names = ("held out", "family", "dtype", "devices", "MAPE", "analytical", "roofline", "noise", "coverage", "lowest table")
+    names = (
+        "held out",
+        "family",
+        "dtype",
+        "devices",
+        "MAPE",
+        "analytical",
+        "roofline",
+        "noise",
+        "coverage",
+        "lowest table",
+    )
     return ["", *_table(names, rows)]
 
 
@@ -138,7 +152,11 @@ def families(accuracy: Accuracy) -> list[str]:
         mine = {name: r for name, r in reports(accuracy).items() if any(_op(g) == op for g in r["groups"])}
         lines += ["", f"### {section.title} (`{op}`)", ""]
         if not mine:
-            lines += ["No figures: analytical in every prediction, with an interval that is assumed.", "", section.unmeasured]
+            lines += [
+                "No figures: analytical in every prediction, with an interval that is assumed.",
+                "",
+                section.unmeasured,
+            ]
             continue
         lines += [
             f"![{section.title}: predicted against measured, error by size and device, coverage](images/accuracy/{op}.svg)",
@@ -173,19 +191,42 @@ PARTS: dict[str, Callable[[Accuracy], list[str]]] = {
 
 def _family_table(op: str, mine: Mapping[str, Mapping[str, Any]]) -> list[str]:
     left_out = [name for name in mine if name != "shapes"]
-    names = ["device", "dtype", "tables", "rows", "MAPE", "median", "p90", "bias", "analytical", "roofline", "noise", "coverage"]
+    names = [
+        "device",
+        "dtype",
+        "tables",
+        "rows",
+        "MAPE",
+        "median",
+        "p90",
+        "bias",
+        "analytical",
+        "roofline",
+        "noise",
+        "coverage",
+    ]
     for name in left_out:
         names += [f"{name} out: MAPE", "coverage"]
     rows = []
     keys = sorted({(g["device"], g["dtype"]) for r in mine.values() for g in r["groups"] if _op(g) == op})
     for device, dtype in keys:
         groups = {
-            name: [g for g in r["groups"] if (_op(g), g["device"], g["dtype"]) == (op, device, dtype)] for name, r in mine.items()
+            name: [g for g in r["groups"] if (_op(g), g["device"], g["dtype"]) == (op, device, dtype)]
+            for name, r in mine.items()
         }
         row = [device, dtype]
         first = groups.get("shapes", [])
         row += [str(len(first)), f"{sum(g['n'] for g in first):,}"] if first else [""] * 2
-        for key in ("mape", "median_ape", "p90_ape", "bias", "analytical_mape", "roofline_mape", "noise_mape", "coverage_90"):
+        for key in (
+            "mape",
+            "median_ape",
+            "p90_ape",
+            "bias",
+            "analytical_mape",
+            "roofline_mape",
+            "noise_mape",
+            "coverage_90",
+        ):
             row.append(_percent([g[key] for g in first], signed=key == "bias"))
         for name in left_out:
             row += [_percent([g[key] for g in groups[name]]) for key in ("mape", "coverage_90")]
@@ -270,7 +311,9 @@ def add(accuracy: dict[str, Any], name: str, report: Mapping[str, Any]) -> None:
     """
     if not re.fullmatch(r"\w+", name) or not {"groups", "overall"} <= set(report):
         raise ValueError(f"{name!r}: wanted a name of letters, digits and _, and a report with groups and overall")
-    accuracy.setdefault("evaluations", {})[name] = {k: report[k] for k in ("protocol", "seed", "groups", "overall") if k in report}
+    accuracy.setdefault("evaluations", {})[name] = {
+        k: report[k] for k in ("protocol", "seed", "groups", "overall") if k in report
+    }
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -80,7 +80,9 @@ def _scatter(axes: Any, sample: Mapping[str, Any] | None, held_out: str) -> None
     axes.set_title(f"predicted against measured ({held_out})")
     if not sample:
         return _nothing(axes)
-    points = [(m, p) for d in sample["devices"].values() for m, p in zip(d["measured_s"], d["predicted_s"], strict=True)]
+    points = [
+        (m, p) for d in sample["devices"].values() for m, p in zip(d["measured_s"], d["predicted_s"], strict=True)
+    ]
     low, high = min(map(min, points)) / 1.5, max(map(max, points)) * 1.5
     axes.plot([low, high], [low, high], color="#bbbbbb", linewidth=1, zorder=0)
     for colour, (device, figures) in zip(_cycle(), sample["devices"].items(), strict=False):
@@ -99,14 +101,20 @@ def _by_size(axes: Any, rows: list[Mapping[str, Any]], held_out: str) -> None:
     if not rows:
         return _nothing(axes)
     sizes = [s for s in SIZE_NAMES if any(r["size"] == s for r in rows)]
-    kinds = {"mape": ("predicted", COLOURS[0]), "analytical_mape": ("physics alone", "#888888"), "roofline_mape": ("roofline", "#cccccc")}
+    kinds = {
+        "mape": ("predicted", COLOURS[0]),
+        "analytical_mape": ("physics alone", "#888888"),
+        "roofline_mape": ("roofline", "#cccccc"),
+    }
     width = 0.8 / len(kinds)
     for i, (key, (label, colour)) in enumerate(kinds.items()):
         means = [_mean([r[key] for r in rows if r["size"] == s]) for s in sizes]
         places = [x + (i - 1) * width for x in range(len(sizes))]
         axes.bar(places, [100 * m for m in means], width * 0.92, color=colour, label=label)
         for x, m in zip(places, means, strict=True):
-            axes.text(x, 100 * m, f"{100 * m:.0f}" if m >= 0.095 else f"{100 * m:.1f}", ha="center", va="bottom", fontsize=7)
+            axes.text(
+                x, 100 * m, f"{100 * m:.0f}" if m >= 0.095 else f"{100 * m:.1f}", ha="center", va="bottom", fontsize=7
+            )
     axes.set_xticks(range(len(sizes)), [_size(s) for s in sizes])
     axes.set(ylabel="MAPE [%], mean over devices", ylim=(0, 1.2 * axes.get_ylim()[1]))
     axes.legend(loc="upper right", ncols=len(kinds))
@@ -138,9 +146,20 @@ def _coverage(axes: Any, mine: Mapping[str, Mapping[str, Any]], devices: list[st
     for i, (colour, (name, report)) in enumerate(zip(_cycle(), mine.items(), strict=False)):
         label = HELD_OUT[name]
         for y, device in enumerate(devices):
-            tables = [100 * g["coverage_90"] for g in report["groups"] if g["device"] == device and _known(g["coverage_90"])]
+            tables = [
+                100 * g["coverage_90"] for g in report["groups"] if g["device"] == device and _known(g["coverage_90"])
+            ]
             place = y + (i - (len(mine) - 1) / 2) * 0.25
-            axes.plot(tables, [place] * len(tables), "o", color=colour, markersize=3.5, alpha=0.7, label=label, markeredgewidth=0)
+            axes.plot(
+                tables,
+                [place] * len(tables),
+                "o",
+                color=colour,
+                markersize=3.5,
+                alpha=0.7,
+                label=label,
+                markeredgewidth=0,
+            )
             label = "_"
             shown += tables
     axes.set_yticks(range(len(devices)), devices)
