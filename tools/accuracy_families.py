@@ -63,9 +63,9 @@ SECTIONS: dict[str, Section] = {
         "Convolution",
         "whole combinations of input and output channels",
         "The data cover one corner: 3x3, stride 1, padding 1, ungrouped, fp32, on four GPUs. Inside it the predictor says "
-        "`learned`. Everything else (other kernels and strides, depthwise and grouped ones, 16-bit and 8-bit formats, GPUs newer "
-        "than Turing) is unmeasured: it is the analytical model, corrected as the GEMM of its implicit GEMM is, and says "
-        "`blended` or `analytical`.",
+        "`learned`. Everything else (other kernels and strides, depthwise and grouped ones, 16-bit and 8-bit formats, GPUs "
+        "newer than Turing) is unmeasured: it is the analytical model, corrected as the GEMM of its implicit GEMM is, and "
+        "says `blended` or `analytical`.",
     ),
     "elementwise": Section(
         "Elementwise operators",
