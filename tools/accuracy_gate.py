@@ -93,9 +93,8 @@ def compare(recorded: Figures, now: Figures) -> list[Line]:
         for family in sorted({*before, *after}):
             if family not in after or family not in before:
                 verdict = "worse: no longer judged" if family not in after else "new: record it"
-                lines.append(
-                    Line(predictor, family, "rows", *(f.get(family, {}).get("n") for f in (before, after)), verdict)
-                )
+                counts = [f.get(family, {}).get("n") for f in (before, after)]
+                lines.append(Line(predictor, family, "rows", counts[0], counts[1], verdict))
                 continue
             old, new = before[family], after[family]
             if old["n"] != new["n"]:
@@ -129,7 +128,7 @@ def _verdict(worse_by: float, room: float) -> str:
 
 def table(lines: Sequence[Line]) -> str:
     """The comparison as text."""
-    rows = [("predictor", "family", "figure", "recorded", "now", "")]
+    rows: list[tuple[str, ...]] = [("predictor", "family", "figure", "recorded", "now", "")]
     for line in lines:
         shown = [_shown(line.figure, value) for value in (line.recorded, line.now)]
         rows.append((line.predictor, line.family, line.figure, *shown, line.verdict))
