@@ -34,7 +34,7 @@ class PredictorProtocol(Protocol):
     """What ``perfmodel.predict`` and ``perfmodel evaluate`` ask of a predictor.
 
     ``perfmodel.testing.check_predictor`` holds an object against the promises behind these signatures. A predictor that
-    tells software stacks apart may also have ``known_software(software, device, dtype) -> str | None``, the name by which
+    tells software stacks apart may also have ``known_software(software, device, op, kernel) -> str | None``, the name by which
     it knows a stack; without it, ``evaluate`` gives no software.
     """
 
