@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format typecheck layers bench bench-large bench-models bench-memory bench-packages bench-devices \
-	crosscheck predictors demo-model docs wheel ci clean
+	crosscheck predictors check-reproducible accuracy-page accuracy-gate demo-model docs wheel ci clean
 
 ifndef PYTHON
 PYTHON := $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 python; do \
@@ -78,6 +78,16 @@ predictors: $(TRAIN) ## train the shipped predictors again, from the public trac
 	mkdir -p build
 	$(VENV_TRAIN)/bin/perfmodel datasets build aiconfigurator --family gemm --table gemm --from "$(PERFMODEL_SHARED)/data/aiconfigurator" -o build/aiconfigurator-gemm.parquet
 	OMP_NUM_THREADS=1 $(VENV_TRAIN)/bin/perfmodel train build/aiconfigurator-gemm.parquet -o models/default --jobs 2
+
+check-reproducible: $(TRAIN) ## train one small booster twice: the same bytes, and those that ship
+	@test -n "$(PERFMODEL_SHARED)" || { echo "make check-reproducible needs PERFMODEL_SHARED, a folder with data/aiconfigurator" >&2; exit 2; }
+	OMP_NUM_THREADS=1 $(VENV_TRAIN)/bin/python tools/check_reproducible.py
+
+accuracy-page: $(TEST) ## put the figures of models/default/accuracy.json into docs/accuracy.md and draw its plots
+	$(VENV_TEST)/bin/python tools/accuracy_page.py
+
+accuracy-gate: $(TEST) ## predictions of a fixed sample of the measurements against recorded figures (seconds)
+	OMP_NUM_THREADS=1 $(VENV_TEST)/bin/python tools/accuracy_gate.py
 
 demo-model: $(BASE) ## write examples/resnet18.onnx again
 	$(VENV)/bin/python tools/make_demo_model.py

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from perfmodel.models.predictor import Predictor
+    from perfmodel.models.protocol import PredictorProtocol
 
 
 @dataclass(frozen=True)
@@ -133,18 +134,19 @@ def accuracy_report(protocol: str, seed: int, groups: Sequence[GroupAccuracy]) -
     by_device_dtype = []
     for op, device, dtype in keys:
         mine = [g for g in groups if (g.op, g.device, g.dtype) == (op, device, dtype)]
-        by_device_dtype.append({"op": op, "device": device, "dtype": dtype, **_mean(mine, weighted=False)})
+        by_device_dtype.append({"op": op, "device": device, "dtype": dtype, **mean_of(mine, weighted=False)})
     return {
         "protocol": protocol,
         "seed": seed,
         "groups": [asdict(g) for g in groups],
-        "overall": _mean(groups, weighted=False),
-        "pooled": _mean(groups, weighted=True),
+        "overall": mean_of(groups, weighted=False),
+        "pooled": mean_of(groups, weighted=True),
         "by_device_dtype": by_device_dtype,
     }
 
 
-def _mean(groups: Sequence[GroupAccuracy], *, weighted: bool) -> dict[str, Any]:
+def mean_of(groups: Sequence[GroupAccuracy], *, weighted: bool) -> dict[str, Any]:
+    """The unweighted mean of the figures of groups, or the one over their rows."""
     weights = np.array([g.n if weighted else 1 for g in groups], dtype=np.float64)
     figures: dict[str, Any] = {
         name: float(np.average([getattr(g, name) for g in groups], weights=weights)) for name in _FIGURES
@@ -164,7 +166,7 @@ SIZE_NAMES = ("<10us", "<100us", "<1ms", ">=1ms")
 
 def evaluate(
     traces: pd.DataFrame | str | Path,
-    predictor: Predictor | str = "default",
+    predictor: PredictorProtocol | str = "default",
     *,
     device: str | Path | None = None,
     by: Sequence[str] = ("device", "dtype", "software"),
@@ -177,7 +179,7 @@ def evaluate(
     Args:
         traces: operator traces: a table or the path of one. Under a protocol operators that nothing is learned of are left
             out.
-        predictor: a predictor, its folder, or a shipped name.
+        predictor: a predictor, its folder, a shipped name, or one that a package registers (without a protocol alone).
         device: the path of the TOML of a device that the catalogue lacks; rows that bear its id use it.
         by: what rows are grouped by, of :data:`GROUP_KEYS`; other keys are null in the result.
         protocol: None predicts the traces as they are, each row under its own software and cache state. ``"shapes"``
@@ -194,7 +196,7 @@ def evaluate(
         InputError: an unknown protocol or group key, or no usable row.
         TraceError: the traces break the schema.
     """
-    from perfmodel.models.predictor import load
+    from perfmodel.models.predictor import load, load_trained
     from perfmodel.training.tables import load_tables
 
     for key in by:
@@ -203,11 +205,11 @@ def evaluate(
     if protocol is not None and protocol not in PROTOCOLS:
         raise InputError(f"protocol {protocol!r} is not known: {nearest(protocol, PROTOCOLS)}")
     tables, _ = load_tables(traces, device)
-    loaded = load(predictor)
     if protocol is None:
+        loaded = load(predictor)
         rows = [r for table in tables.values() for part in parts_of(table) for r in judge_part(part, loaded)]
     else:
-        rows = _held_out_rows(tables, loaded, protocol, seed, jobs)
+        rows = _held_out_rows(tables, load_trained(predictor), protocol, seed, jobs)
     if not rows:
         raise InputError("the traces hold no usable row")
     groups = grouped(rows, by)
@@ -264,7 +266,7 @@ def _held_out_rows(
 _FIGURES_OF_ROWS = ("latency_s", "latency_low_s", "latency_high_s", "analytical_s")
 
 
-def judge_part(part: Part, predictor: Predictor) -> list[JudgedRows]:
+def judge_part(part: Part, predictor: PredictorProtocol) -> list[JudgedRows]:
     """The rows of a part as the predictor sees them, by software and dtype: each under its own cache state and its own
     software, or its kernel or stack where those are what is known."""
     record = load_device(part.device)
@@ -277,12 +279,13 @@ def judge_part(part: Part, predictor: Predictor) -> list[JudgedRows]:
     out = {name: np.empty(rows) for name in _FIGURES_OF_ROWS}
     roofline, keys = np.empty(rows), np.empty(rows, dtype=np.uint64)
     columns = descriptor_columns(table, part.op)
+    known_software = getattr(predictor, "known_software", None)
     for group in from_columns(columns):
         roofline[group.rows], keys[group.rows] = roofline_s(group, record), shape_keys(group)
         runs: dict[tuple[str | None, str], list[np.ndarray]] = {}
         for s, k, state in {*zip(software[group.rows], kernel[group.rows], states[group.rows], strict=True)}:
             mine = (software[group.rows] == s) & (kernel[group.rows] == k) & (states[group.rows] == state)
-            known = predictor.known_software(s, record, group.op, k)
+            known = None if known_software is None else known_software(s, record, group.op, k)
             if known is not None and ":" in known:
                 keys[group.rows[mine]] ^= np.uint64(text_key(known.removeprefix(s)))
             runs.setdefault((known, state), []).append(np.flatnonzero(mine))

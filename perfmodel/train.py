@@ -27,6 +27,7 @@ from perfmodel.models.families.gemm import GEMM
 from perfmodel.models.fit import fit_constants
 from perfmodel.models.manifest import UNSEEN_SCHEMA
 from perfmodel.models.trace_rows import Part
+from perfmodel.plotted import plotted, seen
 from perfmodel.training.parallel import in_parallel
 from perfmodel.training.parts import BY, PartTask, TrainedPart, train_part
 from perfmodel.training.resume import FOLDER, Pieces, fingerprint, locked_versions
@@ -108,7 +109,8 @@ def train(
         "boosters": boosters + transfer,
         "versions": locked_versions(),
     }
-    accuracy = accuracy_report("shapes", seed, groups) | {"transfer": accuracy_of_transfer}
+    accuracy = accuracy_report("shapes", seed, groups) | plotted(t.seen for t in trained)
+    accuracy["transfer"] = accuracy_of_transfer
     artefact.write_json(folder, "accuracy.json", accuracy)
     artefact.write_file(folder, "card.md", card_text(name, manifest, accuracy).encode())
     # Last: a folder whose training was interrupted keeps its old manifest, whose hashes then refuse the new files.
@@ -199,7 +201,8 @@ def _transfer(
         rows_with_intervals = with_intervals(left_out[protocol], everything)
         if rows_with_intervals:
             scores = grouped([p.rows for p in rows_with_intervals], BY)
-            reports[protocol] = accuracy_report(protocol, seed, scores)
+            everything_seen = [seen([p.rows for p in rows_with_intervals])]
+            reports[protocol] = accuracy_report(protocol, seed, scores) | plotted(everything_seen)
             report(f"{protocol} left out: MAPE {reports[protocol]['overall']['mape']:.2%} over {len(scores)} tables")
     siblings = transfer_quantiles([p for p in left_out["device"] if p.kind == SIBLING]).get(SIBLING, {})
     for entry in boosters:

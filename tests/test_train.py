@@ -115,7 +115,8 @@ def test_what_is_written(trained: tuple[Path, dict[str, Any], Any]) -> None:
 
 def test_keys_of_the_accuracy(trained: tuple[Path, dict[str, Any], Any]) -> None:
     _, accuracy, _ = trained
-    assert set(accuracy) == {"protocol", "seed", "groups", "overall", "pooled", "by_device_dtype", "transfer"}
+    reports = {"protocol", "seed", "groups", "overall", "pooled", "by_device_dtype", "scatter", "by_size"}
+    assert set(accuracy) == reports | {"transfer"}
     assert accuracy["transfer"] == {}  # one device: nothing is left when it is left out
     assert accuracy["protocol"] == "shapes"
     figures = {

@@ -134,11 +134,11 @@ def learned() -> Learned:
     Returns:
         Software stacks by dtype by operator family by device id.
     """
-    from perfmodel.models.predictor import load
+    from perfmodel.models.predictor import load_trained
 
     result: Learned = {}
     try:
-        residuals = load().residuals
+        residuals = load_trained().residuals
     except PerfmodelError:  # the catalogue is worth showing all the same; `predict` reports what is wrong
         return result
     for (family, device, part), residual in residuals.items():

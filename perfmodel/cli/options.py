@@ -48,7 +48,8 @@ def add_prediction_options(parser: argparse.ArgumentParser, *, device_metavar: s
         "--predictor",
         metavar="DIR",
         default="default",
-        help="a predictor's folder, the name of a shipped one, or `analytical` for the physics alone",
+        help="a predictor's folder, the name of a shipped one or of one that an installed package registers, or "
+        "`analytical` for the physics alone",
     )
     parser.add_argument("--software", metavar="STACK", help="the software stack that runs the model, as in vllm-0.24.0")
     parser.add_argument(

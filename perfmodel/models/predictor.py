@@ -12,7 +12,7 @@ import numpy as np
 
 from perfmodel.errors import InputError, PredictorError, nearest
 from perfmodel.hardware import Device, load_device
-from perfmodel.models import cap, manifest
+from perfmodel.models import cap, manifest, protocol
 from perfmodel.models import power as power_model
 from perfmodel.models.analytical import TERMS, Extras, analyse
 from perfmodel.models.blend import ASSUMED_FACTOR, ELSEWHERE_WEIGHT, Learned
@@ -20,6 +20,7 @@ from perfmodel.models.constants import FALLBACK, Constants
 from perfmodel.models.estimates import DETAILS, Estimates
 from perfmodel.models.learned import Key, Residual, software_of, stack_of, variant_of
 from perfmodel.models.machine import Conditions
+from perfmodel.models.protocol import PredictorProtocol
 from perfmodel.ops import Operator
 from perfmodel.ops.table import Group, groups_of
 
@@ -171,25 +172,52 @@ def _per_row(values: np.ndarray | None, rows: int, name: str) -> np.ndarray:
     return result
 
 
-def load(predictor: str | Path | Predictor = "default") -> Predictor:
+def load(predictor: str | Path | PredictorProtocol = "default") -> PredictorProtocol:
     """A predictor by name or folder.
 
     Args:
-        predictor: ``"default"`` and other shipped names, ``"analytical"`` (the physics alone), or the path of a folder
-            that ``perfmodel train`` wrote.
+        predictor: ``"default"`` and other shipped names, ``"analytical"`` (the physics alone), the path of a folder that
+            ``perfmodel train`` wrote, or a name that an installed package registers
+            (:data:`perfmodel.models.protocol.GROUP`). A folder of that name comes before a shipped predictor, and that
+            before a registered one.
 
     Raises:
         InputError: no predictor of that name.
-        PredictorError: the folder is damaged, was changed, or is too new.
+        PredictorError: the folder is damaged, was changed, or is too new; a registered predictor cannot be loaded.
     """
-    if isinstance(predictor, Predictor):
+    if isinstance(predictor, PredictorProtocol):
         return predictor
     if str(predictor) == "analytical":
         return _analytical()
-    return _load_folder(_folder(predictor))
+    folder = _folder(predictor)
+    if folder is not None:
+        return _load_folder(folder)
+    found = protocol.load_registered(str(predictor))
+    if found is None:
+        names = [*_shipped(), "analytical", *protocol.registered()]
+        raise InputError(
+            f"no predictor is called {str(predictor)!r}: {nearest(str(predictor), names)} (or give the path of a folder)"
+        )
+    return found
 
 
-def _folder(predictor: str | Path) -> Path:
+def load_trained(predictor: str | Path | PredictorProtocol = "default") -> Predictor:
+    """:func:`load` for those who need the constants and residuals of a predictor that ``perfmodel train`` wrote.
+
+    Raises:
+        InputError: also a predictor of another package, which has neither.
+    """
+    loaded = load(predictor)
+    if not isinstance(loaded, Predictor):
+        raise InputError(
+            f"the predictor {loaded.name!r} is a {type(loaded).__name__} of another package, without physics constants: "
+            "wanted one that `perfmodel train` wrote"
+        )
+    return loaded
+
+
+def _folder(predictor: str | Path) -> Path | None:
+    """The folder that a path or a shipped name means; None for any other plain name."""
     from perfmodel._resources import data_path
 
     path = Path(predictor)
@@ -199,17 +227,21 @@ def _folder(predictor: str | Path) -> Path:
                 f"there is no predictor folder {str(predictor)!r}: give a folder that `perfmodel train` wrote"
             )
         return path
-    names = [p.name for p in data_path("models").iterdir() if p.is_dir()]
-    if str(predictor) not in names:
-        known = nearest(str(predictor), [*names, "analytical"])
-        raise InputError(f"no predictor is called {str(predictor)!r}: {known} (or give the path of a folder)")
-    return data_path("models", str(predictor))
+    return data_path("models", str(predictor)) if str(predictor) in _shipped() else None
+
+
+def _shipped() -> list[str]:
+    from perfmodel._resources import data_path
+
+    return [p.name for p in data_path("models").iterdir() if p.is_dir()]
 
 
 def _analytical() -> Predictor:
     """The physics alone, with the constants and intervals of the shipped predictor where there is one."""
+    from perfmodel._resources import data_path
+
     try:
-        shipped = _load_folder(_folder("default"))
+        shipped = _load_folder(data_path("models", "default"))
     except (InputError, PredictorError):
         return Predictor()
     return Predictor("analytical", shipped.constants, {}, shipped.analytical_log_intervals)
@@ -220,4 +252,13 @@ def _load_folder(folder: Path) -> Predictor:
     return Predictor(folder.name, contents.constants, contents.residuals, contents.intervals)
 
 
-__all__ = ["ASSUMED_FACTOR", "DETAILS", "ELSEWHERE_WEIGHT", "FALLBACK", "Estimates", "Predictor", "load"]
+__all__ = [
+    "ASSUMED_FACTOR",
+    "DETAILS",
+    "ELSEWHERE_WEIGHT",
+    "FALLBACK",
+    "Estimates",
+    "Predictor",
+    "load",
+    "load_trained",
+]

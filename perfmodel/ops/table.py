@@ -44,6 +44,26 @@ class Group:
         }
         return Group(self.op.replace(**changes), self.rows[index])
 
+    def halved(self, at_most: float) -> Group | None:
+        """The rows of a batch above 1 with half of it (rounded up), and half of that until it is at most ``at_most``.
+
+        Returns:
+            None where no row has a batch above 1; ``rows`` are indices within this group.
+        """
+        batch = np.broadcast_to(np.asarray(getattr(self.op, "batch", 1.0), dtype=np.float64), (len(self),))
+        rows = np.flatnonzero(batch > 1)
+        if not len(rows):
+            return None
+        fewer = np.ceil(batch[rows] / 2)
+        while (fewer > at_most).any():
+            fewer = np.where(fewer > at_most, np.ceil(fewer / 2), fewer)
+        changes = {
+            name: np.broadcast_to(np.asarray(value, dtype=np.float64), (len(self),))[rows]
+            for name in self.op.dimension_names()
+            if (value := getattr(self.op, name)) is not None
+        }
+        return Group(self.op.replace(**changes | {"batch": fewer}), rows)
+
 
 def _settings(op: Operator) -> tuple[Any, ...]:
     """What makes two descriptors unlike: their class, their non-dimension fields, and which dimensions are absent."""

@@ -13,8 +13,8 @@ from perfmodel.dtypes import gemm_dtype
 from perfmodel.errors import InputError, nearest
 from perfmodel.graph import Graph, without_collection
 from perfmodel.hardware import Device, load_device
-from perfmodel.models.predictor import Predictor
 from perfmodel.models.predictor import load as load_predictor
+from perfmodel.models.protocol import PredictorProtocol
 from perfmodel.predict.result import Estimate, ModelPrediction, OperatorPrediction
 
 FUSIONS = ("none", "engine")
@@ -29,7 +29,7 @@ def predict(
     dtype: str | None = None,
     dtype_map: Mapping[str, str] | None = None,
     kv_dtype: str | None = None,
-    predictor: str | Path | Predictor = "default",
+    predictor: str | Path | PredictorProtocol = "default",
     software: str | None = None,
     fusion: str = "engine",
     launch: str = "graph",
@@ -47,7 +47,7 @@ def predict(
         dtype_map: formats of some of them, by operator family (``"attention"``) or pattern of names (``"*/lm_head/*"``);
             the most specific key decides (:mod:`perfmodel.predict.dtype_map`).
         kv_dtype: the format in which cached keys and values are stored; None means as attention runs.
-        predictor: a shipped name, ``"analytical"``, a folder, or a loaded predictor.
+        predictor: a shipped name, ``"analytical"``, a folder, a name that a package registers, or a loaded predictor.
         software: the software stack, as ``"vllm-0.24.0"`` or ``"vllm"``; None means the fastest of those measured.
         fusion: ``"engine"`` fuses as inference engines do, ``"none"`` runs one kernel an operator.
         launch: ``"graph"`` replays a captured graph, ``"eager"`` launches each kernel from the host.
@@ -75,7 +75,7 @@ def compare(
     dtype: str | None = None,
     dtype_map: Mapping[str, str] | None = None,
     kv_dtype: str | None = None,
-    predictor: str | Path | Predictor = "default",
+    predictor: str | Path | PredictorProtocol = "default",
     software: str | None = None,
     fusion: str = "engine",
     launch: str = "graph",
@@ -153,7 +153,7 @@ def _predict(
     prepared: _Prepared,
     device: Device,
     dims: Mapping[str, int] | None,
-    predictor: str | Path | Predictor,
+    predictor: str | Path | PredictorProtocol,
     software: str | None,
     launch: str,
     clock_mhz: float | None,

@@ -9,7 +9,8 @@ import numpy as np
 
 from perfmodel.graph import Graph, Node
 from perfmodel.hardware import Device
-from perfmodel.models.predictor import Estimates, Predictor
+from perfmodel.models.predictor import Estimates
+from perfmodel.models.protocol import PredictorProtocol
 from perfmodel.ops import Unmodelled, View
 from perfmodel.predict.memory import MemoryPlan, plan, plan_on_cpu
 from perfmodel.predict.result import Estimate, ModelPrediction, OperatorPrediction
@@ -25,7 +26,7 @@ _DISPATCH = (EAGER_DISPATCH_S, EAGER_DISPATCH_LOW_S, EAGER_DISPATCH_HIGH_S)
 def compose(
     graph: Graph,
     device: Device,
-    predictor: Predictor,
+    predictor: PredictorProtocol,
     *,
     software: str | None,
     cache: str,

@@ -17,6 +17,7 @@ from perfmodel.models.families.gemm import GEMM
 from perfmodel.models.learned import SIZE_BUCKETS_S, Residual
 from perfmodel.models.manifest import residual_of
 from perfmodel.models.trace_rows import Part, PreparedTable, prepare
+from perfmodel.plotted import seen
 from perfmodel.training.boosting import INTERVAL, error_quantiles, fit_booster, held_out, judged, strip
 from perfmodel.training.resume import Pieces, fingerprint
 
@@ -76,12 +77,14 @@ class TrainedPart:
         entry: of the manifest, without its file.
         scores: how it did on held-out groups of shapes.
         analytical_quantiles: the 5 % and 95 % quantiles of ln(measured / analytical).
+        seen: what plots need of the held-out rows (:func:`perfmodel.plotted.seen`).
     """
 
     booster: bytes
     entry: dict[str, Any]
     scores: list[GroupAccuracy]
     analytical_quantiles: tuple[float, float]
+    seen: dict[str, Any]
 
     def residual(self, quantiles: Sequence[Sequence[float]] | None = None) -> Residual:
         """A residual that needs no file."""
@@ -99,11 +102,13 @@ def train_part(task: PartTask) -> TrainedPart:
     predicted = held_out(table, task.seed)
     final = fit_booster(table, np.arange(len(table)), task.seed)
     low, high = np.quantile(table.log_ratio, INTERVAL)
+    rows = judged(table, predicted)
     trained = TrainedPart(
         artefact.compress(strip(final)),
         table.entry | {"quantiles": error_quantiles(table.measured_s, predicted)},
-        grouped(judged(table, predicted), BY),
+        grouped(rows, BY),
         (float(low), float(high)),
+        seen(rows),
     )
     task.pieces.store(key, *_packed(trained))
     return trained
@@ -113,7 +118,7 @@ def train_booster(task: PartTask) -> TrainedPart:
     """The booster of all rows alone."""
     table = task.prepare()
     final = fit_booster(table, np.arange(len(table)), task.seed)
-    return TrainedPart(artefact.compress(strip(final)), table.entry | {"quantiles": NO_INTERVAL}, [], (0.0, 0.0))
+    return TrainedPart(artefact.compress(strip(final)), table.entry | {"quantiles": NO_INTERVAL}, [], (0.0, 0.0), {})
 
 
 def cross_validate_part(task: PartTask) -> list[JudgedRows]:
@@ -125,7 +130,7 @@ def cross_validate_part(task: PartTask) -> list[JudgedRows]:
 def _packed(trained: TrainedPart) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     data = {
         "entry": trained.entry, "scores": [asdict(s) for s in trained.scores],
-        "analytical_quantiles": list(trained.analytical_quantiles),
+        "analytical_quantiles": list(trained.analytical_quantiles), "seen": trained.seen,
     }  # fmt: skip
     return data, {"booster": np.frombuffer(trained.booster, dtype=np.uint8)}
 
@@ -133,5 +138,5 @@ def _packed(trained: TrainedPart) -> tuple[dict[str, Any], dict[str, np.ndarray]
 def _unpacked(data: dict[str, Any], arrays: dict[str, np.ndarray]) -> TrainedPart:
     low, high = data["analytical_quantiles"]
     return TrainedPart(
-        arrays["booster"].tobytes(), data["entry"], [GroupAccuracy(**s) for s in data["scores"]], (low, high)
-    )
+        arrays["booster"].tobytes(), data["entry"], [GroupAccuracy(**s) for s in data["scores"]], (low, high), data["seen"],
+    )  # fmt: skip

@@ -1,0 +1,58 @@
+"""What ships beside the code: predictors that are whole, small enough, and can be made again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from perfmodel._resources import data_path
+from perfmodel.models.artefact import MANIFEST
+
+ROOT = Path(__file__).parent.parent
+MODELS = data_path("models")
+PREDICTORS = sorted(p for p in MODELS.iterdir() if p.is_dir())
+MOST_BYTES = 25_000_000
+"""Of everything in ``models``, in the wheel."""
+
+
+def test_the_models_are_small_enough_for_the_wheel() -> None:
+    # Boosters are packed already, and the rest is little: the wheel holds no more than the files do.
+    sizes = {str(p.relative_to(MODELS)): p.stat().st_size for p in MODELS.rglob("*") if p.is_file()}
+    assert sum(sizes.values()) < MOST_BYTES, sorted(sizes.items(), key=lambda item: -item[1])[:5]
+
+
+@pytest.mark.parametrize("folder", PREDICTORS, ids=lambda p: p.name)
+def test_a_predictor_is_whole(folder: Path) -> None:
+    manifest = json.loads((folder / MANIFEST).read_bytes())
+    files = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
+    boosters = {entry["file"]: entry["sha256"] for entry in manifest["boosters"]}
+    # Nothing is missing, and nothing of an earlier training was left behind.
+    assert files == {MANIFEST, "card.md", "accuracy.json", *boosters}
+    for name, sha256 in boosters.items():
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == sha256, name
+    accuracy = json.loads((folder / "accuracy.json").read_bytes())
+    assert {"protocol", "groups", "overall", "pooled"} <= set(accuracy)
+    judged = {(g["device"], g["dtype"]) for g in accuracy["groups"]}
+    assert {(e["device"], e["dtype"]) for e in manifest["boosters"] if e["device"] != "*"} <= judged
+    assert (folder / "card.md").read_text(encoding="utf-8").startswith(f"# Predictor `{folder.name}`\n")
+
+
+def test_the_versions_are_locked_and_those_of_the_predictor() -> None:
+    lines = (MODELS / "lock.txt").read_text(encoding="utf-8").splitlines()
+    locked = dict(line.split("==") for line in lines if line and not line.startswith("#"))
+    assert {"numpy", "pandas", "pyarrow", "scipy", "xgboost-cpu"} <= set(locked)
+    manifest = json.loads((MODELS / "default" / MANIFEST).read_bytes())
+    assert manifest["versions"] == locked
+
+
+def test_how_to_make_them_again_is_documented() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "accuracy.md").read_text(encoding="utf-8")
+    for target in ("predictors", "check-reproducible", "accuracy-page", "accuracy-gate"):
+        assert re.search(rf"^{target}:.* ## ", makefile, re.MULTILINE), target
+        assert f"make {target}" in page.replace("`make\n", "`make "), target
+    assert "models/lock.txt" in page
