@@ -117,6 +117,43 @@ def neusight(root: Path) -> Path:
     return root
 
 
+NEUSIGHT_GRAPH = (
+    "Name,OpName,FwOps,BwOps,AccOps,Prev,Next,InputShapes,OutputShape\n"
+    "input_ids,misc,[],[],[],set(),set(),[],\"(2, 8)\"\n"
+    "transformer_wte,EMBEDDING,\"[['MEM', ((2, 8), (2, 8, 4))]]\",{wte},set(),set(),[],\"(2, 8, 4)\"\n"
+    "transformer_h_0_ln_1,VECln,\"[['VECln', (16, 4)]]\",{ln},set(),set(),[],\"(2, 8, 4)\"\n"
+    "addmm,Linear,\"[['Linear', (16, 4, 12)]]\",{addmm},set(),set(),[],\"(16, 12)\"\n"
+    "matmul,BMM,\"[['BMM', (6, 8, 4, 8)]]\",[],[],set(),set(),[],\"(2, 3, 8, 8)\"\n"
+    "softmax,VECsoftmax,\"[['VECsoftmax', (48, 8)]]\",[],[],set(),set(),[],\"(2, 3, 8, 8)\"\n"
+    "add_15,VECadd,\"[['VECadd', (16, 4)]]\",[],[],set(),set(),[],\"(2, 8, 4)\"\n"
+    "lm_head,Linear,\"[['Linear', (16, 4, 50)]]\",[],[],set(),set(),[],\"(2, 8, 50)\"\n"
+)
+"""A network of one traced layer, from transformer_h_0_ln_1 to add_15."""
+
+
+def neusight_models(root: Path) -> Path:
+    """A language model on two GPUs: five layers, of which one is traced; one run as inference, one as training."""
+    asplos = root / "scripts/asplos"
+    forward = NEUSIGHT_GRAPH.format(wte="[],[]", ln="[],[]", addmm="[],[]")
+    training = NEUSIGHT_GRAPH.format(
+        wte="\"[['MEM', ((50, 4),)]]\",\"[['VECadd', [1, 200]]]\"",
+        ln="\"[['VECmul', (16, 4)]]\",[]",
+        addmm="\"[['Linear', (16, 12, 4)], ['Linear', (12, 16, 4)]]\",\"[['VECadd', [1, 48]]]\"",
+    )
+    text(asplos / "results/opgraph/gpt3_xl-inf-8-2.csv", forward)
+    text(asplos / "results/opgraph/gpt2_large-train-8-2.csv", training)
+    times = "Name,latency\ninput_ids,0\ntransformer_h_0_ln_1,0.5\naddmm,2\nmatmul,1\nsoftmax,0.25\nadd_15,0.125\nlm_head,8\n"
+    run = {"num_layer": 5, "e2e_latency": 40.0, "fw_latency": 40.0, "bwall_latency": 0}
+    for gpu, name in (
+        ("Tesla_T4", "gpt3_xl-inf-8-2"), ("Tesla_T4", "gpt2_large-train-8-2"), ("NVIDIA_L4", "gpt3_xl-inf-8-2"),
+        ("Tesla_T4", "gpt2_large-train-8-2-dp4"),
+    ):  # fmt: skip
+        text(asplos / f"label/{gpu}/{name}.json", json.dumps(run))
+    text(asplos / "label/Tesla_T4/gpt3_xl-inf-8-2.csv", times)
+    text(asplos / "label/Tesla_T4/gpt2_large-train-8-2.csv", times)
+    return root
+
+
 def zeus(root: Path) -> Path:
     text(
         root / "trace/summary_power_v100.csv",
@@ -210,5 +247,8 @@ def gpperf(root: Path) -> Path:
 
 
 ALL = {
-    f.__name__: f for f in (accelwattch, aiconfigurator, benchmark_hub, energaizer, gpperf, neusight, perfcastdb, zeus)
+    f.__name__: f
+    for f in (
+        accelwattch, aiconfigurator, benchmark_hub, energaizer, gpperf, neusight, neusight_models, perfcastdb, zeus,
+    )  # fmt: skip
 }

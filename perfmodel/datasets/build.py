@@ -17,7 +17,7 @@ from perfmodel.datasets.local import locate
 from perfmodel.datasets.registry import ADAPTERS, operator_lists, reader
 from perfmodel.datasets.runs import Runs, check_operators
 from perfmodel.datasets.schema import check_runs, check_traces, require_pandas, write_traces
-from perfmodel.errors import InputError, nearest
+from perfmodel.errors import InputError, TraceError, nearest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -333,14 +333,23 @@ def load_runs(name: str, root: str | Path | None = None, *, devices: Sequence[st
     chosen = plan([name], root, devices=devices)
     if not chosen.runs:
         raise InputError(f"{name} holds operator traces; wanted a set of runs")
-    ((card, folder),) = chosen.sources
-    lists = operator_lists(name, folder, card)
-    known: dict[str, pd.DataFrame] = {}
+    ((_, folder),) = chosen.sources
+    return Runs(load(name, root, devices=devices), _UpstreamLists(name, folder))
 
-    def operators(reference: str) -> pd.DataFrame:
-        if reference not in known and lists is not None:
-            known[reference] = lists(reference)
-            check_operators(known[reference], f"{name}: {reference}")
-        return known[reference]
 
-    return Runs(load(name, root, devices=devices), operators)
+class _UpstreamLists:
+    """The operator tables of a data set of runs, made when they are asked for, each once."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self._name, self._folder = name, folder
+        self._known: dict[str, pd.DataFrame] = {}
+
+    def __call__(self, reference: str) -> pd.DataFrame:
+        if reference not in self._known:
+            # Found anew each time, since functions cannot be sent to other processes: there are some hundred lists.
+            lists = operator_lists(self._name, self._folder, load_card(self._name))
+            if lists is None:
+                raise TraceError(f"{self._name}: the data set has no operators of its runs")
+            self._known[reference] = lists(reference)
+            check_operators(self._known[reference], f"{self._name}: {reference}")
+        return self._known[reference]

@@ -16,7 +16,7 @@ import numpy as np
 
 from perfmodel.datasets import columns as c
 from perfmodel.datasets.cards import is_inside
-from perfmodel.datasets.schema import check_runs, read_runs, require_pandas, usable
+from perfmodel.datasets.schema import check_runs, read_table, require_pandas, usable
 from perfmodel.errors import TraceError
 from perfmodel.ops.base import Operator
 from perfmodel.ops.table import COLUMN_OF_FIELD
@@ -62,13 +62,26 @@ def operator_table(counts: Iterable[tuple[Operator, int, Mapping[str, Any]]]) ->
     return require_pandas().DataFrame(rows)
 
 
-def open_runs(path: str | Path) -> Runs:
-    """A file of run traces; its operator tables are read when they are asked for, each once.
+class OperatorFiles:
+    """The operator tables below a folder; each is read when it is asked for, once."""
 
-    Raises:
-        TraceError: the file breaks the schema.
-    """
-    return runs_in(read_runs(path), Path(path).parent, str(path))
+    def __init__(self, folder: Path, name: str) -> None:
+        self._folder, self._name = folder, name
+        self._known: dict[str, pd.DataFrame] = {}
+
+    def __call__(self, reference: str) -> pd.DataFrame:
+        """The table of a path.
+
+        Raises:
+            TraceError: the path leads out of the folder, or there is no table of operators.
+        """
+        if reference not in self._known:
+            if not is_inside(reference):
+                raise TraceError(
+                    f"{self._name}: the operators {reference!r} are no path below the folder of the runs"
+                )
+            self._known[reference] = read_operators(self._folder / reference)
+        return self._known[reference]
 
 
 def runs_in(table: pd.DataFrame, folder: Path, name: str = "runs") -> Runs:
@@ -78,16 +91,7 @@ def runs_in(table: pd.DataFrame, folder: Path, name: str = "runs") -> Runs:
         TraceError: the table breaks the schema.
     """
     check_runs(table, name)
-    known: dict[str, pd.DataFrame] = {}
-
-    def operators(reference: str) -> pd.DataFrame:
-        if reference not in known:
-            if not is_inside(reference):
-                raise TraceError(f"{name}: the operators {reference!r} are no path below the folder of the runs")
-            known[reference] = read_operators(folder / reference)
-        return known[reference]
-
-    return Runs(table, operators)
+    return Runs(table, OperatorFiles(folder, name))
 
 
 def read_operators(path: Path) -> pd.DataFrame:
@@ -96,15 +100,9 @@ def read_operators(path: Path) -> pd.DataFrame:
     Raises:
         TraceError: it cannot be read, or lacks a column.
     """
-    pandas = require_pandas()
-    try:
-        table = pandas.read_csv(path) if path.suffix.lower() == ".csv" else pandas.read_parquet(path)
-    except Exception as error:  # pandas and pyarrow raise whatever their parsers do
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise TraceError(f"the operators of a run, {path}, cannot be read: {reason}") from None
+    table = read_table(path)
     check_operators(table, str(path))
-    checked: pd.DataFrame = table
-    return checked
+    return table
 
 
 def check_operators(table: pd.DataFrame, name: str) -> None:
