@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from perfmodel.evaluate import JudgedRows, roofline_s
+from perfmodel.evaluate import JudgedRows
 from perfmodel.hardware import Device, load_device
 from perfmodel.models.predictor import Predictor
+from perfmodel.models.trace_rows import roofline_s
 from perfmodel.ops.table import from_columns
 from perfmodel.predict.compose import with_launches
 from perfmodel.predict.result import Estimate
@@ -73,7 +74,7 @@ def predicted_runs(runs: Runs, predictor: Predictor) -> list[JudgedRows]:
         whole = _composed(listed, _text(run, "launch", LAUNCH))
         found.setdefault((*head, RUN, ""), []).append((key, float(run["latency_s"]), whole))
         for variant, measured, sums in _sums(listed):
-            found.setdefault((*head, RUN_SUM, variant), []).append((key, measured, sums))
+            found.setdefault((*head, RUN_SUM, variant), []).append((f"{key}|{variant}", measured, sums))
     return [_judged(head, parts) for head, parts in found.items()]
 
 
@@ -98,7 +99,7 @@ def _listed(
     table = table[table["op"] != "view"]  # launches nothing
     figures = {name: np.empty(len(table)) for name in _FIGURES}
     for group in from_columns({name: table[name].to_numpy() for name in table.columns}):
-        known = predictor.known_software(software, device, group.op.dtype)
+        known = predictor.known_software(software, device, group.op)
         e = predictor.predict(
             group.op, device, software=known, cache=CACHE, clock_hz=clock_hz, power_limit_w=power_limit_w
         )
@@ -142,7 +143,7 @@ def _judged(head: tuple[str, ...], parts: list[tuple[str, float, dict[str, float
     device, dtype, software, network, op, variant = head
     arrays = {name: np.array([p[2][name] for p in parts]) for name in _FIGURES}
     return JudgedRows(
-        device=device, dtype=dtype, software=software, op=op, workload=network, variant=variant or None,
+        device=device, dtype=dtype, software=software, family=op, workload=network, variant=variant or None,
         measured=np.array([p[1] for p in parts]), predicted=arrays["latency"], low=arrays["low"], high=arrays["high"],
         analytical=arrays["analytical"], roofline=arrays["roofline"], shape_key=np.array([p[0] for p in parts]), folds=1,
     )  # fmt: skip
