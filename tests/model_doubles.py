@@ -107,11 +107,11 @@ def residual(device: str = "toy", *, log_ratio: Sequence[float] = (0.5,), **chan
     packed = booster_bytes(by_software(log_ratio), len(software))
     fields: dict[str, Any] = {
         "device": device,
-        "dtype": "bf16",
+        "part": "bf16",
         "software": software,
         "cache": ("warm",) * len(software),
         "schema": feature_schema("gemm"),
-        "support": dict.fromkeys(("log2_m", "log2_n", "log2_k"), (4.0, 12.0)),
+        "support": {**dict.fromkeys(("log2_m", "log2_n", "log2_k"), (4.0, 12.0)), "log2_batch": (0.0, 0.0)},
         "quantiles": ((-0.1, 0.2),) * 4,
         "rows": 1000,
         "read": lambda: packed,
@@ -124,7 +124,7 @@ def predictor(*residuals: Residual, **changes: Any) -> Predictor:
     fields: dict[str, Any] = {
         "name": "hand-made",
         "constants": TOY_CONSTANTS,
-        "residuals": {(r.device, r.dtype): r for r in residuals},
+        "residuals": {r.key: r for r in residuals},
         "analytical_log_intervals": {"bf16": (-0.4, 0.6)},
     }
     return Predictor(**{**fields, **changes})

@@ -57,7 +57,7 @@ def test_a_folder_predicts_as_what_was_saved(folder: Path) -> None:
     direct = predictor(residual(log_ratio=(0.5, 0.4)))
     assert (loaded.name, loaded.constants) == ("mine", TOY_CONSTANTS)
     assert loaded.analytical_log_intervals == {"bf16": (-0.4, 0.6)}
-    assert sorted(loaded.residuals) == [("h100-sxm", "fp8"), ("toy", "bf16")]
+    assert sorted(loaded.residuals) == [("gemm", "h100-sxm", "fp8"), ("gemm", "toy", "bf16")]
     op = Gemm(m=np.arange(8, 5000, 37), n=77, k=640, dtype="bf16")
     expected, found = direct.predict(op, TOY), loaded.predict(op, TOY)
     np.testing.assert_array_equal(found.latency_s, expected.latency_s)
@@ -217,6 +217,8 @@ def test_folders_that_are_no_predictor(tmp_path: Path) -> None:
         (("boosters", 0, "cache"), ["warm", "hot"], "states of the cache among warm, cold, rotating"),
         (("boosters", 0, "software"), [], "for each software"),
         (("boosters", 0, "rows"), "many", "ValueError"),
+        (("boosters", 0, "family"), "gem", "holds the family 'gem', which this version does not know: did you mean 'gemm'"),
+        (("boosters", 0, "family"), "conv", "KeyError 'conv'"),
         (("boosters",), None, "TypeError"),
         (("boosters", 0), "booster", "TypeError"),
     ],

@@ -197,7 +197,7 @@ def test_one_device_with_sources(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_what_is_learned_of_each_device(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     stacks = SimpleNamespace(software=("trtllm-1.0", "vllm-0.24.0"))
-    shipped = SimpleNamespace(residuals={("h100-sxm", "fp8"): stacks, ("h100-sxm", "bf16"): stacks})
+    shipped = SimpleNamespace(residuals={("gemm", "h100-sxm", "fp8"): stacks, ("gemm", "h100-sxm", "bf16"): stacks})
     monkeypatch.setattr("perfmodel.models.predictor.load", lambda: shipped)
     both = ["trtllm-1.0", "vllm-0.24.0"]
     assert devices.learned() == {"h100-sxm": {"gemm": {"bf16": both, "fp8": both}}}

@@ -162,7 +162,7 @@ def test_predicting_traces_as_they_are() -> None:
 
 
 def test_rows_are_judged_under_their_own_software_and_cache() -> None:
-    support = dict.fromkeys(("log2_m", "log2_n", "log2_k"), (0.0, 20.0))
+    support = dict.fromkeys(("log2_m", "log2_n", "log2_k", "log2_batch"), (0.0, 20.0))
     p = predictor(residual("h100-sxm", log_ratio=(0.5, -0.5), support=support), constants=None)
     for software in ("stack0-1.0", "stack1-1.0"):
         table = measured_at(p, 1.0, cache="cold", software=software).assign(software=software, cache="cold")

@@ -16,8 +16,9 @@ from perfmodel.errors import DescriptorError, DeviceError, DtypeError, InputErro
 from perfmodel.features.vector import feature_schema
 from perfmodel.hardware import Device, load_device
 from perfmodel.models.analytical import analyse
-from perfmodel.models.learned import residual_columns, version_key
-from perfmodel.models.machine import Conditions
+from perfmodel.models.families.gemm import residual_columns
+from perfmodel.models.learned import version_key
+from perfmodel.models.machine import Conditions, Machine
 from perfmodel.models.power import limit_w, relative_voltage
 from perfmodel.models.predictor import ELSEWHERE_WEIGHT, Estimates, Predictor
 from perfmodel.ops import Attention, Conv, Copy, Elementwise, Gemm, Norm, Operator, Softmax, View
@@ -179,7 +180,7 @@ def test_a_sibling_lends_most_of_its_residual() -> None:
     other = one_row(p, device=A100)
     assert (other["source"], other["notes"]) == ("analytical", ())
     # A residual of the device itself wins over a sibling's.
-    both = Predictor(residuals={**p.residuals, ("h200-sxm", "bf16"): residual("h200-sxm", log_ratio=(0.1,))})
+    both = Predictor(residuals={**p.residuals, ("gemm", "h200-sxm", "bf16"): residual("h200-sxm", log_ratio=(0.1,))})
     assert one_row(both, device=H200)["source"] == "learned"
 
 
@@ -241,7 +242,8 @@ def test_features_by_hand() -> None:
     (group,) = stack([Gemm(m=100, n=200, k=64, dtype="bf16")])
     assert isinstance(group.op, Gemm)
     b = analyse(group, TOY, constants=TOY_CONSTANTS, conditions=Conditions("cold"))
-    f = {name: float(values[0]) for name, values in residual_columns(group.op, b, 2.0).items()}
+    machine = replace(Machine.of(TOY, "bf16"), units=2.0)
+    f = {name: float(values[0]) for name, values in residual_columns(group.op, b, machine, TOY).items()}
     assert set(f) == set(feature_schema("gemm").names)
     assert (2 ** f["log2_m"], 2 ** f["log2_n"], 2 ** f["log2_k"]) == pytest.approx((100, 200, 64))
     assert (2 ** f["log2_mn"], 2 ** f["log2_nk"], 2 ** f["log2_mk"]) == pytest.approx((20000, 12800, 6400))

@@ -134,7 +134,7 @@ def test_formats_with_boosters_are_estimated_as_they_were_trained() -> None:
 
 
 def test_another_group_size_leans_on_the_usual_ones_residual() -> None:
-    hand_made = predictor(residual(dtype="w4a16", log_ratio=(1.0,)))
+    hand_made = predictor(residual(part="w4a16", log_ratio=(1.0,)))
     shape = {"m": 256, "n": 256, "k": 256}
     usual = hand_made.predict(Gemm(dtype="w4a16", **shape), toy_device(), cache="warm")
     other = hand_made.predict(Gemm(dtype="w4a16_g32", **shape), toy_device(), cache="warm")

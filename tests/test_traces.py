@@ -12,7 +12,7 @@ import pytest
 
 from perfmodel.datasets import energaizer
 from perfmodel.datasets.aiconfigurator import gemm_files, read_gemm
-from perfmodel.datasets.schema import CACHE_STATES, check_traces, only_gemm, read_traces, with_device, write_traces
+from perfmodel.datasets.schema import CACHE_STATES, check_traces, read_traces, with_device, write_traces
 from perfmodel.datasets.splits import FOLDS, shape_fold
 from perfmodel.errors import TraceError
 from perfmodel.models.machine import CACHES
@@ -119,15 +119,6 @@ def test_a_device_file_in_place_of_an_id(tmp_path: Path) -> None:
     assert traces["device"].tolist() == ["my-gpu", "l40s", "my-gpu"]
     with pytest.raises(TraceError, match=r"no row of the traces bears the device 'my-gpu' .* found h100-sxm"):
         with_device(table(), tmp_path / "own.toml")
-
-
-def test_training_takes_the_gemms_of_a_mixed_table() -> None:
-    lines: list[str] = []
-    mixed = table(op=["gemm", "norm", "gemm"], kind=[None, "layernorm", None], rows=8, cols=8)
-    assert only_gemm(mixed, lines.append)["m"].tolist() == [1, 3]
-    assert lines == ["1 rows of other families are left out: only GEMMs are learned so far"]
-    assert only_gemm(table(), lines.append).equals(table())
-    assert len(lines) == 1
 
 
 # --------------------------------------------------------------------------------------------------------------- splits

@@ -19,9 +19,14 @@ from perfmodel.errors import DeviceError, InputError, TraceError
 from perfmodel.hardware import load_device
 from perfmodel.models.analytical import analyse
 from perfmodel.models.constants import FALLBACK, Constants
+from perfmodel.models.families.gemm import GEMM
 from perfmodel.models.fit import KERNEL_CONSTANTS, fit_constants, gemm_group
 from perfmodel.models.machine import Conditions
 from perfmodel.models.predictor import Predictor
+from perfmodel.models.trace_rows import parts_of, prepare
+from perfmodel.training import boosting
+from perfmodel.training.parts import PartTask, TrainedPart, cross_validate_part
+from perfmodel.training.resume import Pieces
 
 pandas = pytest.importorskip("pandas", reason="training needs the extra train")
 xgboost = pytest.importorskip("xgboost", reason="training needs the extra train")
@@ -80,7 +85,11 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, A
     lines: list[str] = []
     accuracy = training.train(table, folder, name="mine", report=lines.append)
     assert lines[0] == "480 rows; fitting the physics constants"
-    assert lines[-1].startswith("2/2 h100-sxm fp8: held-out MAPE")
+    parts = [line for line in lines if "held-out MAPE" in line]
+    assert parts[0].startswith("1/2 h100-sxm bf16: held-out MAPE")
+    assert parts[0].endswith("left")
+    assert parts[1].startswith("2/2 h100-sxm fp8: held-out MAPE")
+    assert parts[1].endswith("over 2 tables")
     return folder, accuracy, table
 
 
@@ -197,16 +206,17 @@ def test_rows_without_a_cache_state_count_as_warm() -> None:
 def test_whole_pairs_are_held_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """No booster that judges a row has seen a row of its (n, k) pair, at any m, in any table."""
     seen: list[np.ndarray] = []
-    fit = training.fit_booster
+    fit = boosting.fit_booster
 
     def spying(table: Any, rows: np.ndarray, seed: int) -> Any:
         seen.append(rows)
         return fit(table, rows, seed)
 
-    monkeypatch.setattr(training, "fit_booster", spying)
-    monkeypatch.setattr(training, "TREES", 3)
+    monkeypatch.setattr(boosting, "fit_booster", spying)
+    monkeypatch.setitem(GEMM.booster, "trees", 3)
     table = synthetic(12)
-    judged = training.cross_validate(table, FALLBACK)
+    (part,) = parts_of(table)
+    judged = cross_validate_part(PartTask.of(part, FALLBACK, 0, Pieces(None)))
     assert sum(len(j.measured) for j in judged) == len(table) == 120
     pairs = [tuple(p) for p in table[["n", "k"]].to_numpy().tolist()]
     left_out = []
@@ -234,10 +244,10 @@ def test_a_pairs_own_factor_cannot_be_known_beforehand(tmp_path: Path, constants
 
 def test_coverage_is_measured_on_folds_that_had_no_say(monkeypatch: pytest.MonkeyPatch) -> None:
     """One fold is off by a factor of ten: nobody else's errors say so, and its rows lie outside their interval."""
-    part = training.prepare(synthetic(12), load_device("h100-sxm"), "bf16", FALLBACK, 0)
+    part = prepare(parts_of(synthetic(12))[0], FALLBACK, 0)
     odd = part.fold == part.fold[0]
     predicted = part.measured_s * np.where(odd, 0.1, 1.0) * np.exp(np.linspace(-0.01, 0.01, len(odd)))
-    judged = training._judged(part, predicted)
+    judged = boosting.judged(part, predicted)
     inside = np.concatenate([(j.measured >= j.low) & (j.measured <= j.high) for j in judged])
     assert len(inside) == len(odd)
     assert 0 < odd.sum() < len(odd)
@@ -249,25 +259,27 @@ def test_quantiles_by_bucket(tmp_path: Path) -> None:
     # Errors of ±0.1 below 10 us, of ±0.4 below 100 us; 50 rows are too few to speak for themselves.
     error = np.tile([-1.0, 1.0], 225) * np.repeat([0.1, 0.4, 5.0], [200, 200, 50])
 
-    small, medium, few, none = training.error_quantiles(predicted * np.exp(error), predicted)
+    small, medium, few, none = boosting.error_quantiles(predicted * np.exp(error), predicted)
     assert small == pytest.approx([-0.1, 0.1])
     assert medium == pytest.approx([-0.4, 0.4])
     # Of all 450 rows the outer 25 each way are ±5: more than 5 %.
     assert few == none == pytest.approx([-5.0, 5.0])
 
 
-def test_intervals_of_the_physics_by_dtype() -> None:
-    errors = {
-        ("d1", "bf16"): np.linspace(-1, 1, 101), ("d2", "bf16"): np.linspace(0, 4, 101), ("d1", "fp8"): np.linspace(2, 3, 101)
+def test_intervals_of_the_physics_by_family_and_dtype() -> None:
+    def part(family: str, name: str, *quantiles: float) -> TrainedPart:
+        return TrainedPart(b"", {"family": family, "part": name}, [], quantiles)  # type: ignore[arg-type]
+
+    parts = [part("gemm", "bf16", -0.9, 0.9), part("gemm", "bf16", 0.2, 3.8), part("gemm", "fp8", 2.05, 2.95)]
+    # The wider end of two devices; never without the estimate itself.
+    assert training._analytical_intervals([*parts, part("moe", "fp8", -0.1, 0.3)]) == {
+        "bf16": [-0.9, 3.8], "fp8": [0, 2.95], "moe/fp8": [-0.1, 0.3]
     }  # fmt: skip
-    # 5 and 95 % of each device; the wider end of two devices; never without the estimate itself.
-    intervals = training._analytical_intervals(errors)
-    assert intervals == {"bf16": pytest.approx([-0.9, 3.8]), "fp8": pytest.approx([0, 2.95])}
 
 
 @pytest.mark.usefixtures("constants_held")
 def test_each_stack_has_its_own_cache_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "TREES", 2)
+    monkeypatch.setitem(GEMM.booster, "trees", 2)
     table = synthetic(6)
     table["cache"] = np.where(table["software"] == "vllm-0.9.0", "rotating", None)
     training.train(table, tmp_path / "p")
@@ -279,7 +291,7 @@ def test_each_stack_has_its_own_cache_state(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_the_protocol_shapes_trains_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "TREES", 20)
+    monkeypatch.setitem(GEMM.booster, "trees", 20)
     table = synthetic(12)
     table.loc[0, "status"] = "out of memory"
     table.loc[0, "latency_s"] = float("nan")
@@ -322,7 +334,7 @@ def test_wrong_traces(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("constants_held")
 def test_files_stand_in_the_manifest_with_their_hashes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "TREES", 2)
+    monkeypatch.setitem(GEMM.booster, "trees", 2)
     table = synthetic(6)
     table[:30].to_csv(tmp_path / "a.csv", index=False)
     table[30:].to_parquet(tmp_path / "b.parquet")
@@ -336,7 +348,7 @@ def test_files_stand_in_the_manifest_with_their_hashes(tmp_path: Path, monkeypat
 def test_a_device_of_ones_own_is_filed_under_its_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from importlib.resources import files as resources
 
-    monkeypatch.setattr(training, "TREES", 2)
+    monkeypatch.setitem(GEMM.booster, "trees", 2)
     text = resources("perfmodel.hardware").joinpath("catalogue/h100-sxm.toml").read_text()
     own = tmp_path / "deep" / "own.toml"
     own.parent.mkdir()

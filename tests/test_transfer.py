@@ -19,10 +19,12 @@ from perfmodel.features.vector import feature_schema
 from perfmodel.hardware import load_device
 from perfmodel.models.analytical import analyse
 from perfmodel.models.constants import FALLBACK
+from perfmodel.models.families.gemm import GEMM as GEMM_FAMILY
 from perfmodel.models.fit import gemm_group
 from perfmodel.models.learned import UNSEEN, Residual
 from perfmodel.models.machine import Conditions
 from perfmodel.models.predictor import Predictor
+from perfmodel.models.trace_rows import parts_of
 from perfmodel.ops import Gemm
 from perfmodel.transfer import (
     FAMILY,
@@ -75,15 +77,15 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[set[str]]:
 
     monkeypatch.setattr(transfer, "fit_constants", held)
     monkeypatch.setattr(training, "fit_constants", held)
-    monkeypatch.setattr(training, "TREES", 30)
+    monkeypatch.setitem(GEMM_FAMILY.booster, "trees", 30)
     monkeypatch.setitem(transfer.UNSEEN_BOOSTER, "min_child_weight", 1)
     return seen
 
 
 # ------------------------------------------------------------------------------------------------------------ protocols
 def test_what_is_left_out() -> None:
-    assert targets(traces(), "device") == {d: [d] for d in DEVICES}
-    assert targets(traces(), "family") == {"ampere": ["a100-sxm-80gb"], "hopper": ["h100-sxm", "h200-sxm"]}
+    assert targets(DEVICES, "device") == {d: [d] for d in DEVICES}
+    assert targets(DEVICES, "family") == {"ampere": ["a100-sxm-80gb"], "hopper": ["h100-sxm", "h200-sxm"]}
     assert sibling_of(load_device("h200-sxm"), ["a100-sxm-80gb", "h100-sxm"]) == "h100-sxm"
     assert sibling_of(load_device("h200-sxm"), ["a100-sxm-80gb"]) is None
     assert sibling_of(toy_device(compute_capability=None), DEVICES) is None
@@ -91,7 +93,7 @@ def test_what_is_left_out() -> None:
 
 def test_a_device_leans_on_its_sibling_and_is_not_seen(quick: list[set[str]]) -> None:
     # H100 and H200 share a factor of 3 that nobody else has.
-    parts = leave_out(traces(h100=3.0, h200=3.0), "device", FALLBACK)
+    parts = leave_out(parts_of(traces(h100=3.0, h200=3.0)), "device", FALLBACK)
     kinds = {p.rows.device: p.kind for p in parts}
     assert kinds == {"a100-sxm-80gb": FAMILY, "h100-sxm": SIBLING, "h200-sxm": SIBLING}
     assert quick == [set(DEVICES) - {d} for d in DEVICES]
@@ -104,7 +106,7 @@ def test_a_device_leans_on_its_sibling_and_is_not_seen(quick: list[set[str]]) ->
 
 
 def test_a_family_is_left_out_as_a_whole(quick: list[set[str]]) -> None:
-    parts = leave_out(traces(h100=3.0, h200=3.0), "family", FALLBACK)
+    parts = leave_out(parts_of(traces(h100=3.0, h200=3.0)), "family", FALLBACK)
     assert quick == [{"h100-sxm", "h200-sxm"}, {"a100-sxm-80gb"}]
     assert {p.kind for p in parts} == {FAMILY}
     hopper = [p for p in parts if p.target == "hopper"]
@@ -116,7 +118,7 @@ def test_a_family_is_left_out_as_a_whole(quick: list[set[str]]) -> None:
 def test_what_all_families_share_carries_over() -> None:
     l40s = synthetic("l40s")
     table = pandas.concat([traces(), l40s], ignore_index=True)
-    parts = leave_out(table, "family", FALLBACK)
+    parts = leave_out(parts_of(table), "family", FALLBACK)
     for part in parts:
         error = np.abs(part.rows.predicted / part.rows.measured - 1).mean()
         physics = np.abs(part.rows.analytical / part.rows.measured - 1).mean()
@@ -144,7 +146,7 @@ def left_out(target: str, errors: Any, *, kind: str = FAMILY, predicted: float =
 def test_the_widest_target_decides() -> None:
     narrow, low, high = np.linspace(-0.1, 0.1, 201), np.linspace(-1, 0, 201), np.linspace(0, 2, 201)
     parts = [left_out("ampere", narrow), left_out("hopper", low), left_out("ada", high)]
-    (quantiles,) = [transfer_quantiles(parts)[FAMILY]["bf16"]]
+    (quantiles,) = [transfer_quantiles(parts)[FAMILY]["gemm", "bf16"]]
     # 5 % and 95 % of each: ±0.09, -0.95 to -0.05, 0.1 to 1.9.
     assert quantiles[0] == pytest.approx([-0.95, 1.9])
     assert len(quantiles) == 4
@@ -204,11 +206,11 @@ def test_a_sibling_comes_first_with_its_own_interval() -> None:
     e = h100.predict(GEMM, replace(load_device("h100-sxm"), id="h800"), cache="warm")
     np.testing.assert_allclose(e.latency_high_s / e.latency_s, np.exp(0.4))
     np.testing.assert_allclose(e.latency_s[:1] / e.analytical_s[:1], np.exp(0.09), rtol=1e-6)
-    assert p.known_software("stack0-1.0", toy_device(), "bf16") == "stack0-1.0"
-    assert p.known_software("stack0-7.0", toy_device(), "bf16") == "stack0"
-    assert p.known_software("vllm-0.1", brother, "bf16") == "vllm"
-    assert p.known_software("vllm-0.1", toy_device(), "bf16") is None
-    assert p.known_software("vllm-0.1", brother, "fp8") is None
+    assert p.known_software("stack0-1.0", toy_device(), GEMM) == "stack0-1.0"
+    assert p.known_software("stack0-7.0", toy_device(), GEMM) == "stack0"
+    assert p.known_software("vllm-0.1", brother, GEMM) == "vllm"
+    assert p.known_software("vllm-0.1", toy_device(), GEMM) is None
+    assert p.known_software("vllm-0.1", brother, GEMM.replace(dtype="fp8")) is None
 
 
 def test_training_writes_what_other_devices_need(tmp_path: Path) -> None:
@@ -217,8 +219,8 @@ def test_training_writes_what_other_devices_need(tmp_path: Path) -> None:
     assert set(accuracy["transfer"]) == {"device", "family"}
     assert len(accuracy["transfer"]["family"]["groups"]) == 4
     loaded = load(tmp_path / "p")
-    assert set(loaded.residuals) == {*((d, "bf16") for d in (*DEVICES, "l40s")), (UNSEEN, "bf16")}
-    assert loaded.residuals["h100-sxm", "bf16"].sibling_quantiles is not None
+    assert set(loaded.residuals) == {("gemm", d, "bf16") for d in (*DEVICES, "l40s", UNSEEN)}
+    assert loaded.residuals["gemm", "h100-sxm", "bf16"].sibling_quantiles is not None
     a10 = loaded.predict(GEMM.replace(m=np.array([64.0, 1056.0, 1024.0])), "a10", cache="warm")
     assert set(a10.source) == {"blended"}
     # 1056 is no multiple of 64: half as long again, of which nine tenths are believed.
