@@ -25,7 +25,9 @@ def run(runs: Any, **where: str) -> Any:
 
 def operators(runs: Any, **where: str) -> list[tuple[Any, ...]]:
     table = runs.operators(run(runs, **where)["operators"])
-    table = table.reindex(columns=["op", "variant", "count", "batch", "m", "n", "k", "rows", "cols", "elements", "latency_s"])
+    table = table.reindex(
+        columns=["op", "variant", "count", "batch", "m", "n", "k", "rows", "cols", "elements", "latency_s"]
+    )
     return [tuple(None if pandas.isna(v) else v for v in row) for row in table.itertuples(index=False)]
 
 
@@ -79,7 +81,12 @@ def test_runs_without_times_of_their_operators(tmp_path: Path) -> None:
     [
         ("results/opgraph/gpt3_xl-inf-8-2.csv", "add_15", "add_16", "no layer from 'transformer_h_0_ln_1' to 'add_15'"),
         ("results/opgraph/gpt3_xl-inf-8-2.csv", "'VECln'", "'VECxy'", r"\['VECxy', \(16, 4\)\] is no operator"),
-        ("results/opgraph/gpt3_xl-inf-8-2.csv", "[['BMM', (6,", "[['BMM', (__import__('os'),", "is no list of operators"),
+        (
+            "results/opgraph/gpt3_xl-inf-8-2.csv",
+            "[['BMM', (6,",
+            "[['BMM', (__import__('os'),",
+            "is no list of operators",
+        ),
         ("label/Tesla_T4/gpt3_xl-inf-8-2.json", "num_layer", "layers", "is no run of NeuSight"),
     ],
 )

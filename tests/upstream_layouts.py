@@ -119,14 +119,14 @@ def neusight(root: Path) -> Path:
 
 NEUSIGHT_GRAPH = (
     "Name,OpName,FwOps,BwOps,AccOps,Prev,Next,InputShapes,OutputShape\n"
-    "input_ids,misc,[],[],[],set(),set(),[],\"(2, 8)\"\n"
-    "transformer_wte,EMBEDDING,\"[['MEM', ((2, 8), (2, 8, 4))]]\",{wte},set(),set(),[],\"(2, 8, 4)\"\n"
-    "transformer_h_0_ln_1,VECln,\"[['VECln', (16, 4)]]\",{ln},set(),set(),[],\"(2, 8, 4)\"\n"
-    "addmm,Linear,\"[['Linear', (16, 4, 12)]]\",{addmm},set(),set(),[],\"(16, 12)\"\n"
-    "matmul,BMM,\"[['BMM', (6, 8, 4, 8)]]\",[],[],set(),set(),[],\"(2, 3, 8, 8)\"\n"
-    "softmax,VECsoftmax,\"[['VECsoftmax', (48, 8)]]\",[],[],set(),set(),[],\"(2, 3, 8, 8)\"\n"
-    "add_15,VECadd,\"[['VECadd', (16, 4)]]\",[],[],set(),set(),[],\"(2, 8, 4)\"\n"
-    "lm_head,Linear,\"[['Linear', (16, 4, 50)]]\",[],[],set(),set(),[],\"(2, 8, 50)\"\n"
+    'input_ids,misc,[],[],[],set(),set(),[],"(2, 8)"\n'
+    'transformer_wte,EMBEDDING,"[[\'MEM\', ((2, 8), (2, 8, 4))]]",{wte},set(),set(),[],"(2, 8, 4)"\n'
+    'transformer_h_0_ln_1,VECln,"[[\'VECln\', (16, 4)]]",{ln},set(),set(),[],"(2, 8, 4)"\n'
+    'addmm,Linear,"[[\'Linear\', (16, 4, 12)]]",{addmm},set(),set(),[],"(16, 12)"\n'
+    'matmul,BMM,"[[\'BMM\', (6, 8, 4, 8)]]",[],[],set(),set(),[],"(2, 3, 8, 8)"\n'
+    'softmax,VECsoftmax,"[[\'VECsoftmax\', (48, 8)]]",[],[],set(),set(),[],"(2, 3, 8, 8)"\n'
+    'add_15,VECadd,"[[\'VECadd\', (16, 4)]]",[],[],set(),set(),[],"(2, 8, 4)"\n'
+    'lm_head,Linear,"[[\'Linear\', (16, 4, 50)]]",[],[],set(),set(),[],"(2, 8, 50)"\n'
 )
 """A network of one traced layer, from transformer_h_0_ln_1 to add_15."""
 
@@ -246,9 +246,7 @@ def gpperf(root: Path) -> Path:
     return root
 
 
-ALL = {
-    f.__name__: f
-    for f in (
-        accelwattch, aiconfigurator, benchmark_hub, energaizer, gpperf, neusight, neusight_models, perfcastdb, zeus,
-    )  # fmt: skip
-}
+_SETS = (
+    accelwattch, aiconfigurator, benchmark_hub, energaizer, gpperf, neusight, neusight_models, perfcastdb, zeus,
+)  # fmt: skip
+ALL = {f.__name__: f for f in _SETS}

@@ -77,9 +77,7 @@ class OperatorFiles:
         """
         if reference not in self._known:
             if not is_inside(reference):
-                raise TraceError(
-                    f"{self._name}: the operators {reference!r} are no path below the folder of the runs"
-                )
+                raise TraceError(f"{self._name}: the operators {reference!r} are no path below the folder of the runs")
             self._known[reference] = read_operators(self._folder / reference)
         return self._known[reference]
 
@@ -118,9 +116,7 @@ def check_operators(table: pd.DataFrame, name: str) -> None:
     bad = ~(np.isfinite(counts) & (counts >= 1) & (counts == np.floor(counts)))
     if bad.any():
         row = int(np.argmax(bad))
-        raise TraceError(
-            f"{name}: row {row}, column {COUNT!r}: found {counts[row]:g}, wanted a whole number above 0"
-        )
+        raise TraceError(f"{name}: row {row}, column {COUNT!r}: found {counts[row]:g}, wanted a whole number above 0")
     for family in dict.fromkeys(map(str, table["op"])):
         for column in c.REQUIRED_OF_FAMILY.get(family, ()):
             if column not in table.columns:

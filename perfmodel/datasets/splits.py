@@ -179,7 +179,9 @@ def sources_of(tables: Tables) -> dict[str, np.ndarray]:
             vendors.setdefault(s, set()).add(v)
         both[op] = (source + "|" + vendor).to_numpy(dtype=object)
     named = {
-        f"{s}|{v}": f"{s} ({v})" if len(all_of_them) > 1 else s for s, all_of_them in vendors.items() for v in all_of_them
+        f"{s}|{v}": f"{s} ({v})" if len(all_of_them) > 1 else s
+        for s, all_of_them in vendors.items()
+        for v in all_of_them
     }
     return {op: np.array([named[text] for text in texts.tolist()], dtype=object) for op, texts in both.items()}
 

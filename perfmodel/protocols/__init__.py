@@ -47,11 +47,16 @@ _TABLES = ("device", "dtype", "software")
 PROTOCOLS = {
     protocol.name: protocol
     for protocol in (
-        Protocol("shapes", "whole groups of shapes, a GEMM's (n, k) for one, in every table (five folds)", "shapes", _TABLES),
+        Protocol(
+            "shapes", "whole groups of shapes, a GEMM's (n, k) for one, in every table (five folds)", "shapes", _TABLES
+        ),
         Protocol("device", "each device, while its siblings stay", "device", _TABLES),
         Protocol("family", "each hardware family", "device", _TABLES),
         Protocol(
-            "dataset", "each data set, where another has its families and dtypes", "dataset", ("held_out", "op", "device")
+            "dataset",
+            "each data set, where another has its families and dtypes",
+            "dataset",
+            ("held_out", "op", "device"),
         ),
         Protocol("models", "whole networks: no row of their shapes (five folds)", "models", ("workload", "device")),
         Protocol(

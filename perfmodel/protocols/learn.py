@@ -84,9 +84,7 @@ def learn(held: HeldOut) -> Predictor:
     """A predictor of the training rows: for each device that is judged its own booster, its sibling's, or the unseen one."""
     constants = held.start
     if GEMM.op in held.train:
-        constants = fit_constants(
-            held.train[GEMM.op], seed=held.seed, start=held.start, max_evaluations=_EVALUATIONS
-        )
+        constants = fit_constants(held.train[GEMM.op], seed=held.seed, start=held.start, max_evaluations=_EVALUATIONS)
     wanted = sorted({d for table in (*held.test.values(), *(r.listed for r in held.runs)) for d in _devices(table)})
     needed = _needed(held)
     parts = [p for table in held.train.values() for p in parts_of(table)]
@@ -98,7 +96,9 @@ def learn(held: HeldOut) -> Predictor:
     for name in dict.fromkeys(p.part for p in parts if p.family is GEMM):
         mine = [p for p in parts if p.family is GEMM and p.part == name]
         measured = [p.device for p in mine]
-        if all(d in measured or sibling_of(load_device(d), measured) for d in wanted):
+        vendors = {load_device(d).vendor for d in measured}
+        lacking = [d for d in wanted if d not in measured and sibling_of(load_device(d), measured) is None]
+        if not any(load_device(d).vendor in vendors for d in lacking):
             continue
         unseen = train_unseen(mine, constants, held.seed)
         if unseen is not None:

@@ -31,7 +31,9 @@ def judge(task: Task) -> list[JudgedRows]:
     """
     need_operators(task, "to train on, beside the runs")
     if not any(len(runs.listed) for runs in task.runs):
-        raise InputError("the protocol models judges runs that name their operators, and none was given: energaizer has some")
+        raise InputError(
+            "the protocol models judges runs that name their operators, and none was given: energaizer has some"
+        )
     return judge_held_out(_folds(task), task.jobs)
 
 

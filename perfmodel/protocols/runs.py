@@ -78,12 +78,12 @@ def predicted_runs(runs: Runs, predictor: Predictor) -> list[JudgedRows]:
     return [_judged(head, parts) for head, parts in found.items()]
 
 
-def _text(run: dict[str, Any], name: str, default: str) -> str:
+def _text(run: dict[Any, Any], name: str, default: str) -> str:
     value = run.get(name)
     return value if isinstance(value, str) else default
 
 
-def _optional(run: dict[str, Any], name: str, scale: float) -> float | None:
+def _optional(run: dict[Any, Any], name: str, scale: float) -> float | None:
     value = run.get(name)
     return None if value is None or not np.isfinite(float(value)) else float(value) * scale
 

@@ -65,7 +65,9 @@ def read(
     single = isinstance(traces, (str, Path, Runs, pandas.DataFrame))
     given: list[Traces] = [traces] if single else list(traces)  # type: ignore[list-item, arg-type]
     if root is not None and not any(_is_data_set(item) for item in given):
-        raise InputError("--from says where data sets lie, and none was named: give its name, as in `evaluate neusight`")
+        raise InputError(
+            "--from says where data sets lie, and none was named: give its name, as in `evaluate neusight`"
+        )
     found = [_read(item, root) for item in given]
     runs = tuple(item for item in found if isinstance(item, Runs))
     tables = [item for item in found if not isinstance(item, Runs)]
@@ -102,7 +104,9 @@ def need_operators(task: Task, why: str) -> None:
         TraceError: the message says what they are needed for.
     """
     if not task.operators:
-        raise TraceError(f"the protocol {task.protocol} needs operator traces {why}: give a table or a data set of them")
+        raise TraceError(
+            f"the protocol {task.protocol} needs operator traces {why}: give a table or a data set of them"
+        )
 
 
 def learned(task: Task) -> list[Part]:
