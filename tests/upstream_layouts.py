@@ -154,6 +154,35 @@ def neusight_models(root: Path) -> Path:
     return root
 
 
+def neusight_checkout(root: Path) -> Path:
+    """All of NeuSight in small: training rows of two GPUs, test rows of one of them and of a third, the same rows once more
+    where upstream pools or parts them, and the networks of :func:`neusight_models`. Latencies in ms."""
+    neusight_models(root)
+    data = root / "scripts/asplos/data/dataset"
+    products = {
+        "linear": [("train", "Tesla T4", 0.5), ("train", "Tesla V100-PCIE-32GB", 0.25), ("test", "Tesla T4", 2), ("test", "NVIDIA L4", 4)],
+        "bmm": [("train", "Tesla T4", 1), ("test", "NVIDIA L4", 0.5), ("test", "NVIDIA L4", 1.25)],
+    }  # fmt: skip
+    for op, rows in products.items():
+        lines = [
+            (part, gpu, f"{op},{ms},{gpu},k,,1,{64 * (i + 1)},128,256\n") for i, (part, gpu, ms) in enumerate(rows)
+        ]
+        for gpu in dict.fromkeys(gpu for part, gpu, _ in lines if part == "train"):
+            mine = "".join(line for part, g, line in lines if part == "train" and g == gpu)
+            text(data / f"train/collect/{op}/p2.1.0/{gpu}.csv", f"{_NEUSIGHT},B,M,N,K\n{mine}")
+        for part in ("train", "test"):
+            pooled = "".join(line for p, _, line in lines if p == part)
+            text(data / part / f"{op}.csv", f"{_NEUSIGHT},B,M,N,K\n{pooled}")
+    head = "OPName,Latency,Device,Kernel Name,B,H,large\n"
+    for part, gpu, ms in (("train", "Tesla T4", 0.125), ("test", "NVIDIA L4", 0.5)):
+        text(data / part / "ln.csv", f"{head}ln,{ms},{gpu},k,4100,512,True\n")
+    for path in ("train/collect/ln.csv", "train/collect/ln/p2.1.0/Tesla T4.csv"):
+        text(data / path, f"{head}ln,0.125,Tesla T4,k,4100,512,True\n")
+    text(data / "train/collect/add/p2.1.0/Tesla T4.csv", f"{head}add,0.1,Tesla T4,k,10,20,True\n")
+    text(data / "train/elem.csv", f"{head}add,0.1,Tesla T4,k,10,20,True\n")
+    return root
+
+
 def zeus(root: Path) -> Path:
     text(
         root / "trace/summary_power_v100.csv",

@@ -63,7 +63,7 @@ PROTOCOLS = {
             "neusight",
             "each of NeuSight's GPUs, or with a whole checkout what upstream tested on",
             "neusight",
-            ("variant", "device"),
+            ("held_out", "op", "variant"),
         ),
     )
 }
