@@ -220,7 +220,7 @@ def evaluate(
     tables, runs = read(traces, root, device)
     if chosen is None:
         rows = [r for table in tables.values() for part in parts_of(table) for r in judge_part(part, loaded)]
-        rows += [r for some in runs for r in predicted_runs(some, loaded)]
+        rows += [r for some in runs for r in predicted_runs(some, lambda op: loaded)]
     else:
         rows = chosen.judge(Task(chosen.name, tables, runs, loaded.constants or FALLBACK, seed, jobs))
     if not rows:

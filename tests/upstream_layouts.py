@@ -160,7 +160,10 @@ def neusight_checkout(root: Path) -> Path:
     neusight_models(root)
     data = root / "scripts/asplos/data/dataset"
     products = {
-        "linear": [("train", "Tesla T4", 0.5), ("train", "Tesla V100-PCIE-32GB", 0.25), ("test", "Tesla T4", 2), ("test", "NVIDIA L4", 4)],
+        "linear": [
+            ("train", "Tesla T4", 0.5), ("train", "Tesla V100-PCIE-32GB", 0.25), ("test", "Tesla T4", 2),
+            ("test", "NVIDIA L4", 4),
+        ],
         "bmm": [("train", "Tesla T4", 1), ("test", "NVIDIA L4", 0.5), ("test", "NVIDIA L4", 1.25)],
     }  # fmt: skip
     for op, rows in products.items():

@@ -13,7 +13,7 @@ from perfmodel.hardware import load_device
 from perfmodel.models.constants import Constants
 from perfmodel.models.families.gemm import GEMM
 from perfmodel.models.fit import fit_constants
-from perfmodel.models.learned import size_bucket
+from perfmodel.models.learned import Key, Residual, size_bucket
 from perfmodel.models.predictor import Predictor
 from perfmodel.models.trace_rows import Part, parts_of
 from perfmodel.protocols.runs import predicted_runs
@@ -61,11 +61,35 @@ def judge_held_out(parts: Iterable[HeldOut], jobs: int) -> list[JudgedRows]:
     return with_intervals([rows for found in in_parallel(_judge, parts, jobs) for rows in found])
 
 
+@dataclass(frozen=True)
+class Lesson:
+    """What was learned without what is held out.
+
+    Attributes:
+        gemm: a predictor of matrix products, whose constants were fitted.
+        others: of all other operators, whose constants are held: products say little of them.
+    """
+
+    gemm: Predictor
+    others: Predictor
+
+    def of(self, op: str) -> Predictor:
+        """The predictor of an operator."""
+        return self.gemm if op == GEMM.op else self.others
+
+    @property
+    def from_measurements(self) -> bool:
+        """Whether anything beyond the physics was learned."""
+        return bool(self.gemm.residuals or self.others.residuals)
+
+
 def _judge(held: HeldOut) -> list[JudgedRows]:
-    predictor = learn(held)
-    judged = [rows for table in held.test.values() for part in parts_of(table) for rows in _by_variant(part, predictor)]
-    judged += [rows for runs in held.runs for rows in predicted_runs(runs, predictor)]
-    if predictor.residuals:  # their own quantiles would need this training five times more
+    lesson = learn(held)
+    judged = [
+        rows for op, table in held.test.items() for part in parts_of(table) for rows in _by_variant(part, lesson.of(op))
+    ]
+    judged += [rows for runs in held.runs for rows in predicted_runs(runs, lesson.of)]
+    if lesson.from_measurements:  # their own quantiles would need this training five times more
         judged = [replace(r, low=np.full_like(r.low, np.nan), high=np.full_like(r.high, np.nan)) for r in judged]
     return [replace(r, held_out=held.name) for r in judged]
 
@@ -80,31 +104,45 @@ def _by_variant(part: Part, predictor: Predictor) -> list[JudgedRows]:
     return judged
 
 
-def learn(held: HeldOut) -> Predictor:
-    """A predictor of the training rows: for each device that is judged its own booster, its sibling's, or the unseen one."""
-    constants = held.start
-    if GEMM.op in held.train:
-        constants = fit_constants(held.train[GEMM.op], seed=held.seed, start=held.start, max_evaluations=_EVALUATIONS)
+def learn(held: HeldOut) -> Lesson:
+    """What the training rows teach: for each device that is judged its own booster, its sibling's, or the unseen one."""
     wanted = sorted({d for table in (*held.test.values(), *(r.listed for r in held.runs)) for d in _devices(table)})
     needed = _needed(held)
+    constants = held.start
+    if GEMM.op in held.train and any(op == GEMM.op for op, _ in needed):
+        constants = fit_constants(held.train[GEMM.op], seed=held.seed, start=held.start, max_evaluations=_EVALUATIONS)
     parts = [p for table in held.train.values() for p in parts_of(table)]
     parts = [p for p in parts if p.family is not None and (p.op, str(p.rows["dtype"].iloc[0])) in needed]
+    gemms, others = ([p for p in parts if (p.family is GEMM) == gemm] for gemm in (True, False))
+    return Lesson(
+        Predictor(
+            constants=constants,
+            residuals=_boosters(gemms, wanted, constants, held.seed) | _unseen(gemms, wanted, constants, held.seed),
+        ),
+        Predictor(constants=held.start, residuals=_boosters(others, wanted, held.start, held.seed)),
+    )
+
+
+def _boosters(parts: Sequence[Part], wanted: Collection[str], constants: Constants, seed: int) -> dict[Key, Residual]:
+    tasks = [PartTask.of(part, constants, seed, Pieces(None)) for part in _leant_on(parts, wanted)]
+    residuals = [train_booster(task).residual() for task in tasks]
+    return {residual.key: residual for residual in residuals}
+
+
+def _unseen(parts: Sequence[Part], wanted: Collection[str], constants: Constants, seed: int) -> dict[Key, Residual]:
+    """The boosters of products for devices without a booster to lean on, where one of their vendor's was measured."""
     residuals = {}
-    for part in _leant_on(parts, wanted):
-        residual = train_booster(PartTask.of(part, constants, held.seed, Pieces(None))).residual()
-        residuals[residual.key] = residual
-    for name in dict.fromkeys(p.part for p in parts if p.family is GEMM):
-        mine = [p for p in parts if p.family is GEMM and p.part == name]
+    for name in dict.fromkeys(p.part for p in parts):
+        mine = [p for p in parts if p.part == name]
         measured = [p.device for p in mine]
         vendors = {load_device(d).vendor for d in measured}
         lacking = [d for d in wanted if d not in measured and sibling_of(load_device(d), measured) is None]
-        if not any(load_device(d).vendor in vendors for d in lacking):
-            continue
-        unseen = train_unseen(mine, constants, held.seed)
-        if unseen is not None:
-            residual = unseen.residual(NO_INTERVAL)
-            residuals[residual.key] = residual
-    return Predictor(constants=constants, residuals=residuals)
+        if any(load_device(d).vendor in vendors for d in lacking):
+            unseen = train_unseen(mine, constants, seed)
+            if unseen is not None:
+                residual = unseen.residual(NO_INTERVAL)
+                residuals[residual.key] = residual
+    return residuals
 
 
 def _devices(table: object) -> set[str]:

@@ -6,6 +6,7 @@ sums by variant are judged too, as NeuSight does: over all its linear layers, al
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -50,8 +51,12 @@ class _Listed:
         return float(values.sum() if rows is None else values[rows].sum())
 
 
-def predicted_runs(runs: Runs, predictor: Predictor) -> list[JudgedRows]:
+def predicted_runs(runs: Runs, predictor_of: Callable[[str], Predictor]) -> list[JudgedRows]:
     """Every run that has a list of its operators, and the sums over variants where those were timed.
+
+    Args:
+        runs: run traces with their operators.
+        predictor_of: the predictor of an operator family.
 
     Returns:
         One entry for each device, dtype, software and network, and for each variant of it.
@@ -65,7 +70,7 @@ def predicted_runs(runs: Runs, predictor: Predictor) -> list[JudgedRows]:
         setting = (run["operators"], device.id, run["software"], clock_hz, power_limit_w)
         if setting not in lists:
             table = runs.operators(str(run["operators"]))
-            lists[setting] = _listed(table, device, predictor, str(run["software"]), clock_hz, power_limit_w)
+            lists[setting] = _listed(table, device, predictor_of, str(run["software"]), clock_hz, power_limit_w)
         listed = lists[setting]
         network = _text(run, "network", str(run["workload"]))
         head = (device.id, _text(run, "dtype", "-"), str(run["software"]), network)
@@ -91,7 +96,7 @@ def _optional(run: dict[Any, Any], name: str, scale: float) -> float | None:
 def _listed(
     table: pd.DataFrame,
     device: Device,
-    predictor: Predictor,
+    predictor_of: Callable[[str], Predictor],
     software: str,
     clock_hz: float | None,
     power_limit_w: float | None,
@@ -99,6 +104,7 @@ def _listed(
     table = table[table["op"] != "view"]  # launches nothing
     figures = {name: np.empty(len(table)) for name in _FIGURES}
     for group in from_columns({name: table[name].to_numpy() for name in table.columns}):
+        predictor = predictor_of(group.op.op)
         known = predictor.known_software(software, device, group.op)
         e = predictor.predict(
             group.op, device, software=known, cache=CACHE, clock_hz=clock_hz, power_limit_w=power_limit_w
