@@ -24,10 +24,12 @@ from perfmodel.models.trace_rows import (
 from perfmodel.ops.table import from_columns
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from perfmodel.models.predictor import Predictor
+<<<<<<< HEAD
     from perfmodel.models.protocol import PredictorProtocol
+=======
+    from perfmodel.protocols.task import Traces
+>>>>>>> lab-judge
 
 
 @dataclass(frozen=True)
@@ -47,10 +49,13 @@ class GroupAccuracy:
     p90_ape: float
     bias: float
     r2: float
-    coverage_90: float
+    coverage_90: float | None
     analytical_mape: float
     roofline_mape: float
     noise_mape: float | None
+    held_out: str | None = None
+    workload: str | None = None
+    variant: str | None = None
 
 
 def ape(predicted: np.ndarray, measured: np.ndarray) -> np.ndarray:
@@ -74,22 +79,28 @@ def score_group(
     folds: int,
     noise: float | None,
     size: str | None = None,
+    held_out: str | None = None,
+    workload: str | None = None,
+    variant: str | None = None,
 ) -> GroupAccuracy:
     """The figures of one group; all arrays of shape ``[rows]`` in seconds.
 
-    ``bias`` is the mean of predicted / measured - 1, ``r2`` is taken on ln(latency).
+    ``bias`` is the mean of predicted / measured - 1, ``r2`` is taken on ln(latency). Rows whose interval is NaN claim none:
+    coverage is that of the others, None where there are none.
     """
     error = ape(predicted, measured)
     log_measured = np.log(measured)
     spread = float(((log_measured - log_measured.mean()) ** 2).sum())
     residual = float(((np.log(predicted) - log_measured) ** 2).sum())
+    claimed = np.isfinite(low) & np.isfinite(high)
+    covered = ((measured >= low) & (measured <= high))[claimed]
     return GroupAccuracy(
         op=op, device=device, dtype=dtype, software=software, size=size, target="latency", n=len(measured), n_groups=folds,
         mape=float(error.mean()), median_ape=float(np.median(error)), p90_ape=float(np.quantile(error, 0.9)),
         bias=float((predicted / measured - 1).mean()), r2=1 - residual / spread if spread > 0 else 0.0,
-        coverage_90=float(((measured >= low) & (measured <= high)).mean()),
+        coverage_90=float(covered.mean()) if len(covered) else None,
         analytical_mape=float(ape(analytical, measured).mean()), roofline_mape=float(ape(roofline, measured).mean()),
-        noise_mape=noise,
+        noise_mape=noise, held_out=held_out, workload=workload, variant=variant,
     )  # fmt: skip
 
 
@@ -124,7 +135,8 @@ def software_noise(shape_key: np.ndarray, software: np.ndarray, measured: np.nda
 
 
 _ROWS_AT_A_TIME = 50_000
-_FIGURES = ("mape", "median_ape", "p90_ape", "bias", "r2", "coverage_90", "analytical_mape", "roofline_mape")
+_FIGURES = ("mape", "median_ape", "p90_ape", "bias", "r2", "analytical_mape", "roofline_mape")
+_MAYBE_UNKNOWN = ("coverage_90", "noise_mape")
 
 
 def accuracy_report(protocol: str, seed: int, groups: Sequence[GroupAccuracy]) -> dict[str, Any]:
@@ -151,70 +163,105 @@ def mean_of(groups: Sequence[GroupAccuracy], *, weighted: bool) -> dict[str, Any
     figures: dict[str, Any] = {
         name: float(np.average([getattr(g, name) for g in groups], weights=weights)) for name in _FIGURES
     }
-    noisy = [(g.noise_mape, w) for g, w in zip(groups, weights, strict=True) if g.noise_mape is not None]
-    figures["noise_mape"] = float(np.average([n for n, _ in noisy], weights=[w for _, w in noisy])) if noisy else None
+    for name in _MAYBE_UNKNOWN:
+        known = [(v, w) for g, w in zip(groups, weights, strict=True) if (v := getattr(g, name)) is not None]
+        figures[name] = float(np.average([v for v, _ in known], weights=[w for _, w in known])) if known else None
     return {"n": sum(g.n for g in groups), "n_groups": len(groups), **figures}
 
 
-GROUP_KEYS = ("op", "device", "dtype", "software", "size")
+GROUP_KEYS = ("op", "device", "dtype", "software", "size", "held_out", "workload", "variant")
 """What ``--by`` may group rows by."""
-PROTOCOLS = ("shapes", "device", "family")
-"""What is held out: whole groups of shapes (a GEMM's (n, k)), a device while its siblings stay, or a hardware family."""
 SIZE_NAMES = ("<10us", "<100us", "<1ms", ">=1ms")
 """Names of the buckets of measured latency."""
+BY = ("device", "dtype", "software")
+"""What rows are grouped by unless something else is asked for; some protocols have other defaults."""
 
 
 def evaluate(
+<<<<<<< HEAD
     traces: pd.DataFrame | str | Path,
     predictor: PredictorProtocol | str = "default",
+=======
+    traces: Traces | Sequence[Traces],
+    predictor: Predictor | str = "default",
+>>>>>>> lab-judge
     *,
     device: str | Path | None = None,
-    by: Sequence[str] = ("device", "dtype", "software"),
+    by: Sequence[str] | None = None,
     protocol: str | None = None,
+    root: str | Path | None = None,
     seed: int = 0,
     jobs: int = 1,
 ) -> dict[str, Any]:
-    """How far a predictor is from measured operators.
+    """How far a predictor is from measured operators and runs.
 
     Args:
+<<<<<<< HEAD
         traces: operator traces: a table or the path of one. Under a protocol operators that nothing is learned of are left
             out.
         predictor: a predictor, its folder, a shipped name, or one that a package registers (without a protocol alone).
+=======
+        traces: operator traces and run traces: tables, paths of tables, or names of data sets. A run is predicted where it
+            names its operators. Under a protocol operators that nothing is learned of are left out.
+        predictor: a predictor, its folder, or a shipped name.
+>>>>>>> lab-judge
         device: the path of the TOML of a device that the catalogue lacks; rows that bear its id use it.
-        by: what rows are grouped by, of :data:`GROUP_KEYS`; other keys are null in the result.
-        protocol: None predicts the traces as they are, each row under its own software and cache state. ``"shapes"``
-            trains anew with whole groups of shapes (:mod:`perfmodel.datasets.splits`) held out of every table (five folds),
-            with the predictor's constants. ``"device"`` and ``"family"`` leave out each device or hardware family in turn,
-            for GEMMs the constants included.
+        by: what rows are grouped by, of :data:`GROUP_KEYS`; other keys are null in the result. None: :data:`BY`, or what
+            the protocol is usually read by.
+        protocol: None predicts the traces as they are, each row under its own software and cache state. Otherwise one of
+            :data:`perfmodel.protocols.PROTOCOLS`: a predictor is trained anew without what the protocol holds out, with the
+            constants of ``predictor`` to begin with.
+        root: where data sets lie that were named; None: the download or the installed package.
         seed: of the folds.
         jobs: processes to train in.
 
     Returns:
-        ``{protocol, seed, groups, overall, pooled}`` as ``evaluate --json`` has it.
+        ``{protocol, seed, groups, overall, pooled, by_size}`` as ``evaluate --json`` has it.
 
     Raises:
         InputError: an unknown protocol or group key, or no usable row.
         TraceError: the traces break the schema.
     """
+<<<<<<< HEAD
     from perfmodel.models.predictor import load, load_trained
     from perfmodel.training.tables import load_tables
+=======
+    from perfmodel.models.constants import FALLBACK
+    from perfmodel.models.predictor import load
+    from perfmodel.protocols import protocol as protocol_of
+    from perfmodel.protocols.runs import predicted_runs
+    from perfmodel.protocols.task import Task, read
+>>>>>>> lab-judge
 
-    for key in by:
+    for key in by or ():
         if key not in GROUP_KEYS:
             raise InputError(f"cannot group by {key!r}: {nearest(key, GROUP_KEYS)}")
+<<<<<<< HEAD
     if protocol is not None and protocol not in PROTOCOLS:
         raise InputError(f"protocol {protocol!r} is not known: {nearest(protocol, PROTOCOLS)}")
     tables, _ = load_tables(traces, device)
     if protocol is None:
         loaded = load(predictor)
+=======
+    chosen = None if protocol is None else protocol_of(protocol)
+    loaded = load(predictor)
+    tables, runs = read(traces, root, device)
+    if chosen is None:
+>>>>>>> lab-judge
         rows = [r for table in tables.values() for part in parts_of(table) for r in judge_part(part, loaded)]
+        rows += [r for some in runs for r in predicted_runs(some, lambda op: loaded)]
     else:
+<<<<<<< HEAD
         rows = _held_out_rows(tables, load_trained(predictor), protocol, seed, jobs)
+=======
+        rows = chosen.judge(Task(chosen.name, tables, runs, loaded.constants or FALLBACK, seed, jobs))
+>>>>>>> lab-judge
     if not rows:
         raise InputError("the traces hold no usable row")
-    groups = grouped(rows, by)
-    report = accuracy_report(protocol or "predict", seed, groups)
-    return {key: report[key] for key in ("protocol", "seed", "groups", "overall", "pooled")}
+    usual = BY if chosen is None else chosen.by
+    report = accuracy_report(protocol or "predict", seed, grouped(rows, usual if by is None else by))
+    report["by_size"] = [asdict(group) for group in grouped(rows, ("size",))]
+    return {key: report[key] for key in ("protocol", "seed", "groups", "overall", "pooled", "by_size")}
 
 
 @dataclass(frozen=True)
@@ -234,33 +281,14 @@ class JudgedRows:
     folds: int
     family: str = "gemm"
     part: str | None = None
+    held_out: str | None = None
+    workload: str | None = None
+    variant: str | None = None
 
     @property
     def booster(self) -> tuple[str, str]:
         """The family and the part of it that these rows belong to; the dtype where that is the part."""
         return self.family, self.dtype if self.part is None else self.part
-
-
-def _held_out_rows(
-    tables: dict[str, pd.DataFrame], predictor: Predictor, protocol: str, seed: int, jobs: int
-) -> list[JudgedRows]:
-    from perfmodel.models.constants import FALLBACK
-    from perfmodel.training.parallel import in_parallel
-    from perfmodel.training.parts import PartTask, cross_validate_part
-    from perfmodel.training.resume import Pieces
-    from perfmodel.training.tables import learned_parts
-
-    constants = predictor.constants or FALLBACK
-    parts = learned_parts(tables, None, lambda line: None)
-    if protocol == "shapes":
-        tasks = [PartTask.of(part, constants, seed, Pieces(None)) for part in parts]
-        return [judged for found in in_parallel(cross_validate_part, tasks, jobs) for judged in found]
-    from perfmodel.transfer import leave_out, with_intervals
-
-    left_out = leave_out(parts, protocol, constants, seed=seed, jobs=jobs)
-    # A device without a sibling takes its interval from other families that were left out.
-    families = leave_out(parts, "family", constants, seed=seed, jobs=jobs) if protocol == "device" else []
-    return [part.rows for part in with_intervals(left_out, [*left_out, *families])]
 
 
 _FIGURES_OF_ROWS = ("latency_s", "latency_low_s", "latency_high_s", "analytical_s")
@@ -333,7 +361,7 @@ def grouped(rows: Sequence[JudgedRows], by: Sequence[str]) -> list[GroupAccuracy
         for size in np.unique(bucket) if "size" in by else [None]:
             chosen = np.arange(len(bucket)) if size is None else np.flatnonzero(bucket == size)
             name = None if size is None else SIZE_NAMES[size]
-            values = (r.family, r.device, r.dtype, r.software, name)
+            values = (r.family, r.device, r.dtype, r.software, name, r.held_out, r.workload, r.variant)
             key = tuple(v if k in by else None for k, v in zip(GROUP_KEYS, values, strict=True))
             pieces.setdefault(key, []).append((r, chosen))
     groups = []
@@ -343,11 +371,12 @@ def grouped(rows: Sequence[JudgedRows], by: Sequence[str]) -> list[GroupAccuracy
             for name in ("measured", "predicted", "low", "high", "analytical", "roofline")
         }
         known = [f for r, _ in parts if (f := noise.get((r.family, r.device, r.dtype, r.software))) is not None]
-        op, device, dtype, software, size_name = key
+        op, device, dtype, software, size_name, held_out, workload, variant = key
         groups.append(
             score_group(
-                op=op, device=device, dtype=dtype, software=software, size=size_name, **figures,
-                folds=max(r.folds for r, _ in parts), noise=float(np.mean(known)) if known else None,
+                op=op, device=device, dtype=dtype, software=software, size=size_name, held_out=held_out, workload=workload,
+                variant=variant, **figures, folds=max(r.folds for r, _ in parts),
+                noise=float(np.mean(known)) if known else None,
             )
         )  # fmt: skip
     return groups

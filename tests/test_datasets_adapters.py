@@ -310,7 +310,7 @@ def test_folders_without_the_data(tmp_path: Path, name: str) -> None:
         load(name, tmp_path)
 
 
-@pytest.mark.parametrize("name", [n for n in ADAPTERS if n not in ("benchmark_hub", "energaizer")])
+@pytest.mark.parametrize("name", [n for n in ADAPTERS if n not in ("benchmark_hub", "energaizer", "neusight_models")])
 def test_files_of_another_shape_are_named(tmp_path: Path, name: str) -> None:
     root = layouts.ALL[name](tmp_path)
     path = next(p for p in sorted(root.rglob("*")) if p.suffix in (".csv", ".parquet"))

@@ -37,9 +37,12 @@ def test_what_is_written_is_what_is_loaded(tmp_path: Path, name: str, ending: st
     assert list(found.columns) == list(wanted.columns) == list(columns_of([load_card(name)]))
     assert summary.total == len(found)
     for column in wanted.columns:
+        if column == "operators":  # paths instead of upstream's names; their tables are tested apart
+            continue
         a, b = (t[column].astype(object).where(t[column].notna(), None).tolist() for t in (found, wanted))
         assert a == b, column
-    assert sorted(p.name for p in tmp_path.iterdir()) == [f"t.{ending}", "upstream"]
+    lists = ["t.operators"] if "operators" in wanted.columns else []
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([f"t.{ending}", *lists, "upstream"])
 
 
 def test_builds_are_the_same_to_the_bit(tmp_path: Path, aiconfigurator: Path) -> None:

@@ -64,7 +64,8 @@ def test_tables_of_cards_have_the_schemas_columns(card: Card) -> None:
 
 def test_downloads_are_pinned(card: Card) -> None:
     if card.download is None:
-        assert card.id == "gpperf"
+        # One gives no licence; of the other no file was at hand, so that no checksum is known.
+        assert card.id in ("gpperf", "neusight_models")
         return
     assert "{commit}" in card.download.url
     assert card.commit is not None

@@ -29,7 +29,7 @@ from perfmodel.ops.table import stack
 
 GROUP = {
     "op", "device", "dtype", "software", "size", "target", "n", "n_groups", "mape", "median_ape", "p90_ape", "bias", "r2",
-    "coverage_90", "analytical_mape", "roofline_mape", "noise_mape",
+    "coverage_90", "analytical_mape", "roofline_mape", "noise_mape", "held_out", "workload", "variant",
 }  # fmt: skip
 
 
@@ -53,6 +53,16 @@ def test_figures_by_hand() -> None:
     assert s.r2 == pytest.approx(1 - (math.log(1.1) ** 2 + math.log(2) ** 2) / (2 * math.log(2) ** 2))
     assert (s.analytical_mape, s.roofline_mape) == pytest.approx((0.5, 0.75))
     assert (s.n, s.n_groups, s.noise_mape, s.target, s.size) == (3, 5, None, "latency", None)
+
+
+def test_rows_without_an_interval_claim_none() -> None:
+    nan = float("nan")
+    s = score([1.0, 2.0, 4.0], [1.1, 1.0, 4.0], low=np.array([0.9, nan, 4.5]), high=np.array([1.2, nan, 5.0]))
+    assert s.coverage_90 == 0.5
+    s = score([1.0], [1.0], low=np.array([nan]), high=np.array([nan]))
+    assert s.coverage_90 is None
+    report = accuracy_report("models", 0, [s, score([1.0], [1.0])])
+    assert (report["overall"]["coverage_90"], report["overall"]["n"]) == (1.0, 2)
 
 
 def test_equal_measurements_have_no_spread_to_explain() -> None:
@@ -152,7 +162,7 @@ def measured_at(p: Predictor, factor: float, **options: Any) -> Any:
 def test_predicting_traces_as_they_are() -> None:
     p = predictor(constants=None)
     report = evaluate(measured_at(p, 1.25, cache="warm"), p)
-    assert set(report) == {"protocol", "seed", "groups", "overall", "pooled"}
+    assert set(report) == {"protocol", "seed", "groups", "overall", "pooled", "by_size"}
     (group,) = report["groups"]
     # Measured a quarter above: predictions are a fifth below.
     assert (group["mape"], group["bias"], group["analytical_mape"]) == pytest.approx((0.2, -0.2, 0.2))

@@ -117,6 +117,75 @@ def neusight(root: Path) -> Path:
     return root
 
 
+NEUSIGHT_GRAPH = (
+    "Name,OpName,FwOps,BwOps,AccOps,Prev,Next,InputShapes,OutputShape\n"
+    'input_ids,misc,[],[],[],set(),set(),[],"(2, 8)"\n'
+    'transformer_wte,EMBEDDING,"[[\'MEM\', ((2, 8), (2, 8, 4))]]",{wte},set(),set(),[],"(2, 8, 4)"\n'
+    'transformer_h_0_ln_1,VECln,"[[\'VECln\', (16, 4)]]",{ln},set(),set(),[],"(2, 8, 4)"\n'
+    'addmm,Linear,"[[\'Linear\', (16, 4, 12)]]",{addmm},set(),set(),[],"(16, 12)"\n'
+    'matmul,BMM,"[[\'BMM\', (6, 8, 4, 8)]]",[],[],set(),set(),[],"(2, 3, 8, 8)"\n'
+    'softmax,VECsoftmax,"[[\'VECsoftmax\', (48, 8)]]",[],[],set(),set(),[],"(2, 3, 8, 8)"\n'
+    'add_15,VECadd,"[[\'VECadd\', (16, 4)]]",[],[],set(),set(),[],"(2, 8, 4)"\n'
+    'lm_head,Linear,"[[\'Linear\', (16, 4, 50)]]",[],[],set(),set(),[],"(2, 8, 50)"\n'
+)
+"""A network of one traced layer, from transformer_h_0_ln_1 to add_15."""
+
+
+def neusight_models(root: Path) -> Path:
+    """A language model on two GPUs: five layers, of which one is traced; one run as inference, one as training."""
+    asplos = root / "scripts/asplos"
+    forward = NEUSIGHT_GRAPH.format(wte="[],[]", ln="[],[]", addmm="[],[]")
+    training = NEUSIGHT_GRAPH.format(
+        wte="\"[['MEM', ((50, 4),)]]\",\"[['VECadd', [1, 200]]]\"",
+        ln="\"[['VECmul', (16, 4)]]\",[]",
+        addmm="\"[['Linear', (16, 12, 4)], ['Linear', (12, 16, 4)]]\",\"[['VECadd', [1, 48]]]\"",
+    )
+    text(asplos / "results/opgraph/gpt3_xl-inf-8-2.csv", forward)
+    text(asplos / "results/opgraph/gpt2_large-train-8-2.csv", training)
+    times = "Name,latency\ninput_ids,0\ntransformer_h_0_ln_1,0.5\naddmm,2\nmatmul,1\nsoftmax,0.25\nadd_15,0.125\nlm_head,8\n"
+    run = {"num_layer": 5, "e2e_latency": 40.0, "fw_latency": 40.0, "bwall_latency": 0}
+    for gpu, name in (
+        ("Tesla_T4", "gpt3_xl-inf-8-2"), ("Tesla_T4", "gpt2_large-train-8-2"), ("NVIDIA_L4", "gpt3_xl-inf-8-2"),
+        ("Tesla_T4", "gpt2_large-train-8-2-dp4"),
+    ):  # fmt: skip
+        text(asplos / f"label/{gpu}/{name}.json", json.dumps(run))
+    text(asplos / "label/Tesla_T4/gpt3_xl-inf-8-2.csv", times)
+    text(asplos / "label/Tesla_T4/gpt2_large-train-8-2.csv", times)
+    return root
+
+
+def neusight_checkout(root: Path) -> Path:
+    """All of NeuSight in small: training rows of two GPUs, test rows of one of them and of a third, the same rows once more
+    where upstream pools or parts them, and the networks of :func:`neusight_models`. Latencies in ms."""
+    neusight_models(root)
+    data = root / "scripts/asplos/data/dataset"
+    products = {
+        "linear": [
+            ("train", "Tesla T4", 0.5), ("train", "Tesla V100-PCIE-32GB", 0.25), ("test", "Tesla T4", 2),
+            ("test", "NVIDIA L4", 4),
+        ],
+        "bmm": [("train", "Tesla T4", 1), ("test", "NVIDIA L4", 0.5), ("test", "NVIDIA L4", 1.25)],
+    }  # fmt: skip
+    for op, rows in products.items():
+        lines = [
+            (part, gpu, f"{op},{ms},{gpu},k,,1,{64 * (i + 1)},128,256\n") for i, (part, gpu, ms) in enumerate(rows)
+        ]
+        for gpu in dict.fromkeys(gpu for part, gpu, _ in lines if part == "train"):
+            mine = "".join(line for part, g, line in lines if part == "train" and g == gpu)
+            text(data / f"train/collect/{op}/p2.1.0/{gpu}.csv", f"{_NEUSIGHT},B,M,N,K\n{mine}")
+        for part in ("train", "test"):
+            pooled = "".join(line for p, _, line in lines if p == part)
+            text(data / part / f"{op}.csv", f"{_NEUSIGHT},B,M,N,K\n{pooled}")
+    head = "OPName,Latency,Device,Kernel Name,B,H,large\n"
+    for part, gpu, ms in (("train", "Tesla T4", 0.125), ("test", "NVIDIA L4", 0.5)):
+        text(data / part / "ln.csv", f"{head}ln,{ms},{gpu},k,4100,512,True\n")
+    for path in ("train/collect/ln.csv", "train/collect/ln/p2.1.0/Tesla T4.csv"):
+        text(data / path, f"{head}ln,0.125,Tesla T4,k,4100,512,True\n")
+    text(data / "train/collect/add/p2.1.0/Tesla T4.csv", f"{head}add,0.1,Tesla T4,k,10,20,True\n")
+    text(data / "train/elem.csv", f"{head}add,0.1,Tesla T4,k,10,20,True\n")
+    return root
+
+
 def zeus(root: Path) -> Path:
     text(
         root / "trace/summary_power_v100.csv",
@@ -209,6 +278,7 @@ def gpperf(root: Path) -> Path:
     return root
 
 
-ALL = {
-    f.__name__: f for f in (accelwattch, aiconfigurator, benchmark_hub, energaizer, gpperf, neusight, perfcastdb, zeus)
-}
+_SETS = (
+    accelwattch, aiconfigurator, benchmark_hub, energaizer, gpperf, neusight, neusight_models, perfcastdb, zeus,
+)  # fmt: skip
+ALL = {f.__name__: f for f in _SETS}

@@ -14,9 +14,10 @@ from perfmodel.datasets import columns as c
 from perfmodel.datasets.adapter import Wanted, finish
 from perfmodel.datasets.cards import Card, columns_of, load_card
 from perfmodel.datasets.local import locate
-from perfmodel.datasets.registry import ADAPTERS, reader
-from perfmodel.datasets.schema import check_runs, check_traces, require_pandas
-from perfmodel.errors import InputError, nearest
+from perfmodel.datasets.registry import ADAPTERS, operator_lists, reader
+from perfmodel.datasets.runs import Runs, check_operators
+from perfmodel.datasets.schema import check_runs, check_traces, require_pandas, write_traces
+from perfmodel.errors import InputError, TraceError, nearest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -235,6 +236,8 @@ def to_arrow(table: pd.DataFrame, schema: pa.Schema) -> pa.Table:
 def write(chosen: Plan, output: str | Path) -> Summary:
     """Builds a table and writes it, Parquet or CSV by the file's ending, under a temporary name until it is whole.
 
+    The operators of runs go, one table a list, into a folder beside it: ``<name>.operators/``.
+
     Raises:
         InputError: an ending that is neither, or the file cannot be written.
         TraceError: as :func:`parts`.
@@ -249,7 +252,8 @@ def write(chosen: Plan, output: str | Path) -> Summary:
     summary = Summary()
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        _write_parts(chosen, summary, temporary, csv=ending == ".csv")
+        tables = _with_lists(chosen, parts(chosen, summary), path)
+        _write_parts(chosen, tables, temporary, csv=ending == ".csv")
         temporary.replace(path)
     except OSError as error:
         raise InputError(f"cannot write {output}: {error.strerror or error}") from None
@@ -259,7 +263,7 @@ def write(chosen: Plan, output: str | Path) -> Summary:
     return summary
 
 
-def _write_parts(chosen: Plan, summary: Summary, path: Path, *, csv: bool) -> None:
+def _write_parts(chosen: Plan, tables: Iterator[pd.DataFrame], path: Path, *, csv: bool) -> None:
     import pyarrow as pa
     import pyarrow.csv
     import pyarrow.parquet
@@ -268,12 +272,32 @@ def _write_parts(chosen: Plan, summary: Summary, path: Path, *, csv: bool) -> No
     if csv:
         plain = pa.schema([(f.name, f.type.value_type if pa.types.is_dictionary(f.type) else f.type) for f in schema])
         with pyarrow.csv.CSVWriter(path, plain) as writer:
-            for table in parts(chosen, summary):
+            for table in tables:
                 writer.write_table(to_arrow(table, schema).cast(plain))
         return
     with pyarrow.parquet.ParquetWriter(path, schema, compression="zstd") as writer:
-        for table in parts(chosen, summary):
+        for table in tables:
             writer.write_table(to_arrow(table, schema))
+
+
+def _with_lists(chosen: Plan, tables: Iterator[pd.DataFrame], output: Path) -> Iterator[pd.DataFrame]:
+    """The tables of a plan; operator lists that their runs name are written, and named by their paths."""
+    lists = {card.id: operator_lists(card.id, root, card) for card, root in chosen.sources}
+    folder = output.with_name(f"{output.stem}.operators")
+    written: dict[tuple[str, str], str] = {}
+    for table in tables:
+        if "operators" in table.columns and len(table):
+            source = str(table["source"].iloc[0])
+            of_source = lists[source]
+            for reference in dict.fromkeys(table["operators"].dropna()):
+                if of_source is None or (source, reference) in written:
+                    continue
+                path = folder / source / f"{reference}.parquet"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_traces(of_source(reference), path)
+                written[source, reference] = path.relative_to(output.parent).as_posix()
+            table["operators"] = [written.get((source, r)) for r in table["operators"]]
+        yield table
 
 
 def load(
@@ -297,3 +321,35 @@ def load(
     whole = pa.concat_tables([to_arrow(table, schema) for table in parts(chosen)])
     table: pd.DataFrame = whole.unify_dictionaries().to_pandas(self_destruct=True)
     return table
+
+
+def load_runs(name: str, root: str | Path | None = None, *, devices: Sequence[str] | None = None) -> Runs:
+    """One data set of run traces, with the operators of its runs, in memory.
+
+    Raises:
+        InputError: a set of operator traces.
+        TraceError: as :func:`parts`.
+    """
+    chosen = plan([name], root, devices=devices)
+    if not chosen.runs:
+        raise InputError(f"{name} holds operator traces; wanted a set of runs")
+    ((_, folder),) = chosen.sources
+    return Runs(load(name, root, devices=devices), _UpstreamLists(name, folder))
+
+
+class _UpstreamLists:
+    """The operator tables of a data set of runs, made when they are asked for, each once."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self._name, self._folder = name, folder
+        self._known: dict[str, pd.DataFrame] = {}
+
+    def __call__(self, reference: str) -> pd.DataFrame:
+        if reference not in self._known:
+            # Found anew each time, since functions cannot be sent to other processes: there are some hundred lists.
+            lists = operator_lists(self._name, self._folder, load_card(self._name))
+            if lists is None:
+                raise TraceError(f"{self._name}: the data set has no operators of its runs")
+            self._known[reference] = lists(reference)
+            check_operators(self._known[reference], f"{self._name}: {reference}")
+        return self._known[reference]

@@ -29,9 +29,10 @@ or ``graph``."""
 
 RUN = {
     "workload": TEXT, "batch": INTEGER, "phase": TEXT, "score": NUMBER, "score_unit": TEXT, "operators": TEXT, "dtype": TEXT,
-    "optimizer": TEXT,
+    "optimizer": TEXT, "network": TEXT, "launch": TEXT,
 }  # fmt: skip
-"""Columns of run traces. ``machine_<name>`` columns describe a machine that no device record describes."""
+"""Columns of run traces. ``network`` is what workloads of one network share (they differ in batch, length, precision);
+``machine_<name>`` columns describe a machine that no device record describes."""
 
 REQUIRED = ("device", "software", "op", "latency_s", "source")
 REQUIRED_OF_RUNS = ("device", "software", "workload", "latency_s", "source")

@@ -16,13 +16,15 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perfmodel.datasets.adapter import EVERYTHING, Wanted
 from perfmodel.datasets.cards import Card
+from perfmodel.datasets.runs import operator_table
 from perfmodel.datasets.schema import require_pandas
 from perfmodel.errors import TraceError
 from perfmodel.hardware import load_device
@@ -121,7 +123,9 @@ def read(root: str | Path, card: Card, wanted: Wanted = EVERYTHING) -> Iterator[
             pinned = re.search(r"_freq(\d+)_iter(\d+)", name)
             batch = re.search(r"_b(\d+)_", f"{workload}_")
             rows.append({
-                "device": device, "software": card.raw["software"]["stack"],
+                "device": device, "software": card.raw["software"]["stack"], "launch": "eager",
+                "network": re.split(r"_+p(?:bf16|fp32)", workload)[0],
+                "operators": None if path is None else f"{precision}/{path.stem}",
                 # With how attention was run, which some networks were measured both ways.
                 "workload": re.sub(r"(_freq\d+)?(_iter\d+)?\.csv$", "", name),
                 "batch": int(batch[1]) if batch else None, "phase": "prefill" if "_modeprefill" in workload else None,
@@ -133,6 +137,18 @@ def read(root: str | Path, card: Card, wanted: Wanted = EVERYTHING) -> Iterator[
                 "note": "power capped" if pinned and clock_hz * 1e-6 < 0.99 * int(pinned[1]) else None,
             })  # fmt: skip
         yield pandas.DataFrame(rows)
+
+
+def operator_lists(root: str | Path, card: Card) -> Callable[[str], pd.DataFrame]:
+    """The completed operator list that a value of the column ``operators`` names, as a table with counts."""
+    lists = _lists(_data(root))
+
+    def table(reference: str) -> pd.DataFrame:
+        precision, name = reference.split("/")
+        counts = Counter(_operators(precision, lists[name], complete=True))
+        return operator_table((op, count, {}) for op, count in counts.items())
+
+    return table
 
 
 def _data(root: str | Path) -> Path:

@@ -38,12 +38,33 @@ def read(root: str | Path, card: Card, wanted: Wanted = EVERYTHING) -> Iterator[
         MissingExtraError: pandas is not installed.
     """
     layout = "table of NeuSight; wanted .../dataset/train/elem.csv, .../dataset/train/collect/bmm/p2.1.0/<GPU>.csv, ..."
-    files = find(root, [f"**/{folder}/**/*.csv" for folder in _FOLDERS], layout)
+    files = _once(find(root, [f"**/{folder}/**/*.csv" for folder in _FOLDERS], layout))
     for family in dict.fromkeys(_FAMILY.values()):
         if wanted.family(family):
             for path in files:
                 if _FAMILY.get(_operator(path)) == family:
                     yield _read_file(path, family, card)
+
+
+def _once(files: list[Path]) -> list[Path]:
+    """The files without those that hold rows of others once more: a checkout has operators both by GPU and pooled.
+
+    Products and convolutions are read by GPU where they lie so, the other operators pooled.
+    """
+    pooled = {(p.parent, p.stem) for p in files if p.parent.name in ("train", "test")}
+    by_gpu = {(p.parents[3], _operator(p)) for p in files if p.parts[-4] == "collect"}
+    kept = []
+    for path in files:
+        operator = _operator(path)
+        if path.parts[-4] == "collect":
+            other = (path.parents[3], operator) in pooled and _FAMILY.get(operator) not in ("gemm", "conv")
+        elif path.parent.name == "collect":
+            other = True
+        else:
+            other = (path.parent, operator) in by_gpu and _FAMILY.get(operator) in ("gemm", "conv")
+        if not other:
+            kept.append(path)
+    return kept
 
 
 def _operator(path: Path) -> str:

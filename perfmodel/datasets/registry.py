@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     Reader = Callable[[Path, Card, Wanted], Iterator[pd.DataFrame]]
+    Lists = Callable[[str], pd.DataFrame]
 
 ADAPTERS = {
     "accelwattch": "perfmodel.datasets.accelwattch",
@@ -23,6 +24,7 @@ ADAPTERS = {
     "energaizer": "perfmodel.datasets.energaizer",
     "gpperf": "perfmodel.datasets.gpperf",
     "neusight": "perfmodel.datasets.neusight",
+    "neusight_models": "perfmodel.datasets.neusight_models",
     "perfcastdb": "perfmodel.datasets.perfcastdb",
     "zeus": "perfmodel.datasets.zeus",
 }
@@ -39,3 +41,9 @@ def reader(name: str) -> Reader:
         raise InputError(f"unknown data set {name!r}: {nearest(name, ADAPTERS)}")
     read: Reader = import_module(ADAPTERS[name]).read
     return read
+
+
+def operator_lists(name: str, root: Path, card: Card) -> Lists | None:
+    """The operator tables of a set of run traces, by the reference in their column ``operators``; None where it has none."""
+    lists = getattr(import_module(ADAPTERS[name]), "operator_lists", None)
+    return None if lists is None else lists(root, card)

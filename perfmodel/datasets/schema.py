@@ -49,19 +49,25 @@ def read_traces(path: str | Path) -> pd.DataFrame:
         TraceError: the file cannot be read or breaks the schema.
         MissingExtraError: pandas is not installed.
     """
-    table = _read(path)
+    table = read_table(path)
     check_traces(table, str(path))
     return table
 
 
 def read_runs(path: str | Path) -> pd.DataFrame:
     """A table of run traces, checked; otherwise like :func:`read_traces`."""
-    table = _read(path)
+    table = read_table(path)
     check_runs(table, str(path))
     return table
 
 
-def _read(path: str | Path) -> pd.DataFrame:
+def read_table(path: str | Path) -> pd.DataFrame:
+    """A Parquet or CSV file, unchecked.
+
+    Raises:
+        TraceError: the file cannot be read.
+        MissingExtraError: pandas is not installed.
+    """
     pandas = require_pandas()
     path = Path(path)
     if not path.is_file():

@@ -8,6 +8,7 @@ asks for shapes that were never seen.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FOLDS = 5
+TRAIN, TEST = "train", "test"
 BANDS_PER_OCTAVE = 4
 
 GROUP_COLUMNS: dict[str, tuple[str, ...]] = {
@@ -128,3 +130,79 @@ def shape_fold(n: np.ndarray, k: np.ndarray, *, seed: int = 0, folds: int = FOLD
 def _hash(text: str) -> int:
     # Python's own hash differs from run to run.
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+
+
+# --------------------------------------------------------------------------------------------------- what is left out whole
+# Tables stand apart by operator, as training takes them.
+Tables = dict[str, "pd.DataFrame"]
+
+
+def rows_where(tables: Tables, chosen: Mapping[str, np.ndarray]) -> Tables:
+    """The rows of some tables for which a bool of each is true; tables without any are left out."""
+    return {op: table[chosen[op]] for op, table in tables.items() if chosen[op].any()}
+
+
+def without(tables: Tables, labels: Mapping[str, np.ndarray], name: str) -> tuple[Tables, Tables]:
+    """The rows without a label, to train on, and those with it, to judge.
+
+    Args:
+        tables: by operator.
+        labels: texts of each, shape ``[rows]``.
+        name: the label that is held out.
+    """
+    out = {op: labels[op] == name for op in tables}
+    return rows_where(tables, {op: ~rows for op, rows in out.items()}), rows_where(tables, out)
+
+
+def names_of(labels: Mapping[str, np.ndarray]) -> list[str]:
+    """The distinct labels of all tables, sorted."""
+    return sorted({str(name) for values in labels.values() for name in set(values.tolist())})
+
+
+def sources_of(tables: Tables) -> dict[str, np.ndarray]:
+    """The data set of each row, apart by vendor where a set measured several: those had software of their own.
+
+    Returns:
+        By operator, texts of shape ``[rows]``: ``"aiconfigurator"``, ``"neusight (AMD)"``.
+
+    Raises:
+        DeviceError: a device that the catalogue lacks.
+    """
+    from perfmodel.hardware import load_device
+
+    both: dict[str, np.ndarray] = {}
+    vendors: dict[str, set[str]] = {}
+    for op, table in tables.items():
+        source, device = table["source"].astype(str), table["device"].astype(str)
+        vendor = device.map({d: load_device(d).vendor for d in device.unique()})
+        for s, v in set(zip(source, vendor, strict=True)):
+            vendors.setdefault(s, set()).add(v)
+        both[op] = (source + "|" + vendor).to_numpy(dtype=object)
+    named = {
+        f"{s}|{v}": f"{s} ({v})" if len(all_of_them) > 1 else s
+        for s, all_of_them in vendors.items()
+        for v in all_of_them
+    }
+    return {op: np.array([named[text] for text in texts.tolist()], dtype=object) for op, texts in both.items()}
+
+
+def overlapping(train: Tables, test: Tables) -> Tables:
+    """The rows to judge whose operator and dtype are among the rows to train on."""
+    known = {op: train[op]["dtype"].astype(str).unique() for op in test if op in train}
+    return rows_where(
+        {op: test[op] for op in known},
+        {op: test[op]["dtype"].astype(str).isin(dtypes).to_numpy() for op, dtypes in known.items()},
+    )
+
+
+def upstream_split(table: pd.DataFrame) -> np.ndarray:
+    """``train`` or ``test`` as the data set's own folders have it (NeuSight's ``dataset/train/...``); shape ``[rows]``.
+
+    Raises:
+        InputError: a row whose ``collection`` says neither.
+    """
+    found = table["collection"].astype("string").str.extract(rf"(?:^|/)({TRAIN}|{TEST})/", expand=False)
+    if found.isna().any():
+        example = table["collection"][found.isna().to_numpy()].iloc[0]
+        raise InputError(f"the collection {example!r} belongs to neither upstream's {TRAIN} nor its {TEST} files")
+    return found.to_numpy(dtype=object)

@@ -62,17 +62,14 @@ def compose(
             written[row, node.count] = _operator(node, estimates, row)
     operators = tuple(replace(written[row, n.count], name=n.name) for n, row in zip(nodes, index, strict=True))
     kinds = _kinds(firsts, nodes, index)
-    device_s = sum(o.latency_s.value for o in operators)
     launches = sum(n.count for n in nodes)
-    # The host runs ahead of the device unless it is the slower of the two.
-    host_s = [launches * each if launch == "eager" else 0.0 for each in _DISPATCH]
-    gap_s = max(0.0, host_s[0] - device_s)
     # Errors of operators of one kind go the same way: the ends of their intervals are added, not their squares.
-    latency = Estimate(
-        device_s + gap_s,
-        max(sum(o.latency_s.low for o in operators), host_s[1]),
-        max(sum(o.latency_s.high for o in operators), host_s[2]),
+    device_s = Estimate(
+        sum(o.latency_s.value for o in operators),
+        sum(o.latency_s.low for o in operators),
+        sum(o.latency_s.high for o in operators),
     )
+    latency, gap_s = with_launches(device_s, launches, launch)
     workspace = dict(zip((n.name for n in nodes), estimates.workspace_bytes[index].tolist(), strict=True))
     memory = plan_on_cpu(cpu_graph or graph) if device.kind == "cpu" else plan(graph, workspace=workspace)
     power, energy = _power(operators, device, latency, gap_s, power_limit_w)
@@ -97,6 +94,21 @@ def compose(
         removed_flops=float(sum(r.flops for r in graph.removed)),
         dims=dims,
     )
+
+
+def with_launches(device_s: Estimate, launches: float, launch: str) -> tuple[Estimate, float]:
+    """Seconds of a run from those of its kernels, and for how many of them the device waits for the host.
+
+    Args:
+        device_s: the sum over all kernels.
+        launches: how many kernels are launched.
+        launch: ``"graph"`` replays a captured graph, ``"eager"`` launches each kernel from the host.
+    """
+    # The host runs ahead of the device unless it is the slower of the two.
+    host_s = [launches * each if launch == "eager" else 0.0 for each in _DISPATCH]
+    gap_s = max(0.0, host_s[0] - device_s.value)
+    latency = Estimate(device_s.value + gap_s, max(device_s.low, host_s[1]), max(device_s.high, host_s[2]))
+    return latency, gap_s
 
 
 def _firsts(nodes: list[Node], index: list[int]) -> list[Node]:

@@ -23,13 +23,16 @@ _KEPT = ("device", "software", "op", "kernel", "cache", "latency_s")
 
 
 def load_tables(
-    traces: pd.DataFrame | str | Path | Iterable[str | Path], device: str | Path | None = None
+    traces: pd.DataFrame | str | Path | Iterable[pd.DataFrame | str | Path],
+    device: str | Path | None = None,
+    keep: Sequence[str] = (),
 ) -> tuple[dict[str, pd.DataFrame], list[dict[str, Any]]]:
     """The usable rows of some trace tables by operator, and the hashes of their files.
 
     Args:
-        traces: a table, or the paths of tables (Parquet or CSV).
+        traces: a table or the path of one (Parquet or CSV), or several.
         device: the path of the TOML of a device that the catalogue lacks.
+        keep: further columns to keep where a table has them.
 
     Raises:
         TraceError: a table breaks the schema.
@@ -37,17 +40,18 @@ def load_tables(
     """
     pandas = require_pandas()
     hashes: list[dict[str, Any]] = []
-    if isinstance(traces, pandas.DataFrame):
-        check_traces(traces, "traces")
-        tables = [traces]
-    else:
-        tables = []
-        for path in [Path(str(p)) for p in ([traces] if isinstance(traces, (str, Path)) else traces)]:
-            tables.append(read_traces(path))
-            sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-            hashes.append({"file": path.name, "sha256": sha256, "rows": len(tables[-1])})
-        if not tables:
-            raise InputError("no trace file was given to train on")
+    tables: list[pd.DataFrame] = []
+    for item in [traces] if isinstance(traces, (str, Path, pandas.DataFrame)) else traces:
+        if isinstance(item, pandas.DataFrame):
+            check_traces(item, "traces")
+            tables.append(item)
+            continue
+        path = Path(str(item))
+        tables.append(read_traces(path))
+        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        hashes.append({"file": path.name, "sha256": sha256, "rows": len(tables[-1])})
+    if not tables:
+        raise InputError("no trace file was given to train on")
     if device is not None:
         own = load_device(Path(device)).id
         bearing = [t for t in tables if (t["device"].astype(str) == own).any()] or tables[:1]
@@ -57,7 +61,7 @@ def load_tables(
         table = table[usable(table)]
         for op in map(str, table["op"].unique()):
             rows = table if table["op"].nunique() == 1 else table[table["op"] == op]
-            by_op.setdefault(op, []).append(rows[[c for c in _columns(op) if c in rows.columns]])
+            by_op.setdefault(op, []).append(rows[[c for c in (*_columns(op), *keep) if c in rows.columns]])
     if not by_op:
         raise InputError("the traces hold no usable row to train on")
     return {

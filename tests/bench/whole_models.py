@@ -17,7 +17,8 @@ from perfmodel.datasets.energaizer import Run, failed, read_runs
 from perfmodel.hardware import load_device
 from perfmodel.models.machine import Conditions, Machine
 from perfmodel.models.predictor import Predictor, load
-from perfmodel.predict.compose import EAGER_DISPATCH_S
+from perfmodel.predict.compose import with_launches
+from perfmodel.predict.result import Estimate
 
 _COLLECTIONS = {
     "a10": "a10 | 900 MHz", "a100": "a100-pcie-40gb | 900 MHz", "dvfs": "a100-pcie-40gb | 510-1410 MHz", "all": "all | all",
@@ -29,7 +30,7 @@ def predicted_s(run: Run, predictor: Predictor) -> tuple[float, float]:
     counts = Counter(run.operators)
     e = predictor.predict(list(counts), run.device, clock_hz=run.clock_hz)
     device_s = float((e.latency_s * np.array(list(counts.values()))).sum())
-    return max(device_s, EAGER_DISPATCH_S * len(run.operators)), device_s
+    return with_launches(Estimate(device_s, 0.0, 0.0), len(run.operators), "eager")[0].value, device_s
 
 
 def usable(run: Run) -> bool:

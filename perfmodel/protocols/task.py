@@ -1,0 +1,120 @@
+"""What a protocol is given, and reading it: tables of operators and of runs, files or data sets by their names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from perfmodel.datasets.registry import ADAPTERS
+from perfmodel.datasets.runs import Runs, runs_in
+from perfmodel.datasets.schema import read_table, require_pandas
+from perfmodel.errors import InputError, TraceError
+from perfmodel.models.constants import FALLBACK, Constants
+from perfmodel.models.trace_rows import Part
+from perfmodel.training.tables import learned_parts, load_tables
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from perfmodel.datasets.splits import Tables
+
+    Traces = pd.DataFrame | Runs | str | Path
+
+_ALSO_KEPT = ("source", "collection")
+"""Columns that training does not need, but splits do."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a protocol judges.
+
+    Attributes:
+        protocol: its name (one module may serve several).
+        operators: usable rows of operator traces, by operator; empty where only runs were given.
+        runs: tables of run traces.
+        constants: where fits of the physics constants begin.
+        seed: of folds, samples and boosters.
+        jobs: processes to train in.
+    """
+
+    protocol: str
+    operators: Tables
+    runs: tuple[Runs, ...] = ()
+    constants: Constants = FALLBACK
+    seed: int = 0
+    jobs: int = 1
+
+
+def read(
+    traces: Traces | Sequence[Traces], root: str | Path | None = None, device: str | Path | None = None
+) -> tuple[Tables, tuple[Runs, ...]]:
+    """The usable rows of operator traces, by operator, and tables of run traces.
+
+    Args:
+        traces: tables, paths of tables, or names of data sets (:data:`perfmodel.datasets.registry.ADAPTERS`).
+        root: where the data sets lie; None: the download or the installed package.
+        device: the path of the TOML of a device that the catalogue lacks; rows that bear its id use it.
+
+    Raises:
+        InputError: nothing was given or is usable, or ``root`` without a data set's name.
+        TraceError: a table breaks the schema.
+    """
+    pandas = require_pandas()
+    single = isinstance(traces, (str, Path, Runs, pandas.DataFrame))
+    given: list[Traces] = [traces] if single else list(traces)  # type: ignore[list-item, arg-type]
+    if root is not None and not any(_is_data_set(item) for item in given):
+        raise InputError(
+            "--from says where data sets lie, and none was named: give its name, as in `evaluate neusight`"
+        )
+    found = [_read(item, root) for item in given]
+    runs = tuple(item for item in found if isinstance(item, Runs))
+    tables = [item for item in found if not isinstance(item, Runs)]
+    if not tables and runs:
+        return {}, runs
+    return load_tables(tables, device, keep=_ALSO_KEPT)[0], runs
+
+
+def _is_data_set(item: Traces) -> bool:
+    return isinstance(item, str) and item in ADAPTERS and not Path(item).is_file()
+
+
+def _read(item: Traces, root: str | Path | None) -> pd.DataFrame | Runs:
+    if isinstance(item, Runs):
+        return item
+    if _is_data_set(item):
+        from perfmodel.datasets.build import load, load_runs
+        from perfmodel.datasets.cards import load_card
+
+        return load_runs(str(item), root) if load_card(str(item)).table == "runs" else load(str(item), root)
+    if isinstance(item, (str, Path)):
+        table, name, folder = read_table(item), str(item), Path(item).parent
+    else:
+        table, name, folder = item, "traces", Path()
+    if "workload" in table.columns and "op" not in table.columns:
+        return runs_in(table, folder, name)
+    return table
+
+
+def need_operators(task: Task, why: str) -> None:
+    """Refuses a task without operator traces.
+
+    Raises:
+        TraceError: the message says what they are needed for.
+    """
+    if not task.operators:
+        raise TraceError(
+            f"the protocol {task.protocol} needs operator traces {why}: give a table or a data set of them"
+        )
+
+
+def learned(task: Task) -> list[Part]:
+    """The parts of the operator traces that something is learned of.
+
+    Raises:
+        TraceError: there are no operator traces.
+        InputError: nothing is learned of any.
+    """
+    need_operators(task, "to hold some out of")
+    return learned_parts(task.operators, None, lambda line: None)
