@@ -11,9 +11,11 @@ import numpy as np
 
 from perfmodel.errors import InputError, nearest
 from perfmodel.hardware import load_device
+from perfmodel.models.constants import FALLBACK
 from perfmodel.models.learned import size_bucket, stack_of
 from perfmodel.models.trace_rows import (
     Part,
+    beyond_kernel_s,
     cache_states,
     descriptor_columns,
     parts_of,
@@ -24,12 +26,8 @@ from perfmodel.models.trace_rows import (
 from perfmodel.ops.table import from_columns
 
 if TYPE_CHECKING:
-    from perfmodel.models.predictor import Predictor
-<<<<<<< HEAD
     from perfmodel.models.protocol import PredictorProtocol
-=======
     from perfmodel.protocols.task import Traces
->>>>>>> lab-judge
 
 
 @dataclass(frozen=True)
@@ -178,13 +176,8 @@ BY = ("device", "dtype", "software")
 
 
 def evaluate(
-<<<<<<< HEAD
-    traces: pd.DataFrame | str | Path,
-    predictor: PredictorProtocol | str = "default",
-=======
     traces: Traces | Sequence[Traces],
-    predictor: Predictor | str = "default",
->>>>>>> lab-judge
+    predictor: PredictorProtocol | str = "default",
     *,
     device: str | Path | None = None,
     by: Sequence[str] | None = None,
@@ -196,15 +189,9 @@ def evaluate(
     """How far a predictor is from measured operators and runs.
 
     Args:
-<<<<<<< HEAD
-        traces: operator traces: a table or the path of one. Under a protocol operators that nothing is learned of are left
-            out.
-        predictor: a predictor, its folder, a shipped name, or one that a package registers (without a protocol alone).
-=======
         traces: operator traces and run traces: tables, paths of tables, or names of data sets. A run is predicted where it
             names its operators. Under a protocol operators that nothing is learned of are left out.
-        predictor: a predictor, its folder, or a shipped name.
->>>>>>> lab-judge
+        predictor: a predictor, its folder, a shipped name, or one that a package registers (without a protocol alone).
         device: the path of the TOML of a device that the catalogue lacks; rows that bear its id use it.
         by: what rows are grouped by, of :data:`GROUP_KEYS`; other keys are null in the result. None: :data:`BY`, or what
             the protocol is usually read by.
@@ -222,40 +209,23 @@ def evaluate(
         InputError: an unknown protocol or group key, or no usable row.
         TraceError: the traces break the schema.
     """
-<<<<<<< HEAD
-    from perfmodel.models.predictor import load, load_trained
-    from perfmodel.training.tables import load_tables
-=======
     from perfmodel.models.constants import FALLBACK
-    from perfmodel.models.predictor import load
+    from perfmodel.models.predictor import load, load_trained
     from perfmodel.protocols import protocol as protocol_of
     from perfmodel.protocols.runs import predicted_runs
     from perfmodel.protocols.task import Task, read
->>>>>>> lab-judge
 
     for key in by or ():
         if key not in GROUP_KEYS:
             raise InputError(f"cannot group by {key!r}: {nearest(key, GROUP_KEYS)}")
-<<<<<<< HEAD
-    if protocol is not None and protocol not in PROTOCOLS:
-        raise InputError(f"protocol {protocol!r} is not known: {nearest(protocol, PROTOCOLS)}")
-    tables, _ = load_tables(traces, device)
-    if protocol is None:
-        loaded = load(predictor)
-=======
     chosen = None if protocol is None else protocol_of(protocol)
-    loaded = load(predictor)
+    loaded = load(predictor) if chosen is None else load_trained(predictor)
     tables, runs = read(traces, root, device)
     if chosen is None:
->>>>>>> lab-judge
         rows = [r for table in tables.values() for part in parts_of(table) for r in judge_part(part, loaded)]
         rows += [r for some in runs for r in predicted_runs(some, lambda op: loaded)]
     else:
-<<<<<<< HEAD
-        rows = _held_out_rows(tables, load_trained(predictor), protocol, seed, jobs)
-=======
         rows = chosen.judge(Task(chosen.name, tables, runs, loaded.constants or FALLBACK, seed, jobs))
->>>>>>> lab-judge
     if not rows:
         raise InputError("the traces hold no usable row")
     usual = BY if chosen is None else chosen.by
@@ -322,6 +292,9 @@ def judge_part(part: Part, predictor: PredictorProtocol) -> list[JudgedRows]:
                 e = predictor.predict(group.taken(chosen).op, record, software=known, cache=state)
                 for name, values in out.items():
                     values[group.rows[chosen]] = getattr(e, name)
+    beyond = beyond_kernel_s(table, part.op, getattr(predictor, "constants", None) or FALLBACK)
+    for values in out.values():
+        values += beyond
     dtype_of_row = table["dtype"].astype(str).to_numpy(dtype=object)
     judged = []
     for s in sorted(set(software.tolist())):

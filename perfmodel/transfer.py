@@ -22,7 +22,7 @@ from perfmodel.hardware import Device, load_device
 from perfmodel.models import artefact
 from perfmodel.models.constants import Constants
 from perfmodel.models.families.gemm import GEMM
-from perfmodel.models.fit import fit_constants
+from perfmodel.models.fit import SIMT_DTYPE, fit_constants
 from perfmodel.models.learned import SIZE_BUCKETS_S, UNSEEN, Key, Residual, size_bucket, software_columns, stack_of
 from perfmodel.models.manifest import UNSEEN_SCHEMA, residual_of
 from perfmodel.models.predictor import Predictor
@@ -256,7 +256,11 @@ def _judge_gemms(task: _Target) -> list[LeftOut]:
     kept = task.pieces.load(key)
     if kept is not None:
         return _unpacked(*kept)
-    rest = pandas.concat([p.rows for p in task.rest], ignore_index=True)
+    # Products on vector units and on matrix units have constants of their own: those of the other kind stay.
+    simt = {p.part == SIMT_DTYPE for p in task.test}
+    rest = pandas.concat(
+        [p.rows for p in task.rest if (p.part == SIMT_DTYPE) in simt] or [task.rest[0].rows[:0]], ignore_index=True
+    )
     constants = fit_constants(rest, seed=task.seed, start=task.start, max_evaluations=8)
     result = []
     for sent in task.test:

@@ -90,6 +90,7 @@ def _read_file(path: Path, family: str, card: Card) -> pd.DataFrame:
     rows["dtype"] = "fp32"
     rows["latency_s"] = latency
     rows["cache"] = "warm"
+    rows["launch"] = "eager"
     rows["collection"] = collection
     rows["status"] = status
     return rows

@@ -41,7 +41,7 @@ SIMT_CONSTANTS = (
 """Constants of fp32 products on vector units: of other kernels, fitted apart."""
 
 _KERNEL_DTYPE = "bf16"
-_SIMT_DTYPE = "fp32"
+SIMT_DTYPE = "fp32"
 _BOUNDS = {
     "launch_cycles": (1000.0, 20000.0), "wave_cycles": (10.0, 5000.0), "split_cycles": (500.0, 30000.0),
     "k_extra": (5.0, 500.0), "mma_efficiency": (0.8, 1.05), "norm_p": (1.5, 8.0), "dram_efficiency": (0.6, 0.95),
@@ -101,7 +101,7 @@ def fit_constants(
         MissingExtraError: SciPy is not installed.
     """
     constants = start
-    simt = (traces["dtype"] == _SIMT_DTYPE).to_numpy()
+    simt = (traces["dtype"] == SIMT_DTYPE).to_numpy()
     native = (traces["dtype"] == _KERNEL_DTYPE).to_numpy()
     # cauchy forgives whole tables that run another kernel (a block-scaled fallback at a tenth of the speed).
     stages = (
@@ -177,7 +177,7 @@ def _samples(traces: pd.DataFrame, rows_per_table: int, seed: int) -> list[_Samp
                 load_device(str(device)),
                 Conditions(cache),
                 np.log(part["latency_s"].to_numpy()),
-                eager=dtype == _SIMT_DTYPE,
+                eager="launch" in part and bool((part["launch"].astype(object) == "eager").all()),
             )
         )
     return samples

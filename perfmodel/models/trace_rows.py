@@ -19,7 +19,7 @@ from perfmodel.datasets.splits import folds_of, group_keys
 from perfmodel.hardware import Device, load_device
 from perfmodel.models.analytical import analyse
 from perfmodel.models.bounds import Bounds
-from perfmodel.models.constants import Constants
+from perfmodel.models.constants import FALLBACK, Constants
 from perfmodel.models.families import Family, family_of
 from perfmodel.models.learned import software_columns, software_order, variant_of
 from perfmodel.models.machine import CACHES, Conditions, Machine
@@ -130,6 +130,15 @@ def cache_states(table: pd.DataFrame) -> np.ndarray:
         return np.full(len(table), DEFAULT_CACHE, dtype=object)
     states: np.ndarray = table["cache"].astype(object).fillna(DEFAULT_CACHE).to_numpy()
     return states
+
+
+def beyond_kernel_s(table: pd.DataFrame, op: str, constants: Constants) -> np.ndarray:
+    """What the rows' labels hold beyond the kernel that an estimate is of: an eager call's cost, where products were timed
+    so; seconds of shape ``[rows]``. The launch constants of other operators were fitted to such labels, and hold it."""
+    if op != "gemm" or "launch" not in table.columns:
+        return np.zeros(len(table))
+    eager = (table["launch"].astype(object) == "eager").to_numpy(dtype=bool)
+    return np.where(eager, constants.eager_launch_s, 0.0)
 
 
 @dataclass(frozen=True)
@@ -315,6 +324,7 @@ def prepare(part: Part, constants: Constants | None, seed: int) -> PreparedTable
             values[chunk.rows] = columns[name]
         latency[chunk.rows], floor[chunk.rows] = chunk.bounds.latency_s, chunk.bounds.floor_s
         roofline[chunk.rows], keys[chunk.rows] = roofline_s(chunk.group, device), shape_keys(chunk.group)
+    latency += beyond_kernel_s(table, part.op, constants or FALLBACK)
     software_of_row = table["software"].astype(str).to_numpy(dtype=object)
     kernel = table["kernel"].astype(object).to_numpy() if "kernel" in table.columns else None
     variant_of_row = variants_of(software_of_row, kernel, keys, always=family.kernels)

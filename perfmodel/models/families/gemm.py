@@ -56,7 +56,8 @@ def residual_columns(op: Operator, bounds: Bounds, machine: Machine, device: Dev
 
 GEMM = Family(
     name="gemm", op="gemm", applies=any_of_its_family, columns=residual_columns, part=by_dtype,
-    booster={**BOOSTER, "colsample_bynode": 0.2},  # of twice the features that other families have
+    # Of twice the features that other families have; a row far from its target counts as part of one.
+    booster={**BOOSTER, "colsample_bynode": 0.2, "min_child_weight": 2},
     # Where batched products were not measured, each doubling of the batch counts as an octave.
     support=("log2_m", "log2_n", "log2_k", "log2_batch"),
 )  # fmt: skip
