@@ -175,7 +175,7 @@ def test_from_traces_to_predictions(trained: tuple[Path, dict[str, Any]]) -> Non
     manifest = json.loads((folder / "manifest.json").read_bytes())
     assert all(entry["sibling_quantiles"] is not None for entry in manifest["boosters"])
     # The analytical interval of a family reaches from the estimate to where its labels are: ln 1.5.
-    assert manifest["analytical_log_intervals"]["moe/bf16"] == pytest.approx([0, np.log(1.5)])
+    assert manifest["analytical_log_intervals"]["moe/all"] == pytest.approx([0, np.log(1.5)])
 
 
 def test_a_sibling_another_device_and_what_was_not_measured(trained: tuple[Path, dict[str, Any]]) -> None:
@@ -269,14 +269,18 @@ def test_shape_keys_tell_shapes_apart() -> None:
 
 
 def test_parts_of_a_table() -> None:
-    table = pandas.concat([everything(), rows("moe").assign(dtype="fp8")], ignore_index=True)
+    table = pandas.concat(
+        [everything(), rows("moe").assign(dtype="fp8"), rows("softmax").assign(dtype="fp16")], ignore_index=True
+    )
     parts = parts_of(table)
     assert sum(len(p.rows) for p in parts) == len(table)
     found = [(p.name, p.device, p.part) for p in parts]
     assert found[:2] == [("gemm", "h100-sxm", "bf16"), ("gemm", "h200-sxm", "bf16")]
-    assert [f for f in found if f[0] == "moe"] == [
-        ("moe", "h100-sxm", "bf16"), ("moe", "h100-sxm", "fp8"), ("moe", "h200-sxm", "bf16")
+    assert [f for f in found if f[0] == "softmax"] == [
+        ("softmax", "h100-sxm", "fp16"), ("softmax", "h100-sxm", "fp32"), ("softmax", "h200-sxm", "fp32")
     ]  # fmt: skip
+    # Experts of all formats share a booster.
+    assert [f for f in found if f[0] == "moe"] == [("moe", "h100-sxm", "all"), ("moe", "h200-sxm", "all")]
     for p in parts:
         assert set(p.rows["device"]) == {p.device}
     copies = rows("norm").assign(op="copy", kind="copy", elements=9)
@@ -405,3 +409,19 @@ def test_an_entry_needs_the_values_of_its_exact_features() -> None:
     with pytest.raises(PredictorError, match="knows no family 'gem'"):
         residual(family="gem")
     assert predictor().residuals == {}
+
+
+def test_a_kernel_that_never_ran_a_format_is_not_chosen_for_it(tmp_path: Path) -> None:
+    # The four-bit kernel is the faster one of its software, and never takes 16-bit weights.
+    wide, narrow = (
+        rows("moe", factor=3.0).assign(kernel="triton"),
+        rows("moe", factor=1.2).assign(kernel="marlin", dtype="w4a16"),
+    )
+    table = pandas.concat([wide, narrow], ignore_index=True).infer_objects()
+    training.train(table, tmp_path / "p")
+    loaded, op = load(tmp_path / "p"), OPERATORS["moe"]
+    for software in ("vllm-1.0", "vllm", None):
+        assert loaded.predict(op, "h100-sxm", software=software).software[0] == "vllm-1.0:triton"
+        assert loaded.predict(op.replace(dtype="w4a16"), "h100-sxm", software=software).software[0] == "vllm-1.0:marlin"
+    # Named, it is believed.
+    assert loaded.predict(op, "h100-sxm", software="vllm-1.0:marlin").software[0] == "vllm-1.0:marlin"

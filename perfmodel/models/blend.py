@@ -145,7 +145,8 @@ class Learned:
                 # Features that were computed already serve where nothing about them differs.
                 known = {} if fused else {conditions.cache: columns}
                 correction = self._corrections(group, device, conditions, found, choices, known)
-                fastest: np.ndarray = np.argmin(correction, axis=0)
+                able = residual.runs(columns, choices)
+                fastest: np.ndarray = np.argmin(np.where(able, correction, np.inf), axis=0)
                 latency = bounds.latency_s * np.exp(weight * correction[fastest, np.arange(rows)])
                 chosen[weight > 0] = np.array(choices, dtype=object)[fastest][weight > 0]
                 learned_low, learned_high = residual.log_interval(latency, sibling=not own)

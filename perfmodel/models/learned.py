@@ -84,6 +84,8 @@ class Residual:
         rows: training rows.
         family: name of the operator family (:data:`perfmodel.models.families.FAMILIES`).
         exact: the values in training of each feature that must be one of them.
+        kernels: of each variant the values in training of the family's features that say which kernels can run; variants
+            that are not named run everything.
     """
 
     device: str
@@ -99,6 +101,7 @@ class Residual:
     vendors: tuple[str, ...] = ()
     family: str = "gemm"
     exact: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    kernels: Mapping[str, Mapping[str, tuple[float, ...]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.family not in FAMILIES:
@@ -194,6 +197,23 @@ class Residual:
         one_hot = np.zeros((len(matrix), len(self.software)), dtype=np.float32)
         one_hot[:, self.software.index(software)] = 1.0
         return self.booster.predict(np.concatenate([matrix, one_hot], axis=1))
+
+    def runs(self, columns: Mapping[str, np.ndarray], variants: Sequence[str]) -> np.ndarray:
+        """Which of some variants were measured on operators of each row's kind; shape ``[variants, rows]``.
+
+        A row that none of them was measured on may run any: which of them steps in is not known.
+
+        Args:
+            columns: those of the family's ``kernels``, shape ``[rows]``.
+            variants: names of :attr:`software`.
+        """
+        rows = len(next(iter(columns.values())))
+        able = np.ones((len(variants), rows), dtype=bool)
+        for index, variant in enumerate(variants):
+            for name, values in self.kernels.get(variant, {}).items():
+                able[index] &= np.isin(columns[name], values)
+        able[:, ~able.any(axis=0)] = True
+        return able
 
     def weight(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
         """How far the residual is trusted, 0..1: falls by e for each octave outside the training range, and is 0 where an

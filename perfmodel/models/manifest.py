@@ -85,6 +85,10 @@ def residual_of(entry: Mapping[str, Any], schema: FeatureSchema, read_bytes: Any
         schema=schema,
         support={k: _pair(v) for k, v in entry["support"].items()},
         exact={k: tuple(map(float, v)) for k, v in entry.get("exact", {}).items()},
+        kernels={
+            str(s): {str(k): tuple(map(float, v)) for k, v in values.items()}
+            for s, values in entry.get("kernels", {}).items()
+        },
         quantiles=tuple(map(_pair, entry["quantiles"])),
         rows=int(entry["rows"]),
         sibling_quantiles=tuple(map(_pair, entry["sibling_quantiles"])) if entry.get("sibling_quantiles") else None,

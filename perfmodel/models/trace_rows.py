@@ -264,6 +264,7 @@ class PreparedTable:
         matrix: features and one-hot software, float32 of shape ``[rows, features]``.
         support: least and greatest value of the family's support features.
         exact: the values of the family's exact features.
+        kernels: of each variant the values of the features that say which kernels can run.
         fold: which fold holds the row out (:mod:`perfmodel.datasets.splits`).
     """
 
@@ -282,6 +283,7 @@ class PreparedTable:
     matrix: np.ndarray
     support: dict[str, tuple[float, float]]
     exact: dict[str, tuple[float, ...]]
+    kernels: dict[str, dict[str, tuple[float, ...]]]
     fold: np.ndarray
     shape_key: np.ndarray
 
@@ -302,6 +304,7 @@ class PreparedTable:
             "software": list(self.software), "cache": list(self.cache),
             "support": {k: list(v) for k, v in self.support.items()},
             "exact": {k: list(v) for k, v in self.exact.items()}, "rows": len(self),
+            "kernels": {s: {k: list(v) for k, v in f.items()} for s, f in self.kernels.items()},
         }  # fmt: skip
 
 
@@ -313,7 +316,7 @@ def prepare(part: Part, constants: Constants | None, seed: int) -> PreparedTable
     schema = family.schema
     states = cache_states(table)
     features = np.empty((rows, len(schema.names)), dtype=np.float32)
-    kept = {name: np.empty(rows) for name in (*family.support, *family.exact)}
+    kept = {name: np.empty(rows) for name in (*family.support, *family.exact, *family.kernels)}
     latency, floor, roofline = (np.empty(rows) for _ in range(3))
     keys = np.empty(rows, dtype=np.uint64)
     for chunk in analysed(table, part.op, device, constants, states):
@@ -327,7 +330,7 @@ def prepare(part: Part, constants: Constants | None, seed: int) -> PreparedTable
     latency += beyond_kernel_s(table, part.op, constants or FALLBACK)
     software_of_row = table["software"].astype(str).to_numpy(dtype=object)
     kernel = table["kernel"].astype(object).to_numpy() if "kernel" in table.columns else None
-    variant_of_row = variants_of(software_of_row, kernel, keys, always=family.kernels)
+    variant_of_row = variants_of(software_of_row, kernel, keys, always=bool(family.kernels))
     software = software_order(variant_of_row.tolist())
     return PreparedTable(
         family=family, device=device, part=part.part, software=software,
@@ -337,6 +340,9 @@ def prepare(part: Part, constants: Constants | None, seed: int) -> PreparedTable
         matrix=np.concatenate([features, software_columns(software, variant_of_row)], axis=1),
         support={f: (float(kept[f].min()), float(kept[f].max())) for f in family.support},
         exact={f: tuple(np.unique(kept[f]).tolist()) for f in family.exact},
+        kernels={
+            s: {f: tuple(np.unique(kept[f][variant_of_row == s]).tolist()) for f in family.kernels} for s in software
+        } if family.kernels else {},
         fold=folds_of(group_keys(table), seed=seed), shape_key=keys,
     )  # fmt: skip
 

@@ -52,7 +52,8 @@ class Family:
             It is a file's name.
         booster: XGBoost's parameters, ``trees``, and ``rows``: how many rows a booster is trained on at most.
         exact: features whose values must be among those seen in training, else there is no residual at all.
-        kernels: each kernel of a software is a variant of its own, also where the software chooses one for each shape.
+        kernels: features whose values say which kernels of a software can run. Where there are any, each kernel is a variant
+            of its own, also where the software chooses one for each shape.
         by_software: whether each software has trees of its own (``trees`` of them, on ``rows`` rows) within the booster.
     """
 
@@ -64,7 +65,7 @@ class Family:
     part: Callable[[Operator], str]
     booster: Mapping[str, Any]
     exact: tuple[str, ...] = ()
-    kernels: bool = False
+    kernels: tuple[str, ...] = ()
     by_software: bool = False
 
     @property

@@ -113,5 +113,6 @@ QUANTIZE = Family(
 COLLECTIVE = Family(
     # All kinds together: rings of one kind tell about those of another, and each has three numbers of ranks only.
     name="collective", op="collective", applies=any_of_its_family, columns=collective, part=lambda op: "all",
-    booster=_SMALL, support=("log2_bytes",), exact=("log2_ranks", "log2_hops", "phases", "reduces"), kernels=True,
+    booster=_SMALL, support=("log2_bytes",), exact=("log2_ranks", "log2_hops", "phases", "reduces"),
+    kernels=("log2_ranks", "log2_hops", "phases", "reduces"),
 )  # fmt: skip

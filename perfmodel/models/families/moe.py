@@ -76,9 +76,9 @@ def columns(op: Operator, bounds: Bounds, machine: Machine, device: Device) -> C
 
 
 MOE = Family(
-    name="moe", op="moe", applies=any_of_its_family, columns=columns, part=lambda op: "all", kernels=True,
+    name="moe", op="moe", applies=any_of_its_family, columns=columns, part=lambda op: "all",
     # Rows are many and alike (27 token counts, 3 distributions of each layer), shapes few: a part of the rows says it all.
     booster={**BOOSTER, "max_leaves": 96, "trees": 200, "eta": 0.1, "rows": 60_000},
     support=("log2_tokens", "log2_hidden", "log2_width", "log2_local_experts", "log2_top_k"),
-    exact=("weight_bits", "activation_bits"),
+    exact=("weight_bits", "activation_bits"), kernels=("weight_bits", "activation_bits", "matrices", "log2_ep"),
 )  # fmt: skip
