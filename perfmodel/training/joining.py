@@ -25,14 +25,16 @@ def joined(boosters: Mapping[int, Any]) -> Any:
         boosters: by the column; they share features, objective and ``base_score``, and no two columns are 1 in one row.
     """
     xgboost = import_xgboost()
-    model, trees = None, []
-    starts = set()
+    model: dict[str, Any] | None = None
+    trees: list[dict[str, Any]] = []
+    starts: set[str] = set()
     for column, booster in boosters.items():
         model = json.loads(booster.save_raw("json"))
         for tree in model["learner"]["gradient_booster"]["model"]["trees"]:
             trees.append(_gated(tree, column, len(trees)))
         starts.add(model["learner"]["learner_model_param"]["base_score"])
-    assert model is not None and len(starts) == 1, "no rows to train on, or boosters that start from unlike values"
+    assert model is not None, "no rows to train on"
+    assert len(starts) == 1, "boosters that start from unlike values"
     gradient = model["learner"]["gradient_booster"]["model"]
     gradient["trees"], gradient["tree_info"] = trees, [0] * len(trees)
     gradient["iteration_indptr"] = list(range(len(trees) + 1))
