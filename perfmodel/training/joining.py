@@ -25,8 +25,9 @@ def joined(boosters: Mapping[int, Any]) -> Any:
         boosters: by the column; they share features, objective and ``base_score``, and no two columns are 1 in one row.
     """
     xgboost = import_xgboost()
-    model, trees = None, []
-    starts = set()
+    model: dict[str, Any] | None = None
+    trees: list[dict[str, Any]] = []
+    starts: set[str] = set()
     for column, booster in boosters.items():
         model = json.loads(booster.save_raw("json"))
         for tree in model["learner"]["gradient_booster"]["model"]["trees"]:
