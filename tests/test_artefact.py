@@ -149,11 +149,11 @@ def test_what_is_no_file_is_not_waited_for(folder: Path) -> None:
 def test_boosters_that_are_not_what_the_manifest_says(folder: Path) -> None:
     rehashed(folder, (folder / "gemm/h100-sxm/fp8.json.gz").read_bytes())  # of one software, where there are two
     with pytest.raises(
-        PredictorError, match=r"the booster for toy bf16 reads \d+ features; the manifest describes \d+"
+        PredictorError, match=r"the booster for gemm on toy in bf16 reads \d+ features; the manifest describes \d+"
     ):
         load(folder).predict(GEMM, TOY)
     rehashed(folder, b"not gzip")
-    with pytest.raises(PredictorError, match="the booster for toy bf16 cannot be unpacked"):
+    with pytest.raises(PredictorError, match="the booster for gemm on toy in bf16 cannot be unpacked"):
         load(folder).predict(GEMM, TOY)
     rehashed(folder, gzip.compress(b"{}")[:-4])
     with pytest.raises(PredictorError, match="no XGBoost JSON model"):

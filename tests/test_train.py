@@ -109,7 +109,7 @@ def test_what_is_written(trained: tuple[Path, dict[str, Any], Any]) -> None:
     assert json.loads((folder / "accuracy.json").read_bytes()) == accuracy
     card = (folder / "card.md").read_text()
     assert "# Predictor `mine`" in card
-    assert "Training rows: 480 in 2 boosters; 4 (device, software, dtype) tables" in card
+    assert "Training rows: 480 in 2 boosters; 4 (family, device, software, dtype) tables" in card
     assert "| h100-sxm | bf16 | 2 |" in card
 
 

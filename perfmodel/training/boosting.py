@@ -3,52 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from perfmodel.datasets.splits import FOLDS
-from perfmodel.errors import MissingExtraError
 from perfmodel.evaluate import JudgedRows
 from perfmodel.models.learned import SIZE_BUCKETS_S, size_bucket, software_of
 from perfmodel.models.trace_rows import PreparedTable, text_key
+from perfmodel.training.objective import boost
 
 INTERVAL = (0.05, 0.95)
 FEWEST_ROWS = 100
 """Rows of a latency bucket that speak for themselves."""
-
-
-def import_xgboost() -> Any:
-    """The module xgboost.
-
-    Raises:
-        MissingExtraError: it is not installed.
-    """
-    try:
-        import xgboost
-    except ImportError:
-        raise MissingExtraError("xgboost", "train", "training a predictor") from None
-    return xgboost
-
-
-def boost(
-    matrix: np.ndarray, target: np.ndarray, parameters: Mapping[str, Any], seed: int, weight: np.ndarray | None = None
-) -> Any:
-    """An XGBoost booster.
-
-    Args:
-        matrix: features, float32 of shape ``[rows, features]``.
-        target: what it learns, shape ``[rows]``.
-        parameters: XGBoost's, and ``trees``.
-        seed: of the draws of rows and columns.
-        weight: of each row; None means all alike.
-    """
-    xgboost = import_xgboost()
-    settings = {name: value for name, value in parameters.items() if name != "trees"}
-    # Binned at once: half the memory of a DMatrix, and no second pass over the features.
-    data = xgboost.QuantileDMatrix(matrix, target, weight=weight, max_bin=settings.get("max_bin", 256), nthread=1)
-    return xgboost.train({**settings, "seed": seed}, data, parameters["trees"])
 
 
 def fit_booster(table: PreparedTable, rows: np.ndarray, seed: int) -> Any:
