@@ -235,17 +235,18 @@ def synthetic(
 
 def test_the_same_device_and_a_sibling_in_another_data_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(learning, "fit_constants", lambda *_, **__: FALLBACK)
-    table = pandas.concat([
-        synthetic("a", "h100-sxm", 3.0), synthetic("b", "h100-sxm", 3.3, seed=6), synthetic("b", "h200-sxm", 3.0, seed=7),
-    ])  # fmt: skip
+    a = [synthetic("a", "h100-sxm", 3.0), synthetic("a", "b200-sxm", 2.0), synthetic("a", "gb200", 6.0)]
+    b = [("h100-sxm", 3.3), ("h200-sxm", 3.0), ("gb200", 6.0)]
+    table = pandas.concat([*a, *(synthetic("b", device, factor, seed=6) for device, factor in b)])
     report = evaluate(table, Predictor(), protocol="dataset", by=("held_out", "device"))
     found = {(g["held_out"], g["device"]): (g["mape"], g["analytical_mape"]) for g in report["groups"]}
     # b's H100 leans on a's own booster: 3 against 3.3; its H200 on its sibling's, nine tenths of ln 3.
     assert found["b", "h100-sxm"] == pytest.approx((1 - 3 / 3.3, 1 - 1 / 3.3), abs=0.02)
     assert found["b", "h200-sxm"] == pytest.approx((1 - 3**-0.1, 2 / 3), abs=0.03)
-    # The other set's errors on the same dtype make the interval: a's rows lie some 10 % below their predictions.
-    coverage = {(g["held_out"], g["device"]): g["coverage_90"] for g in report["groups"]}
-    assert None not in coverage.values()
+    # Its GB200 leans on a's GB200 and not on the sibling, which is three times as fast.
+    assert found["b", "gb200"] == pytest.approx((0, 5 / 6), abs=0.03)
+    # The interval comes from the other set's errors on the same dtype.
+    assert None not in {g["coverage_90"] for g in report["groups"]}
 
 
 def test_without_another_part_no_interval_is_claimed(monkeypatch: pytest.MonkeyPatch) -> None:
