@@ -40,13 +40,13 @@ def plotted(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """``{"scatter": …, "by_size": …}`` of all parts, as ``accuracy.json`` has them.
 
     Args:
-        parts: what :func:`seen` gave.
+        parts: what :func:`seen` gave; empty ones, of trainings that an older version began, are left out.
 
     Returns:
         ``scatter``: by family ``rows`` (how many the sample is of) and ``devices``: by id ``measured_s`` and ``predicted_s``,
         lists of equal length. ``by_size``: a list of ``op``, ``device``, ``size`` and the unweighted mean over the tables.
     """
-    parts = list(parts)
+    parts = [part for part in parts if part]
     scatter: dict[str, Any] = {}
     for family in sorted({name for part in parts for name in part["samples"]}):
         mine = [part["samples"][family] for part in parts if family in part["samples"]]

@@ -68,4 +68,4 @@ def test_figures_by_size_are_means_over_tables() -> None:
 def test_it_is_plain_json() -> None:
     part = seen(TABLES)
     assert plotted([json.loads(json.dumps(part))]) == plotted([part])
-    assert plotted([]) == {"scatter": {}, "by_size": []}
+    assert plotted([]) == plotted([{}]) == {"scatter": {}, "by_size": []}

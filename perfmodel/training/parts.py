@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -84,7 +84,7 @@ class TrainedPart:
     entry: dict[str, Any]
     scores: list[GroupAccuracy]
     analytical_quantiles: tuple[float, float]
-    seen: dict[str, Any]
+    seen: dict[str, Any] = field(default_factory=dict)
 
     def residual(self, quantiles: Sequence[Sequence[float]] | None = None) -> Residual:
         """A residual that needs no file."""
@@ -118,7 +118,7 @@ def train_booster(task: PartTask) -> TrainedPart:
     """The booster of all rows alone."""
     table = task.prepare()
     final = fit_booster(table, np.arange(len(table)), task.seed)
-    return TrainedPart(artefact.compress(strip(final)), table.entry | {"quantiles": NO_INTERVAL}, [], (0.0, 0.0), {})
+    return TrainedPart(artefact.compress(strip(final)), table.entry | {"quantiles": NO_INTERVAL}, [], (0.0, 0.0))
 
 
 def cross_validate_part(task: PartTask) -> list[JudgedRows]:
@@ -138,5 +138,5 @@ def _packed(trained: TrainedPart) -> tuple[dict[str, Any], dict[str, np.ndarray]
 def _unpacked(data: dict[str, Any], arrays: dict[str, np.ndarray]) -> TrainedPart:
     low, high = data["analytical_quantiles"]
     return TrainedPart(
-        arrays["booster"].tobytes(), data["entry"], [GroupAccuracy(**s) for s in data["scores"]], (low, high), data["seen"],
+        arrays["booster"].tobytes(), data["entry"], [GroupAccuracy(**s) for s in data["scores"]], (low, high), data.get("seen", {}),
     )  # fmt: skip
