@@ -219,13 +219,14 @@ def evaluate(
         if key not in GROUP_KEYS:
             raise InputError(f"cannot group by {key!r}: {nearest(key, GROUP_KEYS)}")
     chosen = None if protocol is None else protocol_of(protocol)
-    loaded = load(predictor) if chosen is None else load_trained(predictor)
     tables, runs = read(traces, root, device)
     if chosen is None:
+        loaded = load(predictor)
         rows = [r for table in tables.values() for part in parts_of(table) for r in judge_part(part, loaded)]
         rows += [r for some in runs for r in predicted_runs(some, lambda op: loaded)]
     else:
-        rows = chosen.judge(Task(chosen.name, tables, runs, loaded.constants or FALLBACK, seed, jobs))
+        constants = load_trained(predictor).constants or FALLBACK
+        rows = chosen.judge(Task(chosen.name, tables, runs, constants, seed, jobs))
     if not rows:
         raise InputError("the traces hold no usable row")
     usual = BY if chosen is None else chosen.by

@@ -14,7 +14,7 @@ import numpy as np
 
 from perfmodel.evaluate import JudgedRows
 from perfmodel.hardware import Device, load_device
-from perfmodel.models.predictor import Predictor
+from perfmodel.models.protocol import PredictorProtocol
 from perfmodel.models.trace_rows import roofline_s
 from perfmodel.ops.table import from_columns
 from perfmodel.predict.compose import with_launches
@@ -51,7 +51,7 @@ class _Listed:
         return float(values.sum() if rows is None else values[rows].sum())
 
 
-def predicted_runs(runs: Runs, predictor_of: Callable[[str], Predictor]) -> list[JudgedRows]:
+def predicted_runs(runs: Runs, predictor_of: Callable[[str], PredictorProtocol]) -> list[JudgedRows]:
     """Every run that has a list of its operators, and the sums over variants where those were timed.
 
     Args:
@@ -96,7 +96,7 @@ def _optional(run: dict[Any, Any], name: str, scale: float) -> float | None:
 def _listed(
     table: pd.DataFrame,
     device: Device,
-    predictor_of: Callable[[str], Predictor],
+    predictor_of: Callable[[str], PredictorProtocol],
     software: str,
     clock_hz: float | None,
     power_limit_w: float | None,
