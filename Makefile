@@ -77,7 +77,9 @@ predictors: $(TRAIN) ## train the shipped predictors again, from the public trac
 	@test -n "$(PERFMODEL_SHARED)" || { echo "make predictors needs PERFMODEL_SHARED, a folder with data/aiconfigurator" >&2; exit 2; }
 	mkdir -p build
 	$(VENV_TRAIN)/bin/perfmodel datasets build aiconfigurator --family gemm --table gemm --from "$(PERFMODEL_SHARED)/data/aiconfigurator" -o build/aiconfigurator-gemm.parquet
-	OMP_NUM_THREADS=1 $(VENV_TRAIN)/bin/perfmodel train build/aiconfigurator-gemm.parquet -o models/default --jobs 2
+	$(VENV_TRAIN)/bin/perfmodel datasets build aiconfigurator --family attention,moe,quantize,collective --from "$(PERFMODEL_SHARED)/data/aiconfigurator" -o build/aiconfigurator-others.parquet
+	$(VENV_TRAIN)/bin/perfmodel datasets build neusight --from "$(PERFMODEL_SHARED)/data/neusight" -o build/neusight.parquet
+	OMP_NUM_THREADS=1 $(VENV_TRAIN)/bin/perfmodel train build/aiconfigurator-gemm.parquet build/aiconfigurator-others.parquet build/neusight.parquet -o models/default --jobs 2
 
 check-reproducible: $(TRAIN) ## train one small booster twice: the same bytes, and those that ship
 	@test -n "$(PERFMODEL_SHARED)" || { echo "make check-reproducible needs PERFMODEL_SHARED, a folder with data/aiconfigurator" >&2; exit 2; }

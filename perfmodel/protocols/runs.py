@@ -105,7 +105,8 @@ def _listed(
     figures = {name: np.empty(len(table)) for name in _FIGURES}
     for group in from_columns({name: table[name].to_numpy() for name in table.columns}):
         predictor = predictor_of(group.op.op)
-        known = predictor.known_software(software, device, group.op)
+        known_software = getattr(predictor, "known_software", None)
+        known = None if known_software is None else known_software(software, device, group.op)
         e = predictor.predict(
             group.op, device, software=known, cache=CACHE, clock_hz=clock_hz, power_limit_w=power_limit_w
         )
