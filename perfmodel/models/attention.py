@@ -251,9 +251,9 @@ def _copied_bytes(op: Attention, a: _Shape) -> np.ndarray:
     """Bytes that serving stacks read and write to put a prompt's keys and values into the paged cache, before they attend.
 
     They do so with a kernel of its own for the new tokens (vLLM's ``reshape_and_cache``). AIConfigurator's tables do not say
-    that they include it, but every device's rows with many short prompts were too fast without it: with it the error over
-    the tables of prompts fell by 1 to 4 points, over those of latent attention by 6 to 10 (A100: by 1 and 0). A decode step
-    copies one token a sequence, which is part of what ``attention_launch_cycles`` stands for.
+    that they include it: that is inferred, since most rows with many short prompts were estimated too fast. With it the mean
+    error over the tables of prompts fell by 1 to 4 points, over those of latent attention by 6 to 10 except on A100, where
+    TensorRT-LLM's rose from 13 to 18 %. A decode step's one token a sequence is in ``attention_launch_cycles``.
     """
     if op.phase not in _FILLING:
         return np.zeros_like(a.keys)

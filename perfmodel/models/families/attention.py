@@ -5,10 +5,10 @@ over, bytes beside the cache, the queries that share a key. Which kernel a libra
 the window, the group and the number formats, which are features for that reason.
 
 Formats are features and no parts: on held-out heads one booster over all formats and kernels of a device beat one for each
-format by 0.7 to 0.9 points of MAPE at equal size (prefill on B200, decode on H100), for the tables of a format repeat the
-same shapes. A booster is a device's and a phase's, except for formats that are neither 16 bits nor fp8. Within it each software
-has trees of its own: TRT-LLM decodes groups of more than 32 heads up to sixty times slower on A100, which shared trees took
-for what vLLM does, too (decode on A100: 9.8 % of MAPE shared, 4.0 % apart).
+pair of formats by 0.4 to 0.9 points of MAPE at like size (prefill on B200, decode on H100), for the tables of a format repeat
+the same shapes. A booster is a device's and a phase's, except for formats that are neither 16 bits nor fp8. Within it each
+software has trees of its own: TensorRT-LLM decodes groups of more than 32 heads four (median) to twenty times slower than vLLM
+on A100, which shared trees took for what vLLM does, too (decode on A100: 9.8 % of MAPE shared, 4.2 % apart).
 """
 
 from __future__ import annotations
