@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from perfmodel.evaluate import JudgedRows
-from perfmodel.hardware import Device, load_device
+from perfmodel.hardware import load_device
 from perfmodel.models.protocol import PredictorProtocol
 from perfmodel.models.trace_rows import roofline_s
 from perfmodel.ops.table import from_columns
@@ -45,6 +45,13 @@ class _Listed:
     variant: np.ndarray
     timed: np.ndarray
 
+    def part(self, rows: slice) -> _Listed:
+        """Some of the rows."""
+        return _Listed(
+            self.count[rows], {name: values[rows] for name, values in self.figures.items()},
+            None if self.measured is None else self.measured[rows], self.variant[rows], self.timed[rows],
+        )  # fmt: skip
+
     def total(self, name: str, rows: np.ndarray | None = None) -> float:
         """Seconds of all executions, of some rows or of all."""
         values = self.count * self.figures[name]
@@ -61,19 +68,15 @@ def predicted_runs(runs: Runs, predictor_of: Callable[[str], PredictorProtocol])
     Returns:
         One entry for each device, dtype, software and network, and for each variant of it.
     """
-    lists: dict[tuple[Any, ...], _Listed] = {}
+    records = runs.listed.to_dict("records")
+    lists = _lists(runs, records, predictor_of)
     found: dict[tuple[str, ...], list[tuple[str, float, dict[str, float]]]] = {}
-    for run in runs.listed.to_dict("records"):
-        device = load_device(str(run["device"]))
-        clock_hz = _optional(run, "clock_mhz", 1e6)
-        power_limit_w = _optional(run, "power_limit_w", 1.0)
-        setting = (run["operators"], device.id, run["software"], clock_hz, power_limit_w)
-        if setting not in lists:
-            table = runs.operators(str(run["operators"]))
-            lists[setting] = _listed(table, device, predictor_of, str(run["software"]), clock_hz, power_limit_w)
-        listed = lists[setting]
-        network = _text(run, "network", str(run["workload"]))
-        head = (device.id, _text(run, "dtype", "-"), str(run["software"]), network)
+    for run in records:
+        listed = lists[_setting(run)][str(run["operators"])]
+        head = (
+            load_device(str(run["device"])).id, _text(run, "dtype", "-"), str(run["software"]),
+            _text(run, "network", str(run["workload"])),
+        )  # fmt: skip
         # Runs of one workload differ in their clock and power limit, too.
         key = "|".join(str(v) for v in (run["workload"], run.get("clock_mhz"), run.get("power_limit_w")))
         whole = _composed(listed, _text(run, "launch", LAUNCH))
@@ -83,25 +86,52 @@ def predicted_runs(runs: Runs, predictor_of: Callable[[str], PredictorProtocol])
     return [_judged(head, parts) for head, parts in found.items()]
 
 
+_Setting = tuple[str, str, float | None, float | None]
+
+
+def _setting(run: dict[Any, Any]) -> _Setting:
+    """Device, software, clock [Hz] and power limit [W] of a run."""
+    clock_mhz = _optional(run, "clock_mhz")
+    clock_hz = None if clock_mhz is None else round(clock_mhz, 1) * 1e6  # averages differ in the last digits
+    return str(run["device"]), str(run["software"]), clock_hz, _optional(run, "power_limit_w")
+
+
+def _lists(
+    runs: Runs, records: list[dict[Any, Any]], predictor_of: Callable[[str], PredictorProtocol]
+) -> dict[_Setting, dict[str, _Listed]]:
+    """By setting and name of the list, predictions of all operators: those of one setting go through the predictor at once."""
+    import pandas
+
+    names: dict[_Setting, dict[str, None]] = {}
+    for run in records:
+        names.setdefault(_setting(run), {})[str(run["operators"])] = None
+    result = {}
+    for setting, wanted in names.items():
+        tables = [runs.operators(name) for name in wanted]
+        # Views launch nothing. Nodes of different lists may bear one name.
+        tables = [table[table["op"] != "view"].assign(list=index) for index, table in enumerate(tables)]
+        together = _predicted(pandas.concat(tables, ignore_index=True), setting, predictor_of)
+        ends = np.cumsum([len(table) for table in tables])
+        result[setting] = {
+            name: together.part(slice(end - len(table), end))
+            for name, table, end in zip(wanted, tables, ends.tolist(), strict=True)
+        }
+    return result
+
+
 def _text(run: dict[Any, Any], name: str, default: str) -> str:
     value = run.get(name)
     return value if isinstance(value, str) else default
 
 
-def _optional(run: dict[Any, Any], name: str, scale: float) -> float | None:
+def _optional(run: dict[Any, Any], name: str) -> float | None:
     value = run.get(name)
-    return None if value is None or not np.isfinite(float(value)) else float(value) * scale
+    return None if value is None or not np.isfinite(float(value)) else float(value)
 
 
-def _listed(
-    table: pd.DataFrame,
-    device: Device,
-    predictor_of: Callable[[str], PredictorProtocol],
-    software: str,
-    clock_hz: float | None,
-    power_limit_w: float | None,
-) -> _Listed:
-    table = table[table["op"] != "view"]  # launches nothing
+def _predicted(table: pd.DataFrame, setting: _Setting, predictor_of: Callable[[str], PredictorProtocol]) -> _Listed:
+    device_id, software, clock_hz, power_limit_w = setting
+    device = load_device(device_id)
     figures = {name: np.empty(len(table)) for name in _FIGURES}
     for group in from_columns({name: table[name].to_numpy() for name in table.columns}):
         predictor = predictor_of(group.op.op)
@@ -116,7 +146,8 @@ def _listed(
     measured = table["latency_s"].to_numpy(dtype=np.float64, na_value=np.nan) if "latency_s" in table else None
     has_time = np.zeros(len(table), dtype=bool) if measured is None else np.isfinite(measured)
     if "node" in table and measured is not None:
-        has_time = table["node"].isin(table["node"][has_time]).to_numpy()
+        nodes = table["list"].astype(str) + "/" + table["node"].astype(str)
+        has_time = nodes.isin(nodes[has_time]).to_numpy()
     variant = table["variant"].astype(str).to_numpy(dtype=object) if "variant" in table else np.full(len(table), _OTHER)
     return _Listed(table["count"].to_numpy(dtype=np.float64), figures, measured, variant, has_time)
 
