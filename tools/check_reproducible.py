@@ -33,19 +33,20 @@ def traces_of(entry: Mapping[str, Any], data: Path) -> Any:
     """
     from perfmodel.datasets.build import load
     from perfmodel.errors import InputError
+    from perfmodel.models.families import FAMILIES
+    from perfmodel.training.tables import learned_parts, load_tables
 
-    op = _operator(str(entry["family"]))
+    family = str(entry["family"])
+    op = FAMILIES[family].op
     for name in ("aiconfigurator", "neusight"):
+        kinds = ["gemm"] if (name, op) == ("aiconfigurator", "gemm") else None
         try:
-            rows = load(
-                name, data / name, families=[op], devices=[entry["device"]],
-                tables=["gemm"] if (name, op) == ("aiconfigurator", "gemm") else None,
-            )  # fmt: skip
+            rows = load(name, data / name, families=[op], devices=[entry["device"]], tables=kinds)
         except InputError:
             continue
-        mine = rows[rows["dtype"].astype(str) == str(entry.get("part", entry["dtype"])).split("/")[0]]
-        if len(mine):
-            return mine.reset_index(drop=True)
+        for part in learned_parts(load_tables(rows, None)[0], [family], lambda line: None):
+            if part.part == entry.get("part", entry["dtype"]):
+                return part.rows.reset_index(drop=True).assign(source=name)
     raise SystemExit(f"no rows of {entry['family']} {entry['device']} in {data}")
 
 
@@ -75,11 +76,6 @@ def check(entry: Mapping[str, Any], manifest: Mapping[str, Any], data: Path) -> 
         if difference <= TOLERANCE:
             wrong[-1] += ": within what other versions may give"
     return wrong
-
-
-def _operator(family: str) -> str:
-    """The operator whose traces a family is learned from."""
-    return "attention" if family.startswith(("attention", "mla")) else family
 
 
 def _latencies(predictor: Any, rows: Any) -> np.ndarray:

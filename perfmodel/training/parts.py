@@ -137,7 +137,5 @@ def _packed(trained: TrainedPart) -> tuple[dict[str, Any], dict[str, np.ndarray]
 
 def _unpacked(data: dict[str, Any], arrays: dict[str, np.ndarray]) -> TrainedPart:
     low, high = data["analytical_quantiles"]
-    return TrainedPart(
-        arrays["booster"].tobytes(), data["entry"], [GroupAccuracy(**s) for s in data["scores"]], (low, high),
-        data.get("seen", {}),
-    )  # fmt: skip
+    scores = [GroupAccuracy(**s) for s in data["scores"]]
+    return TrainedPart(arrays["booster"].tobytes(), data["entry"], scores, (low, high), data.get("seen", {}))
