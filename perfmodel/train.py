@@ -245,7 +245,7 @@ def train(
         InputError: a device that is unknown; no usable rows.
         MissingExtraError: the extra ``train`` is not installed.
     """
-    table, hashes = _load(traces)
+    table, hashes = load_tables(traces)
     table = only_gemm(table, report)
     if device is not None:
         table = with_device(table, device)
@@ -259,7 +259,7 @@ def train(
     tasks = [(rows, device, dtype, constants, seed) for device, dtype, rows in pairs(table)]
     boosters, groups = [], []
     analytical_errors: dict[tuple[str, str], np.ndarray] = {}
-    for index, trained in enumerate(in_parallel(_train_pair, tasks, jobs)):
+    for index, trained in enumerate(in_parallel(train_pair, tasks, jobs)):
         file = f"gemm/{trained.entry['device']}/{trained.entry['dtype']}.json.gz"
         sha256 = artefact.write_file(folder, file, trained.booster)
         boosters.append({**trained.entry, "file": file, "sha256": sha256})
@@ -345,7 +345,8 @@ class _Trained:
     analytical_error: np.ndarray
 
 
-def _train_pair(task: tuple[pd.DataFrame, str, str, Constants, int]) -> _Trained:
+def train_pair(task: tuple[pd.DataFrame, str, str, Constants, int]) -> _Trained:
+    """The booster of one (device, dtype): rows, device, dtype, constants, seed."""
     rows, device_id, dtype, constants, seed = task
     part = prepare(rows, load_device(device_id), dtype, constants, seed)
     predicted = _held_out(part, seed)
@@ -438,7 +439,8 @@ def pairs(table: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
     return [(d, t, table[(table["device"] == d) & (table["dtype"] == t)]) for d, t in pairs]
 
 
-def _load(traces: pd.DataFrame | str | Path | Iterable[str | Path]) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
+def load_tables(traces: pd.DataFrame | str | Path | Iterable[str | Path]) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
+    """Trace tables as one, checked, and the hash of each file."""
     from perfmodel.datasets.schema import check_traces, require_pandas
 
     pandas = require_pandas()

@@ -86,6 +86,16 @@ def version_key(software: str) -> tuple[tuple[int, int | str], ...]:
     return (*((1, int(p)) if p.isdigit() else (-1, p) for p in parts), (0, 0))
 
 
+def newest_of_stacks(software: Sequence[str]) -> tuple[str, ...]:
+    """The newest version of each stack."""
+    newest: dict[str, str] = {}
+    for s in software:
+        stack = stack_of(s)
+        if stack not in newest or version_key(s) > version_key(newest[stack]):
+            newest[stack] = s
+    return tuple(newest.values())
+
+
 @dataclass(frozen=True)
 class Residual:
     """One booster with what it takes to use it.
@@ -165,12 +175,7 @@ class Residual:
             InputError: that software was never measured on this device.
         """
         if software is None or software == "any":
-            newest: dict[str, str] = {}
-            for s in self.software:
-                stack = stack_of(s)
-                if stack not in newest or version_key(s) > version_key(newest[stack]):
-                    newest[stack] = s
-            return tuple(newest.values())
+            return newest_of_stacks(self.software)
         if software in self.software:
             return (software,)
         same_stack = [s for s in self.software if stack_of(s) == software]

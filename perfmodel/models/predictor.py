@@ -18,6 +18,8 @@ from perfmodel.models import artefact, cap
 from perfmodel.models import power as power_model
 from perfmodel.models.analytical import TERMS, Bounds, Extras, analyse
 from perfmodel.models.constants import FALLBACK, Constants
+from perfmodel.models.corrections import Correction, corrected
+from perfmodel.models.kernel import ERROR_KERNEL, Kernel
 from perfmodel.models.learned import UNSEEN, Residual, residual_columns, source_names, stack_of
 from perfmodel.models.machine import Conditions, Machine
 from perfmodel.ops import FAMILIES, Gemm, Operator
@@ -92,12 +94,16 @@ class Predictor:
             that were not measured and have no sibling that was.
         analytical_log_intervals: ln offsets of the 90 % interval of the analytical GEMM model on an unseen device, by
             dtype; dtypes that were not measured, and other families, take a factor of :data:`ASSUMED_FACTOR`.
+        corrections: what few rows measured on a device add, by (device id, dtype), for GEMM.
+        error_kernel: the covariance of GEMM errors on devices that were not measured.
     """
 
     name: str = "analytical"
     constants: Constants | None = None
     residuals: Mapping[tuple[str, str], Residual] = field(default_factory=dict)
     analytical_log_intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    corrections: Mapping[tuple[str, str], Correction] = field(default_factory=dict)
+    error_kernel: Kernel = ERROR_KERNEL
 
     def predict(
         self,
@@ -128,6 +134,7 @@ class Predictor:
         """
         device = load_device(device) if not isinstance(device, Device) else device
         groups, rows = _groups(ops)
+        device = self._as_corrected(device)
         conditions = Conditions(cache, clock_hz, power_limit_w)
         more_bytes = _per_row(extra_bytes_read, rows, "extra_bytes_read")
         more_flops = _per_row(extra_flops, rows, "extra_flops")
@@ -152,6 +159,13 @@ class Predictor:
 
     def known_software(self, software: str, device: Device, dtype: str) -> str | None:
         """The name by which GEMMs on a device know a software: its own, its stack's, or None where nothing was learned."""
+        correction = self.corrections.get((device.id, dtype))
+        if correction is not None and correction.choices(software) is not None:
+            return software if software in correction.software else stack_of(software)
+        return self._base_software(software, device, dtype)
+
+    def _base_software(self, software: str, device: Device, dtype: str) -> str | None:
+        """The same without corrections."""
         found = self._residual(device, dtype)
         if found is None or software in found[0].software:
             return None if found is None else software
@@ -160,6 +174,7 @@ class Predictor:
     def _check_software(self, software: str | None) -> None:
         """A name that no table of this predictor has is a mistake, wherever it is used."""
         known = {s for r in self.residuals.values() for s in r.software}
+        known |= {s for c in self.corrections.values() for s in c.software}
         known |= {stack_of(s) for s in known}
         if software is not None and known and software not in known:
             raise InputError(f"unknown software {software!r}: {nearest(software, known)}")
@@ -180,7 +195,16 @@ class Predictor:
             )
         bounds = analyse(group, device, constants=self.constants, conditions=conditions, extras=extras)
         notes |= dict.fromkeys(bounds.notes)
-        part = self._blend(group, device, bounds, conditions, software, notes)
+        correction = self.corrections.get((device.id, group.op.dtype)) if isinstance(group.op, Gemm) else None
+        if correction is None:
+            part = self._blend(group, device, bounds, conditions, software, notes)
+        else:
+            part = corrected(
+                correction, software,
+                blend=lambda base: self._blend(group, device, bounds, conditions, base, notes),
+                base_software=lambda name: self._base_software(name, device, group.op.dtype),
+                columns=lambda state: self.error_features(group, device, replace(conditions, cache=state)),
+            )  # fmt: skip
         part |= _power(group, device, bounds, part["latency_s"], extras, conditions)
         rows = len(group)
         return part | {
@@ -301,6 +325,23 @@ class Predictor:
             corrections.append(residual.predict(by_cache[cache], choice))
         return np.stack(corrections)
 
+    def without_correction(self, device: Device, dtype: str) -> Predictor:
+        """The predictor before any correction of a device's GEMMs."""
+        return replace(self, corrections={k: c for k, c in self.corrections.items() if k != (device.id, dtype)})
+
+    def error_features(self, group: Group, device: Device, conditions: Conditions) -> Mapping[str, np.ndarray]:
+        """The features by which errors of GEMMs are alike, under the conditions given."""
+        assert isinstance(group.op, Gemm)
+        bounds = analyse(group, device, constants=self.constants, conditions=conditions)
+        return residual_columns(group.op, bounds, Machine.of(device, group.op.dtype, conditions).units)
+
+    def _as_corrected(self, device: Device) -> Device:
+        """The device with the constants that its correction was made with, unless it brings its own."""
+        for (device_id, _), correction in self.corrections.items():
+            if device_id == device.id and correction.calibrated and not device.calibrated:
+                return replace(device, calibrated=correction.calibrated)
+        return device
+
     def _analytical_interval(self, op: Operator) -> tuple[float, float]:
         width = float(np.log(ASSUMED_FACTOR))
         measured = self.analytical_log_intervals.get(op.dtype) if isinstance(op, Gemm) else None
@@ -408,10 +449,15 @@ def load(predictor: str | Path | Predictor = "default") -> Predictor:
         return predictor
     if str(predictor) == "analytical":
         return _analytical()
-    return _load_folder(_folder(predictor))
+    return _load_folder(predictor_folder(predictor))
 
 
-def _folder(predictor: str | Path) -> Path:
+def predictor_folder(predictor: str | Path) -> Path:
+    """The folder of a predictor that is given by its path or by a shipped name.
+
+    Raises:
+        InputError: there is none.
+    """
     from perfmodel._resources import data_path
 
     path = Path(predictor)
@@ -435,10 +481,10 @@ def _pairs_of_numbers(values: Any) -> tuple[tuple[float, float], ...]:
 def _analytical() -> Predictor:
     """The physics alone, with the constants and intervals of the shipped predictor where there is one."""
     try:
-        shipped = _load_folder(_folder("default"))
+        shipped = _load_folder(predictor_folder("default"))
     except (InputError, PredictorError):
         return Predictor()
-    return Predictor("analytical", shipped.constants, {}, shipped.analytical_log_intervals)
+    return Predictor("analytical", shipped.constants, {}, shipped.analytical_log_intervals, {}, shipped.error_kernel)
 
 
 def _load_folder(folder: Path) -> Predictor:
@@ -475,7 +521,14 @@ def _load_folder(folder: Path) -> Predictor:
             if not -np.inf < interval[0] <= 0 <= interval[1] < np.inf:
                 raise PredictorError(f"the manifest of {folder} has the interval {interval} for {dtype}, not around 0")
         constants = Constants.from_dict(manifest["constants"])
-        return Predictor(folder.name, constants, residuals, intervals)
+        corrections = {
+            (str(e["device"]), str(e["dtype"])): Correction.from_entry(
+                e, partial(artefact.read_file, folder, str(e["file"]), str(e["sha256"]))
+            )
+            for e in manifest.get("corrections", [])
+        }
+        kernel = Kernel.from_dict(manifest["error_kernel"]) if "error_kernel" in manifest else ERROR_KERNEL
+        return Predictor(folder.name, constants, residuals, intervals, corrections, kernel)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
         raise PredictorError(
             f"the manifest of {folder} lacks something or holds a wrong type: {type(error).__name__} {error}"

@@ -1,0 +1,259 @@
+"""Calibration: the physics constants of one device, fitted to a few rows that were measured there.
+
+The fleet's constants are the prior. Each may move as far as it differs between devices (:data:`SPREAD`), so that a handful of
+rows corrects what they speak of and leaves the rest alone; a step that does not also improve rows which had no say in it is
+shortened or dropped. The residual that a predictor learned stays: the constants explain what is left after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from perfmodel.errors import InputError
+from perfmodel.hardware import Device, load_device
+from perfmodel.models.analytical import analyse, constants_for
+from perfmodel.models.corrections import OUTLIER
+from perfmodel.models.fit import gemm_group
+from perfmodel.models.kernel import Points, error_columns
+from perfmodel.models.machine import Conditions, Machine
+from perfmodel.models.predictor import Predictor, load
+from perfmodel.ops.table import Group
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DEFAULT_CACHE = "warm"
+"""State of the last-level cache of rows that do not say."""
+SPREAD = {
+    "launch_cycles": 0.15, "wave_cycles": 0.3, "split_cycles": 0.2, "k_extra": 0.2, "mma_efficiency": 0.06, "norm_p": 0.15,
+    "dram_efficiency": 0.08, "l2_bytes_per_clock": 0.2, "hit_bytes_per_clock": 0.2, "residency": 0.25,
+    "refetch_residency": 0.25, "throttle_flops_per_w": 0.25,
+}  # fmt: skip
+"""How far each constant may differ from the fleet's on one device, as a standard deviation of its logarithm."""
+ROWS = 300
+"""Rows that are fitted at most; a dozen numbers need no more."""
+_STEPS = 4
+_FOLDS = 5
+_SHARES = (1.0, 0.5, 0.25)
+_ERROR_LIMIT = 0.6
+"""|ln(measured / predicted)| beyond which a row says no more than that it is far off."""
+_DIFFERENCE = 0.03
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What a calibration found.
+
+    Attributes:
+        device: the device with its calibrated constants.
+        fleet: the constants before, of the same names.
+        rows: rows that were fitted.
+        before, after: mean |ln(measured / predicted)| of rows that had no say in the constants they were judged with.
+        described: which traces, in a few words.
+    """
+
+    device: Device
+    fleet: dict[str, float]
+    rows: int
+    before: float
+    after: float
+    described: str
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Measured rows of one device with what a predictor says of them.
+
+    Attributes:
+        groups: their descriptors, by dtype, software and cache state; ``rows`` index the arrays below.
+        conditions: those of each group.
+        points: features and software of each row, as the covariance of errors reads them.
+        error: ln(measured / predicted), shape ``[rows]``.
+        measured_s, predicted_s: seconds.
+        cache: state of the last-level cache of each row (object array).
+    """
+
+    groups: tuple[Group, ...]
+    conditions: tuple[Conditions, ...]
+    points: Points
+    error: np.ndarray
+    measured_s: np.ndarray
+    predicted_s: np.ndarray
+    cache: np.ndarray
+
+
+def measured_errors(table: pd.DataFrame, device: Device, predictor: Predictor) -> Measured:
+    """GEMM rows of one device, predicted under their own software where that is known and in their own cache state."""
+    rows = len(table)
+    cache = np.full(rows, DEFAULT_CACHE, dtype=object)
+    if "cache" in table:
+        cache = table["cache"].astype(object).fillna(DEFAULT_CACHE).to_numpy()
+    software, dtypes = (table[c].astype(str).to_numpy(dtype=object) for c in ("software", "dtype"))
+    predicted = np.empty(rows)
+    columns: dict[str, np.ndarray] = {}
+    groups, conditions = [], []
+    for dtype, stack, state in sorted(set(zip(dtypes.tolist(), software.tolist(), cache.tolist(), strict=True))):
+        index = np.flatnonzero((dtypes == dtype) & (software == stack) & (cache == state))
+        group = Group(gemm_group(table.iloc[index], dtype).op, index)
+        known = predictor.known_software(stack, device, dtype)
+        predicted[index] = predictor.predict(group.op, device, software=known, cache=state).latency_s
+        for name, values in predictor.error_features(group, device, Conditions(state)).items():
+            columns.setdefault(name, np.empty(rows))[index] = values
+        groups.append(group)
+        conditions.append(Conditions(state))
+    measured = table["latency_s"].to_numpy(dtype=np.float64)
+    points = Points(error_columns(columns), software)
+    return Measured(
+        tuple(groups), tuple(conditions), points, np.log(measured / predicted), measured, predicted, cache
+    )  # fmt: skip
+
+
+def calibrate(
+    traces: pd.DataFrame | str | Path,
+    device: Device | str | Path,
+    *,
+    predictor: Predictor | str = "default",
+    seed: int = 0,
+) -> Calibration:
+    """Fits a device's constants to rows that were measured on it.
+
+    Args:
+        traces: operator traces, a table or the path of one; GEMMs of this device are used.
+        device: the device, its id or its TOML. What an earlier calibration left in it is replaced.
+        predictor: whose constants and residuals are the starting point.
+        seed: of the draw where there are more than :data:`ROWS` rows.
+
+    Raises:
+        InputError: no usable row is of this device; the device's kind has no fitted constants.
+        TraceError: the traces break the schema.
+    """
+    from perfmodel.datasets.schema import check_traces, only_gemm, read_traces, usable
+
+    record = replace(load_device(device) if not isinstance(device, Device) else device, calibrated={})
+    if record.kind != "gpu":
+        raise InputError(f"{record.id} is a {record.kind}; only the constants of GPUs are fitted so far")
+    if isinstance(traces, (str, Path)):
+        traces = read_traces(traces)
+    else:
+        check_traces(traces, "traces")
+    table = only_gemm(traces[usable(traces)])
+    names = table["device"].astype(str)
+    if not (names == record.id).any():
+        found = ", ".join(sorted(names.unique())[:5]) or "no GEMM at all"
+        raise InputError(f"no usable GEMM of the traces was measured on {record.id}; found {found}")
+    table = table[names == record.id]
+    if len(table) > ROWS:
+        table = table.sample(ROWS, random_state=seed)
+    loaded = load(predictor)
+    base = constants_for(record, loaded.constants)
+    fleet = {name: float(getattr(base, name)) for name in SPREAD}
+    rows = measured_errors(table, record, loaded)
+    values, before, after = fit_device(rows, record, loaded, fleet, seed)
+    described = f"GEMMs in {', '.join(sorted(table['dtype'].astype(str).unique()))}"
+    return Calibration(
+        with_constants(record, values, len(table), described), fleet, len(table), before, after, described
+    )
+
+
+def with_constants(device: Device, values: dict[str, float], rows: int, described: str) -> Device:
+    """The device with calibrated constants and, beside the datasheet's ceilings, those that they amount to."""
+    source = f"calibrated from {rows} rows of {described} on {date.today().isoformat()}"
+    machine = Machine.of(device, "bf16")
+    ceilings = {
+        "launch_s": values["launch_cycles"] / machine.clock_hz,
+        "memory_bandwidth_bytes_per_s": values["dram_efficiency"] * device.memory_bandwidth_bytes_per_s,
+        "l2_bandwidth_bytes_per_s": values["hit_bytes_per_clock"] * machine.units * machine.clock_hz,
+        "matrix_efficiency": values["mma_efficiency"],
+    }
+    measured = {**device.measured, **ceilings}
+    sources = {name: text for name, text in device.sources.items() if not name.startswith("calibrated.")}
+    sources |= {f"calibrated.{name}": source for name in values} | {f"measured.{name}": source for name in ceilings}
+    return replace(device, calibrated=values, measured=measured, sources=sources)
+
+
+def physics(rows: Measured, device: Device, predictor: Predictor, values: Mapping[str, float]) -> np.ndarray:
+    """ln of the analytical latency of every row under a device's own constants."""
+    moved = replace(device, calibrated=dict(values))
+    result = np.empty(len(rows.error))
+    for group, conditions in zip(rows.groups, rows.conditions, strict=True):
+        bounds = analyse(group, moved, constants=predictor.constants, conditions=conditions)
+        result[group.rows] = np.log(bounds.latency_s)
+    return result
+
+
+def fit_device(
+    rows: Measured, device: Device, predictor: Predictor, fleet: Mapping[str, float], seed: int
+) -> tuple[dict[str, float], float, float]:
+    """The constants of a device, and the mean |ln ratio| of held-out rows before and after.
+
+    Args:
+        rows: what was measured.
+        device: without calibrated constants.
+        predictor: whose predictions ``rows`` holds.
+        fleet: the constants to start from, those of :data:`SPREAD`.
+        seed: of the folds.
+    """
+    target = np.clip(rows.error, -_ERROR_LIMIT, _ERROR_LIMIT)
+    start = physics(rows, device, predictor, fleet)
+    kernel = predictor.error_kernel.restricted(tuple(rows.points.columns))
+    covariance, noise = kernel.covariance(rows.points, rows.points), kernel.noise_variance(rows.points)
+
+    def values_of(step: np.ndarray) -> dict[str, float]:
+        return {name: value * float(np.exp(s)) for (name, value), s in zip(fleet.items(), step, strict=True)}
+
+    def model(step: np.ndarray) -> np.ndarray:
+        return physics(rows, device, predictor, values_of(step)) - start
+
+    def posterior_mode(used: np.ndarray) -> np.ndarray:
+        return _posterior_mode(model, target, covariance, noise, np.flatnonzero(used))
+
+    count = len(target)
+    everything = np.ones(count, dtype=bool)
+    held_out = {share: np.abs(target) for share in (0.0, *_SHARES)}
+    if count == 1:  # nothing checks a single row: the least share of the step is all that is taken
+        share = _SHARES[-1]
+    else:
+        fold = np.random.default_rng(seed).permutation(count) % min(_FOLDS, count)
+        for number in range(int(fold.max()) + 1):
+            out = fold == number
+            step = posterior_mode(~out)
+            for part in _SHARES:
+                held_out[part] = np.where(out, np.abs(target - model(part * step)), held_out[part])
+        share = min(held_out, key=lambda s: float(held_out[s].mean()))
+    step = share * posterior_mode(everything) if share else np.zeros(len(fleet))
+    return values_of(step), float(held_out[0.0].mean()), float(held_out[share].mean())
+
+
+def _posterior_mode(
+    model: Callable[[np.ndarray], np.ndarray],
+    target: np.ndarray,
+    covariance: np.ndarray,
+    noise: np.ndarray,
+    used: np.ndarray,
+) -> np.ndarray:
+    """The most probable ln steps of the constants, given the rows ``used``: Gauss-Newton with the prior as damping.
+
+    What constants cannot explain (a library's choice of kernels) errs alike for like rows: the rows weigh by the inverse of
+    the errors' covariance. Rows that the others contradict get more noise.
+    """
+    spread = np.array(list(SPREAD.values()))
+    step, more = np.zeros(len(spread)), np.ones(len(used))
+    inside, own = covariance[np.ix_(used, used)], noise[used]
+    for _ in range(_STEPS):
+        now = model(step)
+        error = (target - now)[used]
+        inverse = np.linalg.inv(inside + np.diag(own * more))
+        # Differences as wide as a constant's uncertainty: the model has kinks.
+        slope = np.stack([(model(step + d) - now)[used] / _DIFFERENCE for d in _DIFFERENCE * np.eye(len(step))], axis=1)
+        curvature = slope.T @ inverse @ slope + np.diag(1 / spread**2)
+        change = np.linalg.solve(curvature, slope.T @ inverse @ error - step / spread**2)
+        step = step + np.clip(change, -1.5 * spread, 1.5 * spread)
+        left = inverse @ (target - model(step))[used]
+        more = np.maximum(1.0, np.abs(left) / np.sqrt(np.diag(inverse)) / OUTLIER) ** 2
+    return step
