@@ -7,7 +7,7 @@ shortened or dropped. The residual that a predictor learned stays: the constants
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -19,17 +19,16 @@ from perfmodel.errors import InputError
 from perfmodel.hardware import Device, load_device
 from perfmodel.models.analytical import analyse, constants_for
 from perfmodel.models.corrections import OUTLIER
-from perfmodel.models.fit import gemm_group
+from perfmodel.models.families.gemm import GEMM
 from perfmodel.models.kernel import Points, error_columns
 from perfmodel.models.machine import Conditions, Machine
 from perfmodel.models.predictor import Predictor, load
+from perfmodel.models.trace_rows import Analysed, Part, analysed, cache_states, shape_keys, variants_of
 from perfmodel.ops.table import Group
 
 if TYPE_CHECKING:
     import pandas as pd
 
-DEFAULT_CACHE = "warm"
-"""State of the last-level cache of rows that do not say."""
 SPREAD = {
     "launch_cycles": 0.15, "wave_cycles": 0.3, "split_cycles": 0.2, "k_extra": 0.2, "mma_efficiency": 0.06, "norm_p": 0.15,
     "dram_efficiency": 0.08, "l2_bytes_per_clock": 0.2, "hit_bytes_per_clock": 0.2, "residency": 0.25,
@@ -68,50 +67,68 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Measured:
-    """Measured rows of one device with what a predictor says of them.
+    """Measured rows of one part of one device, with what a predictor says of them; arrays of shape ``[rows]``.
 
     Attributes:
-        groups: their descriptors, by dtype, software and cache state; ``rows`` index the arrays below.
-        conditions: those of each group.
-        points: features and software of each row, as the covariance of errors reads them.
-        error: ln(measured / predicted), shape ``[rows]``.
-        measured_s, predicted_s: seconds.
-        cache: state of the last-level cache of each row (object array).
+        chunks: their descriptors and analytical bounds by state of the cache.
+        points: features and software, as the covariance of errors reads them.
+        error: ln(measured / predicted).
+        measured_s, predicted_s, analytical_s: seconds.
+        cache: state of the last-level cache (object array).
     """
 
-    groups: tuple[Group, ...]
-    conditions: tuple[Conditions, ...]
+    chunks: tuple[Analysed, ...]
     points: Points
     error: np.ndarray
     measured_s: np.ndarray
     predicted_s: np.ndarray
+    analytical_s: np.ndarray
     cache: np.ndarray
 
+    def __len__(self) -> int:
+        return len(self.error)
 
-def measured_errors(table: pd.DataFrame, device: Device, predictor: Predictor) -> Measured:
-    """GEMM rows of one device, predicted under their own software where that is known and in their own cache state."""
-    rows = len(table)
-    cache = np.full(rows, DEFAULT_CACHE, dtype=object)
-    if "cache" in table:
-        cache = table["cache"].astype(object).fillna(DEFAULT_CACHE).to_numpy()
-    software, dtypes = (table[c].astype(str).to_numpy(dtype=object) for c in ("software", "dtype"))
-    predicted = np.empty(rows)
+
+def measured_errors(part: Part, device: Device, predictor: Predictor) -> Measured:
+    """Rows of one part, predicted under their own software where that is known and in their own state of the cache."""
+    assert part.family is not None
+    table, rows = part.rows, len(part.rows)
+    states = cache_states(table)
+    chunks = tuple(analysed(table, part.op, device, predictor.constants, states))
+    keys = np.empty(rows, dtype=np.uint64)
+    for chunk in chunks:
+        keys[chunk.rows] = shape_keys(chunk.group)
+    software = table["software"].astype(str).to_numpy(dtype=object)
+    kernel = table["kernel"].astype(object).to_numpy() if "kernel" in table.columns else None
+    variants = variants_of(software, kernel, keys)
+    predicted, analytical = np.empty(rows), np.empty(rows)
     columns: dict[str, np.ndarray] = {}
-    groups, conditions = [], []
-    for dtype, stack, state in sorted(set(zip(dtypes.tolist(), software.tolist(), cache.tolist(), strict=True))):
-        index = np.flatnonzero((dtypes == dtype) & (software == stack) & (cache == state))
-        group = Group(gemm_group(table.iloc[index], dtype).op, index)
-        known = predictor.known_software(stack, device, dtype)
-        predicted[index] = predictor.predict(group.op, device, software=known, cache=state).latency_s
-        for name, values in predictor.error_features(group, device, Conditions(state)).items():
-            columns.setdefault(name, np.empty(rows))[index] = values
-        groups.append(group)
-        conditions.append(Conditions(state))
+    for chunk in chunks:
+        op = chunk.group.op
+        machine = Machine.of(device, op.dtype)
+        for name, values in part.family.columns(op, chunk.bounds, machine, device).items():
+            columns.setdefault(name, np.empty(rows))[chunk.rows] = values
+        analytical[chunk.rows] = chunk.bounds.latency_s
+        for variant in sorted(set(variants[chunk.rows].tolist())):
+            mine = np.flatnonzero(variants[chunk.rows] == variant)
+            name, _, of_kernel = variant.partition(":")
+            known = predictor.known_software(name, device, op, of_kernel or None)
+            some = taken(chunk.group, mine)
+            estimates = predictor.predict(some.op, device, software=known, cache=chunk.cache)
+            predicted[chunk.rows[mine]] = estimates.latency_s
     measured = table["latency_s"].to_numpy(dtype=np.float64)
-    points = Points(error_columns(columns), software)
-    return Measured(
-        tuple(groups), tuple(conditions), points, np.log(measured / predicted), measured, predicted, cache
-    )  # fmt: skip
+    points = Points(error_columns(columns), variants)
+    return Measured(chunks, points, np.log(measured / predicted), measured, predicted, analytical, states)
+
+
+def taken(group: Group, index: np.ndarray) -> Group:
+    """The rows ``index`` of a group, counted from 0."""
+    changes = {
+        name: np.broadcast_to(np.asarray(value, dtype=np.float64), (len(group),))[index]
+        for name in group.op.dimension_names()
+        if (value := getattr(group.op, name)) is not None
+    }
+    return Group(group.op.replace(**changes), np.arange(len(index)))
 
 
 def calibrate(
@@ -133,7 +150,7 @@ def calibrate(
         InputError: no usable row is of this device; the device's kind has no fitted constants.
         TraceError: the traces break the schema.
     """
-    from perfmodel.datasets.schema import check_traces, only_gemm, read_traces, usable
+    from perfmodel.datasets.schema import check_traces, read_traces, usable
 
     record = replace(load_device(device) if not isinstance(device, Device) else device, calibrated={})
     if record.kind != "gpu":
@@ -142,23 +159,31 @@ def calibrate(
         traces = read_traces(traces)
     else:
         check_traces(traces, "traces")
-    table = only_gemm(traces[usable(traces)])
-    names = table["device"].astype(str)
-    if not (names == record.id).any():
-        found = ", ".join(sorted(names.unique())[:5]) or "no GEMM at all"
-        raise InputError(f"no usable GEMM of the traces was measured on {record.id}; found {found}")
-    table = table[names == record.id]
+    table = traces[usable(traces)]
+    table = table[(table["op"] == "gemm") & (table["device"].astype(str) == record.id)]
+    if table.empty:
+        found = ", ".join(sorted(traces["device"].astype(str).unique())[:5])
+        raise InputError(f"no usable GEMM of the traces was measured on {record.id}; their devices are {found}")
     if len(table) > ROWS:
         table = table.sample(ROWS, random_state=seed)
     loaded = load(predictor)
-    base = constants_for(record, loaded.constants)
-    fleet = {name: float(getattr(base, name)) for name in SPREAD}
-    rows = measured_errors(table, record, loaded)
-    values, before, after = fit_device(rows, record, loaded, fleet, seed)
-    described = f"GEMMs in {', '.join(sorted(table['dtype'].astype(str).unique()))}"
+    fleet = fleet_constants(record, loaded)
+    dtypes = sorted(table["dtype"].astype(str).unique())
+    parts = []
+    for dtype in dtypes:
+        rows = table[table["dtype"].astype(str) == dtype]
+        parts.append(measured_errors(Part(GEMM, "gemm", record.id, dtype, rows), record, loaded))
+    values, before, after = fit_device(parts, record, loaded, fleet, seed)
+    described = f"GEMMs in {', '.join(dtypes)}"
     return Calibration(
         with_constants(record, values, len(table), described), fleet, len(table), before, after, described
     )
+
+
+def fleet_constants(device: Device, predictor: Predictor) -> dict[str, float]:
+    """The constants of :data:`SPREAD` that hold for a device before its calibration."""
+    base = constants_for(replace(device, calibrated={}), predictor.constants)
+    return {name: float(getattr(base, name)) for name in SPREAD}
 
 
 def with_constants(device: Device, values: dict[str, float], rows: int, described: str) -> Device:
@@ -180,35 +205,41 @@ def with_constants(device: Device, values: dict[str, float], rows: int, describe
 def physics(rows: Measured, device: Device, predictor: Predictor, values: Mapping[str, float]) -> np.ndarray:
     """ln of the analytical latency of every row under a device's own constants."""
     moved = replace(device, calibrated=dict(values))
-    result = np.empty(len(rows.error))
-    for group, conditions in zip(rows.groups, rows.conditions, strict=True):
-        bounds = analyse(group, moved, constants=predictor.constants, conditions=conditions)
-        result[group.rows] = np.log(bounds.latency_s)
+    result = np.empty(len(rows))
+    for chunk in rows.chunks:
+        bounds = analyse(chunk.group, moved, constants=predictor.constants, conditions=Conditions(chunk.cache))
+        result[chunk.rows] = np.log(bounds.latency_s)
     return result
 
 
 def fit_device(
-    rows: Measured, device: Device, predictor: Predictor, fleet: Mapping[str, float], seed: int
+    parts: Sequence[Measured], device: Device, predictor: Predictor, fleet: Mapping[str, float], seed: int
 ) -> tuple[dict[str, float], float, float]:
     """The constants of a device, and the mean |ln ratio| of held-out rows before and after.
 
     Args:
-        rows: what was measured.
+        parts: what was measured, one a dtype.
         device: without calibrated constants.
-        predictor: whose predictions ``rows`` holds.
+        predictor: whose predictions ``parts`` hold.
         fleet: the constants to start from, those of :data:`SPREAD`.
         seed: of the folds.
     """
-    target = np.clip(rows.error, -_ERROR_LIMIT, _ERROR_LIMIT)
-    start = physics(rows, device, predictor, fleet)
-    kernel = predictor.error_kernel.restricted(tuple(rows.points.columns))
-    covariance, noise = kernel.covariance(rows.points, rows.points), kernel.noise_variance(rows.points)
+    target = np.clip(np.concatenate([p.error for p in parts]), -_ERROR_LIMIT, _ERROR_LIMIT)
+    start = np.concatenate([physics(p, device, predictor, fleet) for p in parts])
+    kernel = predictor.error_kernel(GEMM)
+    points = Points(
+        {name: np.concatenate([p.points.columns[name] for p in parts]) for name in parts[0].points.columns},
+        np.concatenate([p.points.software for p in parts]),
+    )
+    covariance, noise = kernel.covariance(points, points), kernel.noise_variance(points)
 
     def values_of(step: np.ndarray) -> dict[str, float]:
         return {name: value * float(np.exp(s)) for (name, value), s in zip(fleet.items(), step, strict=True)}
 
     def model(step: np.ndarray) -> np.ndarray:
-        return physics(rows, device, predictor, values_of(step)) - start
+        values = values_of(step)
+        moved: np.ndarray = np.concatenate([physics(p, device, predictor, values) for p in parts]) - start
+        return moved
 
     def posterior_mode(used: np.ndarray) -> np.ndarray:
         return _posterior_mode(model, target, covariance, noise, np.flatnonzero(used))

@@ -8,6 +8,7 @@ well, so that it needs nothing beside it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,15 +17,19 @@ import numpy as np
 from perfmodel import __version__
 from perfmodel.calibrate import Measured, measured_errors
 from perfmodel.card import card_text
-from perfmodel.datasets.schema import only_gemm, usable, with_device
 from perfmodel.errors import InputError
-from perfmodel.evaluate import GroupAccuracy, JudgedRows, accuracy_report, grouped, roofline_s
+from perfmodel.evaluate import GroupAccuracy, JudgedRows, accuracy_report, grouped
+from perfmodel.features.vector import feature_schema
 from perfmodel.hardware import Device, load_device
 from perfmodel.models import artefact
-from perfmodel.models.analytical import analyse
 from perfmodel.models.constants import FALLBACK
 from perfmodel.models.corrections import Correction, Fitted, fit_correction, packed
+from perfmodel.models.learned import Key, software_of, software_order
 from perfmodel.models.predictor import Predictor, load, predictor_folder
+from perfmodel.models.trace_rows import Part, roofline_s, shape_keys
+from perfmodel.training.parts import BY, PartTask, train_part
+from perfmodel.training.resume import Pieces
+from perfmodel.training.tables import learned_parts, load_tables
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,42 +70,35 @@ def train_on_base(
         InputError: an unknown device or base; no usable row; the output is the base.
         PredictorError: the base is damaged.
     """
-    from perfmodel.train import load_tables, pairs
-
     source, folder = predictor_folder(base), Path(output)
     if folder.resolve() == source.resolve():
         raise InputError(f"{output} is the base itself; give another folder with -o")
-    table, hashes = load_tables(traces)
-    table = only_gemm(table, report)
-    table = table[usable(table)]
-    if table.empty:
-        raise InputError("the traces hold no usable row to correct a predictor with")
-    if device is not None:
-        table = with_device(table, device)
+    tables, hashes = load_tables(traces, device)
     predictor, manifest = load(source), artefact.read_manifest(source)
-    boosters: dict[Any, Any] = {(e["device"], e["dtype"]): e for e in manifest["boosters"]}
-    corrections: dict[Any, Any] = {(e["device"], e["dtype"]): e for e in manifest.get("corrections", [])}
+    boosters, corrections = ({_key(e): e for e in manifest.get(name, [])} for name in ("boosters", "corrections"))
+    given = [*boosters.values(), *corrections.values()]
     groups: list[GroupAccuracy] = []
-    copied = [*boosters.values(), *corrections.values()]
-    for device_id, dtype, rows in pairs(table):
-        record = load_device(device_id)
-        key = (record.id, dtype)
-        if len(rows) >= BOOSTER_ROWS:
-            boosters[key], scores = _own_booster(rows, device_id, dtype, predictor, folder, seed)
+    for part in learned_parts(tables, None, report):
+        assert part.family is not None
+        record = load_device(part.device)
+        key = (part.family.name, record.id, part.part)
+        if len(part.rows) >= BOOSTER_ROWS:
+            boosters[key], scores = _own_booster(part, predictor, folder, seed)
             corrections.pop(key, None)
         else:
-            corrections[key], scores = _correction(rows, record, dtype, predictor, folder, seed)
+            corrections[key], scores = _correction(part, record, predictor.without_correction(key), folder, seed)
         groups += scores
         before, after = (float(np.mean([getattr(g, n) for g in scores])) for n in ("analytical_mape", "mape"))
-        report(f"{record.id} {dtype}: {len(rows)} rows, left-out MAPE {after:.2%} (physics alone {before:.2%})")
-    for entry in copied:
-        key = entry["device"], entry["dtype"]
-        if boosters.get(key) is entry or corrections.get(key) is entry:
-            data = artefact.read_file(source, entry["file"], entry["sha256"])
-            artefact.write_file(folder, entry["file"], data)
+        report(f"{' '.join(key)}: {len(part.rows)} rows, left-out MAPE {after:.2%} (physics alone {before:.2%})")
+    for entry in given:
+        if boosters.get(_key(entry)) is entry or corrections.get(_key(entry)) is entry:
+            artefact.write_file(folder, entry["file"], artefact.read_file(source, entry["file"], entry["sha256"]))
+    families = {e["family"] for e in boosters.values()}
+    schemas = {family: feature_schema(family).sha256 for family in sorted(families)}
     new = manifest | {
         "perfmodel": __version__,
         "base": {"name": source.name, "perfmodel": manifest.get("perfmodel")},
+        "feature_schemas": schemas | manifest["feature_schemas"],
         "boosters": list(boosters.values()),
         "corrections": list(corrections.values()),
         "training_data": [*manifest.get("training_data", []), *hashes],
@@ -113,64 +111,67 @@ def train_on_base(
     return accuracy
 
 
-def _own_booster(
-    rows: pd.DataFrame, device_id: str, dtype: str, predictor: Predictor, folder: Path, seed: int
-) -> tuple[dict[str, Any], list[GroupAccuracy]]:
-    from perfmodel.train import train_pair
+def _key(entry: dict[str, Any]) -> Key:
+    return str(entry["family"]), str(entry["device"]), str(entry.get("part", entry.get("dtype")))
 
-    trained = train_pair((rows, device_id, dtype, predictor.constants or FALLBACK, seed))
-    file = f"gemm/{trained.entry['device']}/{dtype}.json.gz"
+
+def _own_booster(
+    part: Part, predictor: Predictor, folder: Path, seed: int
+) -> tuple[dict[str, Any], list[GroupAccuracy]]:
+    task = PartTask.of(part, predictor.constants or FALLBACK, seed, Pieces(None))
+    trained = train_part(task)
+    entry = {**trained.entry, "sibling_quantiles": None}
+    file = f"{entry['family']}/{entry['device']}/{entry['part']}.json.gz"
     sha256 = artefact.write_file(folder, file, trained.booster)
-    return {**trained.entry, "file": file, "sha256": sha256}, trained.scores
+    return {**entry, "file": file, "sha256": sha256}, trained.scores
 
 
 def correction_of(
-    measured: Measured, device: Device, dtype: str, predictor: Predictor
+    part: Part, measured: Measured, device: Device, predictor: Predictor
 ) -> tuple[Correction, Fitted, bytes]:
-    """A correction from measured rows of one dtype, how it was fitted, and its stored bytes."""
-    fitted = fit_correction(measured.points, measured.error, predictor.error_kernel)
-    names = tuple(dict.fromkeys(c for p in fitted.kernel.parts for c in p.columns))
+    """A correction from measured rows, how it was fitted, and its stored bytes."""
+    assert part.family is not None
+    fitted = fit_correction(measured.points, measured.error, predictor.error_kernel(part.family))
+    # Sorted, so that the bytes do not depend on the order in which parts of the covariance name them.
+    names = sorted(
+        {c for p in fitted.kernel.parts for c in p.columns} | {"share_launch"} & measured.points.columns.keys()
+    )
     data = packed(measured.points, fitted.error, fitted.noise, names)
-    software = tuple(sorted(set(measured.points.software.tolist())))
+    software = software_order(measured.points.software.tolist())
     correction = Correction(
-        device=device.id, family="gemm", part=dtype, software=software,
+        device=device.id, family=part.family.name, part=part.part, software=software,
         cache=tuple(str(measured.cache[measured.points.software == s][0]) for s in software),
-        kernel=fitted.kernel, calibrated=device.calibrated, rows=len(measured.error), read=lambda: data, width=fitted.width,
+        kernel=fitted.kernel, calibrated=device.calibrated, rows=len(measured), read=lambda: data, width=fitted.width,
     )  # fmt: skip
     return correction, fitted, data
 
 
 def _correction(
-    rows: pd.DataFrame, device: Device, dtype: str, predictor: Predictor, folder: Path, seed: int
+    part: Part, device: Device, predictor: Predictor, folder: Path, seed: int
 ) -> tuple[dict[str, Any], list[GroupAccuracy]]:
-    if len(rows) > PROCESS_ROWS:
-        rows = rows.sample(PROCESS_ROWS, random_state=seed)
-    measured = measured_errors(rows, device, predictor.without_correction(device, dtype))
-    correction, fitted, data = correction_of(measured, device, dtype, predictor)
-    file = f"gemm/{device.id}/{dtype}.correction.json.gz"
+    if len(part.rows) > PROCESS_ROWS:
+        part = replace(part, rows=part.rows.sample(PROCESS_ROWS, random_state=seed))
+    measured = measured_errors(part, device, predictor)
+    correction, fitted, data = correction_of(part, measured, device, predictor)
+    file = f"{correction.family}/{correction.device}/{correction.part}.correction.json.gz"
     sha256 = artefact.write_file(folder, file, data)
-    return correction.to_entry() | {"file": file, "sha256": sha256}, _scores(measured, fitted, device, dtype, predictor)
+    return correction.to_entry() | {"file": file, "sha256": sha256}, _scores(part, measured, fitted, device)
 
 
-def _scores(
-    measured: Measured, fitted: Fitted, device: Device, dtype: str, predictor: Predictor
-) -> list[GroupAccuracy]:
-    predicted = measured.predicted_s * np.exp(fitted.left_out)
-    half = np.exp(fitted.half_width)
-    roofline, analytical = np.empty(len(predicted)), np.empty(len(predicted))
-    shapes = np.empty(len(predicted), dtype=object)
-    for group, conditions in zip(measured.groups, measured.conditions, strict=True):
-        roofline[group.rows] = roofline_s(group, device)
-        analytical[group.rows] = analyse(group, device, constants=predictor.constants, conditions=conditions).latency_s
-        m, n, k = (np.broadcast_to(getattr(group.op, d), (len(group),)) for d in "mnk")
-        shapes[group.rows] = [f"{a:.0f}x{b:.0f}x{c:.0f}" for a, b, c in zip(m, n, k, strict=True)]
+def _scores(part: Part, measured: Measured, fitted: Fitted, device: Device) -> list[GroupAccuracy]:
+    predicted, factor = measured.predicted_s * np.exp(fitted.left_out), np.exp(fitted.half_width)
+    roofline, keys = np.empty(len(measured)), np.empty(len(measured), dtype=np.uint64)
+    for chunk in measured.chunks:
+        roofline[chunk.rows], keys[chunk.rows] = roofline_s(chunk.group, device), shape_keys(chunk.group)
+    software = np.array([software_of(v) for v in measured.points.software.tolist()], dtype=object)
     judged = []
-    for software in sorted(set(measured.points.software.tolist())):
-        mine = measured.points.software == software
+    for name in sorted(set(software.tolist())):
+        mine = software == name
         judged.append(
             JudgedRows(
-                device.id, dtype, software, measured.measured_s[mine], predicted[mine], (predicted / half)[mine],
-                (predicted * half)[mine], analytical[mine], roofline[mine], shapes[mine], 1,
+                device.id, str(part.rows["dtype"].iloc[0]), name, measured.measured_s[mine], predicted[mine],
+                (predicted / factor)[mine], (predicted * factor)[mine], measured.analytical_s[mine], roofline[mine],
+                keys[mine], 1, part.name, part.part,
             )
         )  # fmt: skip
-    return grouped(judged, ("op", "device", "dtype", "software"))
+    return grouped(judged, BY)

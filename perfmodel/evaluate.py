@@ -10,10 +10,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from perfmodel.errors import InputError, nearest
-from perfmodel.hardware import Device, load_device
+from perfmodel.hardware import load_device
 from perfmodel.models.learned import size_bucket, stack_of
-from perfmodel.models.machine import Conditions, Machine
-from perfmodel.ops.table import Group
+from perfmodel.models.trace_rows import (
+    Part,
+    cache_states,
+    descriptor_columns,
+    parts_of,
+    roofline_s,
+    shape_keys,
+    text_key,
+)
+from perfmodel.ops.table import from_columns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,14 +56,6 @@ def ape(predicted: np.ndarray, measured: np.ndarray) -> np.ndarray:
     """|predicted / measured - 1| of each row."""
     result: np.ndarray = np.abs(predicted / measured - 1)
     return result
-
-
-def roofline_s(group: Group, device: Device) -> np.ndarray:
-    """The plain roofline: max(FLOPs / peak, bytes / DRAM bandwidth), nothing else (Williams et al., CACM 2009)."""
-    machine = Machine.of(device, group.op.dtype, Conditions())
-    flops = np.broadcast_to(np.asarray(group.op.flops_executed, dtype=np.float64), (len(group),))
-    moved = np.broadcast_to(np.asarray(group.op.bytes, dtype=np.float64), (len(group),))
-    return np.maximum(flops / machine.peak_flops, moved / machine.dram_bytes_per_s)
 
 
 def score_group(
@@ -96,7 +96,7 @@ def software_noise(shape_key: np.ndarray, software: np.ndarray, measured: np.nda
     """How far versions of one stack disagree on the same shape: mean |a / b - 1| over shared shapes and other versions.
 
     Args:
-        shape_key: a text that is equal for equal shapes, shape ``[rows]``.
+        shape_key: a text or a number that is equal for equal shapes, shape ``[rows]``.
         software: software id of each row.
         measured: seconds.
 
@@ -122,16 +122,18 @@ def software_noise(shape_key: np.ndarray, software: np.ndarray, measured: np.nda
     return result
 
 
+_ROWS_AT_A_TIME = 50_000
 _FIGURES = ("mape", "median_ape", "p90_ape", "bias", "r2", "coverage_90", "analytical_mape", "roofline_mape")
 
 
 def accuracy_report(protocol: str, seed: int, groups: Sequence[GroupAccuracy]) -> dict[str, Any]:
-    """``accuracy.json``: every group, their unweighted mean, the mean over rows, and a summary by device and dtype."""
-    keys = list(dict.fromkeys((g.device, g.dtype) for g in groups))
+    """``accuracy.json``: every group, their unweighted mean, the mean over rows, and a summary by family, device and
+    dtype."""
+    keys = list(dict.fromkeys((g.op, g.device, g.dtype) for g in groups))
     by_device_dtype = []
-    for device, dtype in keys:
-        mine = [g for g in groups if (g.device, g.dtype) == (device, dtype)]
-        by_device_dtype.append({"device": device, "dtype": dtype, **_mean(mine, weighted=False)})
+    for op, device, dtype in keys:
+        mine = [g for g in groups if (g.op, g.device, g.dtype) == (op, device, dtype)]
+        by_device_dtype.append({"op": op, "device": device, "dtype": dtype, **_mean(mine, weighted=False)})
     return {
         "protocol": protocol,
         "seed": seed,
@@ -155,7 +157,7 @@ def _mean(groups: Sequence[GroupAccuracy], *, weighted: bool) -> dict[str, Any]:
 GROUP_KEYS = ("op", "device", "dtype", "software", "size")
 """What ``--by`` may group rows by."""
 PROTOCOLS = ("shapes", "device", "family")
-"""What is held out: whole (n, k) pairs, a device while its siblings stay, or a hardware family."""
+"""What is held out: whole groups of shapes (a GEMM's (n, k)), a device while its siblings stay, or a hardware family."""
 SIZE_NAMES = ("<10us", "<100us", "<1ms", ">=1ms")
 """Names of the buckets of measured latency."""
 
@@ -173,13 +175,15 @@ def evaluate(
     """How far a predictor is from measured operators.
 
     Args:
-        traces: operator traces of GEMMs: a table or the path of one.
+        traces: operator traces: a table or the path of one. Under a protocol operators that nothing is learned of are left
+            out.
         predictor: a predictor, its folder, or a shipped name.
         device: the path of the TOML of a device that the catalogue lacks; rows that bear its id use it.
         by: what rows are grouped by, of :data:`GROUP_KEYS`; other keys are null in the result.
         protocol: None predicts the traces as they are, each row under its own software and cache state. ``"shapes"``
-            trains anew with whole (n, k) pairs held out of every table (five folds), with the predictor's constants.
-            ``"device"`` and ``"family"`` leave out each device or hardware family in turn, constants included.
+            trains anew with whole groups of shapes (:mod:`perfmodel.datasets.splits`) held out of every table (five folds),
+            with the predictor's constants. ``"device"`` and ``"family"`` leave out each device or hardware family in turn,
+            for GEMMs the constants included.
         seed: of the folds.
         jobs: processes to train in.
 
@@ -190,23 +194,20 @@ def evaluate(
         InputError: an unknown protocol or group key, or no usable row.
         TraceError: the traces break the schema.
     """
-    from perfmodel.datasets.schema import check_traces, only_gemm, read_traces, with_device
     from perfmodel.models.predictor import load
+    from perfmodel.training.tables import load_tables
 
     for key in by:
         if key not in GROUP_KEYS:
             raise InputError(f"cannot group by {key!r}: {nearest(key, GROUP_KEYS)}")
     if protocol is not None and protocol not in PROTOCOLS:
         raise InputError(f"protocol {protocol!r} is not known: {nearest(protocol, PROTOCOLS)}")
-    if isinstance(traces, (str, Path)):
-        traces = read_traces(traces)
-    else:
-        check_traces(traces, "traces")
-    traces = only_gemm(traces)
-    if device is not None:
-        traces = with_device(traces, device)
+    tables, _ = load_tables(traces, device)
     loaded = load(predictor)
-    rows = predicted_rows(traces, loaded) if protocol is None else _held_out_rows(traces, loaded, protocol, seed, jobs)
+    if protocol is None:
+        rows = [r for table in tables.values() for part in parts_of(table) for r in judge_part(part, loaded)]
+    else:
+        rows = _held_out_rows(tables, loaded, protocol, seed, jobs)
     if not rows:
         raise InputError("the traces hold no usable row")
     groups = grouped(rows, by)
@@ -229,60 +230,94 @@ class JudgedRows:
     roofline: np.ndarray
     shape_key: np.ndarray
     folds: int
+    family: str = "gemm"
+    part: str | None = None
+
+    @property
+    def booster(self) -> tuple[str, str]:
+        """The family and the part of it that these rows belong to; the dtype where that is the part."""
+        return self.family, self.dtype if self.part is None else self.part
 
 
-def _held_out_rows(traces: pd.DataFrame, predictor: Predictor, protocol: str, seed: int, jobs: int) -> list[JudgedRows]:
+def _held_out_rows(
+    tables: dict[str, pd.DataFrame], predictor: Predictor, protocol: str, seed: int, jobs: int
+) -> list[JudgedRows]:
     from perfmodel.models.constants import FALLBACK
+    from perfmodel.training.parallel import in_parallel
+    from perfmodel.training.parts import PartTask, cross_validate_part
+    from perfmodel.training.resume import Pieces
+    from perfmodel.training.tables import learned_parts
 
     constants = predictor.constants or FALLBACK
-    if "status" in traces:
-        traces = traces[traces["status"].isna() | (traces["status"] == "ok")]
+    parts = learned_parts(tables, None, lambda line: None)
     if protocol == "shapes":
-        from perfmodel.train import cross_validate
-
-        return cross_validate(traces, constants, seed=seed, jobs=jobs)
+        tasks = [PartTask.of(part, constants, seed, Pieces(None)) for part in parts]
+        return [judged for found in in_parallel(cross_validate_part, tasks, jobs) for judged in found]
     from perfmodel.transfer import leave_out, with_intervals
 
-    parts = leave_out(traces, protocol, constants, seed=seed, jobs=jobs)
+    left_out = leave_out(parts, protocol, constants, seed=seed, jobs=jobs)
     # A device without a sibling takes its interval from other families that were left out.
-    families = leave_out(traces, "family", constants, seed=seed, jobs=jobs) if protocol == "device" else []
-    return [part.rows for part in with_intervals(parts, [*parts, *families])]
+    families = leave_out(parts, "family", constants, seed=seed, jobs=jobs) if protocol == "device" else []
+    return [part.rows for part in with_intervals(left_out, [*left_out, *families])]
 
 
-def predicted_rows(traces: pd.DataFrame, predictor: Predictor) -> list[JudgedRows]:
-    """Every row as the predictor sees it, under its own software where that or its stack is known, and its cache state."""
-    from perfmodel.models.fit import gemm_group
+_FIGURES_OF_ROWS = ("latency_s", "latency_low_s", "latency_high_s", "analytical_s")
 
-    if "status" in traces:
-        traces = traces[traces["status"].isna() | (traces["status"] == "ok")]
-    cache = traces["cache"].astype(object).fillna("warm") if "cache" in traces else "warm"
-    keys = ["device", "dtype", "software", "_cache"]
+
+def judge_part(part: Part, predictor: Predictor) -> list[JudgedRows]:
+    """The rows of a part as the predictor sees them, by software and dtype: each under its own cache state and its own
+    software, or its kernel or stack where those are what is known."""
+    record = load_device(part.device)
+    table, rows = part.rows, len(part.rows)
+    software = table["software"].astype(str).to_numpy(dtype=object)
+    states = cache_states(table)
+    kernel = np.full(rows, None, dtype=object)
+    if "kernel" in table.columns:
+        kernel = table["kernel"].astype(object).where(table["kernel"].notna(), None).to_numpy(dtype=object)
+    out = {name: np.empty(rows) for name in _FIGURES_OF_ROWS}
+    roofline, keys = np.empty(rows), np.empty(rows, dtype=np.uint64)
+    columns = descriptor_columns(table, part.op)
+    for group in from_columns(columns):
+        roofline[group.rows], keys[group.rows] = roofline_s(group, record), shape_keys(group)
+        runs: dict[tuple[str | None, str], list[np.ndarray]] = {}
+        for s, k, state in {*zip(software[group.rows], kernel[group.rows], states[group.rows], strict=True)}:
+            mine = (software[group.rows] == s) & (kernel[group.rows] == k) & (states[group.rows] == state)
+            known = predictor.known_software(s, record, group.op, k)
+            if known is not None and ":" in known:
+                keys[group.rows[mine]] ^= np.uint64(text_key(known.removeprefix(s)))
+            runs.setdefault((known, state), []).append(np.flatnonzero(mine))
+        for (known, state), places in sorted(runs.items(), key=str):
+            for chosen in np.array_split(np.concatenate(places), -(-sum(map(len, places)) // _ROWS_AT_A_TIME)):
+                e = predictor.predict(group.taken(chosen).op, record, software=known, cache=state)
+                for name, values in out.items():
+                    values[group.rows[chosen]] = getattr(e, name)
+    dtype_of_row = table["dtype"].astype(str).to_numpy(dtype=object)
     judged = []
-    for (device, dtype, software, state), part in traces.assign(_cache=cache).groupby(keys, observed=True, sort=True):
-        record = load_device(str(device))
-        group = gemm_group(part, str(dtype))
-        stack = predictor.known_software(str(software), record, str(dtype))
-        e = predictor.predict(group.op, record, software=stack, cache=str(state))
-        m, n, k = (part[c].to_numpy().astype(str) for c in "mnk")
-        judged.append(
-            JudgedRows(
-                record.id, str(dtype), str(software), part["latency_s"].to_numpy(dtype=np.float64), e.latency_s,
-                e.latency_low_s, e.latency_high_s, e.analytical_s, roofline_s(group, record),
-                np.char.add(np.char.add(np.char.add(m, "x"), np.char.add(n, "x")), k), 1,
-            )
-        )  # fmt: skip
+    for s in sorted(set(software.tolist())):
+        for dtype in sorted(set(dtype_of_row.tolist())):
+            mine = np.flatnonzero((software == s) & (dtype_of_row == dtype))
+            if len(mine):
+                predicted, low, high, analytical = (out[name][mine] for name in _FIGURES_OF_ROWS)
+                judged.append(
+                    JudgedRows(
+                        record.id, dtype, s, table["latency_s"].to_numpy(dtype=np.float64)[mine], predicted, low, high,
+                        analytical, roofline[mine], keys[mine], 1, family=part.name, part=part.part,
+                    )
+                )  # fmt: skip
     return judged
 
 
-def _noise_by_software(rows: Sequence[JudgedRows]) -> dict[tuple[str, str, str], float]:
+def _noise_by_software(rows: Sequence[JudgedRows]) -> dict[tuple[str, str, str, str], float]:
     noise = {}
-    for device, dtype in dict.fromkeys((r.device, r.dtype) for r in rows):
-        mine = [r for r in rows if (r.device, r.dtype) == (device, dtype)]
+    by_table: dict[tuple[str, str, str], list[JudgedRows]] = {}
+    for r in rows:
+        by_table.setdefault((r.family, r.device, r.dtype), []).append(r)
+    for table, mine in by_table.items():
         software = np.concatenate([np.full(len(r.measured), r.software, dtype=object) for r in mine])
         figures = software_noise(
             np.concatenate([r.shape_key for r in mine]), software, np.concatenate([r.measured for r in mine])
         )
-        noise.update({(device, dtype, s): f for s, f in figures.items()})
+        noise.update({(*table, s): f for s, f in figures.items()})
     return noise
 
 
@@ -295,7 +330,7 @@ def grouped(rows: Sequence[JudgedRows], by: Sequence[str]) -> list[GroupAccuracy
         for size in np.unique(bucket) if "size" in by else [None]:
             chosen = np.arange(len(bucket)) if size is None else np.flatnonzero(bucket == size)
             name = None if size is None else SIZE_NAMES[size]
-            values = ("gemm", r.device, r.dtype, r.software, name)
+            values = (r.family, r.device, r.dtype, r.software, name)
             key = tuple(v if k in by else None for k, v in zip(GROUP_KEYS, values, strict=True))
             pieces.setdefault(key, []).append((r, chosen))
     groups = []
@@ -304,7 +339,7 @@ def grouped(rows: Sequence[JudgedRows], by: Sequence[str]) -> list[GroupAccuracy
             name: np.concatenate([getattr(r, name)[c] for r, c in parts])
             for name in ("measured", "predicted", "low", "high", "analytical", "roofline")
         }
-        known = [f for r, _ in parts if (f := noise.get((r.device, r.dtype, r.software))) is not None]
+        known = [f for r, _ in parts if (f := noise.get((r.family, r.device, r.dtype, r.software))) is not None]
         op, device, dtype, software, size_name = key
         groups.append(
             score_group(

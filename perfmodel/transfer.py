@@ -1,28 +1,35 @@
 """Devices that were not measured: what is trained for them, and the protocols that judge it.
 
-A device whose sibling was measured (the same compute capability) leans on the sibling's booster. Any other GPU of a vendor
-that was measured takes the *unseen* booster of the dtype: small trees over features without a device's scale, trained on
-all devices together. How far either is off is learned by leaving devices and families out: the constants of the physics
-are fitted again without them, and what was left out is predicted as a user's own device would be.
+A device whose sibling was measured (the same compute capability) leans on the sibling's booster. For GEMMs any other GPU of a
+vendor that was measured takes the *unseen* booster of the dtype: small trees over features without a device's scale, trained
+on all devices together; other families are analytical there. How far either is off is learned by leaving devices and
+families out, and predicting them as a user's own device would be. For GEMMs the constants of the physics are fitted again
+without them. Other families keep the constants: theirs were never fitted to these rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from perfmodel.evaluate import JudgedRows, predicted_rows
+from perfmodel.evaluate import JudgedRows, judge_part
 from perfmodel.features.vector import feature_schema
 from perfmodel.hardware import Device, load_device
 from perfmodel.models import artefact
 from perfmodel.models.constants import Constants
+from perfmodel.models.families.gemm import GEMM
 from perfmodel.models.fit import fit_constants
-from perfmodel.models.learned import SIZE_BUCKETS_S, UNSEEN, Residual, size_bucket, software_columns, stack_of
+from perfmodel.models.learned import SIZE_BUCKETS_S, UNSEEN, Key, Residual, size_bucket, software_columns, stack_of
+from perfmodel.models.manifest import UNSEEN_SCHEMA, residual_of
 from perfmodel.models.predictor import Predictor
-from perfmodel.train import PreparedTable, fit_booster, import_xgboost, in_parallel, pairs, prepare, strip
+from perfmodel.models.trace_rows import Part, PreparedTable, prepare
+from perfmodel.training.boosting import FEWEST_ROWS, INTERVAL, boost, strip
+from perfmodel.training.parallel import in_parallel
+from perfmodel.training.parts import NO_INTERVAL, PartTask, train_booster
+from perfmodel.training.resume import Pieces, fingerprint
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,12 +49,9 @@ UNSEEN_BOOSTER = {
     "colsample_bytree": 0.3,
     "min_child_weight": 50,
     "nthread": 1,
+    "trees": 150,
 }
-UNSEEN_TREES = 150
 _ROWS_PER_TABLE = 3000
-_COLUMNS = ("device", "software", "dtype", "batch", "m", "n", "k", "latency_s", "cache")
-_FEWEST_ROWS = 100
-_INTERVAL = (0.05, 0.95)
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ class UnseenBooster:
 
     def residual(self, quantiles: Sequence[Sequence[float]]) -> Residual:
         """A residual that needs no file."""
-        return _residual(self.entry, self.data, feature_schema("gemm_unseen"), quantiles)
+        return residual_of({**self.entry, "quantiles": quantiles}, feature_schema(UNSEEN_SCHEMA), lambda: self.data)
 
 
 def sibling_of(device: Device, measured: Iterable[str]) -> str | None:
@@ -72,66 +76,58 @@ def sibling_of(device: Device, measured: Iterable[str]) -> str | None:
     return None
 
 
-def train_unseen(traces: pd.DataFrame, dtype: str, constants: Constants, seed: int) -> UnseenBooster | None:
+def train_unseen(parts: Sequence[Part], constants: Constants, seed: int) -> UnseenBooster | None:
     """A booster over all devices of one dtype; every device, and every table of a device, weighs the same.
 
     Args:
-        traces: GEMM rows of that dtype alone.
+        parts: GEMMs of that dtype, one part a device.
         constants: physics constants, fitted to devices that these rows come from.
         seed: of the sample (:data:`_ROWS_PER_TABLE` rows of each table) and of the trees.
 
     Returns:
         None where fewer than two compute capabilities were measured in this dtype: nothing says what carries over.
     """
-    devices = sorted(traces["device"].astype(str).unique())
-    records = {d: load_device(d) for d in devices}
+    parts = sorted(parts, key=lambda p: p.device)
+    records = {p.device: load_device(p.device) for p in parts}
     if len({r.compute_capability for r in records.values()}) < 2:
         return None
-    sample = (
-        traces.groupby(["device", "software"], observed=True, sort=True)
-        .sample(frac=1.0, random_state=seed)
-        .groupby(["device", "software"], observed=True, sort=True)
-        .head(_ROWS_PER_TABLE)
-    )
-    tables = [prepare(sample[sample["device"] == d], records[d], dtype, constants, seed) for d in devices]
+    tables = [prepare(replace(p, rows=_sample(p.rows, seed)), constants, seed) for p in parts]
     stacks = tuple(sorted({stack_of(s) for t in tables for s in t.software}))
     cache = {stack_of(s): c for t in tables for s, c in zip(t.software, t.cache, strict=True)}
-    parts, weights = [], []
+    matrices, weights = [], []
     for table in tables:
         own = np.array([stack_of(s) for s in table.software_of_row], dtype=object)
-        parts.append(np.concatenate([_unseen_columns(table), software_columns(stacks, own)], axis=1))
+        matrices.append(np.concatenate([_unseen_columns(table), software_columns(stacks, own)], axis=1))
         share = {s: np.mean(table.software_of_row == s) * len(table.software) for s in table.software}
         weights.append(np.array([1 / share[s] for s in table.software_of_row]) / len(own))
     weight = np.concatenate(weights)
-    xgboost = import_xgboost()
-    data = xgboost.DMatrix(
-        np.concatenate(parts), np.concatenate([t.log_ratio for t in tables]), weight=weight / weight.mean()
-    )
-    booster = xgboost.train({**UNSEEN_BOOSTER, "seed": seed}, data, UNSEEN_TREES)
+    target = np.concatenate([t.log_ratio for t in tables])
+    booster = boost(np.concatenate(matrices), target, UNSEEN_BOOSTER, seed, weight / weight.mean())
     support = {
         name: [min(t.support[name][0] for t in tables), max(t.support[name][1] for t in tables)]
         for name in tables[0].support
     }
     entry = {
-        "family": "gemm", "device": UNSEEN, "dtype": dtype, "software": list(stacks), "cache": [cache[s] for s in stacks],
-        "support": support, "rows": len(weight), "vendors": sorted({r.vendor for r in records.values()}),
+        "family": GEMM.name, "device": UNSEEN, "part": parts[0].part, "dtype": parts[0].part, "software": list(stacks),
+        "cache": [cache[s] for s in stacks], "support": support, "rows": len(weight),
+        "vendors": sorted({r.vendor for r in records.values()}),
     }  # fmt: skip
     return UnseenBooster(artefact.compress(strip(booster)), entry)
 
 
+def _sample(rows: pd.DataFrame, seed: int) -> pd.DataFrame:
+    return (
+        rows.groupby("software", observed=True, sort=True)
+        .sample(frac=1.0, random_state=seed)
+        .groupby("software", observed=True, sort=True)
+        .head(_ROWS_PER_TABLE)
+    )
+
+
 def _unseen_columns(table: PreparedTable) -> np.ndarray:
-    names = feature_schema("gemm").names
-    columns: np.ndarray = table.matrix[:, [names.index(n) for n in feature_schema("gemm_unseen").names]]
+    names = GEMM.schema.names
+    columns: np.ndarray = table.matrix[:, [names.index(n) for n in feature_schema(UNSEEN_SCHEMA).names]]
     return columns
-
-
-def _residual(entry: dict[str, Any], data: bytes, schema: Any, quantiles: Sequence[Sequence[float]]) -> Residual:
-    return Residual(
-        device=entry["device"], dtype=entry["dtype"], software=tuple(entry["software"]), cache=tuple(entry["cache"]),
-        schema=schema, support={k: (v[0], v[1]) for k, v in entry["support"].items()},
-        quantiles=tuple((float(a), float(b)) for a, b in quantiles), rows=entry["rows"], read=lambda: data,
-        vendors=tuple(entry.get("vendors", ())),
-    )  # fmt: skip
 
 
 # ------------------------------------------------------------------------------------------------------------ protocols
@@ -144,85 +140,182 @@ class LeftOut:
     rows: JudgedRows
 
 
-def targets(traces: pd.DataFrame, protocol: str) -> dict[str, list[str]]:
+def targets(devices: Iterable[str], protocol: str) -> dict[str, list[str]]:
     """What is left out in turn: a device id or a family, to its devices."""
     result: dict[str, list[str]] = {}
-    for device in sorted(traces["device"].astype(str).unique()):
+    for device in sorted(set(devices)):
         key = device if protocol == "device" else load_device(device).family
         result.setdefault(key, []).append(device)
     return result
 
 
-def leave_out(traces: pd.DataFrame, protocol: str, start: Constants, *, seed: int = 0, jobs: int = 1) -> list[LeftOut]:
+def leave_out(
+    parts: Sequence[Part],
+    protocol: str,
+    constants: Constants,
+    *,
+    residuals: Mapping[Key, Residual] | None = None,
+    seed: int = 0,
+    jobs: int = 1,
+    pieces: Pieces | None = None,
+    report: Callable[[str], None] = lambda line: None,
+) -> list[LeftOut]:
     """Every row, predicted by a predictor that saw neither its device nor, under ``family``, its family.
 
-    The physics constants are fitted again for each target. The intervals are empty: see :func:`with_intervals`.
+    The intervals are empty: see :func:`with_intervals`.
 
     Args:
-        traces: operator traces of GEMMs, checked.
+        parts: what was measured (:func:`perfmodel.models.trace_rows.parts_of`).
         protocol: one of :data:`PROTOCOLS`.
-        start: where the fits of the constants begin.
+        constants: for GEMMs where the fits without a target begin; the constants of the other families.
+        residuals: of the other families, trained with these constants; what is missing is trained.
         seed: of samples and boosters.
         jobs: processes to work in.
+        pieces: where finished targets are kept.
+        report: receives a line of progress now and then.
     """
-    traces = traces[[c for c in _COLUMNS if c in traces]]  # every task carries a copy
-    tasks = []
-    for target, devices in targets(traces, protocol).items():
-        out = traces["device"].astype(str).isin(devices)
-        if out.all():
-            continue  # nothing is left to train on
-        tasks.append((target, traces[~out], traces[out], start, seed))
-    parts = [part for found in in_parallel(_judge_target, tasks, jobs) for part in found]
-    return parts
-
-
-def _judge_target(task: tuple[str, pd.DataFrame, pd.DataFrame, Constants, int]) -> list[LeftOut]:
-    target, rest, test, start, seed = task
-    constants = fit_constants(rest, seed=seed, start=start, max_evaluations=8)
-    no_interval = [(0.0, 0.0)] * (len(SIZE_BUCKETS_S) + 1)
-    result = []
-    for device_id, dtype, rows in pairs(test):
-        others = rest[rest["dtype"] == dtype]
-        predictor, kind = Predictor(constants=constants), FAMILY
-        sibling = sibling_of(load_device(device_id), others["device"].astype(str).unique())
+    pieces = pieces or Pieces(None)
+    residuals = dict(residuals or {})
+    found: list[LeftOut] = []
+    gemms = [p for p in parts if p.family is GEMM]
+    tasks: list[_Target] = []
+    for target, devices in targets((p.device for p in gemms), protocol).items():
+        rest = [_sent(p) for p in gemms if p.device not in devices]
+        if rest:  # else nothing is left to train on
+            test = [_sent(p) for p in gemms if p.device in devices]
+            tasks.append(_Target(target, rest, test, constants, seed, pieces))
+    for number, done in enumerate(in_parallel(_judge_gemms, tasks, jobs)):
+        found += done
+        report(f"{protocol} left out {number + 1}/{len(tasks)}: GEMMs of {tasks[number].target}")
+    others = [p for p in parts if p.family is not None and p.family is not GEMM]
+    siblings = {id(p): _sibling_part(p, others) if protocol == "device" else None for p in others}
+    wanted = {(s.name, load_device(s.device).id, s.part): s for s in siblings.values() if s is not None}
+    lacking = [PartTask.of(s, constants, seed, pieces) for key, s in wanted.items() if key not in residuals]
+    for trained in in_parallel(train_booster, lacking, jobs):
+        residual = trained.residual()
+        residuals[residual.key] = residual
+    measured = {name: {p.device for p in others if p.name == name} for name in {p.name for p in others}}
+    for part in others:
+        name = part.device if protocol == "device" else load_device(part.device).family
+        if set(targets(measured[part.name], protocol)[name]) == measured[part.name]:
+            continue  # nothing else was measured: there is nothing to leave it out of
+        sibling, predictor = siblings[id(part)], Predictor(constants=constants)
         if sibling is not None:
-            table = prepare(others[others["device"] == sibling], load_device(sibling), dtype, constants, seed)
-            booster = strip(fit_booster(table, np.arange(len(table.measured_s)), seed))
-            entry = {
-                "device": sibling, "dtype": dtype, "software": table.software, "cache": table.cache,
-                "support": table.support, "rows": len(table.measured_s),
-            }  # fmt: skip
-            residual = _residual(entry, artefact.compress(booster), feature_schema("gemm"), no_interval)
-            predictor, kind = replace(predictor, residuals={(sibling, dtype): residual}), SIBLING
-        elif len(others) and (unseen := train_unseen(others, dtype, constants, seed)) is not None:
-            predictor = replace(predictor, residuals={(UNSEEN, dtype): unseen.residual(no_interval)})
-        result += [LeftOut(kind, target, judged) for judged in predicted_rows(rows, predictor)]
+            residual = residuals[sibling.name, load_device(sibling.device).id, sibling.part]
+            predictor = replace(predictor, residuals={residual.key: residual})
+        kind = FAMILY if sibling is None else SIBLING
+        found += [LeftOut(kind, name, rows) for rows in judge_part(part, predictor)]
+    return found
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """A GEMM part without its family's record, which no process can send to another."""
+
+    device: str
+    part: str
+    rows: pd.DataFrame
+
+    def back(self) -> Part:
+        return Part(GEMM, GEMM.op, self.device, self.part, self.rows)
+
+
+def _sent(part: Part) -> _Sent:
+    return _Sent(part.device, part.part, part.rows)
+
+
+@dataclass(frozen=True)
+class _Target:
+    target: str
+    rest: list[_Sent]
+    test: list[_Sent]
+    start: Constants
+    seed: int
+    pieces: Pieces
+
+
+def _sibling_part(part: Part, parts: Sequence[Part]) -> Part | None:
+    """The same family and part on a sibling."""
+    like = {p.device: p for p in parts if (p.name, p.part) == (part.name, part.part) and p.device != part.device}
+    sibling = sibling_of(load_device(part.device), like)
+    return None if sibling is None else like[sibling]
+
+
+def _judge_gemms(task: _Target) -> list[LeftOut]:
+    import pandas
+
+    rows = [p.rows for p in (*task.rest, *task.test)]
+    settings = (sorted(GEMM.booster.items()), sorted(UNSEEN_BOOSTER.items()), GEMM.schema.sha256)
+    devices = [(load_device(p.device), p.part) for p in (*task.rest, *task.test)]
+    key = fingerprint("left out", task.target, len(task.rest), devices, settings, task.start, task.seed, *rows)
+    kept = task.pieces.load(key)
+    if kept is not None:
+        return _unpacked(*kept)
+    rest = pandas.concat([p.rows for p in task.rest], ignore_index=True)
+    constants = fit_constants(rest, seed=task.seed, start=task.start, max_evaluations=8)
+    result = []
+    for sent in task.test:
+        others = [p.back() for p in task.rest if p.part == sent.part]
+        predictor, kind = Predictor(constants=constants), FAMILY
+        sibling = sibling_of(load_device(sent.device), (p.device for p in others))
+        if sibling is not None:
+            (part,) = (p for p in others if p.device == sibling)
+            residual = train_booster(PartTask.of(part, constants, task.seed, Pieces(None))).residual()
+            predictor, kind = replace(predictor, residuals={residual.key: residual}), SIBLING
+        elif others and (unseen := train_unseen(others, constants, task.seed)) is not None:
+            residual = unseen.residual(NO_INTERVAL)
+            predictor = replace(predictor, residuals={residual.key: residual})
+        result += [LeftOut(kind, task.target, judged) for judged in judge_part(sent.back(), predictor)]
+    task.pieces.store(key, *_packed(result))
     return result
 
 
-def transfer_quantiles(parts: Sequence[LeftOut]) -> dict[str, dict[str, list[list[float]]]]:
-    """By kind and dtype, per size bucket, the widest of the targets' 5 % and 95 % quantiles of ln(measured / predicted).
+_ARRAYS = ("measured", "predicted", "low", "high", "analytical", "roofline", "shape_key")
+
+
+def _packed(parts: Sequence[LeftOut]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    names = ("device", "dtype", "software", "folds", "family", "part")
+    data = [{"kind": p.kind, "target": p.target, **{n: getattr(p.rows, n) for n in names}} for p in parts]
+    arrays = {f"{i}_{n}": getattr(p.rows, n) for i, p in enumerate(parts) for n in _ARRAYS}
+    return {"parts": data}, arrays
+
+
+def _unpacked(data: dict[str, Any], arrays: dict[str, np.ndarray]) -> list[LeftOut]:
+    result = []
+    for i, entry in enumerate(data["parts"]):
+        kind, target = entry.pop("kind"), entry.pop("target")
+        fields: dict[str, Any] = {**entry, **{n: arrays[f"{i}_{n}"] for n in _ARRAYS}}
+        result.append(LeftOut(kind, target, JudgedRows(**fields)))
+    return result
+
+
+Quantiles = list[list[float]]
+
+
+def transfer_quantiles(parts: Sequence[LeftOut]) -> dict[str, dict[tuple[str, str], Quantiles]]:
+    """By kind, and by family and part, per size bucket, the widest of the targets' 5 % and 95 % quantiles of
+    ln(measured / predicted).
 
     The widest, since a pooled quantile covers too little on the device that differs most, and nobody knows beforehand
     whether theirs is one.
     """
-    result: dict[str, dict[str, list[list[float]]]] = {}
-    for kind, dtype in sorted({(p.kind, p.rows.dtype) for p in parts}):
-        mine = [p for p in parts if (p.kind, p.rows.dtype) == (kind, dtype)]
+    result: dict[str, dict[tuple[str, str], Quantiles]] = {}
+    for kind, part in sorted({(p.kind, p.rows.booster) for p in parts}):
+        mine = [p for p in parts if (p.kind, p.rows.booster) == (kind, part)]
         by_target = [_bucket_quantiles([p for p in mine if p.target == t]) for t in sorted({p.target for p in mine})]
         widest = np.stack(
             [np.min([q[:, 0] for q in by_target], axis=0), np.max([q[:, 1] for q in by_target], axis=0)], 1
         )
-        result.setdefault(kind, {})[dtype] = widest.tolist()
+        result.setdefault(kind, {})[part] = widest.tolist()
     return result
 
 
 def _bucket_quantiles(parts: Sequence[LeftOut]) -> np.ndarray:
     error = np.concatenate([np.log(p.rows.measured / p.rows.predicted) for p in parts])
     bucket = size_bucket(np.concatenate([p.rows.predicted for p in parts]))
-    everything = np.quantile(error, _INTERVAL)
+    everything = np.quantile(error, INTERVAL)
     rows = [error[bucket == b] for b in range(len(SIZE_BUCKETS_S) + 1)]
-    return np.stack([np.quantile(r, _INTERVAL) if len(r) >= _FEWEST_ROWS else everything for r in rows])
+    return np.stack([np.quantile(r, INTERVAL) if len(r) >= FEWEST_ROWS else everything for r in rows])
 
 
 def with_intervals(parts: Sequence[LeftOut], reference: Sequence[LeftOut]) -> list[LeftOut]:
@@ -239,12 +332,13 @@ def with_intervals(parts: Sequence[LeftOut], reference: Sequence[LeftOut]) -> li
         others = [
             p
             for p in reference
-            if (p.kind, p.rows.dtype) == (part.kind, part.rows.dtype) and own(p.rows.device) != own(part.rows.device)
+            if (p.kind, p.rows.booster) == (part.kind, part.rows.booster)
+            and own(p.rows.device) != own(part.rows.device)
         ]
         if not others:
             result.append(part)
             continue
-        quantiles = np.array(transfer_quantiles(others)[part.kind][part.rows.dtype])[size_bucket(part.rows.predicted)]
+        quantiles = np.array(transfer_quantiles(others)[part.kind][part.rows.booster])[size_bucket(part.rows.predicted)]
         low, high = (part.rows.predicted * np.exp(quantiles[:, side]) for side in (0, 1))
         result.append(replace(part, rows=replace(part.rows, low=low, high=high)))
     return result

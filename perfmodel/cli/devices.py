@@ -141,8 +141,8 @@ def learned() -> Learned:
         residuals = load().residuals
     except PerfmodelError:  # the catalogue is worth showing all the same; `predict` reports what is wrong
         return result
-    for (device, dtype), residual in sorted(residuals.items()):
-        result.setdefault(device, {}).setdefault("gemm", {})[dtype] = list(residual.software)
+    for (family, device, part), residual in residuals.items():
+        result.setdefault(device, {}).setdefault(family, {})[part] = list(residual.software)
     return result
 
 

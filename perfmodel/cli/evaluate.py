@@ -19,8 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--protocol",
         choices=("shapes", "device", "family"),
-        help="train anew and judge what was held out: whole (n, k) pairs, each device while its siblings stay, or each "
-        "hardware family; without it the traces are simply predicted",
+        help="train anew and judge what was held out: whole groups of shapes (a GEMM's (n, k)), each device while its "
+        "siblings stay, or each hardware family; without it the traces are simply predicted",
     )
     parser.add_argument(
         "--by", metavar="KEYS", default="device,dtype,software", help="group by op,device,dtype,software,size"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -140,15 +140,6 @@ def check_runs(table: pd.DataFrame, name: str) -> None:
         batch = _numbers(table, "batch", name)
         _refuse(table, name, "batch", ~(np.isnan(batch) | _whole(batch, 1)), "a whole number above 0, or nothing")
     _check_conditions(table, name)
-
-
-def only_gemm(table: pd.DataFrame, report: Callable[[str], None] = lambda line: None) -> pd.DataFrame:
-    """The GEMMs of a table, the one family that is trained and judged so far; ``report`` hears of rows left out."""
-    gemm = (table["op"] == "gemm").to_numpy(dtype=bool)
-    if gemm.all():
-        return table
-    report(f"{len(table) - int(gemm.sum())} rows of other families are left out: only GEMMs are learned so far")
-    return table[gemm]
 
 
 def _need(table: pd.DataFrame, name: str, wanted: Collection[str]) -> None:

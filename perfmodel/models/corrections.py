@@ -21,7 +21,7 @@ from perfmodel.errors import PredictorError
 from perfmodel.hardware.fields import CALIBRATED_FIELDS
 from perfmodel.models import artefact
 from perfmodel.models.kernel import Kernel, Points, error_columns
-from perfmodel.models.learned import newest_of_stacks, stack_of, version_key
+from perfmodel.models.learned import Key, software_of, stack_of, variant_of, version_key
 
 OUTLIER = 2.0
 """Standard deviations by which a row may miss what the others say before it loses weight (Student's t in effect)."""
@@ -74,7 +74,7 @@ class Correction:
     def to_entry(self) -> dict[str, Any]:
         """The correction's entry of a manifest, without its file."""
         return {
-            "family": self.family, "device": self.device, "dtype": self.part, "software": list(self.software),
+            "family": self.family, "device": self.device, "part": self.part, "software": list(self.software),
             "cache": list(self.cache), "kernel": self.kernel.to_dict(), "calibrated": dict(self.calibrated),
             "rows": self.rows, "width": self.width,
         }  # fmt: skip
@@ -88,7 +88,7 @@ class Correction:
         ):
             raise PredictorError(f"the correction of {entry['device']} holds calibrated constants that are none")
         return cls(
-            device=str(entry["device"]), family=str(entry["family"]), part=str(entry["dtype"]),
+            device=str(entry["device"]), family=str(entry["family"]), part=str(entry["part"]),
             software=tuple(map(str, entry["software"])), cache=tuple(map(str, entry["cache"])),
             kernel=Kernel.from_dict(entry["kernel"]), calibrated=calibrated, rows=int(entry["rows"]), read=read,
             width=float(entry["width"]),
@@ -135,14 +135,31 @@ class Correction:
         deviation: np.ndarray = self.width * np.sqrt(left + self.kernel.noise_variance(points))
         return mean, deviation, known
 
+    @property
+    def key(self) -> Key:
+        """Family, device id, part."""
+        return self.family, self.device, self.part
+
     def choices(self, software: str | None) -> tuple[str, ...] | None:
-        """The measured stacks that a prediction is for; None where another stack than those was asked for."""
+        """The measured variants that a prediction is for; None where another stack than those was asked for."""
         if software is None or software == "any":
-            return newest_of_stacks(self.software)
+            stacks = dict.fromkeys(map(stack_of, self.software))
+            return tuple(v for stack in stacks for v in self._newest(stack))
         if software in self.software:
             return (software,)
-        same_stack = [s for s in self.software if stack_of(s) == software]
-        return (max(same_stack, key=version_key),) if same_stack else None
+        kernels = tuple(v for v in self.software if software_of(v) == software)
+        return kernels or (self._newest(software) if software in map(stack_of, self.software) else None)
+
+    def _newest(self, stack: str) -> tuple[str, ...]:
+        mine = [v for v in self.software if stack_of(v) == stack]
+        newest = max(map(version_key, mine), default=None)
+        return tuple(v for v in mine if version_key(v) == newest)
+
+    def known(self, software: str, kernel: str | None) -> str | None:
+        """The name by which the correction knows a software: the kernel's variant, its own, its stack's, or None."""
+        if kernel is not None and variant_of(software, kernel) in self.software:
+            return variant_of(software, kernel)
+        return next((name for name in (software, stack_of(software)) if self.choices(name) is not None), None)
 
     def cache_of(self, software: str) -> str:
         """The cache state in which a software, its stack, or else the first one was measured."""

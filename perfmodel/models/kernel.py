@@ -15,6 +15,7 @@ from typing import Any, Self
 import numpy as np
 
 from perfmodel.errors import PredictorError
+from perfmodel.models.families.base import Family
 from perfmodel.models.learned import stack_of
 
 FORMS = ("constant", "linear", "matern12", "matern32")
@@ -23,6 +24,8 @@ JITTER = 1e-6
 """Variance that keeps equal points from making a matrix singular."""
 _LN_SHARES = frozenset(f"share_{term}" for term in ("compute", "l2", "dram", "vector", "link"))
 _CLIPPED = {"log_footprint": (-6.0, 4.0), "log_tiles_per_unit": (0.0, 5.0)}
+_SLOWEST = 0.7
+"""A tile that is slower than the best by more than e to this power was no candidate."""
 
 
 def error_columns(columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -33,6 +36,8 @@ def error_columns(columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         column = np.asarray(values, dtype=np.float64)
         if name in _LN_SHARES:
             column = np.exp(column)
+        if name.endswith("_slowdown"):
+            column = np.clip(column, 0.0, _SLOWEST)
         result[name] = np.clip(column, *_CLIPPED[name]) if name in _CLIPPED else column
     for name in ("m_mod_64", "n_mod_128"):
         if name in columns:
@@ -215,23 +220,51 @@ class Kernel:
         return cls(parts, noise, launch)
 
 
-SIZES = ("log2_m", "log2_n", "log2_k")
-REGIME = (
+_SIZES = ("log2_m", "log2_n", "log2_k")
+_REGIME = (
     "share_compute", "share_l2", "share_dram", "share_launch", "share_split_k", "miss", "log_footprint",
     "log_tiles_per_unit", "occupancy", "log2_split_k", "log2_tile_m", "log2_tile_n", "m_mod_64_is_0", "n_mod_128_is_0",
+    "m_fill", "n_fill", "tile_128x128_occupancy", "tile_256x128_occupancy", "tile_128x64_occupancy",
 )  # fmt: skip
-LINEAR = REGIME[:6]
+_LINEAR = (
+    "share_compute", "share_l2", "share_dram", "share_launch", "share_split_k", "miss", "occupancy", "unsplit_slowdown",
+    "tile_256x128_slowdown", "tile_128x256_slowdown", "tile_128x128_slowdown", "tile_128x64_slowdown",
+    "tile_64x128_slowdown", "tile_64x64_slowdown", "tile_16x64_slowdown",
+)  # fmt: skip
 
-_START = (0.0067, 0.0025, 0.0025)
 
-ERROR_KERNEL = Kernel(
-    (
-        Part("constant", (), (), _START),
-        Part("linear", LINEAR, (1.0,) * len(LINEAR), _START),
-        Part("matern32", SIZES, (2.0,) * len(SIZES), _START),
-        Part("matern12", SIZES, (3.0,) * len(SIZES), _START),
-        Part("matern32", REGIME, (1.0,) * len(REGIME), _START),
-    ),
-    noise=0.004,
-    launch_noise=0.004,
-)
+def _general(sizes: Sequence[str], regime: Sequence[str], linear: Sequence[str]) -> Kernel:
+    """Before anything is learned: every part as likely as the others, changing over two or three octaves of sizes, and over
+    a fair share of each term."""
+    usual = (0.0067, 0.0025, 0.0025)
+    scales = tuple(_REGIME_SCALES.get(name, 0.5) for name in regime)
+    return Kernel(
+        (
+            Part("constant", (), (), usual),
+            Part("linear", tuple(linear), (1.0,) * len(linear), usual),
+            Part("matern32", tuple(sizes), (3.0,) * len(sizes), usual),
+            Part("matern12", tuple(sizes), (3.0,) * len(sizes), usual),
+            Part("matern32", tuple(regime), scales, usual),
+        ),
+        noise=0.004,
+        launch_noise=0.004,
+    )
+
+
+_REGIME_SCALES = {
+    "log_footprint": 4.0, "log_tiles_per_unit": 3.0, "log2_split_k": 4.0, "log2_tile_m": 4.0, "log2_tile_n": 4.0,
+    "miss": 1.0, "m_mod_64_is_0": 3.0, "n_mod_128_is_0": 3.0,
+}  # fmt: skip
+
+
+def general_kernel(family: Family) -> Kernel:
+    """The form of a family's covariance with hyperparameters that nothing was learned for."""
+    if family.name == "gemm":
+        return _general(_SIZES, _REGIME, _LINEAR)
+    shares = tuple(name for name in family.schema.names if name.startswith("share_"))
+    return _general(family.support, shares, shares)
+
+
+def error_kernel(family: Family) -> Kernel:
+    """The covariance of a family's errors on devices that were not measured, for predictors that have learned none."""
+    return general_kernel(family)

@@ -10,6 +10,9 @@ from __future__ import annotations
 import numpy as np
 
 from perfmodel.hardware.device import Device
+from perfmodel.models.bounds import Bounds, Extras
+from perfmodel.models.machine import Conditions
+from perfmodel.ops.table import Group
 
 # Energy per FLOP of dense matrix products at the peak clock, operand delivery on chip included [J]. For a 4-5 nm GPU,
 # from the H100's datasheet: (700 W TDP - idle - DRAM) over its sustained dense rate gives about 0.7 pJ per 16-bit FLOP;
@@ -130,3 +133,31 @@ def power(
         dynamic = np.where(latency_s > 0, dynamic_j / latency_s, 0.0)
     value = np.clip(idle + dynamic, idle, device.tdp_w)
     return value, np.clip(value / FACTOR, idle, device.tdp_w), np.clip(value * FACTOR, idle, device.tdp_w)
+
+
+def of_group(
+    group: Group, device: Device, bounds: Bounds, latency_s: np.ndarray, extras: Extras, conditions: Conditions
+) -> dict[str, np.ndarray]:
+    """Power and dynamic energy of a group's rows, by the names of the estimates' columns, and ``dynamic_j``."""
+    rows = len(group)
+    product = np.broadcast_to(np.asarray(group.op.product_flops, dtype=np.float64), (rows,))
+    other = np.broadcast_to(np.asarray(group.op.flops, dtype=np.float64), (rows,)) - product
+    executed = np.broadcast_to(np.asarray(group.op.flops_executed, dtype=np.float64), (rows,))
+    total = np.broadcast_to(np.asarray(group.op.flops, dtype=np.float64), (rows,))
+    # Causality drops the same share of products and of the rest.
+    share = np.divide(executed, total, out=np.ones(rows), where=total > 0)
+    arithmetic = device.arithmetic(group.op.dtype)
+    dynamic_j = dynamic_energy_j(
+        device,
+        arithmetic=arithmetic.name,
+        product_flops=(product * share if bounds.product_flops is None else bounds.product_flops) * arithmetic.passes,
+        other_flops=other * share + extras.flops,
+        dram_bytes=bounds.dram_bytes,
+        clock_hz=conditions.clock_hz,
+    )
+    estimate = power(device, dynamic_j, latency_s)
+    if estimate is None:
+        unknown = np.full(rows, np.nan)
+        estimate = (unknown, unknown, unknown)
+    names = ("power_w", "power_low_w", "power_high_w")
+    return dict(zip(names, estimate, strict=True)) | {"dynamic_j": dynamic_j}

@@ -14,7 +14,7 @@ PARTIAL_SUM_BYTES = 4
 
 
 def tile_details(e: gemm.GemmEstimate) -> dict[str, np.ndarray]:
-    """What the tile model chose, by the names of :data:`perfmodel.models.predictor.DETAILS`."""
+    """What the tile model chose, by the names of :data:`perfmodel.models.estimates.DETAILS`."""
     return {
         "tile_m": e.tile_m, "tile_n": e.tile_n, "split_k": e.split_k, "tiles_per_unit": e.tiles_per_unit,
         "occupancy": e.occupancy, "miss": e.miss, "footprint": e.footprint, "unsplit_latency_s": e.unsplit_latency_s,

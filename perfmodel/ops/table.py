@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from perfmodel.errors import DescriptorError, nearest
+from perfmodel.errors import DescriptorError, InputError, nearest
 from perfmodel.ops import FAMILIES
 from perfmodel.ops.base import Operator
 
@@ -35,12 +35,14 @@ class Group:
 
     def part(self, start: int, stop: int) -> Group:
         """The rows ``start:stop`` of this group."""
+        return self.taken(slice(start, stop))
+
+    def taken(self, index: slice | np.ndarray) -> Group:
+        """Some rows of this group."""
         changes = {
-            name: value[start:stop]
-            for name in self.op.dimension_names()
-            if (value := getattr(self.op, name)) is not None
+            name: value[index] for name in self.op.dimension_names() if (value := getattr(self.op, name)) is not None
         }
-        return Group(self.op.replace(**changes), self.rows[start:stop])
+        return Group(self.op.replace(**changes), self.rows[index])
 
 
 def _settings(op: Operator) -> tuple[Any, ...]:
@@ -76,6 +78,47 @@ def stack(ops: Sequence[Operator]) -> list[Group]:
         }
         groups.append(Group(first.replace(**changes), np.array(indices, dtype=np.intp)))
     return groups
+
+
+def groups_of(ops: Operator | Sequence[Operator] | Mapping[str, Any]) -> tuple[list[Group], int]:
+    """Groups of one descriptor (its dimensions may be arrays), a sequence of descriptors, or a table of columns; and the rows.
+
+    Raises:
+        InputError: dimensions that do not fit together, or something that is no descriptor.
+        DescriptorError: a table that lacks a column; see :func:`from_columns`.
+    """
+    if isinstance(ops, Mapping):
+        groups = from_columns(ops)
+    elif isinstance(ops, Operator):
+        # One descriptor whose dimensions may be arrays: a sweep.
+        shapes = [np.shape(v) for n in ops.dimension_names() if (v := getattr(ops, n)) is not None]
+        try:
+            shape = np.broadcast_shapes(*shapes)
+        except ValueError:
+            raise InputError(
+                f"the dimensions of {ops.op} differ in length: {sorted({s for s in shapes if s})}"
+            ) from None
+        if len(shape) > 1:
+            raise InputError(f"the dimensions of {ops.op} broadcast to the shape {shape}; wanted numbers or 1-D arrays")
+        rows = shape[0] if shape else 1
+        if ops.free_dims or not shape:
+            groups = stack([ops])
+        else:
+            changes = {
+                n: np.broadcast_to(np.asarray(v, dtype=np.float64), (rows,))
+                for n in ops.dimension_names()
+                if (v := getattr(ops, n)) is not None
+            }
+            groups = [Group(ops.replace(**changes), np.arange(rows))]
+    else:
+        ops = list(ops)
+        for index, op in enumerate(ops):
+            if not isinstance(op, Operator):
+                raise InputError(
+                    f"operator {index} is a {type(op).__name__}; wanted a descriptor: {', '.join(FAMILIES)}"
+                )
+        groups = stack(ops)
+    return groups, sum(len(g) for g in groups)
 
 
 COLUMN_OF_FIELD = {"collective": {"message_bytes": "bytes"}}

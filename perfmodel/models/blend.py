@@ -1,0 +1,286 @@
+"""Which residual an operator leans on, how far it is trusted, and what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from perfmodel.dtypes import dtype as dtype_record
+from perfmodel.errors import DeviceError, DtypeError
+from perfmodel.hardware import Device, load_device
+from perfmodel.models.analytical import Bounds, analyse
+from perfmodel.models.constants import Constants
+from perfmodel.models.families import Family, family_of
+from perfmodel.models.families.gemm import GEMM
+from perfmodel.models.learned import UNSEEN, Key, Residual, source_names, stack_of
+from perfmodel.models.machine import Conditions, Machine
+from perfmodel.ops import Conv, Gemm, Operator
+from perfmodel.ops.table import Group
+
+ASSUMED_FACTOR = 2.0
+"""Half-width of the 90 % interval, as a factor, of families that no label of ours has measured."""
+ELSEWHERE_WEIGHT = 0.9
+"""How far a residual is trusted on a sibling of the device it was trained on, or at another clock: most of a residual
+is the library's choice of kernels, which siblings share. Of 0, 0.25, 0.5, 0.75, 0.9 and 1 the best on bf16 GEMMs of B200 with
+GB200's trees (12.5 to 7.4 %) and the reverse (12.0 to 6.8 %)."""
+_IMPLICIT_GEMMS = ("implicit_gemm", "implicit_gemm_packed_groups", "im2col_gemm")
+"""Algorithms of convolutions whose main loop is a GEMM kernel's."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A residual for an operator on a device, and how far to trust it.
+
+    Attributes:
+        residual: of this device, a sibling, or all devices together.
+        trust: 1 where it is the device's own, for this very part.
+        family: whose features it reads.
+    """
+
+    residual: Residual
+    trust: float
+    family: Family
+
+
+@dataclass(frozen=True)
+class Learned:
+    """Everything that a predictor has learned.
+
+    Attributes:
+        constants: physics constants of GPUs; None means the built-in ones.
+        residuals: by family, device id and part.
+        intervals: ln offsets of the 90 % interval of the analytical model, by :func:`interval_key`.
+    """
+
+    constants: Constants | None
+    residuals: Mapping[Key, Residual]
+    intervals: Mapping[str, tuple[float, float]]
+
+    def find(self, op: Operator, device: Device) -> Found | None:
+        """The residual of this device, of a sibling (the same compute capability), or for GEMMs that of GPUs that were not
+        measured.
+
+        Weights with another group size lean on those of the usual one: the kernels are the same.
+        """
+        family = family_of(op)
+        if family is None:
+            return None
+        trust = 1.0
+        for name in dict.fromkeys((op.dtype, dtype_record(op.dtype).ungrouped)):
+            part = family.part(op if name == op.dtype else op.replace(dtype=name))
+            found = self._find_part(family, part, name, device)
+            if found is not None:
+                return Found(found[0], trust * found[1], family)
+            trust *= ELSEWHERE_WEIGHT
+        return None
+
+    def _find_part(self, family: Family, part: str, dtype: str, device: Device) -> tuple[Residual, float] | None:
+        own = self.residuals.get((family.name, device.id, part))
+        if own is not None:
+            return own, 1.0
+        if device.compute_capability is None:
+            return None
+        for key in sorted(self.residuals):
+            if key[::2] == (family.name, part) and _compute_capability(key[1]) == device.compute_capability:
+                return self.residuals[key], ELSEWHERE_WEIGHT
+        unseen = self.residuals.get((family.name, UNSEEN, part))
+        # Where another arithmetic stands in (bf16 on a V100), so do other kernels.
+        native = device.arithmetic(dtype).note is None
+        return (unseen, ELSEWHERE_WEIGHT) if unseen is not None and device.vendor in unseen.vendors and native else None
+
+    def interval(self, op: Operator) -> tuple[float, float]:
+        """ln offsets of the 90 % interval of the analytical model."""
+        width, family = float(np.log(ASSUMED_FACTOR)), family_of(op)
+        key = None if family is None else interval_key(family.name, family.part(op))
+        return (-width, width) if key is None else self.intervals.get(key, (-width, width))
+
+    def blend(
+        self,
+        group: Group,
+        device: Device,
+        bounds: Bounds,
+        conditions: Conditions,
+        software: str | None,
+        notes: dict[str, None],
+        *,
+        fused: bool,
+    ) -> dict[str, Any]:
+        """The columns of the estimates that say latency, interval, source and software.
+
+        Args:
+            group: like descriptors.
+            device, conditions: where and how they run.
+            bounds: what the analytical model says of them.
+            software: the stack that was asked for.
+            notes: takes a line on what was leant on.
+            fused: whether ``bounds`` hold the work of fused epilogues, too.
+        """
+        rows = len(group)
+        low, high = self.interval(group.op)
+        log_low, log_high = np.full(rows, low), np.full(rows, high)
+        latency, weight = bounds.latency_s, np.zeros(rows)
+        chosen = np.full(rows, None, dtype=object)
+        found = self.find(group.op, device)
+        if found is not None:
+            residual, trust = found.residual, found.trust
+            if conditions.clock_hz is not None:
+                trust = min(trust, ELSEWHERE_WEIGHT)  # measured at the device's own clock
+            own = residual.device == device.id
+            machine = Machine.of(device, group.op.dtype, conditions)
+            columns = found.family.columns(group.op, bounds, machine, device)
+            weight = trust * residual.weight(columns)
+            choices = _choices(found, software, own=own)
+            if not choices:
+                weight = np.zeros(rows)
+                notes.setdefault(
+                    f"{residual.family} was not measured under {software} on {residual.device}: analytical"
+                )
+            # Outside the support of all rows the trees are not even read.
+            if weight.any():
+                # Features that were computed already serve where nothing about them differs.
+                known = {} if fused else {conditions.cache: columns}
+                correction = self._corrections(group, device, conditions, found, choices, known)
+                fastest: np.ndarray = np.argmin(correction, axis=0)
+                latency = bounds.latency_s * np.exp(weight * correction[fastest, np.arange(rows)])
+                chosen[weight > 0] = np.array(choices, dtype=object)[fastest][weight > 0]
+                learned_low, learned_high = residual.log_interval(latency, sibling=not own)
+                # Elsewhere the quantiles already are those of blended predictions.
+                share = weight if own else np.minimum(weight / ELSEWHERE_WEIGHT, 1.0)
+                log_low = share * learned_low + (1 - share) * log_low
+                log_high = share * learned_high + (1 - share) * log_high
+                notes |= dict.fromkeys(_notes(group.op, device, residual, choices if software is None else ()))
+        if isinstance(group.op, Conv) and not weight.any():
+            latency, weight = self._as_gemm(group, device, bounds, conditions, software, notes)
+        latency = np.maximum(latency, bounds.floor_s)
+        return {
+            "latency_s": latency,
+            # Held-out errors may all lie on one side; the interval holds the estimate all the same.
+            "latency_low_s": np.clip(latency * np.exp(log_low), bounds.floor_s, latency),
+            "latency_high_s": np.maximum(latency * np.exp(log_high), latency),
+            "analytical_s": bounds.latency_s,
+            "floor_s": bounds.floor_s,
+            "source": source_names(weight),
+            "software": chosen,
+        }
+
+    def _corrections(
+        self,
+        group: Group,
+        device: Device,
+        conditions: Conditions,
+        found: Found,
+        choices: Sequence[str],
+        known: Mapping[str, dict[str, np.ndarray]],
+    ) -> np.ndarray:
+        """ln(measured / analytical) under each stack, shape ``[stacks, rows]``.
+
+        The features are those of the cache state in which the stack was measured. The ratio is then applied to the
+        analytical latency in the state that was asked for: the physics converts between cache states.
+        """
+        residual = found.residual
+        by_cache = dict(known)
+        corrections = []
+        for choice in choices:
+            cache = residual.cache[residual.software.index(choice)]
+            if cache not in by_cache:
+                there = replace(conditions, cache=cache)
+                as_measured = analyse(group, device, constants=self.constants, conditions=there)
+                machine = Machine.of(device, group.op.dtype, conditions)
+                by_cache[cache] = found.family.columns(group.op, as_measured, machine, device)
+            corrections.append(residual.predict(by_cache[cache], choice))
+        return np.stack(corrections)
+
+    def _as_gemm(
+        self,
+        group: Group,
+        device: Device,
+        bounds: Bounds,
+        conditions: Conditions,
+        software: str | None,
+        notes: dict[str, None],
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Convolutions that run as an implicit GEMM, corrected as that GEMM is; latency and weight of each row.
+
+        How far a library's GEMM kernels are from the physics is how far those of its convolutions are taken to be: nothing
+        of ours measured them.
+        """
+        rows = len(group)
+        latency, weight = bounds.latency_s, np.zeros(rows)
+        (product,) = group.op.products
+        dims: dict[str, Any] = {
+            name: np.maximum(np.broadcast_to(np.asarray(getattr(product, name), dtype=np.float64), (rows,)), 1.0)
+            for name in ("batch", "m", "n", "k")
+        }
+        try:
+            gemm = Group(Gemm(**dims, dtype=group.op.dtype), np.arange(rows))
+        except DtypeError:
+            return latency, weight
+        found = self.find(gemm.op, device)
+        implicit = (
+            np.zeros(rows, dtype=bool) if bounds.algorithm is None else np.isin(bounds.algorithm, _IMPLICIT_GEMMS)
+        )
+        if found is None or not implicit.any():
+            return latency, weight
+        machine = Machine.of(device, gemm.op.dtype, conditions)
+        as_gemm = analyse(gemm, device, constants=self.constants, conditions=conditions)
+        columns = GEMM.columns(gemm.op, as_gemm, machine, device)
+        trust = min(found.trust, ELSEWHERE_WEIGHT)
+        weight = np.where(implicit, trust * found.residual.weight(columns), 0.0)
+        if weight.any():
+            choices = found.residual.choices(software, exact=False)
+            correction = self._corrections(gemm, device, conditions, found, choices, {conditions.cache: columns})
+            latency = latency * np.exp(weight * correction.min(axis=0))
+            notes.setdefault(
+                "convolutions lean on the residual of their implicit GEMMs, which nothing of ours measured"
+            )
+        return latency, weight
+
+
+def interval_key(family: str, part: str) -> str:
+    """Where the analytical interval of a part stands: the part (a dtype) for GEMMs, ``family/part`` for others."""
+    return part if family == GEMM.name else f"{family}/{part}"
+
+
+def _choices(found: Found, software: str | None, *, own: bool) -> tuple[str, ...]:
+    """The stacks of a residual that a software stands for.
+
+    GEMMs are learned for every stack, so that a version which was not measured on the device is a mistake. Of other families
+    each device has some: another version of the stack stands in, and where the stack has none, so does the physics.
+
+    Raises:
+        InputError: GEMMs of that software were never measured on this device.
+    """
+    residual = found.residual
+    if found.family is GEMM or software is None:
+        return residual.choices(software, exact=own)
+    return residual.choices(software, exact=False) if stack_of(software) in map(stack_of, residual.software) else ()
+
+
+def _notes(op: Operator, device: Device, residual: Residual, fastest_of: Sequence[str]) -> list[str]:
+    """What a prediction leans on, one line each."""
+    what = "GEMMs" if residual.family == GEMM.name else residual.family.replace("_", " ")
+    lean = "lean" if residual.family == GEMM.name else "leans"
+    lines = []
+    if residual.device == UNSEEN:
+        lines.append(f"{device.id} was not measured: {what} {lean} on what devices of all families share")
+    elif residual.device != device.id:
+        lines.append(f"{device.id} was not measured: {what} {lean} on its sibling {residual.device}")
+    family = family_of(op)
+    if family is not None and residual.part != family.part(op):
+        lines.append(f"{family.part(op)} was not measured: {what} {lean} on {residual.part}")
+    if fastest_of:
+        are = "are" if residual.family == GEMM.name else "is"
+        lines.append(f"no software was given: {what} {are} for the fastest of {', '.join(fastest_of)}")
+    return lines
+
+
+def _compute_capability(device_id: str) -> str | None:
+    if device_id == UNSEEN:
+        return None
+    try:
+        return load_device(device_id).compute_capability
+    except DeviceError:  # a predictor of a device that only its owner's file describes
+        return None

@@ -1,0 +1,57 @@
+"""What a prediction says of each row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+DETAILS = ("tile_m", "tile_n", "split_k", "tiles_per_unit", "occupancy", "miss")
+"""What the tile model chose for a product: the tile, the split-K factor, the tiles of the busiest unit, the busy share of the
+units, and the share of the compulsory bytes that cross DRAM."""
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """Predictions for a table of operators; arrays of shape ``[rows]``, in the order of the rows given.
+
+    Attributes:
+        latency_s, latency_low_s, latency_high_s: seconds of one execution and its 90 % interval.
+        power_w, power_low_w, power_high_w: mean power; NaN where the device's TDP is unknown.
+        analytical_s: what the analytical model alone says.
+        floor_s: the physical floor.
+        bound, source: names (object arrays).
+        terms: seconds by bound, NaN where a row has no such term.
+        software: the stack that the prediction is for; None where none was learned.
+        details: of :data:`DETAILS`, what the tile model chose; NaN where a row is no single product.
+        workspace_bytes: memory beyond operands and results that the kernels need while they run; 0 where none.
+        algorithm: which of several algorithms is expected to run (object array); None where a family has but one.
+        notes: one line each: what ran instead of what was asked for, what was assumed.
+    """
+
+    latency_s: np.ndarray
+    latency_low_s: np.ndarray
+    latency_high_s: np.ndarray
+    power_w: np.ndarray
+    power_low_w: np.ndarray
+    power_high_w: np.ndarray
+    analytical_s: np.ndarray
+    floor_s: np.ndarray
+    bound: np.ndarray
+    source: np.ndarray
+    software: np.ndarray
+    terms: Mapping[str, np.ndarray]
+    workspace_bytes: np.ndarray
+    algorithm: np.ndarray
+    details: Mapping[str, np.ndarray] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.latency_s)
+
+    @property
+    def energy_j(self) -> np.ndarray:
+        """Joules of one execution: power times latency."""
+        joules: np.ndarray = self.power_w * self.latency_s
+        return joules

@@ -1,0 +1,102 @@
+"""What a predictor's manifest says: constants, intervals, and the residuals with their boosters' files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from perfmodel.errors import PredictorError, nearest
+from perfmodel.features.vector import FeatureSchema, feature_schema
+from perfmodel.models import artefact
+from perfmodel.models.constants import Constants
+from perfmodel.models.corrections import Correction
+from perfmodel.models.families import FAMILIES
+from perfmodel.models.kernel import Kernel
+from perfmodel.models.learned import UNSEEN, Key, Residual
+
+UNSEEN_SCHEMA = "gemm_unseen"
+"""Features of the boosters for devices that were not measured."""
+
+
+@dataclass(frozen=True)
+class Contents:
+    """A manifest, read."""
+
+    constants: Constants
+    residuals: dict[Key, Residual]
+    intervals: dict[str, tuple[float, float]]
+    corrections: dict[Key, Correction]
+    error_kernels: dict[str, Kernel]
+
+
+def read(folder: Path) -> Contents:
+    """Reads the manifest of a predictor's folder; boosters are read when they are used.
+
+    Raises:
+        PredictorError: it is damaged, or was trained on other features than this version computes.
+    """
+    manifest = artefact.read_manifest(folder)
+    try:
+        residuals = {}
+        schemas: dict[str, FeatureSchema] = {}
+        for entry in manifest["boosters"]:
+            family, device = str(entry["family"]), str(entry["device"])
+            if family not in FAMILIES:
+                raise PredictorError(
+                    f"{folder} holds the family {family!r}, which this version does not know: {nearest(family, FAMILIES)}"
+                )
+            name = UNSEEN_SCHEMA if device == UNSEEN else family
+            if name not in schemas:
+                schemas[name] = feature_schema(name)
+                if manifest["feature_schemas"][name] != schemas[name].sha256:
+                    raise PredictorError(
+                        f"{folder} was trained on other features than this version computes: train it again"
+                    )
+            residual = residual_of(
+                entry, schemas[name], partial(artefact.read_file, folder, str(entry["file"]), str(entry["sha256"]))
+            )
+            residuals[residual.key] = residual
+        intervals = {str(key): _pair(value) for key, value in manifest["analytical_log_intervals"].items()}
+        for key, interval in intervals.items():
+            if not -np.inf < interval[0] <= 0 <= interval[1] < np.inf:
+                raise PredictorError(f"the manifest of {folder} has the interval {interval} for {key}, not around 0")
+        corrections = {}
+        for entry in manifest.get("corrections", []):
+            stored = partial(artefact.read_file, folder, str(entry["file"]), str(entry["sha256"]))
+            correction = Correction.from_entry(entry, stored)
+            corrections[correction.key] = correction
+        kernels = {str(name): Kernel.from_dict(value) for name, value in manifest.get("error_kernels", {}).items()}
+        return Contents(Constants.from_dict(manifest["constants"]), residuals, intervals, corrections, kernels)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
+        raise PredictorError(
+            f"the manifest of {folder} lacks something or holds a wrong type: {type(error).__name__} {error}"
+        ) from None
+
+
+def residual_of(entry: Mapping[str, Any], schema: FeatureSchema, read_bytes: Any) -> Residual:
+    """The residual that an entry of ``boosters`` describes."""
+    return Residual(
+        family=str(entry["family"]),
+        device=str(entry["device"]),
+        part=str(entry.get("part", entry["dtype"])),
+        software=tuple(map(str, entry["software"])),
+        cache=tuple(map(str, entry["cache"])),
+        schema=schema,
+        support={k: _pair(v) for k, v in entry["support"].items()},
+        exact={k: tuple(map(float, v)) for k, v in entry.get("exact", {}).items()},
+        quantiles=tuple(map(_pair, entry["quantiles"])),
+        rows=int(entry["rows"]),
+        sibling_quantiles=tuple(map(_pair, entry["sibling_quantiles"])) if entry.get("sibling_quantiles") else None,
+        vendors=tuple(map(str, entry.get("vendors", ()))),
+        read=read_bytes,
+    )
+
+
+def _pair(values: Any) -> tuple[float, float]:
+    low, high = values
+    return float(low), float(high)

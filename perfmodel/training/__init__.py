@@ -1,0 +1,1 @@
+"""The parts of training that :mod:`perfmodel.train`, :mod:`perfmodel.evaluate` and :mod:`perfmodel.transfer` share."""

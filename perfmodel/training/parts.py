@@ -1,0 +1,137 @@
+"""One part (family, device, dtype) trained: its booster, and how it does on groups of shapes that it has not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from perfmodel.evaluate import GroupAccuracy, JudgedRows, grouped
+from perfmodel.hardware import load_device
+from perfmodel.models import artefact
+from perfmodel.models.constants import Constants
+from perfmodel.models.families import FAMILIES, Family
+from perfmodel.models.families.gemm import GEMM
+from perfmodel.models.learned import SIZE_BUCKETS_S, Residual
+from perfmodel.models.manifest import residual_of
+from perfmodel.models.trace_rows import Part, PreparedTable, prepare
+from perfmodel.training.boosting import INTERVAL, error_quantiles, fit_booster, held_out, judged, strip
+from perfmodel.training.resume import Pieces, fingerprint
+
+NO_INTERVAL = [[0.0, 0.0]] * (len(SIZE_BUCKETS_S) + 1)
+BY = ("op", "device", "dtype", "software")
+"""What ``accuracy.json`` groups rows by."""
+
+
+@dataclass(frozen=True)
+class PartTask:
+    """A part to train. ``family`` is named, since records hold functions that no process can send to another."""
+
+    family: str
+    op: str
+    device: str
+    part: str
+    rows: Any
+    constants: Constants
+    seed: int
+    pieces: Pieces
+
+    @classmethod
+    def of(cls, part: Part, constants: Constants, seed: int, pieces: Pieces) -> PartTask:
+        """The task of a part that has a family."""
+        assert part.family is not None
+        return cls(part.family.name, part.op, part.device, part.part, part.rows, constants, seed, pieces)
+
+    @property
+    def record(self) -> Family:
+        """The family."""
+        return FAMILIES[self.family]
+
+    @property
+    def name(self) -> str:
+        """As progress reports have it."""
+        return f"{'' if self.family == GEMM.name else f'{self.family} '}{load_device(self.device).id} {self.part}"
+
+    def prepare(self) -> PreparedTable:
+        """The rows with their features."""
+        return prepare(Part(self.record, self.op, self.device, self.part, self.rows), self.constants, self.seed)
+
+    def key(self, what: str) -> str:
+        """The name of a finished piece of this task."""
+        family = self.record
+        return fingerprint(
+            what, self.family, family.schema.sha256, sorted(family.booster.items()), family.support, family.exact,
+            load_device(self.device), self.part, self.constants, self.seed, self.rows,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TrainedPart:
+    """What one part gives.
+
+    Attributes:
+        booster: its packed bytes.
+        entry: of the manifest, without its file.
+        scores: how it did on held-out groups of shapes.
+        analytical_quantiles: the 5 % and 95 % quantiles of ln(measured / analytical).
+    """
+
+    booster: bytes
+    entry: dict[str, Any]
+    scores: list[GroupAccuracy]
+    analytical_quantiles: tuple[float, float]
+
+    def residual(self, quantiles: Sequence[Sequence[float]] | None = None) -> Residual:
+        """A residual that needs no file."""
+        entry = {"quantiles": NO_INTERVAL, **self.entry} | ({} if quantiles is None else {"quantiles": quantiles})
+        return residual_of(entry, FAMILIES[self.entry["family"]].schema, lambda: self.booster)
+
+
+def train_part(task: PartTask) -> TrainedPart:
+    """Five folds for the figures and the interval, then one booster of all rows."""
+    key = task.key("part")
+    kept = task.pieces.load(key)
+    if kept is not None:
+        return _unpacked(*kept)
+    table = task.prepare()
+    predicted = held_out(table, task.seed)
+    final = fit_booster(table, np.arange(len(table)), task.seed)
+    low, high = np.quantile(table.log_ratio, INTERVAL)
+    trained = TrainedPart(
+        artefact.compress(strip(final)),
+        table.entry | {"quantiles": error_quantiles(table.measured_s, predicted)},
+        grouped(judged(table, predicted), BY),
+        (float(low), float(high)),
+    )
+    task.pieces.store(key, *_packed(trained))
+    return trained
+
+
+def train_booster(task: PartTask) -> TrainedPart:
+    """The booster of all rows alone."""
+    table = task.prepare()
+    final = fit_booster(table, np.arange(len(table)), task.seed)
+    return TrainedPart(artefact.compress(strip(final)), table.entry | {"quantiles": NO_INTERVAL}, [], (0.0, 0.0))
+
+
+def cross_validate_part(task: PartTask) -> list[JudgedRows]:
+    """Every row of a part, predicted by boosters that saw no row of its group."""
+    table = task.prepare()
+    return judged(table, held_out(table, task.seed))
+
+
+def _packed(trained: TrainedPart) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    data = {
+        "entry": trained.entry, "scores": [asdict(s) for s in trained.scores],
+        "analytical_quantiles": list(trained.analytical_quantiles),
+    }  # fmt: skip
+    return data, {"booster": np.frombuffer(trained.booster, dtype=np.uint8)}
+
+
+def _unpacked(data: dict[str, Any], arrays: dict[str, np.ndarray]) -> TrainedPart:
+    low, high = data["analytical_quantiles"]
+    return TrainedPart(
+        arrays["booster"].tobytes(), data["entry"], [GroupAccuracy(**s) for s in data["scores"]], (low, high)
+    )

@@ -1,0 +1,118 @@
+"""What an interrupted training keeps: finished pieces in a folder, each under a hash of everything that it depends on.
+
+A piece is a JSON object with arrays beside it (``.npz``, read without pickle). A piece whose rows, constants, parameters,
+seed, code or package versions differ has another name, so that nothing stale is ever taken.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from perfmodel.models import artefact
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FOLDER = ".partial"
+LOCKED = ("numpy", "pandas", "pyarrow", "scipy", "xgboost-cpu", "xgboost")
+"""Packages whose versions decide a booster's bytes."""
+_CODE = (
+    "models",
+    "ops",
+    "features",
+    "datasets/splits.py",
+    "training",
+    "train.py",
+    "transfer.py",
+    "evaluate.py",
+    "dtypes.py",
+)
+"""Sources that decide them, too."""
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """The folder of finished pieces; None keeps nothing."""
+
+    folder: Path | None
+
+    def load(self, key: str) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
+        """A piece, or None where there is no whole one under this key."""
+        if self.folder is None:
+            return None
+        try:
+            data = json.loads((self.folder / f"{key}.json").read_bytes())
+            with np.load(self.folder / f"{key}.npz", allow_pickle=False) as arrays:
+                return data, dict(arrays)
+        except (OSError, ValueError, EOFError):
+            return None
+
+    def store(self, key: str, data: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+        """Keeps a piece."""
+        if self.folder is None:
+            return
+        buffer = io.BytesIO()
+        np.savez(buffer, **arrays)  # type: ignore[arg-type]
+        artefact.write_file(self.folder, f"{key}.npz", buffer.getvalue())
+        # Last: a piece without its JSON is none.
+        artefact.write_json(self.folder, f"{key}.json", data)
+
+    def remove(self) -> None:
+        """Forgets everything."""
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def fingerprint(*things: Any) -> str:
+    """A hash of values (by their ``repr``), of trace tables (by their rows), and of code and package versions."""
+    digest = hashlib.sha256(_environment().encode())
+    for thing in things:
+        if hasattr(thing, "columns"):
+            digest.update(_of_rows(thing))
+        else:
+            digest.update(repr(thing).encode())
+        digest.update(b"\0")
+    return digest.hexdigest()[:32]
+
+
+def _of_rows(table: pd.DataFrame) -> bytes:
+    from pandas.util import hash_pandas_object
+
+    digest = hashlib.sha256(repr(list(table.columns)).encode())
+    digest.update(hash_pandas_object(table, index=False).to_numpy().tobytes())
+    return digest.digest()
+
+
+@cache
+def _environment() -> str:
+    import perfmodel
+
+    root = Path(perfmodel.__file__).parent
+    digest = hashlib.sha256(json.dumps(locked_versions(), sort_keys=True).encode())
+    for name in _CODE:
+        path = root / name
+        for source in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            digest.update(source.read_bytes())
+    return digest.hexdigest()
+
+
+def locked_versions() -> dict[str, str]:
+    """Versions of the packages that decide the boosters' bytes; absent ones are left out."""
+    found = {}
+    for package in LOCKED:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
