@@ -35,6 +35,8 @@ SPREAD = {
     "refetch_residency": 0.25, "throttle_flops_per_w": 0.25,
 }  # fmt: skip
 """How far each constant may differ from the fleet's on one device, as a standard deviation of its logarithm."""
+NOISE = 0.15
+"""Standard deviation of ln(measured / predicted) that constants cannot explain: a library's choice of kernels."""
 ROWS = 300
 """Rows that are fitted at most; a dozen numbers need no more."""
 _STEPS = 4
@@ -226,12 +228,6 @@ def fit_device(
     """
     target = np.clip(np.concatenate([p.error for p in parts]), -_ERROR_LIMIT, _ERROR_LIMIT)
     start = np.concatenate([physics(p, device, predictor, fleet) for p in parts])
-    kernel = predictor.error_kernel(GEMM)
-    points = Points(
-        {name: np.concatenate([p.points.columns[name] for p in parts]) for name in parts[0].points.columns},
-        np.concatenate([p.points.software for p in parts]),
-    )
-    covariance, noise = kernel.covariance(points, points), kernel.noise_variance(points)
 
     def values_of(step: np.ndarray) -> dict[str, float]:
         return {name: value * float(np.exp(s)) for (name, value), s in zip(fleet.items(), step, strict=True)}
@@ -242,7 +238,7 @@ def fit_device(
         return moved
 
     def posterior_mode(used: np.ndarray) -> np.ndarray:
-        return _posterior_mode(model, target, covariance, noise, np.flatnonzero(used))
+        return _posterior_mode(model, target, np.flatnonzero(used))
 
     count = len(target)
     everything = np.ones(count, dtype=bool)
@@ -261,30 +257,21 @@ def fit_device(
     return values_of(step), float(held_out[0.0].mean()), float(held_out[share].mean())
 
 
-def _posterior_mode(
-    model: Callable[[np.ndarray], np.ndarray],
-    target: np.ndarray,
-    covariance: np.ndarray,
-    noise: np.ndarray,
-    used: np.ndarray,
-) -> np.ndarray:
+def _posterior_mode(model: Callable[[np.ndarray], np.ndarray], target: np.ndarray, used: np.ndarray) -> np.ndarray:
     """The most probable ln steps of the constants, given the rows ``used``: Gauss-Newton with the prior as damping.
 
-    What constants cannot explain (a library's choice of kernels) errs alike for like rows: the rows weigh by the inverse of
-    the errors' covariance. Rows that the others contradict get more noise.
+    Rows weigh alike, whatever the errors' covariance says: constants that leave what like rows share to a correction made
+    worse predictions, alone and with the correction. Rows far off weigh less (Huber).
     """
     spread = np.array(list(SPREAD.values()))
-    step, more = np.zeros(len(spread)), np.ones(len(used))
-    inside, own = covariance[np.ix_(used, used)], noise[used]
+    step = np.zeros(len(spread))
     for _ in range(_STEPS):
         now = model(step)
         error = (target - now)[used]
-        inverse = np.linalg.inv(inside + np.diag(own * more))
+        weight = np.minimum(1.0, OUTLIER * NOISE / np.maximum(np.abs(error), 1e-9)) / NOISE**2
         # Differences as wide as a constant's uncertainty: the model has kinks.
         slope = np.stack([(model(step + d) - now)[used] / _DIFFERENCE for d in _DIFFERENCE * np.eye(len(step))], axis=1)
-        curvature = slope.T @ inverse @ slope + np.diag(1 / spread**2)
-        change = np.linalg.solve(curvature, slope.T @ inverse @ error - step / spread**2)
+        curvature = slope.T @ (weight[:, None] * slope) + np.diag(1 / spread**2)
+        change = np.linalg.solve(curvature, slope.T @ (weight * error) - step / spread**2)
         step = step + np.clip(change, -1.5 * spread, 1.5 * spread)
-        left = inverse @ (target - model(step))[used]
-        more = np.maximum(1.0, np.abs(left) / np.sqrt(np.diag(inverse)) / OUTLIER) ** 2
     return step

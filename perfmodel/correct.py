@@ -75,7 +75,8 @@ def train_on_base(
         raise InputError(f"{output} is the base itself; give another folder with -o")
     tables, hashes = load_tables(traces, device)
     predictor, manifest = load(source), artefact.read_manifest(source)
-    boosters, corrections = ({_key(e): e for e in manifest.get(name, [])} for name in ("boosters", "corrections"))
+    boosters: dict[Key, dict[str, Any]] = {_key(e): e for e in manifest["boosters"]}
+    corrections: dict[Key, dict[str, Any]] = {_key(e): e for e in manifest.get("corrections", [])}
     given = [*boosters.values(), *corrections.values()]
     groups: list[GroupAccuracy] = []
     for part in learned_parts(tables, None, report):

@@ -13,10 +13,11 @@ them, which then knows nothing of the others, as someone has it who runs one sta
 from __future__ import annotations
 
 import argparse
+import base64
+import json
 import sys
 import time
 from dataclasses import replace
-from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from perfmodel.calibrate import calibrate, measured_errors
 from perfmodel.correct import correction_of
 from perfmodel.datasets.schema import read_traces, usable
 from perfmodel.hardware import Device, load_device
+from perfmodel.models.constants import Constants
 from perfmodel.models.families.gemm import GEMM
 from perfmodel.models.fit import fit_constants
 from perfmodel.models.kernel import Kernel, general_kernel
@@ -35,7 +37,7 @@ from perfmodel.models.predictor import Predictor
 from perfmodel.models.trace_rows import Part, parts_of
 from perfmodel.suggest import choose
 from perfmodel.training.parts import NO_INTERVAL
-from perfmodel.transfer import train_unseen
+from perfmodel.transfer import UnseenBooster, train_unseen
 
 DTYPE = "bf16"
 POOL = 1500
@@ -47,8 +49,8 @@ KERNEL_ROWS, KERNEL_CALIBRATION_ROWS = 220, 100
 class Bench:
     """The tables, and the predictors without some of their families."""
 
-    def __init__(self, table: pd.DataFrame) -> None:
-        self.table = table
+    def __init__(self, table: pd.DataFrame, keep: Path | None) -> None:
+        self.table, self.keep = table, keep
         self.family = {d: load_device(d).family for d in sorted(table["device"].astype(str).unique())}
         self._bases: dict[frozenset[str], Predictor] = {}
 
@@ -57,11 +59,27 @@ class Bench:
         key = frozenset(without)
         if key not in self._bases:
             rest = self.table[~self.table["device"].astype(str).map(self.family).isin(key)]
-            constants = fit_constants(rest, max_evaluations=8)
-            unseen = train_unseen(parts_of(rest), constants, 0)
+            constants, unseen = self._kept("-".join(sorted(key)), rest)
             residuals = {} if unseen is None else {(GEMM.name, UNSEEN, DTYPE): unseen.residual(NO_INTERVAL)}
             self._bases[key] = Predictor("left-out", constants, residuals)
         return self._bases[key]
+
+    def _kept(self, name: str, rest: pd.DataFrame) -> tuple[Constants, UnseenBooster | None]:
+        """The constants and the booster for unseen devices from these rows, kept in a file between runs where one is named."""
+        file = None if self.keep is None else self.keep / f"{name}.json"
+        if file is not None and file.is_file():
+            kept = json.loads(file.read_text())
+            booster = kept["booster"]
+            unseen = None if booster is None else UnseenBooster(base64.b64decode(booster["data"]), booster["entry"])
+            return Constants.from_dict(kept["constants"]), unseen
+        constants = fit_constants(rest, max_evaluations=8)
+        unseen = train_unseen(parts_of(rest), constants, 0)
+        if file is not None:
+            booster = (
+                None if unseen is None else {"data": base64.b64encode(unseen.data).decode(), "entry": unseen.entry}
+            )
+            file.write_text(json.dumps({"constants": constants.to_dict(), "booster": booster}))
+        return constants, unseen
 
     def rows(self, device: str, per_table: int, seed: int) -> pd.DataFrame:
         """A sample of each table of a device."""
@@ -143,14 +161,19 @@ def main() -> None:
     parser.add_argument("--counts", default="0,10,20,50,100,200")
     parser.add_argument("--families", default="", help="only these, by comma")
     parser.add_argument("--each-table", action="store_true")
-    parser.add_argument("--save", type=Path, help="write the covariance learned from all families as JSON")
+    parser.add_argument(
+        "--keep", type=Path, help="a folder for the boosters and constants that are made, for the next run"
+    )
     arguments = parser.parse_args()
     counts = [int(c) for c in arguments.counts.split(",")]
     table = read_traces(arguments.traces)
     table = table[usable(table) & (table["op"] == "gemm").to_numpy() & (table["dtype"] == DTYPE).to_numpy()]
     columns = ["device", "software", "source", "op", "batch", "m", "n", "k", "dtype", "latency_s", "cache"]
     shuffled = table[columns].sample(frac=1.0, random_state=0)
-    bench = Bench(shuffled.groupby(["device", "software"], observed=True).head(TRAINING_ROWS).reset_index(drop=True))
+    bench = Bench(
+        shuffled.groupby(["device", "software"], observed=True).head(TRAINING_ROWS).reset_index(drop=True),
+        arguments.keep,
+    )
     wanted = [f for f in arguments.families.split(",") if f] or sorted(set(bench.family.values()))
     print(
         f"{'device':<16}" + "".join(f"{c:>24}" for c in counts) + "   (MAPE, after calibration alone, coverage)",
