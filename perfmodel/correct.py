@@ -16,7 +16,7 @@ import numpy as np
 
 from perfmodel import __version__
 from perfmodel.calibrate import Measured, measured_errors
-from perfmodel.card import card_text
+from perfmodel.card import accuracy_table
 from perfmodel.errors import InputError
 from perfmodel.evaluate import GroupAccuracy, JudgedRows, accuracy_report, grouped
 from perfmodel.features.vector import feature_schema
@@ -106,10 +106,32 @@ def train_on_base(
     }
     accuracy = accuracy_report(_PROTOCOL, seed, groups)
     artefact.write_json(folder, "accuracy.json", accuracy)
-    artefact.write_file(folder, "card.md", card_text(name, new, accuracy).encode())
+    artefact.write_file(folder, "card.md", _card(name, new, accuracy).encode())
     # Last: a folder that was interrupted keeps its old manifest, whose hashes then refuse the new files.
     artefact.write_json(folder, artefact.MANIFEST, new)
     return accuracy
+
+
+def _card(name: str, manifest: dict[str, Any], accuracy: dict[str, Any]) -> str:
+    lines = [
+        f"# Predictor `{name}`",
+        "",
+        f"`{manifest['base']['name']}` (perfmodel {manifest['base']['perfmodel']}), corrected by rows that were measured on some",
+        "devices; everything else is as it was there.",
+        "",
+        "| corrected | rows | software |",
+        "|---|---|---|",
+        *(
+            f"| {c['family']} {c['device']} {c['part']} | {c['rows']} | {', '.join(c['software'])} |"
+            for c in manifest["corrections"]
+        ),
+        "",
+        "Accuracy of what this training added: each measured row as the others predict it (rows, not whole groups: the shapes",
+        "were chosen to lie apart); of a booster of its own, whole groups of shapes held out.",
+        "",
+        *accuracy_table(accuracy),
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def _key(entry: dict[str, Any]) -> Key:

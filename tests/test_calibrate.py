@@ -56,7 +56,7 @@ def test_constants_that_differ_are_found() -> None:
     assert found.after < 0.3 * found.before
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_five_rows_help_and_never_harm(seed: int) -> None:
     others = measured(300, seed=99, launch_cycles=1.3, dram_efficiency=0.9)
     few = calibrate(measured(5, seed=seed, launch_cycles=1.3, dram_efficiency=0.9), A100, predictor=ANALYTICAL).device

@@ -31,7 +31,7 @@ _NINETY = 1.645
 """Standard normal quantile of a two-sided 90 % interval."""
 _PSEUDO_ROWS = 20
 """Rows of well-behaved errors that temper the width which the left-out rows ask for."""
-AMPLITUDES = (0.0, 0.25, 0.5, 1.0, 2.0)
+AMPLITUDES = (0.05, 0.25, 0.5, 1.0, 2.0)
 NOISES = (1.0, 2.0, 4.0, 8.0, 16.0)
 """By how much the covariance and the noise of a device may differ from those of the measured ones."""
 _SURE_WEIGHT = 0.9
@@ -261,14 +261,11 @@ def fit_correction(points: Points, error: np.ndarray, kernel: Kernel) -> Fitted:
         for louder in NOISES:
             own = noise * louder
             inverse = np.linalg.inv(amplitude * covariance + np.diag(own))
+            missed, deviation = _left_out(inverse, error, own, noise * louder)
             for _ in range(_REWEIGHTINGS):
-                diagonal = np.diag(inverse)
-                off = np.abs(inverse @ error) / np.sqrt(diagonal)
-                own = noise * louder * np.maximum(1.0, off / OUTLIER) ** 2
+                own = noise * louder * np.maximum(1.0, np.abs(missed) / deviation / OUTLIER) ** 2
                 inverse = np.linalg.inv(amplitude * covariance + np.diag(own))
-            diagonal = np.diag(inverse)
-            missed = inverse @ error / diagonal
-            deviation = np.sqrt(np.maximum(1 / diagonal - own, 0.0) + noise * louder)
+                missed, deviation = _left_out(inverse, error, own, noise * louder)
             score = _score(missed, deviation) + _prior(amplitude, louder)
             if best is None or score > best[0]:
                 width = _width(missed, deviation)
@@ -277,19 +274,32 @@ def fit_correction(points: Points, error: np.ndarray, kernel: Kernel) -> Fitted:
     return best[1]
 
 
+def _left_out(
+    inverse: np.ndarray, error: np.ndarray, own: np.ndarray, usual: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """By how much the other rows miss each row's error, and the standard deviation of that under the usual noise.
+
+    Args:
+        inverse: of the covariance with the noise ``own`` that each row is given.
+        error: of each row.
+        own, usual: noise variances.
+    """
+    diagonal = np.diag(inverse)
+    return inverse @ error / diagonal, np.sqrt(np.maximum(1 / diagonal - own, 0.0) + usual)
+
+
 def _score(missed: np.ndarray, deviation: np.ndarray) -> float:
     """Log predictive density of left-out rows under Student's t with four degrees of freedom, up to a constant."""
     return float(np.sum(-2.5 * np.log1p((missed / deviation) ** 2 / 4) - np.log(deviation)))
 
 
 def _prior(amplitude: float, louder: float) -> float:
-    return -0.5 * (np.log(max(amplitude, 0.1)) / 1.0) ** 2 - 0.5 * (np.log(louder) / 1.5) ** 2
+    return -0.5 * (np.log(amplitude) / 1.5) ** 2 - 0.5 * (np.log(louder) / 1.5) ** 2
 
 
 def _scaled(kernel: Kernel, amplitude: float, louder: float) -> Kernel:
-    scale = max(amplitude, 1e-9)  # variances stay above 0
     parts = tuple(
-        replace(p, variances=(p.variances[0] * scale, p.variances[1] * scale, p.variances[2] * scale))
+        replace(p, variances=(p.variances[0] * amplitude, p.variances[1] * amplitude, p.variances[2] * amplitude))
         for p in kernel.parts
     )
     return Kernel(parts, kernel.noise * louder, kernel.launch_noise * louder)
