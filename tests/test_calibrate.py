@@ -95,15 +95,22 @@ def test_every_prediction_honours_the_file(tmp_path: Path) -> None:
 
 
 def test_constants_that_no_machine_has_are_refused() -> None:
-    text = device_toml(A100).replace("[sources]", "[calibrated]\n{} = {{ value = {}, source = \"source-1\" }}\n[sources]")
+    text = device_toml(A100).replace("[sources]", '[calibrated]\n{} = {{ value = {}, source = "source-1" }}\n[sources]')
     with pytest.raises(DeviceError, match="calibrated.lunch_cycles: unknown constant: did you mean 'launch_cycles'"):
-        parse_device(text.replace("{}", "lunch_cycles", 1).replace("{}", "4e3").replace("{{", "{").replace("}}", "}"), "f.toml")
+        parse_device(
+            text.replace("{}", "lunch_cycles", 1).replace("{}", "4e3").replace("{{", "{").replace("}}", "}"), "f.toml"
+        )
     with pytest.raises(DeviceError, match=r"calibrated.dram_efficiency: got 78\.0; wanted a share"):
-        parse_device(text.replace("{}", "dram_efficiency", 1).replace("{}", "78.0").replace("{{", "{").replace("}}", "}"), "f.toml")
+        parse_device(
+            text.replace("{}", "dram_efficiency", 1).replace("{}", "78.0").replace("{{", "{").replace("}}", "}"),
+            "f.toml",
+        )
 
 
 def test_rows_of_another_device_are_refused() -> None:
-    with pytest.raises(InputError, match="no usable GEMM of the traces was measured on h100-sxm; their devices are a100"):
+    with pytest.raises(
+        InputError, match="no usable GEMM of the traces was measured on h100-sxm; their devices are a100"
+    ):
         calibrate(measured(5), "h100-sxm", predictor=ANALYTICAL)
     with pytest.raises(InputError, match="is a cpu; only the constants of GPUs are fitted"):
         calibrate(measured(5), replace(A100, kind="cpu"), predictor=ANALYTICAL)

@@ -33,7 +33,9 @@ def test_shapes_are_distinct_and_spread_over_sizes_and_bounds() -> None:
     assert (shapes["latency_s"] <= shapes["high_s"]).all()
     # Short and long ones, of few rows and of many: not a corner.
     assert shapes["latency_s"].max() / shapes["latency_s"].min() > 50
-    assert {(m > 64, n > k) for m, n, k in shapes[["m", "n", "k"]].to_numpy()} == {(a, b) for a in (0, 1) for b in (0, 1)}
+    assert {(m > 64, n > k) for m, n, k in shapes[["m", "n", "k"]].to_numpy()} == {
+        (a, b) for a in (0, 1) for b in (0, 1)
+    }
 
 
 def test_the_first_shapes_are_the_first_of_more_and_the_same_every_time() -> None:
@@ -63,7 +65,9 @@ def test_a_trace_table_gives_the_candidates_and_its_latencies_do_not_matter() ->
     chosen = suggest(A100, 10, candidates=rows, predictor=ANALYTICAL)
     assert (rows.iloc[chosen["candidate"]][["m", "n", "k"]].to_numpy() == chosen[["m", "n", "k"]].to_numpy()).all()
     other = rows.assign(latency_s=rows["latency_s"].to_numpy()[::-1])
-    assert suggest(A100, 10, candidates=other, predictor=ANALYTICAL)["candidate"].tolist() == chosen["candidate"].tolist()
+    assert (
+        suggest(A100, 10, candidates=other, predictor=ANALYTICAL)["candidate"].tolist() == chosen["candidate"].tolist()
+    )
 
 
 @pytest.mark.parametrize(

@@ -338,9 +338,10 @@ def corrected(
         mean, deviation, known = correction.predict(columns(correction.cache_of(choice)), choice)
         latency = np.maximum(part["latency_s"] * np.exp(mean), part["floor_s"])
         low, high = (np.log(part[f"latency_{side}_s"] / part["latency_s"]) for side in ("low", "high"))
-        # Where nothing is known the interval is the one of before; where all is, the process's own.
-        low = known * -_NINETY * deviation + (1 - known) * low
-        high = known * _NINETY * deviation + (1 - known) * high
+        # Where nothing is known the interval is no narrower than before; where all is, it is the process's own.
+        half = _NINETY * deviation
+        low = np.minimum(-half, (1 - known) * low - known * half)
+        high = np.maximum(half, (1 - known) * high + known * half)
         part["latency_low_s"] = np.clip(latency * np.exp(low), part["floor_s"], latency)
         part["latency_high_s"] = np.maximum(latency * np.exp(high), latency)
         part["latency_s"] = latency
