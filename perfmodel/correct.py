@@ -116,8 +116,8 @@ def _card(name: str, manifest: dict[str, Any], accuracy: dict[str, Any]) -> str:
     lines = [
         f"# Predictor `{name}`",
         "",
-        f"`{manifest['base']['name']}` (perfmodel {manifest['base']['perfmodel']}), corrected by rows that were measured on some",
-        "devices; everything else is as it was there.",
+        f"`{manifest['base']['name']}` (perfmodel {manifest['base']['perfmodel']}), corrected by rows that were",
+        "measured on some devices; everything else is as it was there.",
         "",
         "| corrected | rows | software |",
         "|---|---|---|",

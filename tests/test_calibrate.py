@@ -96,11 +96,11 @@ def test_every_prediction_honours_the_file(tmp_path: Path) -> None:
 
 def test_constants_that_no_machine_has_are_refused() -> None:
     text = device_toml(A100).replace("[sources]", '[calibrated]\n{} = {{ value = {}, source = "source-1" }}\n[sources]')
-    with pytest.raises(DeviceError, match="calibrated.lunch_cycles: unknown constant: did you mean 'launch_cycles'"):
+    with pytest.raises(DeviceError, match=r"calibrated\.lunch_cycles: unknown constant: did you mean 'launch_cycles'"):
         parse_device(
             text.replace("{}", "lunch_cycles", 1).replace("{}", "4e3").replace("{{", "{").replace("}}", "}"), "f.toml"
         )
-    with pytest.raises(DeviceError, match=r"calibrated.dram_efficiency: got 78\.0; wanted a share"):
+    with pytest.raises(DeviceError, match=r"calibrated\.dram_efficiency: got 78\.0; wanted a share"):
         parse_device(
             text.replace("{}", "dram_efficiency", 1).replace("{}", "78.0").replace("{{", "{").replace("}}", "}"),
             "f.toml",
