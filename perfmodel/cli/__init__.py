@@ -35,6 +35,8 @@ COMMANDS = (
     Command("compare", "perfmodel.cli.compare", "the same on several devices, ranked by latency"),
     Command("devices", "perfmodel.cli.devices", "the catalogue of devices, or everything known of one"),
     Command("datasets", "perfmodel.cli.datasets", "public data sets as operator traces"),
+    Command("collect", "perfmodel.cli.collect", "the shapes that are worth measuring first on a device"),
+    Command("calibrate", "perfmodel.cli.calibrate", "a device file corrected by a few measured operators"),
     Command("train", "perfmodel.cli.train", "a predictor of your own from operator traces"),
     Command("evaluate", "perfmodel.cli.evaluate", "judge a predictor against measured operators"),
 )

@@ -116,6 +116,8 @@ class Device:
     """The source of every number, by field (``"peak_flops.bf16"``)."""
     measured: Mapping[str, float] = field(default_factory=dict)
     """Ceilings and constants from calibration, where there are any."""
+    calibrated: Mapping[str, float] = field(default_factory=dict)
+    """Physics constants that were fitted to this device (``perfmodel calibrate``), in place of those of all devices."""
 
     def __post_init__(self) -> None:
         for item in fields(self):

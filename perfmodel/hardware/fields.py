@@ -109,6 +109,31 @@ NUMBER_FIELDS: dict[str, NumberField] = {
 """Fields that are one number."""
 
 
+_CYCLES = Quantity("clock cycles", 1, 1e6)
+_SHARE = Quantity("a share", 0.02, 2.0)
+_BYTES_PER_CLOCK = Quantity("bytes per clock and unit", 0.1, 1e5)
+
+CALIBRATED_FIELDS: dict[str, NumberField] = {
+    "launch_cycles": NumberField(_CYCLES, "clocks", "an empty GEMM kernel, from launch to finish"),
+    "wave_cycles": NumberField(_CYCLES, "clocks", "prologue and epilogue of a wave of tiles"),
+    "split_cycles": NumberField(_CYCLES, "clocks", "what splitting the contraction over units costs"),
+    "k_extra": NumberField(Quantity("elements of k", 0.1, 1e4), "elements", "what filling a tile's pipeline costs"),
+    "mma_efficiency": NumberField(_SHARE, "", "sustained share of the matrix units' peak"),
+    "norm_p": NumberField(Quantity("an exponent", 1, 50), "", "how well compute, L2 and DRAM time overlap"),
+    "dram_efficiency": NumberField(_SHARE, "", "sustained share of the datasheet's memory bandwidth"),
+    "l2_bytes_per_clock": NumberField(
+        _BYTES_PER_CLOCK, "bytes", "operands that a unit with 2048 FLOP per clock takes from L2 in a clock"
+    ),
+    "hit_bytes_per_clock": NumberField(_BYTES_PER_CLOCK, "bytes", "streaming L2 hits of a unit in a clock"),
+    "residency": NumberField(_SHARE, "", "share of the last-level cache that keeps operands between executions"),
+    "refetch_residency": NumberField(_SHARE, "", "the same between waves of one execution"),
+    "throttle_flops_per_w": NumberField(
+        Quantity("FLOP/s per watt", 1e10, 1e17), "FLOP/s/W", "peak per watt at which the power limit begins to hold"
+    ),
+}
+"""Constants of the analytical model that may be fitted to one device (``perfmodel calibrate``)."""
+
+
 def number_field(name: str) -> NumberField | None:
     """The field that a name stands for (``"tdp_w"``, ``"peak_flops.bf16"``), or None."""
     return NUMBER_FIELDS.get(name) or ARITHMETIC_FIELDS.get(name.partition(".")[0])

@@ -16,7 +16,15 @@ from typing import Any, NoReturn
 from perfmodel.dtypes import ARITHMETICS
 from perfmodel.errors import DeviceError, nearest
 from perfmodel.hardware.device import Device
-from perfmodel.hardware.fields import ARITHMETIC_FIELDS, COMPULSORY, NUMBER_FIELDS, Quantity, number_field, number_of
+from perfmodel.hardware.fields import (
+    ARITHMETIC_FIELDS,
+    CALIBRATED_FIELDS,
+    COMPULSORY,
+    NUMBER_FIELDS,
+    Quantity,
+    number_field,
+    number_of,
+)
 from perfmodel.hardware.siblings import nearest_sibling
 
 SCHEMA_VERSION = 1
@@ -30,7 +38,7 @@ _ID = re.compile(r"[a-z0-9][a-z0-9.-]{0,63}")
 _FAMILY = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _MEASURED_KEY = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _IDENTITY = ("id", "name", "vendor", "kind", "family", "compute_capability")
-_FIELDS = ("schema", *_IDENTITY, "sources", "measured", *NUMBER_FIELDS, *ARITHMETIC_FIELDS)
+_FIELDS = ("schema", *_IDENTITY, "sources", "measured", "calibrated", *NUMBER_FIELDS, *ARITHMETIC_FIELDS)
 
 
 def parse_device(text: str, where: str, known: Callable[[], Iterable[Device]] | None = None) -> Device:
@@ -122,6 +130,13 @@ class _Parser:
                 values[name] = {a: self._number(f"{name}.{a}", table[a], field.quantity) for a in table}
         if "measured" in toml:
             values["measured"] = dict(self._measured("measured", self._table("measured", toml["measured"])))
+        if "calibrated" in toml:
+            table = self._table("calibrated", toml["calibrated"])
+            self._known(table, CALIBRATED_FIELDS, "calibrated.", "constant")
+            values["calibrated"] = {
+                name: self._number(f"calibrated.{name}", entry, CALIBRATED_FIELDS[name].quantity)
+                for name, entry in table.items()
+            }
         for compulsory in COMPULSORY:
             if compulsory not in self.sources:
                 self.fail(compulsory, f"missing; a device needs {', '.join(COMPULSORY)}")

@@ -65,8 +65,10 @@ _ASSUMED_CONSTANTS = {"cpu": CPU_CONSTANTS, "tpu": TPU_CONSTANTS}
 
 
 def constants_for(device: Device, fitted: Constants | None) -> Constants:
-    """The constants that describe this kind of device: the fitted ones for GPUs, assumed ones for CPUs and TPUs."""
-    return _ASSUMED_CONSTANTS.get(device.kind, fitted or FALLBACK)
+    """The constants that describe this device: the fitted ones for GPUs, assumed ones for CPUs and TPUs, and over them what
+    was calibrated on the device itself."""
+    constants = _ASSUMED_CONSTANTS.get(device.kind, fitted or FALLBACK)
+    return replace(constants, **device.calibrated) if device.calibrated else constants
 
 
 def analyse(

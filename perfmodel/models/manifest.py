@@ -14,8 +14,10 @@ from perfmodel.errors import PredictorError, nearest
 from perfmodel.features.vector import FeatureSchema, feature_schema
 from perfmodel.models import artefact
 from perfmodel.models.constants import LATER, Constants
+from perfmodel.models.corrections import Correction
 from perfmodel.models.families import FAMILIES
 from perfmodel.models.families.gemm import GEMM
+from perfmodel.models.kernel import Kernel
 from perfmodel.models.learned import UNSEEN, Key, Residual
 
 UNSEEN_SCHEMA = "gemm_unseen"
@@ -29,6 +31,8 @@ class Contents:
     constants: Constants
     residuals: dict[Key, Residual]
     intervals: dict[str, tuple[float, float]]
+    corrections: dict[Key, Correction]
+    error_kernels: dict[str, Kernel]
 
 
 def read(folder: Path) -> Contents:
@@ -67,7 +71,13 @@ def read(folder: Path) -> Contents:
         for key, interval in intervals.items():
             if not -np.inf < interval[0] <= 0 <= interval[1] < np.inf:
                 raise PredictorError(f"the manifest of {folder} has the interval {interval} for {key}, not around 0")
-        return Contents(Constants.from_dict(manifest["constants"]), residuals, intervals)
+        corrections = {}
+        for entry in manifest.get("corrections", []):
+            stored = partial(artefact.read_file, folder, str(entry["file"]), str(entry["sha256"]))
+            correction = Correction.from_entry(entry, stored)
+            corrections[correction.key] = correction
+        kernels = {str(name): Kernel.from_dict(value) for name, value in manifest.get("error_kernels", {}).items()}
+        return Contents(Constants.from_dict(manifest["constants"]), residuals, intervals, corrections, kernels)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
         raise PredictorError(
             f"the manifest of {folder} lacks something or holds a wrong type: {type(error).__name__} {error}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,12 @@ from perfmodel.models import power as power_model
 from perfmodel.models.analytical import TERMS, Extras, analyse
 from perfmodel.models.blend import ASSUMED_FACTOR, ELSEWHERE_WEIGHT, Learned
 from perfmodel.models.constants import FALLBACK, Constants
+from perfmodel.models.corrections import Correction, corrected
 from perfmodel.models.estimates import DETAILS, Estimates
+from perfmodel.models.families import Family, family_of
+from perfmodel.models.kernel import Kernel, error_kernel
 from perfmodel.models.learned import Key, Residual, software_of, stack_of, variant_of
-from perfmodel.models.machine import Conditions
+from perfmodel.models.machine import Conditions, Machine
 from perfmodel.models.protocol import PredictorProtocol
 from perfmodel.ops import Operator
 from perfmodel.ops.table import Group, groups_of
@@ -36,12 +39,16 @@ class Predictor:
             :data:`~perfmodel.models.learned.UNSEEN` those for GPUs that were not measured and have no sibling that was.
         analytical_log_intervals: ln offsets of the 90 % interval of the analytical model on an unseen device, by
             :func:`~perfmodel.models.blend.interval_key`; what was not measured takes a factor of :data:`ASSUMED_FACTOR`.
+        corrections: what few rows measured on a device add, by (family, device id, part).
+        error_kernels: the covariance of errors on devices that were not measured, by family; others take a general one.
     """
 
     name: str = "analytical"
     constants: Constants | None = None
     residuals: Mapping[Key, Residual] = field(default_factory=dict)
     analytical_log_intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    corrections: Mapping[Key, Correction] = field(default_factory=dict)
+    error_kernels: Mapping[str, Kernel] = field(default_factory=dict)
 
     def predict(
         self,
@@ -72,6 +79,7 @@ class Predictor:
             InputError: an unknown device, dtype, software or family; a table that lacks a column.
         """
         device = load_device(device) if not isinstance(device, Device) else device
+        device = self._as_corrected(device)
         groups, rows = groups_of(ops)
         conditions = Conditions(cache, clock_hz, power_limit_w)
         more_bytes = _per_row(extra_bytes_read, rows, "extra_bytes_read")
@@ -107,15 +115,48 @@ class Predictor:
         Returns:
             The kernel's variant, the software, its stack, or None where nothing was learned of either.
         """
+        correction = self._correction(op, device)
+        if correction is not None and (known := correction.known(software, kernel)) is not None:
+            return known
+        return self._base_software(software, device, op, kernel)
+
+    def _base_software(self, software: str, device: Device, op: Operator, kernel: str | None = None) -> str | None:
+        """The same without corrections."""
         found = self._learned.find(op, device)
         if found is None:
             return None
-        known = found.residual.software
-        if kernel is not None and variant_of(software, kernel) in known:
+        names = found.residual.software
+        if kernel is not None and variant_of(software, kernel) in names:
             return variant_of(software, kernel)
-        if software in map(software_of, known):
+        if software in map(software_of, names):
             return software
-        return stack_of(software) if stack_of(software) in map(stack_of, known) else None
+        return stack_of(software) if stack_of(software) in map(stack_of, names) else None
+
+    def error_kernel(self, family: Family) -> Kernel:
+        """The covariance of a family's errors on devices that were not measured."""
+        return self.error_kernels.get(family.name) or error_kernel(family)
+
+    def error_features(self, group: Group, device: Device, conditions: Conditions) -> Mapping[str, np.ndarray]:
+        """The features by which errors of like operators are alike, under the conditions given."""
+        family = family_of(group.op)
+        assert family is not None
+        bounds = analyse(group, device, constants=self.constants, conditions=conditions)
+        return family.columns(group.op, bounds, Machine.of(device, group.op.dtype, conditions), device)
+
+    def without_correction(self, key: Key) -> Predictor:
+        """The predictor before the correction of one (family, device id, part)."""
+        return replace(self, corrections={k: c for k, c in self.corrections.items() if k != key})
+
+    def _correction(self, op: Operator, device: Device) -> Correction | None:
+        family = family_of(op) if self.corrections else None
+        return None if family is None else self.corrections.get((family.name, device.id, family.part(op)))
+
+    def _as_corrected(self, device: Device) -> Device:
+        """The device with the constants that its corrections were made with, unless it brings its own."""
+        for (_, device_id, _), correction in self.corrections.items():
+            if device_id == device.id and correction.calibrated and not device.calibrated:
+                return replace(device, calibrated=correction.calibrated)
+        return device
 
     @cached_property
     def _learned(self) -> Learned:
@@ -124,6 +165,7 @@ class Predictor:
     def _check_software(self, software: str | None) -> None:
         """A name that no table of this predictor has is a mistake, wherever it is used."""
         known = {s for r in self.residuals.values() for s in r.software}
+        known |= {s for c in self.corrections.values() for s in c.software}
         known |= {software_of(s) for s in known} | {stack_of(s) for s in known}
         if software is not None and known and software not in known:
             raise InputError(f"unknown software {software!r}: {nearest(software, known)}")
@@ -145,7 +187,16 @@ class Predictor:
         bounds = analyse(group, device, constants=self.constants, conditions=conditions, extras=extras)
         notes |= dict.fromkeys(bounds.notes)
         fused = bool(extras.bytes_read.any() or extras.flops.any())
-        part = self._learned.blend(group, device, bounds, conditions, software, notes, fused=fused)
+        correction = self._correction(group.op, device)
+        if correction is None:
+            part = self._learned.blend(group, device, bounds, conditions, software, notes, fused=fused)
+        else:
+            part = corrected(
+                correction, software,
+                blend=lambda base: self._learned.blend(group, device, bounds, conditions, base, notes, fused=fused),
+                base_software=lambda name: self._base_software(name, device, group.op),
+                columns=lambda state: self.error_features(group, device, replace(conditions, cache=state)),
+            )  # fmt: skip
         part |= power_model.of_group(group, device, bounds, part["latency_s"], extras, conditions)
         rows = len(group)
         return part | {
@@ -189,7 +240,7 @@ def load(predictor: str | Path | PredictorProtocol = "default") -> PredictorProt
         return predictor
     if str(predictor) == "analytical":
         return _analytical()
-    folder = _folder(predictor)
+    folder = predictor_folder(predictor)
     if folder is not None:
         return _load_folder(folder)
     found = protocol.load_registered(str(predictor))
@@ -216,7 +267,7 @@ def load_trained(predictor: str | Path | PredictorProtocol = "default") -> Predi
     return loaded
 
 
-def _folder(predictor: str | Path) -> Path | None:
+def predictor_folder(predictor: str | Path) -> Path | None:
     """The folder that a path or a shipped name means; None for any other plain name."""
     from perfmodel._resources import data_path
 
@@ -244,12 +295,19 @@ def _analytical() -> Predictor:
         shipped = _load_folder(data_path("models", "default"))
     except (InputError, PredictorError):
         return Predictor()
-    return Predictor("analytical", shipped.constants, {}, shipped.analytical_log_intervals)
+    return Predictor("analytical", shipped.constants, {}, shipped.analytical_log_intervals, {}, shipped.error_kernels)
 
 
 def _load_folder(folder: Path) -> Predictor:
     contents = manifest.read(folder)
-    return Predictor(folder.name, contents.constants, contents.residuals, contents.intervals)
+    return Predictor(
+        folder.name,
+        contents.constants,
+        contents.residuals,
+        contents.intervals,
+        contents.corrections,
+        contents.error_kernels,
+    )
 
 
 __all__ = [
@@ -261,4 +319,5 @@ __all__ = [
     "Predictor",
     "load",
     "load_trained",
+    "predictor_folder",
 ]

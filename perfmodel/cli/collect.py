@@ -1,0 +1,113 @@
+"""``perfmodel collect``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from perfmodel.cli import options
+from perfmodel.cli.output import TO_STDOUT, console, write_json, write_text
+from perfmodel.errors import InputError
+
+DESCRIPTION = "The shapes that are worth measuring first on a device. Nothing is measured."
+EXAMPLE = """perfmodel collect --device my-gpu.toml --suggest 20
+  perfmodel collect --device h100-pcie --suggest 200 --dtype fp8 -o shapes.csv"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of this command."""
+    parser.add_argument("--device", metavar="D", required=True, help="the device's TOML, or its id")
+    parser.add_argument("--suggest", metavar="N", type=int, help="how many shapes to print")
+    parser.add_argument("--family", metavar="F", default="gemm", help="the operator family (default gemm)")
+    parser.add_argument("--dtype", metavar="DTYPE", default="bf16", help="the number format (default bf16)")
+    parser.add_argument("--software", metavar="STACK", help="the stack that will be measured, as in vllm-0.24.0")
+    parser.add_argument(
+        "--from",
+        dest="candidates",
+        metavar="TABLE",
+        help="choose among the operators of this trace table (Parquet or CSV)",
+    )
+    parser.add_argument("--predictor", metavar="DIR", default="default", help="whose errors are to be learned")
+    parser.add_argument("--seed", metavar="N", type=int, default=0, help="of the draw of candidates (default 0)")
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="write the shapes as a table (.csv or .parquet) with the columns of traces",
+    )
+    parser.add_argument("--force", action="store_true", help="replace FILE where it exists")
+    options.add_json_option(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Choose, write the table and the JSON where they were asked for, and show the shapes."""
+    if arguments.suggest is None:
+        raise InputError(
+            "measuring this machine is not built yet: --suggest N prints the shapes that are worth measuring"
+        )
+    if arguments.output is not None:
+        _check_output(arguments.output, overwrite=arguments.force)  # before the work, not after it
+    from perfmodel.datasets.schema import read_traces
+    from perfmodel.suggest import suggest
+
+    candidates = None if arguments.candidates is None else read_traces(arguments.candidates)
+    shapes = suggest(
+        arguments.device,
+        arguments.suggest,
+        family=arguments.family,
+        dtype=arguments.dtype,
+        software=arguments.software,
+        candidates=candidates,
+        predictor=arguments.predictor,
+        seed=arguments.seed,
+    )
+    if arguments.output is not None:
+        _write(shapes, arguments.output, overwrite=arguments.force)
+    if arguments.json is not None:
+        write_json(_json(shapes, arguments.device), arguments.json)
+    if arguments.json != TO_STDOUT:
+        console().print(_table(shapes))
+    return 0
+
+
+def _check_output(target: str, *, overwrite: bool) -> None:
+    if Path(target).suffix.lower() not in (".csv", ".parquet"):
+        raise InputError(f"{target} is neither .csv nor .parquet")
+    if not overwrite and Path(target).is_file():
+        raise InputError(f"{target} exists; --force replaces it")
+
+
+def _write(shapes: Any, target: str, *, overwrite: bool) -> None:
+    # Predicted latencies are no measurements: the table has the descriptors alone.
+    rows = shapes.drop(columns=["latency_s", "low_s", "high_s", "candidate"])
+    if Path(target).suffix.lower() == ".csv":
+        write_text(rows.to_csv(index=False), target, overwrite=overwrite)
+    else:
+        from perfmodel.datasets.schema import write_traces
+
+        write_traces(rows, target)
+
+
+def _json(shapes: Any, device: str) -> dict[str, Any]:
+    found = []
+    for row in shapes.drop(columns=["candidate"]).to_dict("records"):
+        latency = {"value": row.pop("latency_s"), "low": row.pop("low_s"), "high": row.pop("high_s")}
+        found.append({**row, "latency_s": latency})
+    return {"device": device, "shapes": found}
+
+
+def _table(shapes: Any) -> Any:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    from perfmodel.cli.units import duration
+
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), caption="in the order in which they are worth measuring")
+    for title in ("", "batch", "m", "n", "k", "predicted", "90 %"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for number, row in enumerate(shapes.to_dict("records"), start=1):
+        dims = [str(int(row.get(d, 1))) for d in ("batch", "m", "n", "k")]
+        bounds = f"{duration(row['low_s'])} - {duration(row['high_s'])}"
+        table.add_row(str(number), *dims, duration(row["latency_s"]), bounds)
+    return table

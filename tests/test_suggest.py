@@ -1,0 +1,108 @@
+"""Which shapes are suggested, and the command that prints them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_calibrate import A100, ANALYTICAL, measured
+
+from perfmodel import suggest as module
+from perfmodel.cli import WRONG_USE, main
+from perfmodel.datasets.schema import read_traces
+from perfmodel.errors import InputError
+from perfmodel.models.families.gemm import GEMM
+from perfmodel.models.trace_rows import Part
+from perfmodel.suggest import LONGEST_S, choose, suggest
+
+pandas = pytest.importorskip("pandas")
+
+
+@pytest.fixture(autouse=True)
+def few_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CANDIDATES", 150)
+
+
+def test_shapes_are_distinct_and_spread_over_sizes_and_bounds() -> None:
+    shapes = suggest(A100, 20, predictor=ANALYTICAL)
+    assert len(shapes.drop_duplicates(["m", "n", "k"])) == 20
+    assert shapes["latency_s"].max() <= LONGEST_S
+    assert (shapes["low_s"] <= shapes["latency_s"]).all()
+    assert (shapes["latency_s"] <= shapes["high_s"]).all()
+    # Short and long ones, of few rows and of many: not a corner.
+    assert shapes["latency_s"].max() / shapes["latency_s"].min() > 50
+    assert {(m > 64, n > k) for m, n, k in shapes[["m", "n", "k"]].to_numpy()} == {
+        (a, b) for a in (0, 1) for b in (0, 1)
+    }
+
+
+def test_the_first_shapes_are_the_first_of_more_and_the_same_every_time() -> None:
+    ten, twenty, again = (suggest(A100, n, predictor=ANALYTICAL)["candidate"].tolist() for n in (10, 20, 10))
+    assert ten == again == twenty[:10]
+
+
+def test_suggested_shapes_leave_less_unknown_than_random_ones() -> None:
+    rows = measured(150)
+    kernel = ANALYTICAL.error_kernel(GEMM)
+    from perfmodel.calibrate import measured_errors
+
+    part = Part(GEMM, "gemm", A100.id, "bf16", rows)
+    points = measured_errors(part, A100, ANALYTICAL).points
+    covariance, noise = kernel.covariance(points, points), kernel.noise_variance(points)
+
+    def left(index: np.ndarray) -> float:
+        inverse = np.linalg.inv(covariance[np.ix_(index, index)] + np.diag(noise[index]))
+        return float(np.trace(covariance - covariance[:, index] @ inverse @ covariance[index]))
+
+    random = [left(np.random.default_rng(s).permutation(150)[:15]) for s in range(20)]
+    assert left(choose(part, A100, ANALYTICAL, 15)) < min(random)
+
+
+def test_a_trace_table_gives_the_candidates_and_its_latencies_do_not_matter() -> None:
+    rows = measured(60)
+    chosen = suggest(A100, 10, candidates=rows, predictor=ANALYTICAL)
+    assert (rows.iloc[chosen["candidate"]][["m", "n", "k"]].to_numpy() == chosen[["m", "n", "k"]].to_numpy()).all()
+    other = rows.assign(latency_s=rows["latency_s"].to_numpy()[::-1])
+    assert (
+        suggest(A100, 10, candidates=other, predictor=ANALYTICAL)["candidate"].tolist() == chosen["candidate"].tolist()
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"count": 0}, "0 shapes were asked for; wanted 1 to"),
+        ({"count": 5, "family": "gem"}, "no shapes are suggested for 'gem' so far: did you mean 'gemm'"),
+        ({"count": 5, "candidates": "none"}, "the candidates hold no gemm in fp8"),
+    ],
+)
+def test_what_cannot_be_suggested(options: dict[str, object], message: str) -> None:
+    if options.get("candidates"):
+        options = {**options, "candidates": measured(9), "dtype": "fp8"}
+    count = options.pop("count") if "count" in options else 5
+    with pytest.raises(InputError, match=message):
+        suggest(A100, count, predictor=ANALYTICAL, **options)  # type: ignore[arg-type]
+
+
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["collect", "--device", A100.id, "--predictor", "analytical"]
+    assert main(command) == WRONG_USE
+    assert "--suggest N prints the shapes" in capsys.readouterr().err
+    out = tmp_path / "shapes.csv"
+    assert main([*command, "--suggest", "3", "-o", str(out)]) == 0
+    assert "predicted" in capsys.readouterr().out
+    table = pandas.read_csv(out)
+    assert list(table.columns) == ["op", "batch", "m", "n", "k", "dtype", "device"]
+    # With what measuring adds, it is a trace table.
+    table.assign(software="mine-1.0", source="mine", latency_s=1e-5).to_csv(tmp_path / "few.csv", index=False)
+    assert len(read_traces(tmp_path / "few.csv")) == 3
+    assert main([*command, "--suggest", "3", "-o", str(out)]) == WRONG_USE
+    assert "exists; --force replaces it" in capsys.readouterr().err
+    assert main([*command, "--suggest", "3", "-o", str(tmp_path / "x.txt")]) == WRONG_USE
+    assert "neither .csv nor .parquet" in capsys.readouterr().err
+    assert main([*command, "--suggest", "3", "--json", "-"]) == 0
+    shapes = json.loads(capsys.readouterr().out)["shapes"]
+    assert [s["m"] for s in shapes] == table["m"].tolist()
+    assert set(shapes[0]["latency_s"]) == {"value", "low", "high"}
