@@ -4,11 +4,12 @@
         [--random] [--json FOLDER] [--keep FOLDER]
 
 For each hardware family of the bf16 GEMM tables: the physics constants, the booster for unseen devices, its interval and the
-covariance of errors are made without it (the last two from devices that were left out as well, with boosters that saw neither). On each of
-its devices, `suggest` chooses among the rows of the device's tables, software given; `calibrate` fits the device's constants to
-the chosen rows, a correction takes their residuals, and the device's other rows are predicted. A device's figure is the mean of
-its tables', mean over seeds. The number of rows is for all tables of a device together; with --each-table it is for each of
-them, which then knows nothing of the others, as someone has it who runs one stack.
+covariance of errors are made without it (the last two from devices that were left out as well, with boosters that saw neither
+family). On each of its devices, `suggest` chooses among the rows of its tables, software given (with --random chance does);
+`calibrate` fits the device's constants to the chosen rows, a correction takes their residuals, and the device's other rows are
+predicted. A device's figure is the mean of its tables', mean over seeds; the worst draw is held against the same rows before
+any measurement. The number of rows is for all tables of a device together; with --each-table it is for each of them, which then
+knows nothing of the others, as someone has it who runs one stack.
 """
 
 from __future__ import annotations
