@@ -156,11 +156,12 @@ def mean_of_seeds(groups: list[list[GroupAccuracy]]) -> list[GroupAccuracy]:
     for same in zip(*groups, strict=True):
         first, *others = (asdict(g) for g in same)
         assert all((g["device"], g["software"]) == (first["device"], first["software"]) for g in others)
-        figures = {
-            name: float(np.mean([g[name] for g in (first, *others)]))
-            for name, value in first.items()
-            if isinstance(value, float)
-        }
+        figures: dict[str, float] = {}
+        for name in first:
+            # A sample may hold no shape that two versions share, and so no disagreement between them.
+            known = [g[name] for g in (first, *others) if isinstance(g[name], float)]
+            if known:
+                figures[name] = float(np.mean(known))
         result.append(GroupAccuracy(**first | figures))
     return result
 
