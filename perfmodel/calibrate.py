@@ -43,6 +43,9 @@ ROWS = 300
 _STEPS = 4
 _FOLDS = 5
 _SHARES = (1.0, 0.5, 0.25)
+FULL_STEP_ROWS = 20
+"""Rows from which on a whole step may be taken. Of fewer, a share in proportion: the rows that check a step are as few as
+those that made it. Of five rows drawn at random a whole step made the worst draw 3.9 points of MAPE worse, a quarter 0.6."""
 _ERROR_LIMIT = 0.6
 """|ln(measured / predicted)| beyond which a row says no more than that it is far off."""
 _DIFFERENCE = 0.03
@@ -272,15 +275,16 @@ def fit_device(
 
     count = len(target)
     everything = np.ones(count, dtype=bool)
-    held_out = {share: np.abs(target) for share in (0.0, *_SHARES)}
+    shares = [share * min(1.0, count / FULL_STEP_ROWS) for share in _SHARES]
+    held_out = {share: np.abs(target) for share in (0.0, *shares)}
     if count == 1:  # nothing checks a single row: the least share of the step is all that is taken
-        share = _SHARES[-1]
+        share = shares[-1]
     else:
         fold = np.random.default_rng(seed).permutation(count) % min(_FOLDS, count)
         for number in range(int(fold.max()) + 1):
             out = fold == number
             step = posterior_mode(~out)
-            for part in _SHARES:
+            for part in shares:
                 held_out[part] = np.where(out, np.abs(target - model(part * step)), held_out[part])
         share = min(held_out, key=lambda s: float(held_out[s].mean()))
     step = share * posterior_mode(everything) if share else np.zeros(len(fleet))
