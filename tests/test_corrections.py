@@ -100,12 +100,9 @@ def test_few_rows_do_not_narrow_the_interval_to_what_they_claim() -> None:
         ends = (np.log(columns[f"latency_{side}_s"] / columns["latency_s"])[0] for side in ("low", "high"))
         return tuple(ends)  # type: ignore[return-value]
 
-    # 1.645 sqrt(0.018) = 0.2207 by the process, whose say is a twenty-first; with very many rows it would be 0.8, as much
-    # as is known.
-    assert halves(one) == pytest.approx(((-20 * 0.8 - 0.2207) / 21, (20 * 1.2 + 0.2207) / 21), rel=1e-3)
-    assert halves(replace(one, rows=10**9)) == pytest.approx(
-        (-0.2 * 0.8 - 0.8 * 0.2207, 0.2 * 1.2 + 0.8 * 0.2207), rel=1e-3
-    )
+    # 1.645 sqrt(0.018) = 0.2207 by the process: one row against fifty leaves it a fifty-first, very many all.
+    assert halves(one) == pytest.approx(((-50 * 0.8 - 0.2207) / 51, (50 * 1.2 + 0.2207) / 51), rel=1e-3)
+    assert halves(replace(one, rows=10**9)) == pytest.approx((-0.2207, 0.2207), rel=1e-3)
 
 
 @given(st.integers(0, 10_000))

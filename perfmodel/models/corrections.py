@@ -30,8 +30,11 @@ _REWEIGHTINGS = 4
 _NINETY = 1.645
 """Standard normal quantile of a two-sided 90 % interval."""
 _PSEUDO_ROWS = 20
-"""Rows that a prior belief is worth: in the width that left-out rows ask for, in how far a correction reaches beyond them,
-and in how far the interval of the uncorrected prediction is left behind."""
+"""Rows that a prior belief is worth: in the width that left-out rows ask for, and in how far a correction reaches."""
+_INTERVAL_ROWS = 50
+"""Rows that the interval of the uncorrected prediction is worth. On bf16 GEMMs of left-out families the tables of a device
+are covered to 95.3 % at 20 rows and 94.3 % at 200 (the worst one to 84 and 88 %); with 20 in its place to 93.4 and 92.5 %
+(81 and 87 %)."""
 AMPLITUDES = (0.05, 0.25, 0.5, 1.0, 2.0)
 NOISES = (1.0, 2.0, 4.0, 8.0, 16.0)
 """By how much the covariance and the noise of a device may differ from those of the measured ones."""
@@ -282,9 +285,9 @@ def fit_correction(points: Points, error: np.ndarray, kernel: Kernel) -> Fitted:
 def _trust(known: np.ndarray, rows: int) -> np.ndarray:
     """How much of the process's mean is taken: all of it where it knows, and elsewhere the less the fewer rows there are.
 
-    The covariance is that of other devices; a handful of rows cannot say that it holds here. Of the draws in
-    ``tests/bench/few_measurements.py`` this keeps the worst from being worse than no correction by more than a few tenths
-    of a per cent at five rows, and costs nothing from fifty rows on.
+    The covariance is that of other devices; a handful of rows cannot say that it holds here. Of twelve draws of five
+    suggested bf16 GEMMs on left-out families the worst made a device's MAPE 0.2 points worse instead of 0.7; from fifty rows
+    on it makes no difference.
     """
     trust: np.ndarray = 1 - (1 - known) * _PSEUDO_ROWS / (rows + _PSEUDO_ROWS)
     return trust
@@ -354,9 +357,9 @@ def corrected(
         mean, deviation, known = correction.predict(columns(correction.cache_of(choice)), choice)
         latency = np.maximum(part["latency_s"] * np.exp(mean), part["floor_s"])
         low, high = (np.log(part[f"latency_{side}_s"] / part["latency_s"]) for side in ("low", "high"))
-        # Where nothing is known the interval is no narrower than before; where all is, it is the process's own. That few
-        # rows leave little unknown is what the covariance says: they cannot tell whether it holds on this device.
-        half, sure = _NINETY * deviation, np.minimum(known, correction.rows / (correction.rows + _PSEUDO_ROWS))
+        # The process says how much is unknown where, if its covariance holds on this device: the more rows there are the
+        # more is that believed, and the less the interval of a device that was not measured.
+        half, sure = _NINETY * deviation, correction.rows / (correction.rows + _INTERVAL_ROWS)
         low = np.minimum(-half, (1 - sure) * low - sure * half)
         high = np.maximum(half, (1 - sure) * high + sure * half)
         part["latency_low_s"] = np.clip(latency * np.exp(low), part["floor_s"], latency)
