@@ -123,7 +123,8 @@ def test_keys_of_the_accuracy(trained: tuple[Path, dict[str, Any], Any]) -> None
         "mape", "median_ape", "p90_ape", "bias", "r2", "coverage_90", "analytical_mape", "roofline_mape", "noise_mape"
     }  # fmt: skip
     for group in accuracy["groups"]:
-        assert set(group) == figures | {"op", "device", "dtype", "software", "size", "target", "n", "n_groups"}
+        keys = {"op", "device", "dtype", "software", "size", "held_out", "workload", "variant"}
+        assert set(group) == figures | keys | {"target", "n", "n_groups"}
         assert (group["n"], group["n_groups"], group["op"], group["target"]) == (120, 5, "gemm", "latency")
     assert set(accuracy["overall"]) == set(accuracy["pooled"]) == figures | {"n", "n_groups"}
     # One version is a tenth slower: 10 % one way, 1 - 1/1.1 the other.

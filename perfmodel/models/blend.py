@@ -15,7 +15,7 @@ from perfmodel.models.analytical import Bounds, analyse
 from perfmodel.models.constants import Constants
 from perfmodel.models.families import Family, family_of
 from perfmodel.models.families.gemm import GEMM
-from perfmodel.models.learned import UNSEEN, Key, Residual, source_names, stack_of
+from perfmodel.models.learned import UNSEEN, Key, Residual, software_of, source_names, stack_of
 from perfmodel.models.machine import Conditions, Machine
 from perfmodel.ops import Conv, Gemm, Operator
 from perfmodel.ops.table import Group
@@ -295,7 +295,9 @@ def _notes(op: Operator, device: Device, residual: Residual, fastest_of: Sequenc
         lines.append(f"{family.part(op)} was not measured: {what} {lean} on {residual.part}")
     if fastest_of:
         are = "are" if residual.family == GEMM.name else "is"
-        lines.append(f"no software was given: {what} {are} for the fastest of {', '.join(fastest_of)}")
+        lines.append(
+            f"no software was given: {what} {are} for the fastest of {', '.join(dict.fromkeys(map(software_of, fastest_of)))}"
+        )
     return lines
 
 
