@@ -15,14 +15,13 @@ import numpy as np
 
 from perfmodel.datasets.adapter import EVERYTHING, Wanted, find, latency_and_status, read_table
 from perfmodel.datasets.aiconfigurator_families import TABLES
-from perfmodel.datasets.cards import Card, load_card
-from perfmodel.datasets.schema import check_traces, require_pandas
+from perfmodel.datasets.cards import Card
+from perfmodel.datasets.schema import require_pandas
 from perfmodel.errors import TraceError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SOURCE = "aiconfigurator"
 _MILLISECOND = 1e-3
 _UNSUPPORTED = "unsupported"
 
@@ -46,33 +45,6 @@ def read(root: str | Path, card: Card, wanted: Wanted = EVERYTHING) -> Iterator[
             for path in by_name.get(name, ()):
                 if wanted.device(_device(path, card)):
                     yield _read_file(path, name, card)
-
-
-def gemm_files(root: str | Path) -> list[Path]:
-    """The GEMM tables below a folder: a checkout of the repository, its ``systems/data`` or anything between.
-
-    Raises:
-        TraceError: there is none.
-    """
-    wanted = "GEMM table of AIConfigurator; wanted .../<system>/gemm/<framework>/<version>/gemm_perf.parquet"
-    return find(root, _patterns("gemm", "gemm_perf.parquet"), wanted)
-
-
-def read_gemm(root: str | Path) -> pd.DataFrame:
-    """All rows of the GEMM tables below a folder as operator traces, in the files' order.
-
-    Raises:
-        TraceError: no table, a system or dtype that the card does not know, or a table without the columns expected.
-        MissingExtraError: pandas is not installed.
-    """
-    pandas = require_pandas()
-    card = load_card(SOURCE)
-    parts = [_read_file(path, "gemm", card).assign(source=SOURCE) for path in gemm_files(root)]
-    table: pd.DataFrame = pandas.concat(parts, ignore_index=True)
-    for column in ("device", "software", "op", "dtype", "cache", "collection", "source", "kernel"):
-        table[column] = table[column].astype("category")
-    check_traces(table, str(root))
-    return table
 
 
 def _patterns(folder: str, file: str) -> list[str]:
