@@ -66,6 +66,27 @@ def software_order(variants: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(set(variants), key=lambda v: (stack_of(v), version_key(v), v)))
 
 
+def variants_for(software: str | None, measured: Sequence[str]) -> tuple[str, ...]:
+    """The measured variants that a name stands for: itself, all kernels of a software, or those of a stack's newest version.
+
+    Args:
+        software: a variant, an id, a stack; None or ``"any"`` is every stack.
+        measured: variants.
+
+    Returns:
+        Empty where nothing of that name was measured.
+    """
+    if software is None or software == "any":
+        stacks = dict.fromkeys(map(stack_of, measured))
+        return tuple(v for stack in stacks for v in variants_for(stack, measured))
+    if software in measured:
+        return (software,)
+    kernels = tuple(v for v in measured if software_of(v) == software)
+    of_stack = [v for v in measured if stack_of(v) == software]
+    newest = max(map(version_key, of_stack), default=None)
+    return kernels or tuple(v for v in of_stack if version_key(v) == newest)
+
+
 @dataclass(frozen=True)
 class Residual:
     """One booster with what it takes to use it.
@@ -167,29 +188,16 @@ class Residual:
         Raises:
             InputError: that software was never measured on this device.
         """
-        if software is None or software == "any":
-            stacks = dict.fromkeys(map(stack_of, self.software))
-            return tuple(v for stack in stacks for v in self._newest(stack))
-        if software in self.software:
-            return (software,)
-        kernels = tuple(v for v in self.software if software_of(v) == software)
-        if kernels:
-            return kernels
-        if software in map(stack_of, self.software):
-            return self._newest(software)
+        found = variants_for(software, self.software)
+        if found or software is None:
+            return found
         if not exact:
-            return self._newest(stack_of(software)) or self.choices(None)
+            return variants_for(stack_of(software), self.software) or self.choices(None)
         known = dict.fromkeys((*map(software_of, self.software), *self.software))
         raise InputError(
             f"software {software!r} was not measured on {self.device} in {self.part}:"
             f" {nearest(software, known, limit=2)}"
         )
-
-    def _newest(self, stack: str) -> tuple[str, ...]:
-        """The kernels of the newest version of a stack."""
-        mine = [v for v in self.software if stack_of(v) == stack]
-        newest = max(map(version_key, mine), default=None)
-        return tuple(v for v in mine if version_key(v) == newest)
 
     def predict(self, columns: Mapping[str, np.ndarray], software: str) -> np.ndarray:
         """ln(measured / analytical) under one software stack, shape ``[rows]``."""
