@@ -48,6 +48,11 @@ def test_one_rank_gets_every_pair_that_no_cap_drops() -> None:
     assert _load("power_law_1.2", 1, 64, 6, 1).rows[0] == 6
 
 
+def test_a_token_visits_an_expert_at_most_once() -> None:
+    # Half of 64 experts are visited by each of 100 tokens: the draws would give the busiest one several times as many.
+    assert _load("power_law_1.2", 100, 64, 32, 1).busiest[0] == 100
+
+
 def test_equal_rows_get_equal_loads_wherever_they_stand() -> None:
     columns = [np.array(v, dtype=float) for v in ([64, 8, 64], [32, 32, 32], [4, 4, 4], [2, 4, 2])]
     load = routing.load("power_law_1.2", *columns)
