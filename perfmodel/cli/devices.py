@@ -135,6 +135,7 @@ def learned() -> Learned:
     Returns:
         Software stacks (or kernels of theirs) by part, usually a dtype, by family of operators by device id.
     """
+    from perfmodel.models.families import FAMILIES
     from perfmodel.models.predictor import load_trained
 
     result: Learned = {}
@@ -142,7 +143,8 @@ def learned() -> Learned:
         residuals = load_trained().residuals
     except PerfmodelError:  # the catalogue is worth showing all the same; `predict` reports what is wrong
         return result
-    for (family, device, part), residual in residuals.items():
+    order = list(FAMILIES)
+    for (family, device, part), residual in sorted(residuals.items(), key=lambda item: order.index(item[0][0])):
         result.setdefault(device, {}).setdefault(family, {})[part] = list(residual.software)
     return result
 
