@@ -95,7 +95,6 @@ def columns(op: Operator, bounds: Bounds, machine: Machine, device: Device) -> C
     return result
 
 
-
 def tuned(stack: str, device: str, dtype: str, local_experts: np.ndarray, width: np.ndarray) -> np.ndarray:
     """1 where a stack ships tuned tile sizes for a layer, 0 elsewhere; shape ``[rows]``.
 
