@@ -132,8 +132,7 @@ MOE = Family(
     name="moe", op="moe", applies=any_of_its_family, columns=columns, part=lambda op: "all",
     # Rows are many and alike (27 token counts, 3 distributions of each layer), shapes few: a part of the rows says it all.
     booster={
-        **BOOSTER, "max_leaves": 96, "trees": 200, "eta": 0.1, "subsample": 0.8, "min_child_weight": 2,
-        "rows": 60_000,
+        **BOOSTER, "max_leaves": 144, "trees": 220, "eta": 0.1, "subsample": 0.8, "min_child_weight": 2, "rows": 50_000,
     },
     support=("log2_tokens", "log2_hidden", "log2_width", "log2_local_experts", "log2_top_k"),
     kernel_classes=("marlin", "deepgemm", "cutlass", "min_latency", "trtllm", "nongated", "triton|fused_moe"),
