@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from perfmodel.datasets.adapter import EVERYTHING, Wanted, find, latency_and_status, read_table
-from perfmodel.datasets.aiconfigurator_families import TABLES
+from perfmodel.datasets.aiconfigurator_families import TABLES, software
 from perfmodel.datasets.cards import Card
 from perfmodel.datasets.schema import require_pandas
 from perfmodel.errors import TraceError
@@ -69,7 +69,7 @@ def _read_file(path: Path, name: str, card: Card) -> pd.DataFrame:
         raise TraceError(f"{path}: the card names no cache state for {framework!r}: {', '.join(caches)}")
     raw = read_table(path, (*table.columns, "latency"))
     latency, status = latency_and_status(raw["latency"], _MILLISECOND)
-    head = {"device": device, "software": _software(raw, framework, version), "op": table.family}
+    head = {"device": device, "software": software(raw, path), "op": table.family}
     rows = pandas.DataFrame(head, index=raw.index)
     rows["kernel"] = raw.get("kernel_source")
     for column, values in table.read(raw, card, path).items():
@@ -84,11 +84,3 @@ def _read_file(path: Path, name: str, card: Card) -> pd.DataFrame:
     rows["dtype"] = rows["dtype"].where(~unsupported)
     rows["status"] = np.where(unsupported, "unsupported dtype", status)
     return rows
-
-
-def _software(raw: pd.DataFrame, framework: str, version: str) -> pd.Series | str:
-    """The stack that was measured: a file's own version where it has one, since some were carried over from an older one."""
-    if "version" not in raw:
-        return f"{framework}-{version}"
-    software: pd.Series = framework + "-" + raw["version"].fillna(version).astype(str)
-    return software

@@ -47,6 +47,11 @@ def software_of(variant: str) -> str:
     return variant.split(":", 1)[0]
 
 
+def kernel_of(variant: str) -> str:
+    """The kernel of a variant, ``""`` where it is a software alone: ``"sglang-0.5.10:flashinfer"`` -> ``"flashinfer"``."""
+    return variant.partition(":")[2]
+
+
 def stack_of(software: str) -> str:
     """The stack of a software id: ``"vllm-0.24.0"`` -> ``"vllm"``."""
     return software_of(software).split("-", 1)[0]
@@ -173,7 +178,7 @@ class Residual:
         except (zlib.error, gzip.BadGzipFile, EOFError) as error:
             raise PredictorError(f"{name} cannot be unpacked: {error}") from None
         booster = Booster.from_json(text, name)
-        wanted = len(self.schema.names) + len(self.software)
+        wanted = len(self.schema.names) + self._variant_columns.shape[1]
         if booster.features != wanted:
             raise PredictorError(f"{name} reads {booster.features} features; the manifest describes {wanted}")
         return booster
@@ -202,9 +207,12 @@ class Residual:
     def predict(self, columns: Mapping[str, np.ndarray], software: str) -> np.ndarray:
         """ln(measured / analytical) under one software stack, shape ``[rows]``."""
         matrix = self.schema.matrix(columns)
-        one_hot = np.zeros((len(matrix), len(self.software)), dtype=np.float32)
-        one_hot[:, self.software.index(software)] = 1.0
-        return self.booster.predict(np.concatenate([matrix, one_hot], axis=1))
+        told = self._variant_columns[self.software.index(software)]
+        return self.booster.predict(np.concatenate([matrix, np.tile(told, (len(matrix), 1))], axis=1))
+
+    @cached_property
+    def _variant_columns(self) -> np.ndarray:
+        return variant_columns(self.software, FAMILIES[self.family].kernel_classes)
 
     def runs(self, columns: Mapping[str, np.ndarray], variants: Sequence[str]) -> np.ndarray:
         """Which of some variants were measured on operators of each row's kind; shape ``[variants, rows]``.
@@ -266,3 +274,25 @@ def size_bucket(latency_s: Sequence[float] | np.ndarray) -> np.ndarray:
 def software_columns(software: Sequence[str], values: np.ndarray) -> np.ndarray:
     """One-hot columns in the order of ``software``, float32 of shape ``[rows, len(software)]``."""
     return np.stack([(values == s) for s in software], axis=1).astype(np.float32)
+
+
+def variant_columns(variants: Sequence[str], kernel_classes: Sequence[str] = ()) -> np.ndarray:
+    """What a booster reads of each variant, float32 of shape ``[variants, columns]``.
+
+    Args:
+        variants: in the booster's order.
+        kernel_classes: :attr:`perfmodel.models.families.Family.kernel_classes`; none means one column a variant.
+    """
+    if not kernel_classes:
+        return np.eye(len(variants), dtype=np.float32)
+    software = np.array(list(map(software_of, variants)), dtype=object)
+    kernel = np.array(list(map(kernel_of, variants)), dtype=object)
+    make = np.array(
+        [next((c for c in kernel_classes if re.search(c, k)), "") if k else "" for k in kernel.tolist()], dtype=object
+    )
+    columns = [software_columns(tuple(dict.fromkeys(software.tolist())), software)]
+    for values in (kernel, make):
+        # Classes that no variant has, and variants without a kernel, need no column.
+        if known := tuple(dict.fromkeys(v for v in values.tolist() if v)):
+            columns.append(software_columns(known, values))
+    return np.concatenate(columns, axis=1)
