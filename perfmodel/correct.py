@@ -131,7 +131,8 @@ def _card(name: str, manifest: dict[str, Any], accuracy: dict[str, Any]) -> str:
         ),
         "",
         "Accuracy of what this training added: each measured row as the others predict it (rows, not whole groups: the shapes",
-        "were chosen to lie apart); of a booster of its own, whole groups of shapes held out.",
+        "were chosen to lie apart). It flatters where rows are few: the same ones calibrated the device and scaled the",
+        "covariance. Of a booster of its own: whole groups of shapes held out.",
         "",
         *accuracy_table(accuracy),
     ]

@@ -1,7 +1,8 @@
 """Training: from operator traces to a predictor folder.
 
     traces → physics constants (one fit over all GEMMs) → per (family, device, part) a booster on ln(measured / analytical)
-           → errors on held-out groups, interval quantiles → devices left out → manifest, boosters, accuracy.json, card.md
+           → errors on held-out groups, interval quantiles → devices left out: boosters, intervals, covariances of errors
+           → manifest, boosters, accuracy.json, card.md
 
 Everything random takes the seed, and every booster is trained by one thread: the same traces and the same versions
 (``models/lock.txt``) give the same bytes. Finished pieces are kept until all are done, so that an interrupted training goes on.
@@ -25,6 +26,7 @@ from perfmodel.models.blend import interval_key
 from perfmodel.models.constants import FALLBACK, Constants
 from perfmodel.models.families.gemm import GEMM
 from perfmodel.models.fit import fit_constants
+from perfmodel.models.kernel import Kernel
 from perfmodel.models.manifest import UNSEEN_SCHEMA
 from perfmodel.models.trace_rows import Part
 from perfmodel.plotted import plotted, seen
@@ -96,7 +98,9 @@ def train(
         mean = float(np.mean([g.mape for g in done.scores]))
         line = f"{index + 1}/{len(tasks)} {task.name}: held-out MAPE {mean:.2%} over {len(done.scores)} tables"
         progress.line(line, len(task.rows))
-    transfer, accuracy_of_transfer = _transfer(parts, trained, constants, seed, jobs, boosters, folder, pieces, report)
+    transfer, accuracy_of_transfer, kernels = _transfer(
+        parts, trained, constants, seed, jobs, boosters, folder, pieces, report
+    )
     schemas = {e["family"] for e in boosters} | ({UNSEEN_SCHEMA} if transfer else set())
     manifest = {
         "schema": artefact.SCHEMA,
@@ -107,6 +111,7 @@ def train(
         "training_data": hashes,
         "analytical_log_intervals": _analytical_intervals(trained),
         "boosters": boosters + transfer,
+        "error_kernels": {family: kernel.to_dict() for family, kernel in kernels.items()},
         "versions": locked_versions(),
     }
     accuracy = accuracy_report("shapes", seed, groups) | plotted(t.seen for t in trained)
@@ -174,12 +179,14 @@ def _transfer(
     folder: Path,
     pieces: Pieces,
     report: Report,
-) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+) -> tuple[list[dict[str, Any]], dict[str, Any], dict[str, Kernel]]:
     """Boosters for devices that were not measured, written; the siblings' quantiles, put into ``boosters``.
 
     Returns:
-        the manifest's entries of the boosters, and the accuracy report of each protocol that leaves devices out.
+        the manifest's entries of the boosters, the accuracy report of each protocol that leaves devices out, and by family
+        the covariance of errors on devices that were left out.
     """
+    from perfmodel.error_kernels import learn_error_kernels
     from perfmodel.transfer import (
         FAMILY,
         LEAVING_OUT,
@@ -217,4 +224,4 @@ def _transfer(
             file = f"gemm/unseen/{dtype}.json.gz"
             sha256 = artefact.write_file(folder, file, unseen.data)
             entries.append({**unseen.entry, "quantiles": quantiles[GEMM.name, dtype], "file": file, "sha256": sha256})
-    return entries, reports
+    return entries, reports, learn_error_kernels(parts, left_out["family"], constants, seed=seed, report=report)

@@ -128,6 +128,12 @@ def test_further_evaluations_are_taken_in() -> None:
     assert {t.what: t.reached(accuracy) for t in TOOL.TARGETS}[
         "fp32 GEMM rows on a GPU of NeuSight's that was left out"
     ] == "5.0%"
+    # Two tables of one device, 2 and 4 %, and one of another, 9 %: the mean of 3 and 9.
+    few = "the same, after 20 / 200 measurements of the target"
+    TOOL.add(accuracy, "few_20", report)
+    assert {t.what: t.reached(accuracy) for t in TOOL.TARGETS}[few] is None
+    TOOL.add(accuracy, "few_200", report)
+    assert {t.what: t.reached(accuracy) for t in TOOL.TARGETS}[few] == "6.0% / 6.0%"
     with pytest.raises(ValueError, match="a report with groups and overall"):
         TOOL.add(accuracy, "few_20", {"mape": 0.1})
 

@@ -21,7 +21,11 @@ from perfmodel.correct import train_on_base
 from perfmodel.errors import InputError, PredictorError
 from perfmodel.models import artefact
 from perfmodel.models.constants import FALLBACK
+<<<<<<< HEAD
 from perfmodel.models.corrections import Correction, _width, corrected, fit_correction, packed, unpacked
+=======
+from perfmodel.models.corrections import Correction, corrected, fit_correction, packed, unpacked
+>>>>>>> lab-few2
 from perfmodel.models.families import FAMILIES
 from perfmodel.models.families.gemm import GEMM
 from perfmodel.models.kernel import Kernel, Part, Points, error_columns, error_kernel
@@ -68,7 +72,8 @@ def test_a_row_at_the_measured_point_by_hand() -> None:
         {"x": np.array([1.0, 1.0 + 2 * np.log(2)])}, "s-1"
     )
     # One point of variance 0.04 and noise 0.01: 0.8 of its error there, half of that where the covariance has halved.
-    assert mean == pytest.approx([0.08, 0.04], rel=1e-4)
+    # 0.8 and 0.2 of the variance are gone; of the rest one row against twenty leaves a twenty-first.
+    assert mean == pytest.approx([0.08 * 17 / 21, 0.04 * 5 / 21], rel=1e-4)
     # What is left: 0.04 - 0.04^2 / 0.05, and 0.04 - 0.02^2 / 0.05, and the noise of a new measurement.
     assert deviation**2 == pytest.approx([0.018, 0.042], rel=1e-3)
     assert known == pytest.approx([0.8, 0.2], rel=1e-3)
@@ -77,7 +82,31 @@ def test_a_row_at_the_measured_point_by_hand() -> None:
 def test_software_shares_what_it_is_said_to() -> None:
     known = correction(ROUGH, points(1.0), np.array([0.1]), np.array([0.01]))
     means = [known.predict({"x": np.array([1.0])}, s)[0][0] for s in ("s-1", "s-2", "t-1")]
-    assert means == pytest.approx([0.08, 0.06, 0.04], rel=1e-4)
+    # 0.08, 0.06 and 0.04 where rows are many; of the variance 0.8, 0.45 and 0.2 are gone.
+    assert means == pytest.approx([0.08 * 17 / 21, 0.06 * 10 / 21, 0.04 * 5 / 21], rel=1e-4)
+
+
+def test_few_rows_do_not_narrow_the_interval_to_what_they_claim() -> None:
+    one = correction(ROUGH, points(1.0), np.array([0.1]), np.array([0.01]))
+
+    def halves(correction: Correction) -> tuple[float, float]:
+        latency = np.array([1e-4])
+        columns = corrected(
+            correction,
+            "s-1",
+            blend=lambda software: {
+                "latency_s": latency, "latency_low_s": latency * np.exp(-0.8), "latency_high_s": latency * np.exp(1.2),
+                "floor_s": np.zeros(1), "source": np.array(["analytical"], dtype=object),
+            },
+            base_software=lambda software: None,
+            columns=lambda cache: {"x": np.array([1.0])},
+        )  # fmt: skip
+        ends = (np.log(columns[f"latency_{side}_s"] / columns["latency_s"])[0] for side in ("low", "high"))
+        return tuple(ends)  # type: ignore[return-value]
+
+    # 1.645 sqrt(0.018) = 0.2207 by the process: one row against fifty leaves it a fifty-first, very many all.
+    assert halves(one) == pytest.approx(((-50 * 0.8 - 0.2207) / 51, (50 * 1.2 + 0.2207) / 51), rel=1e-3)
+    assert halves(replace(one, rows=10**9)) == pytest.approx((-0.2207, 0.2207), rel=1e-3)
 
 
 @given(st.integers(0, 10_000))

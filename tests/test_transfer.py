@@ -21,6 +21,7 @@ from perfmodel.models.analytical import analyse
 from perfmodel.models.constants import FALLBACK
 from perfmodel.models.families.gemm import GEMM as GEMM_FAMILY
 from perfmodel.models.fit import gemm_group
+from perfmodel.models.kernel import general_kernel
 from perfmodel.models.learned import UNSEEN, Residual
 from perfmodel.models.machine import Conditions
 from perfmodel.models.predictor import Predictor
@@ -238,6 +239,10 @@ def test_training_writes_what_other_devices_need(tmp_path: Path) -> None:
     loaded = load(tmp_path / "p")
     assert set(loaded.residuals) == {("gemm", d, "bf16") for d in (*DEVICES, "l40s", UNSEEN)}
     assert loaded.residuals["gemm", "h100-sxm", "bf16"].sibling_quantiles is not None
+    learned = loaded.error_kernels["gemm"]
+    # Rows here repeat to the last digit: less noise than the general covariance has.
+    assert loaded.error_kernel(GEMM_FAMILY) is learned
+    assert learned.noise < general_kernel(GEMM_FAMILY).noise
     a10 = loaded.predict(GEMM.replace(m=np.array([64.0, 1056.0, 1024.0])), "a10", cache="warm")
     assert set(a10.source) == {"blended"}
     # 1056 is no multiple of 64: half as long again, of which nine tenths are believed.

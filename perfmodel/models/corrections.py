@@ -30,7 +30,11 @@ _REWEIGHTINGS = 4
 _NINETY = 1.645
 """Standard normal quantile of a two-sided 90 % interval."""
 _PSEUDO_ROWS = 20
-"""Rows of well-behaved errors that temper the width which the left-out rows ask for."""
+"""Rows that a prior belief is worth: in the width that left-out rows ask for, and in how far a correction reaches."""
+_INTERVAL_ROWS = 50
+"""Rows that the interval of the uncorrected prediction is worth. On bf16 GEMMs of left-out families the tables of a device
+are covered to 95.3 % at 20 rows and 94.3 % at 200 (the worst one to 84 and 88 %); with 20 in its place to 93.4 and 92.5 %
+(81 and 87 %)."""
 AMPLITUDES = (0.05, 0.25, 0.5, 1.0, 2.0)
 NOISES = (1.0, 2.0, 4.0, 8.0, 16.0)
 """By how much the covariance and the noise of a device may differ from those of the measured ones."""
@@ -132,6 +136,7 @@ class Correction:
             left[index] = before[index] - np.einsum("ij,ij->i", between @ inverse, between)
         left = np.clip(left, 0.0, before)
         known = 1 - np.divide(left, before, out=np.ones(rows), where=before > 0)
+        mean *= _trust(known, self.rows)
         deviation: np.ndarray = self.width * np.sqrt(left + self.kernel.noise_variance(points))
         return mean, deviation, known
 
@@ -257,10 +262,24 @@ def fit_correction(points: Points, error: np.ndarray, kernel: Kernel) -> Fitted:
                 missed, deviation = _left_out(inverse, error, own, noise * louder)
             score = _score(missed, deviation) + _prior(amplitude, louder)
             if best is None or score > best[0]:
-                width = _width(missed, deviation)
-                best = score, Fitted(_scaled(usual, amplitude, louder), error, own, error - missed, deviation, width)
+                left = np.maximum(deviation**2 - noise * louder, 0.0)
+                known = 1 - np.minimum(left / (amplitude * np.diag(covariance)), 1.0)
+                left_out = _trust(known, len(error) - 1) * (error - missed)
+                width = _width(error - left_out, deviation)
+                best = score, Fitted(_scaled(usual, amplitude, louder), error, own, left_out, deviation, width)
     assert best is not None
     return best[1]
+
+
+def _trust(known: np.ndarray, rows: int) -> np.ndarray:
+    """How much of the process's mean is taken: all of it where it knows, and elsewhere the less the fewer rows there are.
+
+    The covariance is that of other devices; a handful of rows cannot say that it holds here. Of twelve draws of five
+    suggested bf16 GEMMs on left-out families the worst made a device's MAPE 0.2 points worse instead of 0.7; from fifty rows
+    on it makes no difference.
+    """
+    trust: np.ndarray = 1 - (1 - known) * _PSEUDO_ROWS / (rows + _PSEUDO_ROWS)
+    return trust
 
 
 def _left_out(
@@ -327,10 +346,11 @@ def corrected(
         mean, deviation, known = correction.predict(columns(correction.cache_of(choice)), choice)
         latency = np.maximum(part["latency_s"] * np.exp(mean), part["floor_s"])
         low, high = (np.log(part[f"latency_{side}_s"] / part["latency_s"]) for side in ("low", "high"))
-        # Where nothing is known the interval is no narrower than before; where all is, it is the process's own.
-        half = _NINETY * deviation
-        low = np.minimum(-half, (1 - known) * low - known * half)
-        high = np.maximum(half, (1 - known) * high + known * half)
+        # The process says how much is unknown where, if its covariance holds on this device: the more rows there are the
+        # more is that believed, and the less the interval of a device that was not measured.
+        half, sure = _NINETY * deviation, correction.rows / (correction.rows + _INTERVAL_ROWS)
+        low = np.minimum(-half, (1 - sure) * low - sure * half)
+        high = np.maximum(half, (1 - sure) * high + sure * half)
         part["latency_low_s"] = np.clip(latency * np.exp(low), part["floor_s"], latency)
         part["latency_high_s"] = np.maximum(latency * np.exp(high), latency)
         part["latency_s"] = latency

@@ -1,13 +1,15 @@
 """A few measurements on a device of a family that no training has seen: what each number of them brings.
 
     python tests/bench/few_measurements.py gemm.parquet [--rows 1000] [--seeds 5] [--counts 0,10,20,50,100,200] [--each-table]
+        [--random] [--json FOLDER] [--keep FOLDER]
 
-For each hardware family of the bf16 GEMM tables: the physics constants, the booster for unseen devices and the covariance of
-errors are made without it (the covariance from devices that were left out as well, with boosters that saw neither). On each of
-its devices, `suggest` chooses among the rows of the device's tables, software given; `calibrate` fits the device's constants to
-the chosen rows, a correction takes their residuals, and the device's other rows are predicted. A device's figure is the mean of
-its tables', mean over seeds. The number of rows is for all tables of a device together; with --each-table it is for each of
-them, which then knows nothing of the others, as someone has it who runs one stack.
+For each hardware family of the bf16 GEMM tables: the physics constants, the booster for unseen devices, its interval and the
+covariance of errors are made without it (the last two from devices that were left out as well, with boosters that saw neither
+family). On each of its devices, `suggest` chooses among the rows of its tables, software given (with --random chance does);
+`calibrate` fits the device's constants to the chosen rows, a correction takes their residuals, and the device's other rows are
+predicted. A device's figure is the mean of its tables', mean over seeds; the worst draw is held against the same rows before
+any measurement. The number of rows is for all tables of a device together; with --each-table it is for each of them, which then
+knows nothing of the others, as someone has it who runs one stack.
 """
 
 from __future__ import annotations
@@ -17,8 +19,9 @@ import base64
 import json
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -26,24 +29,25 @@ import pandas as pd
 from perfmodel.calibrate import calibrate, measured_errors
 from perfmodel.correct import correction_of
 from perfmodel.datasets.schema import read_traces, usable
+from perfmodel.error_kernels import learn_error_kernels
+from perfmodel.evaluate import GroupAccuracy, JudgedRows, accuracy_report, grouped, judge_part
 from perfmodel.hardware import Device, load_device
 from perfmodel.models.constants import Constants
 from perfmodel.models.families.gemm import GEMM
 from perfmodel.models.fit import fit_constants
-from perfmodel.models.kernel import Kernel, general_kernel
-from perfmodel.models.kernel_fit import Sample, fit_kernel
 from perfmodel.models.learned import UNSEEN
 from perfmodel.models.predictor import Predictor
 from perfmodel.models.trace_rows import Part, parts_of
 from perfmodel.suggest import choose
-from perfmodel.training.parts import NO_INTERVAL
-from perfmodel.transfer import UnseenBooster, train_unseen
+from perfmodel.training.parts import BY, NO_INTERVAL
+from perfmodel.transfer import FAMILY, LeftOut, UnseenBooster, train_unseen, transfer_quantiles
 
 DTYPE = "bf16"
 POOL = 1500
 TRAINING_ROWS = 9000
 """Of each table; the booster for unseen devices draws a third of them anyway."""
-KERNEL_ROWS, KERNEL_CALIBRATION_ROWS = 220, 100
+LEFT_OUT_ROWS = 300
+"""Of each table of a family that is left out for the interval and the covariance."""
 
 
 class Bench:
@@ -87,69 +91,85 @@ class Bench:
         shuffled = mine.sample(frac=1.0, random_state=seed)
         return shuffled.groupby("software", observed=True).head(per_table).reset_index(drop=True)
 
-    def kernel(self, without: str) -> Kernel:
-        """The covariance of errors, from every other family left out in turn."""
-        samples = []
+    def made(self, without: str) -> Predictor:
+        """What training makes of the other families: constants, the booster for unseen devices with its interval, and the
+        covariance of errors; the last two from every other family left out in turn as well."""
+        left_out, parts = [], []
         for other in sorted(set(self.family.values()) - {without}):
-            predictor = self.base(without, other)
             for device in (d for d, f in self.family.items() if f == other):
-                samples.append(kernel_sample(self.rows(device, 200, 1), load_device(device), predictor))
-        return fit_kernel(samples, general_kernel(GEMM))
+                part = Part(GEMM, "gemm", device, DTYPE, self.rows(device, LEFT_OUT_ROWS, 1))
+                parts.append(part)
+                left_out += [LeftOut(FAMILY, other, r) for r in judge_part(part, self.base(without, other))]
+        base = self.base(without)
+        assert base.constants is not None
+        quantiles = transfer_quantiles(left_out)[FAMILY][GEMM.name, DTYPE]
+        residuals = {k: replace(r, quantiles=tuple((q[0], q[1]) for q in quantiles)) for k, r in base.residuals.items()}
+        return replace(base, residuals=residuals, error_kernels=learn_error_kernels(parts, left_out, base.constants))
 
 
-def kernel_sample(rows: pd.DataFrame, device: Device, predictor: Predictor) -> Sample:
-    """Errors that are left on a device after its calibration."""
-    rows = rows.sample(min(len(rows), KERNEL_CALIBRATION_ROWS + KERNEL_ROWS), random_state=0).reset_index(drop=True)
-    calibrated = calibrate(rows.iloc[:KERNEL_CALIBRATION_ROWS], device, predictor=predictor).device
-    measured = measured_errors(Part(GEMM, "gemm", device.id, DTYPE, rows.iloc[-KERNEL_ROWS:]), calibrated, predictor)
-    return Sample(measured.points, measured.error)
+class Judged(NamedTuple):
+    """The same rows corrected, after calibration alone, and before any measurement."""
+
+    corrected: list[JudgedRows]
+    calibrated: list[JudgedRows]
+    before: list[JudgedRows]
 
 
 def judge(
-    rows: pd.DataFrame, device: Device, predictor: Predictor, counts: list[int], seed: int
-) -> dict[int, tuple[float, float, float]]:
-    """MAPE, MAPE after calibration alone, and coverage on the rows not measured, by number of measurements."""
+    rows: pd.DataFrame, device: Device, predictor: Predictor, counts: list[int], seed: int, *, at_random: bool = False
+) -> dict[int, Judged]:
+    """The rows not measured, by number of measurements."""
     pool = np.random.default_rng(seed).permutation(len(rows))[:POOL]
-    chosen = choose(Part(GEMM, "gemm", device.id, DTYPE, rows.iloc[pool]), device, predictor, max([*counts, 1]))
+    chosen = np.arange(len(pool))
+    if not at_random:
+        chosen = choose(Part(GEMM, "gemm", device.id, DTYPE, rows.iloc[pool]), device, predictor, max([*counts, 1]))
     result = {}
     for count in counts:
-        measured = pool[chosen[:count]]
         rest = np.ones(len(rows), dtype=bool)
-        rest[measured] = False
+        rest[pool[chosen[:count]]] = False
         corrected, calibrated = predictor, device
         if count:
-            few = Part(GEMM, "gemm", device.id, DTYPE, rows.iloc[measured])
+            few = Part(GEMM, "gemm", device.id, DTYPE, rows.iloc[pool[chosen[:count]]])
             calibrated = calibrate(few.rows, device, predictor=predictor, seed=seed).device
             correction, _, _ = correction_of(few, measured_errors(few, calibrated, predictor), calibrated, predictor)
             corrected = replace(predictor, corrections={correction.key: correction})
-        others = rows[rest]
-        alone = measured_errors(Part(GEMM, "gemm", device.id, DTYPE, others), calibrated, predictor)
-        both = (
-            alone if not count else measured_errors(Part(GEMM, "gemm", device.id, DTYPE, others), calibrated, corrected)
+        others = Part(GEMM, "gemm", device.id, DTYPE, rows[rest])
+        # A correction brings the calibrated constants along: the plain device is what is asked for.
+        both = judge_part(others, corrected)
+        by_calibration, before = (
+            both if not count else as_predicted(both, others, record, predictor) for record in (calibrated, device)
         )
-        inside = covered(others, calibrated, corrected) if count else np.full(len(others), np.nan)
-        tables = others["software"].astype(str).to_numpy()
-        figures = [
-            [float(np.mean(v[tables == t])) for t in sorted(set(tables))]
-            for v in (np.abs(np.expm1(-both.error)), np.abs(np.expm1(-alone.error)), inside)
-        ]
-        result[count] = tuple(float(np.mean(f)) for f in figures)
-    return result  # type: ignore[return-value]
+        result[count] = Judged(both, by_calibration, before)
+    return result
 
 
-def covered(rows: pd.DataFrame, device: Device, predictor: Predictor) -> np.ndarray:
-    """Whether each row lies in its 90 % interval."""
-    from perfmodel.ops import Gemm
+def as_predicted(judged: list[JudgedRows], part: Part, device: Device, predictor: Predictor) -> list[JudgedRows]:
+    """The same rows as an uncorrected predictor has them for a device, calibrated or not."""
+    predicted = measured_errors(part, device, predictor).predicted_s
+    software = part.rows["software"].astype(str).to_numpy()
+    return [replace(r, predicted=predicted[software == r.software]) for r in judged]
 
-    inside = np.zeros(len(rows))
-    place = np.arange(len(rows))
-    for (software, cache), part in rows.assign(_p=place).groupby(["software", "cache"], observed=True):
-        op = Gemm(**{d: part[d].to_numpy(np.float64) for d in ("batch", "m", "n", "k")}, dtype=DTYPE)
-        known = predictor.known_software(str(software), device, op)
-        e = predictor.predict(op, device, software=known, cache=str(cache))
-        measured = part["latency_s"].to_numpy()
-        inside[part["_p"]] = (measured >= e.latency_low_s) & (measured <= e.latency_high_s)
-    return inside
+
+def mean_of_seeds(groups: list[list[GroupAccuracy]]) -> list[GroupAccuracy]:
+    """Each table's figures, the mean over seeds."""
+    result = []
+    for same in zip(*groups, strict=True):
+        first, *others = (asdict(g) for g in same)
+        assert all((g["device"], g["software"]) == (first["device"], first["software"]) for g in others)
+        figures: dict[str, float] = {}
+        for name in first:
+            # A sample may hold no shape that two versions share, and so no disagreement between them.
+            known = [g[name] for g in (first, *others) if isinstance(g[name], float)]
+            if known:
+                figures[name] = float(np.mean(known))
+        result.append(GroupAccuracy(**first | figures))
+    return result
+
+
+def mean_over_devices(groups: list[GroupAccuracy], name: str) -> float:
+    """The mean over devices of the mean over a device's tables."""
+    devices = sorted({str(g.device) for g in groups})
+    return float(np.mean([np.mean([getattr(g, name) for g in groups if g.device == d]) for d in devices]))
 
 
 def main() -> None:
@@ -161,6 +181,10 @@ def main() -> None:
     parser.add_argument("--counts", default="0,10,20,50,100,200")
     parser.add_argument("--families", default="", help="only these, by comma")
     parser.add_argument("--each-table", action="store_true")
+    parser.add_argument("--random", action="store_true", help="rows drawn at random instead of suggested ones")
+    parser.add_argument(
+        "--json", type=Path, help="a folder for few_N.json of each count, in the form of evaluate --json"
+    )
     parser.add_argument(
         "--keep", type=Path, help="a folder for the boosters and constants that are made, for the next run"
     )
@@ -179,26 +203,51 @@ def main() -> None:
         f"{'device':<16}" + "".join(f"{c:>24}" for c in counts) + "   (MAPE, after calibration alone, coverage)",
         flush=True,
     )
-    figures = []
+    everything: list[dict[int, list[GroupAccuracy]]] = [{c: [] for c in counts} for _ in Judged._fields]
+    worst = dict.fromkeys(counts, (-1.0, ""))
     for family in wanted:
         start = time.monotonic()
-        predictor = replace(bench.base(family), error_kernels={GEMM.name: bench.kernel(family)})
+        predictor = bench.made(family)
         sys.stderr.write(f"{family}: made without it in {time.monotonic() - start:.0f} s\n")
         for device in (d for d, f in bench.family.items() if f == family):
-            runs = []
+            groups: dict[int, list[list[list[GroupAccuracy]]]] = {c: [[] for _ in Judged._fields] for c in counts}
             for seed in range(arguments.seeds):
                 rows = bench.rows(device, arguments.rows, 100 + seed)
                 pieces = [rows]
                 if arguments.each_table:
                     pieces = [r.reset_index(drop=True) for _, r in rows.groupby("software", observed=True)]
-                done = [judge(p, load_device(device), predictor, counts, seed) for p in pieces]
-                runs.append([np.mean([d[c] for d in done], axis=0) for c in counts])
-            mean = np.mean(runs, axis=0)
-            figures.append(mean)
-            cells = "".join(f"{a:>12.2%}{b:>6.1%}{c:>6.0%}" if c == c else f"{a:>24.2%}" for a, b, c in mean)
-            print(f"{device:<16}{cells}", flush=True)
-    mean = np.mean(figures, axis=0)
-    print(f"{'mean':<16}" + "".join(f"{a:>12.2%}{b:>6.1%}{c:>6.0%}" if c == c else f"{a:>24.2%}" for a, b, c in mean))
+                done = [
+                    judge(p, load_device(device), predictor, counts, seed, at_random=arguments.random) for p in pieces
+                ]
+                for count in counts:
+                    drawn = [grouped([r for d in done for r in d[count][i]], BY) for i in range(len(Judged._fields))]
+                    for kept, figures in zip(groups[count], drawn, strict=True):
+                        kept.append(figures)
+                    after, before = (mean_over_devices(drawn[i], "mape") for i in (0, 2))
+                    worst[count] = max(worst[count], (after - before, f"{device}, seed {seed}, from {before:.2%}"))
+            for count in counts:
+                for kept, drawn in zip(everything, groups[count], strict=True):
+                    kept[count] += mean_of_seeds(drawn)
+            print(line(device, everything, [device]), flush=True)
+    print(line("mean", everything, sorted({str(g.device) for g in everything[0][counts[0]]})))
+    for count in counts:
+        tables = ", ".join(f"{g.device} {g.software} {g.mape:.1%} ({g.coverage_90:.0%})" for g in everything[0][count])
+        print(f"{count}: {tables}")
+        if count:
+            print(f"{count}: the worst draw changes a device's MAPE by {worst[count][0]:+.2%} ({worst[count][1]})")
+        if arguments.json is not None:
+            report = accuracy_report("family", 0, everything[0][count])
+            (arguments.json / f"few_{count}.json").write_text(json.dumps(report, indent=1) + "\n")
+
+
+def line(name: str, everything: list[dict[int, list[GroupAccuracy]]], devices: list[str]) -> str:
+    """A row of the table, over some devices."""
+    cells = ""
+    for count in everything[0]:
+        corrected, calibrated, _ = ([g for g in kept[count] if g.device in devices] for kept in everything)
+        figures = [mean_over_devices(corrected, n) for n in ("mape", "coverage_90")]
+        cells += f"{figures[0]:>12.2%}{mean_over_devices(calibrated, 'mape'):>6.1%}{figures[1]:>6.0%}"
+    return f"{name:<16}{cells}"
 
 
 if __name__ == "__main__":
