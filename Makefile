@@ -85,7 +85,7 @@ check-reproducible: $(TRAIN) ## train one small booster twice: the same bytes, a
 	@test -n "$(PERFMODEL_SHARED)" || { echo "make check-reproducible needs PERFMODEL_SHARED, a folder with data/aiconfigurator" >&2; exit 2; }
 	OMP_NUM_THREADS=1 $(VENV_TRAIN)/bin/python tools/check_reproducible.py
 
-accuracy-page: $(TEST) ## put the figures of models/default/accuracy.json into docs/accuracy.md and draw its plots
+accuracy-page: $(TEST) ## put the figures of models/default/accuracy.json into docs/accuracy.md and README.md, draw the plots
 	$(VENV_TEST)/bin/python tools/accuracy_page.py
 
 accuracy-gate: $(TEST) ## predictions of a fixed sample of the measurements against recorded figures (seconds)

@@ -29,7 +29,7 @@ def seen(rows: Sequence[JudgedRows]) -> dict[str, Any]:
         points = [
             [int(rank), r.device, float(r.measured[i]), float(r.predicted[i])] for rank, i in _lowest(_ranks(r), SAMPLE)
         ]
-        mine = samples.setdefault(_family(r), {"rows": 0, "points": []})
+        mine = samples.setdefault(r.family, {"rows": 0, "points": []})
         mine["rows"] += len(r.measured)
         mine["points"] = sorted(mine["points"] + points)[:SAMPLE]
     sizes = grouped(rows, ("op", "device", "dtype", "software", "size"))
@@ -40,7 +40,7 @@ def plotted(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """``{"scatter": …, "by_size": …}`` of all parts, as ``accuracy.json`` has them.
 
     Args:
-        parts: what :func:`seen` gave; empty ones, of trainings that an older version began, are left out.
+        parts: what :func:`seen` gave; empty ones are left out.
 
     Returns:
         ``scatter``: by family ``rows`` (how many the sample is of) and ``devices``: by id ``measured_s`` and ``predicted_s``,
@@ -65,13 +65,9 @@ def plotted(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     return {"scatter": scatter, "by_size": by_size}
 
 
-def _family(r: JudgedRows) -> str:
-    return str(getattr(r, "family", "gemm"))
-
-
 def _ranks(r: JudgedRows) -> np.ndarray:
     """A number of each row that looks random and follows from its table and place (splitmix64; Steele et al., 2014)."""
-    table = zlib.crc32(f"{_family(r)}|{r.device}|{r.dtype}|{r.software}".encode())
+    table = zlib.crc32(f"{r.family}|{r.device}|{r.dtype}|{r.software}".encode())
     with np.errstate(over="ignore"):
         x = np.arange(1, len(r.measured) + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(table << 17)
         x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

@@ -189,7 +189,7 @@ def _transfer(
     from perfmodel.error_kernels import learn_error_kernels
     from perfmodel.transfer import (
         FAMILY,
-        PROTOCOLS,
+        LEAVING_OUT,
         SIBLING,
         leave_out,
         train_unseen,
@@ -200,11 +200,11 @@ def _transfer(
     residuals = {r.key: r for r in (t.residual() for t in trained if t.entry["family"] != GEMM.name)}
     left_out = {
         p: leave_out(parts, p, constants, residuals=residuals, seed=seed, jobs=jobs, pieces=pieces, report=report)
-        for p in PROTOCOLS
+        for p in LEAVING_OUT
     }
     everything = [rows for protocol in left_out.values() for rows in protocol]
     reports = {}
-    for protocol in PROTOCOLS:
+    for protocol in LEAVING_OUT:
         rows_with_intervals = with_intervals(left_out[protocol], everything)
         if rows_with_intervals:
             scores = grouped([p.rows for p in rows_with_intervals], BY)

@@ -36,8 +36,8 @@ from perfmodel.training.resume import Pieces, fingerprint
 if TYPE_CHECKING:
     import pandas as pd
 
-PROTOCOLS = ("device", "family")
-"""``device``: each device left out, its siblings stay. ``family``: each hardware family left out."""
+LEAVING_OUT = ("device", "family")
+"""The protocols that leave devices out. ``device``: each device, its siblings stay. ``family``: each hardware family."""
 SIBLING, FAMILY = "sibling", "family"
 """What a device that was not measured leans on: its sibling's booster, or the unseen one."""
 
@@ -171,7 +171,7 @@ def leave_out(
 
     Args:
         parts: what was measured (:func:`perfmodel.models.trace_rows.parts_of`).
-        protocol: one of :data:`PROTOCOLS`.
+        protocol: one of :data:`LEAVING_OUT`.
         constants: for GEMMs where the fits without a target begin; the constants of the other families.
         residuals: of the other families, trained with these constants; what is missing is trained.
         seed: of samples and boosters.
@@ -344,10 +344,13 @@ def with_intervals(parts: Sequence[LeftOut], reference: Sequence[LeftOut]) -> li
             if (p.kind, p.rows.booster) == (part.kind, part.rows.booster)
             and own(p.rows.device) != own(part.rows.device)
         ]
-        if not others:
-            result.append(part)
-            continue
-        quantiles = np.array(transfer_quantiles(others)[part.kind][part.rows.booster])[size_bucket(part.rows.predicted)]
-        low, high = (part.rows.predicted * np.exp(quantiles[:, side]) for side in (0, 1))
-        result.append(replace(part, rows=replace(part.rows, low=low, high=high)))
+        result.append(replace(part, rows=with_interval_of(part.rows, others)) if others else part)
     return result
+
+
+def with_interval_of(rows: JudgedRows, others: Sequence[LeftOut]) -> JudgedRows:
+    """The rows with the interval that the errors of others give: of one kind, and of the same family and part."""
+    (by_booster,) = transfer_quantiles(others).values()
+    quantiles = np.array(by_booster[rows.booster])[size_bucket(rows.predicted)]
+    low, high = (rows.predicted * np.exp(quantiles[:, side]) for side in (0, 1))
+    return replace(rows, low=low, high=high)

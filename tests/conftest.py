@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# How long one example takes depends on what else the machine does; where time is the property, a test measures its own.
+settings.register_profile("perfmodel", deadline=None)
+settings.load_profile("perfmodel")
 
 
 @pytest.fixture(scope="session")

@@ -118,10 +118,11 @@ def test_what_no_rule_covers_is_estimated_as_traffic() -> None:
 def test_attention_by_hand() -> None:
     # 128 queries see 128 keys of 64 values: one block, on 1 unit, whose 80 KiB hold the queries and two times 128 keys and
     # values. 2·16,384 scores ·128 FLOPs at 1024·0.5 a clock, an exponential a score at 16 a clock. Q, K, V and the result
-    # are 128·64 values each: 65,536 bytes at 48 a clock; K and V go to the unit at 32 bytes a clock.
+    # are 128·64 values each, 65,536 bytes; the copy into the cache reads and writes K and V once more, as many again; at 48
+    # a clock. K and V go to the unit at 32 bytes a clock.
     op = Attention(q_len=128, kv_len=128, heads=1, kv_heads=1, head_dim=64, dtype="bf16")
     device = toy_device(shared_bytes_per_unit=81920)
-    expected = {"compute": 8192, "vector": 1024, "dram": 65536 / 48, "l2": 1024, "launch": 3500}
+    expected = {"compute": 8192, "vector": 1024, "dram": 2 * 65536 / 48, "l2": 1024, "launch": 3500}
     b = bounds(op, device=device)
     assert cycles(b) == pytest.approx(expected)
     assert b.latency_s / CYCLE == pytest.approx([sum(expected.values())])

@@ -17,9 +17,9 @@ from perfmodel.hardware.fields import CALIBRATED_FIELDS
 from perfmodel.hardware.schema import parse_device
 from perfmodel.hardware.writer import device_toml
 from perfmodel.models.analytical import analyse
-from perfmodel.models.constants import FALLBACK
+from perfmodel.models.constants import FALLBACK, Constants
 from perfmodel.models.machine import Conditions
-from perfmodel.models.predictor import Predictor
+from perfmodel.models.predictor import Predictor, load_trained
 from perfmodel.ops import Gemm
 from perfmodel.ops.table import stack
 
@@ -29,12 +29,12 @@ A100 = load_device("a100-sxm-80gb")
 ANALYTICAL = Predictor()
 
 
-def measured(count: int, *, noise: float = 0.0, seed: int = 0, **factors: float) -> Any:
+def measured(count: int, usual: Constants = FALLBACK, *, noise: float = 0.0, seed: int = 0, **factors: float) -> Any:
     """Rows of an A100 whose constants are ``factors`` times the usual ones."""
     rng = np.random.default_rng(seed)
     m, n, k = (2 ** rng.uniform(low, 13, count) // 1 for low in (0, 7, 7))
     group = stack([Gemm(m=int(a), n=int(b), k=int(c), dtype="bf16") for a, b, c in zip(m, n, k, strict=True)])[0]
-    true = replace(FALLBACK, **{name: getattr(FALLBACK, name) * f for name, f in factors.items()})
+    true = replace(usual, **{name: getattr(usual, name) * f for name, f in factors.items()})
     latency = analyse(group, A100, constants=true, conditions=Conditions("cold")).latency_s
     return pandas.DataFrame(
         {"device": A100.id, "software": "mine-1.0", "op": "gemm", "batch": 1, "m": m.astype(int), "n": n.astype(int),
@@ -118,14 +118,16 @@ def test_rows_of_another_device_are_refused() -> None:
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows, out = tmp_path / "few.parquet", tmp_path / "calibrated.toml"
-    measured(20, launch_cycles=1.3).to_parquet(rows)
+    # From the constants that the command begins with, whatever the shipped ones are.
+    usual = load_trained("analytical").constants or FALLBACK
+    measured(20, usual, launch_cycles=1.3).to_parquet(rows)
     command = ["calibrate", "--device", A100.id, "-o", str(out)]
     assert main(command) == WRONG_USE
     assert "give rows that you measured with --traces" in capsys.readouterr().err
     command += ["--traces", str(rows), "--predictor", "analytical"]
     assert main(command) == 0
     assert "launch_cycles" in capsys.readouterr().out
-    assert load_device(out).calibrated["launch_cycles"] > FALLBACK.launch_cycles
+    assert load_device(out).calibrated["launch_cycles"] == pytest.approx(1.3 * usual.launch_cycles, rel=0.15)
     before = out.read_bytes()
     assert main(command) == WRONG_USE
     assert "exists; --force replaces it" in capsys.readouterr().err

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from model_doubles import predictor, residual, write_predictor
+from model_doubles import booster_bytes, predictor, residual, tree, write_predictor
 
 import perfmodel
 from perfmodel.errors import InputError, PredictorError
+from perfmodel.features.vector import feature_schema
 from perfmodel.models.predictor import Estimates, Predictor
 from perfmodel.models.protocol import PredictorProtocol
 from perfmodel.ops import Gemm, Operator, Softmax
@@ -363,3 +364,17 @@ def test_two_products_are_not_faster_than_one() -> None:
     assert one == three == four
     assert thousand >= four
     assert one / BASE.predict(small, "h100-sxm").latency_s[0] == pytest.approx(1.6487, rel=1e-4)
+
+
+def test_measured_batches_grow_too() -> None:
+    """Trees that fall by e^2 from a batch of 16 on, where batches of up to 4096 were measured."""
+    column = feature_schema("gemm").names.index("log2_batch")
+    packed = booster_bytes([tree((column, 4.0, 1, 2, False), (1.0,), (-1.0,))], 1)
+    support = {**residual().support, "log2_batch": (0.0, 12.0)}
+    learned = predictor(residual("h100-sxm", read=lambda: packed, support=support), constants=None)
+    small = Gemm(batch=2.0 ** np.arange(18), m=16, n=64, k=64, dtype="bf16")
+    latency = learned.predict(small, "h100-sxm").latency_s
+    assert (np.diff(latency) >= 0).all()
+    assert latency[4] == latency[3]  # 16 products, which the trees say take a seventh
+    one_by_one = [learned.predict(small.replace(batch=b), "h100-sxm").latency_s[0] for b in (12.0, 24.0, 48.0)]
+    assert one_by_one == sorted(one_by_one)

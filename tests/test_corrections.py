@@ -21,7 +21,11 @@ from perfmodel.correct import train_on_base
 from perfmodel.errors import InputError, PredictorError
 from perfmodel.models import artefact
 from perfmodel.models.constants import FALLBACK
+<<<<<<< HEAD
+from perfmodel.models.corrections import Correction, _width, corrected, fit_correction, packed, unpacked
+=======
 from perfmodel.models.corrections import Correction, corrected, fit_correction, packed, unpacked
+>>>>>>> lab-few2
 from perfmodel.models.families import FAMILIES
 from perfmodel.models.families.gemm import GEMM
 from perfmodel.models.kernel import Kernel, Part, Points, error_columns, error_kernel
@@ -163,6 +167,29 @@ def test_errors_without_a_pattern_are_left_alone() -> None:
     fitted = fit_correction(points(*x), error, ROUGH)
     known = correction(fitted.kernel, points(*x), fitted.error, fitted.noise)
     assert np.abs(known.predict({"x": x + 0.5}, "s-1")[0]).mean() < 0.06
+
+
+def test_the_width_is_tempered_where_rows_are_few() -> None:
+    # 20 rows that all miss by twice the 90 % quantile ask for twice the width, 20 imagined ones for none: half as wide again.
+    missed = np.tile([-2.0, 2.0], 10) * 1.645
+    assert _width(missed, np.ones(20)) == pytest.approx(1.5)
+    assert _width(0.01 * missed, np.full(20, 0.01)) == pytest.approx(1.5)
+
+
+def test_intervals_shrink_to_the_processs_where_all_is_known() -> None:
+    """Around a measured point, with hardly any noise: 1.645 deviations; far away the blend's, which were a factor of two."""
+    known = correction(ROUGH, points(0.0), np.array([0.1]), np.array([1e-6]))
+    blend = {
+        "latency_s": np.ones(2), "latency_low_s": np.full(2, 0.5), "latency_high_s": np.full(2, 2.0),
+        "floor_s": np.zeros(2), "source": np.array(["analytical"] * 2, dtype=object),
+    }  # fmt: skip
+    where = {"x": np.array([0.0, 1e3])}
+    e = corrected(known, "s-1", blend=lambda s: blend, base_software=lambda s: None, columns=lambda cache: where)
+    # Noise of variance 0.01 remains of one measurement.
+    assert e["latency_s"] == pytest.approx([np.exp(0.1), 1], rel=1e-4)
+    assert e["latency_low_s"] / e["latency_s"] == pytest.approx([np.exp(-0.1645), 0.5], rel=1e-3)
+    assert e["latency_high_s"] / e["latency_s"] == pytest.approx([np.exp(0.1645), 2.0], rel=1e-3)
+    assert e["source"].tolist() == ["learned", "analytical"]
 
 
 def test_what_is_stored_is_read_back() -> None:

@@ -107,6 +107,22 @@ def test_experts_without_a_gate(aiconfigurator: Any) -> None:
     assert moe["repeat"].tolist() == [0, 0, 0, 1, 2]
 
 
+def test_a_gate_is_inferred_where_weights_would_outrun_the_memory(tmp_path: Path) -> None:
+    shapes = {
+        "kernel_source": "triton", "moe_dtype": "bfloat16", "num_tokens": 64, "hidden_size": [2688, 4096],
+        "inter_size": [1856, 14336], "topk": [6, 2], "num_experts": [128, 8], "moe_tp_size": 1, "moe_ep_size": 1,
+        "distribution": "balanced", "latency": [1.0, 2.0],
+    }  # fmt: skip
+    versions = {"sglang": "0.5.14", "vllm": "0.22.0"}
+    for stack, version in versions.items():
+        layouts.parquet(tmp_path / f"l40s/moe/{stack}/{version}/moe_perf.parquet", version=version, **shapes)
+    table = load("aiconfigurator", tmp_path)
+    newer, older = (table[table["software"] == f"{s}-{v}"] for s, v in versions.items())
+    np.testing.assert_array_equal(newer["matrices"], [2, 3])
+    np.testing.assert_array_equal(older["matrices"], [np.nan, 3])
+    assert [newer["note"].iloc[0], older["note"].iloc[0]] == ["gate inferred", "gate unknown"]
+
+
 def test_quantisation(aiconfigurator: Any) -> None:
     quantize = aiconfigurator[aiconfigurator["op"] == "quantize"]
     assert row(quantize, kind="quantize", rows=64)["out_dtype"] == "fp8"

@@ -192,10 +192,10 @@ def test_hostile_files_are_quick() -> None:
     line = ".a" * 40 + " = 1\n"
     text = "".join(f"a{i}{line}" for i in range(10_500))
     assert len(text) > 900_000
-    begin = time.perf_counter()
+    begin = time.process_time()
     with pytest.raises(DeviceError, match="schema: missing"):
         parse_device(text, "f.toml")
-    assert time.perf_counter() - begin < 20
+    assert time.process_time() - begin < 20
 
 
 # ------------------------------------------------------------------------------------------------ random corruption

@@ -145,7 +145,10 @@ def test_nothing_breaks_on_empty_dimensions(name: str) -> None:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     folder = tmp_path_factory.mktemp("trained") / "p"
-    return folder, training.train(everything(), folder)
+    with pytest.MonkeyPatch.context() as patch:
+        for family in FAMILIES.values():  # one factor is to be learned
+            patch.setitem(family.booster, "trees", 60)
+        return folder, training.train(everything(), folder)
 
 
 def test_from_traces_to_predictions(trained: tuple[Path, dict[str, Any]]) -> None:

@@ -276,6 +276,26 @@ def test_a_run_is_the_sum_of_its_operators_and_waits_for_its_launches() -> None:
     assert device_s < 1.1
 
 
+def test_nodes_of_different_lists_may_bear_one_name() -> None:
+    op = Softmax(rows=4, cols=5, dtype="bf16")
+    # Of the first list the whole node was timed, which is two operators; of the second that node was not.
+    timed = [
+        (op, 1, {"variant": "softmax", "node": "n", "latency_s": 4e-3}),
+        (op, 1, {"variant": "softmax", "node": "n"}),
+    ]
+    untimed = [
+        (op, 1, {"variant": "softmax", "node": "n"}),
+        (op, 1, {"variant": "softmax", "node": "o", "latency_s": 3e-3}),
+    ]
+    runs = runs_of({"one": operator_table(timed), "two": operator_table(untimed)}, latency_s=[0.1, 0.2])
+    sums = {
+        (r.workload, r.variant): (r.measured[0], r.predicted[0])
+        for r in predicted_runs(runs, Millisecond([]).of)
+        if r.family == "run_sum"
+    }
+    assert sums == {("one", "softmax"): (4e-3, 2e-3), ("two", "softmax"): (3e-3, 1e-3)}
+
+
 def test_runs_without_a_protocol(tmp_path: Path) -> None:
     from perfmodel.datasets import build
 

@@ -15,7 +15,7 @@ import perfmodel
 from perfmodel._resources import data_path
 from perfmodel.cli import main
 from perfmodel.errors import InputError, PredictorError
-from perfmodel.models.predictor import Predictor, _folder, load_trained
+from perfmodel.models.predictor import Predictor, load_trained, predictor_folder
 from perfmodel.models.protocol import PredictorProtocol
 from perfmodel.testing import PROMISES, check_predictor
 
@@ -95,7 +95,7 @@ def test_the_promises_of_the_page() -> None:
 def test_ours_and_folders_come_first(install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install("pretender", "def make(): raise AssertionError", "analytical = pretender:make", "default = pretender:make")
     assert isinstance(perfmodel.load("analytical"), Predictor)
-    assert _folder("default") == data_path("models", "default")
+    assert predictor_folder("default") == data_path("models", "default")
     (tmp_path / "here" / "pretended").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "here")
     install("other", "def make(): raise AssertionError", "pretended = other:make")

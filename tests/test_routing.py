@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,7 +12,8 @@ from hypothesis import strategies as st
 from perfmodel.hardware import load_device
 from perfmodel.models import routing
 from perfmodel.models.analytical import analyse
-from perfmodel.models.families.moe import MOE
+from perfmodel.models.families.moe import MOE, tuned
+from perfmodel.models.learned import variant_columns
 from perfmodel.models.machine import Conditions, Machine
 from perfmodel.ops import Moe
 from perfmodel.ops.table import stack
@@ -46,6 +49,11 @@ def test_one_rank_gets_every_pair_that_no_cap_drops() -> None:
     # Of 256 experts none comes near the cap of one visit a token under a mild skew.
     assert _load("power_law_1.01", 1024, 256, 8, 1).rows[0] == pytest.approx(8192, rel=0.01)
     assert _load("power_law_1.2", 1, 64, 6, 1).rows[0] == 6
+
+
+def test_a_token_visits_an_expert_at_most_once() -> None:
+    # Half of 64 experts are visited by each of 100 tokens: the draws would give the busiest one several times as many.
+    assert _load("power_law_1.2", 100, 64, 32, 1).busiest[0] == 100
 
 
 def test_equal_rows_get_equal_loads_wherever_they_stand() -> None:
@@ -115,3 +123,42 @@ def test_thinning_keeps_rare_variants_whole() -> None:
     assert kept == {"a": 100, "b": 100, "c": 20}
     assert np.array_equal(rows, thinned(np.arange(len(variant)), variant, 220, seed=0))
     assert len(thinned(np.arange(len(variant)), variant, None, seed=0)) == len(variant)
+
+
+def test_tuned_layers_are_those_that_a_stack_ships() -> None:
+    # sglang 0.5.14 holds E=128,N=768,device_name=NVIDIA_H100_80GB_HBM3.json, and that of N=1536 for other devices only.
+    experts, width = np.array([128.0, 128.0, 64.0]), np.array([768.0, 1536.0, 768.0])
+    assert tuned("sglang", "h100-sxm", "bf16", experts, width).tolist() == [1.0, 0.0, 1.0]
+    assert tuned("sglang", "h100-sxm", "fp16", experts, width).tolist() == [1.0, 0.0, 1.0]
+    assert not tuned("sglang", "h100-sxm", "nvfp4", experts, width).any()
+    assert not tuned("vllm", "rtx-4090", "bf16", experts, width).any()
+
+
+def test_the_layer_of_a_rank_decides_what_is_tuned() -> None:
+    # 256 experts of 1536 over two ranks of each parallelism are 128 of 768 on a rank.
+    (group,) = stack([LAYER.replace(experts=256, intermediate=1536, tp=2, ep=2, dtype="bf16")])
+    device = load_device("h100-sxm")
+    bounds = analyse(group, device, conditions=Conditions("warm"))
+    columns = MOE.columns(group.op, bounds, Machine.of(device, "bf16"), device)
+    assert columns["tuned_sglang"].tolist() == [1.0]
+    tokens = float(np.asarray(group.op.tokens)[0])
+    assert 2 ** columns["log2_tokens_per_local_expert"][0] == pytest.approx(tokens / 128)
+
+
+def test_software_kernel_and_make_are_told_apart() -> None:
+    variants = ("a-1:x_triton", "a-2:x_triton", "a-2:y_cutlass", "b-1:z_fused_moe", "b-1")
+    columns = variant_columns(variants, ("cutlass", "triton|fused_moe", "marlin"))
+    # Software a-1, a-2, b-1; kernels x, y, z; makes triton, cutlass. No column for a make that none has.
+    assert columns.tolist() == [
+        [1, 0, 0, 1, 0, 0, 1, 0],
+        [0, 1, 0, 1, 0, 0, 1, 0],
+        [0, 1, 0, 0, 1, 0, 0, 1],
+        [0, 0, 1, 0, 0, 1, 1, 0],
+        [0, 0, 1, 0, 0, 0, 0, 0],
+    ]
+    assert variant_columns(variants).tolist() == np.eye(5).tolist()
+
+
+def test_trees_of_each_softwares_own_need_a_column_a_variant() -> None:
+    with pytest.raises(ValueError, match="one column a variant"):
+        replace(MOE, by_software=True)

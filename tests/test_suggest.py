@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,9 @@ import pytest
 from test_calibrate import A100, ANALYTICAL, measured
 
 from perfmodel import suggest as module
+from perfmodel.calibrate import measured_errors
 from perfmodel.cli import WRONG_USE, main
+from perfmodel.correct import correction_of
 from perfmodel.datasets.schema import read_traces
 from perfmodel.errors import InputError
 from perfmodel.models.families.gemm import GEMM
@@ -68,6 +71,16 @@ def test_a_trace_table_gives_the_candidates_and_its_latencies_do_not_matter() ->
     assert (
         suggest(A100, 10, candidates=other, predictor=ANALYTICAL)["candidate"].tolist() == chosen["candidate"].tolist()
     )
+
+
+def test_what_a_correction_holds_is_not_asked_for_again() -> None:
+    rows = measured(60)
+    half = Part(GEMM, "gemm", A100.id, "bf16", rows[:30])
+    correction, _, _ = correction_of(half, measured_errors(half, A100, ANALYTICAL), A100, ANALYTICAL)
+    corrected = replace(ANALYTICAL, corrections={correction.key: correction})
+    asked = suggest(A100, 15, candidates=rows, predictor=corrected, software="mine-1.0")["candidate"]
+    before = suggest(A100, 15, candidates=rows, predictor=ANALYTICAL, software="mine-1.0")["candidate"]
+    assert (asked < 30).sum() <= 3 < (before < 30).sum()
 
 
 @pytest.mark.parametrize(

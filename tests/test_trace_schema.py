@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from perfmodel.datasets import columns as c
 from perfmodel.datasets.schema import check_runs, check_traces
-from perfmodel.datasets.splits import GROUP_COLUMNS, folds_of, group_keys, shape_fold
+from perfmodel.datasets.splits import GROUP_COLUMNS, folds_of, group_keys
 from perfmodel.errors import InputError, TraceError
 from perfmodel.ops.table import from_columns
 
@@ -152,15 +152,6 @@ def test_groups_that_cannot_be_made() -> None:
         group_keys(one("gemm", op="view"))
     with pytest.raises(InputError, match="the groups of moe need the column 'top_k'"):
         group_keys(one("moe").drop(columns="top_k"))
-
-
-def test_gemms_keep_their_folds() -> None:
-    rng = np.random.default_rng(0)
-    table = pandas.concat([one("gemm")] * 500, ignore_index=True)
-    table["n"], table["k"] = rng.integers(1, 40, 500), rng.integers(1, 40, 500)
-    for seed in (0, 7):
-        wanted = shape_fold(table["n"].to_numpy(), table["k"].to_numpy(), seed=seed)
-        np.testing.assert_array_equal(folds_of(group_keys(table), seed=seed), wanted)
 
 
 def _as_floats(table: Any) -> Any:

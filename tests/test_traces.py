@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from perfmodel.datasets import energaizer
-from perfmodel.datasets.aiconfigurator import gemm_files, read_gemm
+from perfmodel.datasets.build import load
 from perfmodel.datasets.schema import CACHE_STATES, check_traces, read_traces, with_device, write_traces
-from perfmodel.datasets.splits import FOLDS, shape_fold
+from perfmodel.datasets.splits import FOLDS, folds_of, group_keys
 from perfmodel.errors import TraceError
 from perfmodel.models.machine import CACHES
 from perfmodel.ops import Conv, Copy, Elementwise, Gemm, Norm, Softmax
@@ -122,6 +122,10 @@ def test_a_device_file_in_place_of_an_id(tmp_path: Path) -> None:
 
 
 # --------------------------------------------------------------------------------------------------------------- splits
+def shape_fold(n: np.ndarray, k: np.ndarray, **options: int) -> np.ndarray:
+    return folds_of(group_keys(pandas.DataFrame({"op": "gemm", "n": n, "k": k})), **options)
+
+
 def test_a_pair_is_in_one_fold_wherever_it_stands() -> None:
     rng = np.random.default_rng(0)
     n, k = rng.integers(1, 50, 2000), rng.integers(1, 50, 2000)
@@ -161,6 +165,10 @@ def upstream(folder: Path, where: str = "h100_sxm/gemm/vllm/0.24.0", **changes: 
     return path
 
 
+def read_gemm(root: str | Path) -> Any:
+    return load("aiconfigurator", root, tables=["gemm"])
+
+
 def test_a_hand_written_tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     upstream(tmp_path, power=[300.0, 400.0], power_limit=[700.0, 700.0], kernel_source=["cutlass", None])
     upstream(tmp_path, "a100_sxm/gemm/trtllm/1.0.0", gemm_dtype=["sq", "int8_wo"])
@@ -197,7 +205,7 @@ def test_trees_that_are_refused(tmp_path: Path, where: str, changes: dict[str, A
 
 
 def test_folders_without_tables(tmp_path: Path) -> None:
-    with pytest.raises(TraceError, match="holds no GEMM table of AIConfigurator"):
+    with pytest.raises(TraceError, match="holds no table of AIConfigurator"):
         read_gemm(tmp_path)
     upstream(tmp_path).write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
     with pytest.raises(TraceError, match="is no readable Parquet table"):
@@ -211,7 +219,7 @@ def test_traces_know_every_state_of_the_cache() -> None:
 def test_the_tables_themselves(shared: Path) -> None:
     import pyarrow.parquet
 
-    files = gemm_files(shared / "data" / "aiconfigurator")
+    files = sorted((shared / "data" / "aiconfigurator").glob("**/gemm_perf.parquet"))
     assert sum(pyarrow.parquet.read_metadata(f).num_rows for f in files) == 3_273_676
     smallest = min(files, key=lambda f: f.stat().st_size)
     traces = read_gemm(smallest.parents[3])

@@ -72,6 +72,11 @@ def constants_held(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "fit_constants", lambda table, **options: FALLBACK)
 
 
+def a_short_fit(table: Any, **options: Any) -> Constants:
+    """How far the fit gets has a test of its own."""
+    return fit_constants(table, **{**options, "max_evaluations": 3})
+
+
 def files(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
@@ -83,7 +88,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, A
     folder = tmp_path_factory.mktemp("trained") / "mine"
     table = synthetic(dtypes=("bf16", "fp8"))
     lines: list[str] = []
-    accuracy = training.train(table, folder, name="mine", report=lines.append)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "fit_constants", a_short_fit)
+        accuracy = training.train(table, folder, name="mine", report=lines.append)
     assert lines[0] == "480 rows; fitting the physics constants"
     parts = [line for line in lines if "held-out MAPE" in line]
     assert parts[0].startswith("1/2 h100-sxm bf16: held-out MAPE")
@@ -123,7 +130,8 @@ def test_keys_of_the_accuracy(trained: tuple[Path, dict[str, Any], Any]) -> None
         "mape", "median_ape", "p90_ape", "bias", "r2", "coverage_90", "analytical_mape", "roofline_mape", "noise_mape"
     }  # fmt: skip
     for group in accuracy["groups"]:
-        assert set(group) == figures | {"op", "device", "dtype", "software", "size", "target", "n", "n_groups"}
+        keys = {"op", "device", "dtype", "software", "size", "held_out", "workload", "variant"}
+        assert set(group) == figures | keys | {"target", "n", "n_groups"}
         assert (group["n"], group["n_groups"], group["op"], group["target"]) == (120, 5, "gemm", "latency")
     assert set(accuracy["overall"]) == set(accuracy["pooled"]) == figures | {"n", "n_groups"}
     # One version is a tenth slower: 10 % one way, 1 - 1/1.1 the other.
@@ -159,7 +167,10 @@ def test_boosters_are_in_the_format_of_xgboost(trained: tuple[Path, dict[str, An
 
 # ------------------------------------------------------------------------------------------------------- reproducibility
 @pytest.mark.usefixtures("constants_held")
-def test_the_same_again_to_the_byte_whatever_the_number_of_processes(tmp_path: Path) -> None:
+def test_the_same_again_to_the_byte_whatever_the_number_of_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "fit_constants", a_short_fit)
     table = synthetic(6, dtypes=("bf16", "fp8"))
     before = table.copy()
     training.train(table, tmp_path / "one")

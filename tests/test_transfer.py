@@ -83,6 +83,23 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[set[str]]:
     return seen
 
 
+def test_every_family_has_one_say_however_many_devices_and_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    weights: list[np.ndarray] = []
+    boost = transfer.boost
+
+    def kept(matrix: Any, target: Any, parameters: Any, seed: int, weight: np.ndarray) -> Any:
+        weights.append(weight)
+        return boost(matrix, target, parameters, seed, weight)
+
+    monkeypatch.setattr(transfer, "boost", kept)
+    table = pandas.concat(
+        [synthetic("a100-sxm-80gb", pairs=10), synthetic("h100-sxm"), synthetic("h200-sxm", pairs=20)]
+    )
+    assert transfer.train_unseen(parts_of(table), FALLBACK, 0) is not None
+    ampere, h100, h200 = (w.sum() for w in np.split(weights[0], np.cumsum([40, 160])))
+    assert [ampere / (h100 + h200), h100 / h200] == pytest.approx([1, 1])
+
+
 # ------------------------------------------------------------------------------------------------------------ protocols
 def test_what_is_left_out() -> None:
     assert targets(DEVICES, "device") == {d: [d] for d in DEVICES}

@@ -1,6 +1,6 @@
-"""Puts the figures of models/default/accuracy.json into docs/accuracy.md and draws docs/images/accuracy/.
+"""Puts the figures of models/default/accuracy.json into docs/accuracy.md and README.md and draws docs/images/accuracy/.
 
-python tools/accuracy_page.py                      rewrites the page's generated parts and the plots
+python tools/accuracy_page.py                      rewrites the pages' generated parts and the plots
 python tools/accuracy_page.py --check              exits with 1 where they differ
 python tools/accuracy_page.py --add NAME FILE      first takes a report of `perfmodel evaluate --json FILE` into
                                                    accuracy.json, under evaluations/NAME
@@ -24,7 +24,7 @@ sys.path.insert(0, str(ROOT / "tools"))
 from accuracy_families import SECTIONS  # noqa: E402 - the folder of this script is no package
 from accuracy_plots import HELD_OUT, draw  # noqa: E402
 
-PAGE = ROOT / "docs" / "accuracy.md"
+PAGES = (ROOT / "docs" / "accuracy.md", ROOT / "README.md")
 IMAGES = ROOT / "docs" / "images" / "accuracy"
 ACCURACY = ROOT / "models" / "default" / "accuracy.json"
 _PART = re.compile(r"(<!-- accuracy: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -179,6 +179,18 @@ def families(accuracy: Accuracy) -> list[str]:
     return lines
 
 
+def summary(accuracy: Accuracy) -> list[str]:
+    """The README's table: means over devices."""
+    rows = []
+    for what, protocol, op, dtype in SUMMARY:
+        devices = _by_device(accuracy, protocol, op, dtype, "mape")
+        if devices:
+            keys = ("mape", "median_ape", "analytical_mape", "roofline_mape", "noise_mape")
+            figures = (list(_by_device(accuracy, protocol, op, dtype, key).values()) for key in keys)
+            rows.append((f"{what}, {_count(len(devices), 'GPU')}", *map(_percent, figures)))
+    return ["", *_table(("", "mean error", "median", "physics alone", "plain roofline", "noise of the labels"), rows)]
+
+
 def evaluations(accuracy: Accuracy) -> list[str]:
     """The further evaluations: few measurements, other data sets, whole networks."""
     found = accuracy.get("evaluations", {})
@@ -197,9 +209,20 @@ def evaluations(accuracy: Accuracy) -> list[str]:
 
 
 PARTS: dict[str, Callable[[Accuracy], list[str]]] = {
-    "targets": targets, "headline": headline, "families": families, "evaluations": evaluations,
+    "targets": targets, "headline": headline, "families": families, "evaluations": evaluations, "summary": summary,
 }  # fmt: skip
-"""The generated parts of the page."""
+"""The generated parts of the pages."""
+SUMMARY = (
+    ("GEMM in bf16, unseen (n, k)", "shapes", "gemm", "bf16"),
+    ("GEMM in fp8, unseen (n, k)", "shapes", "gemm", "fp8"),
+    ("GEMM in bf16, a GPU that was not measured", "device", "gemm", "bf16"),
+    ("GEMM in bf16, a GPU of an unmeasured family", "family", "gemm", "bf16"),
+    ("attention of prompts, unseen shapes", "shapes", "attention_prefill", None),
+    ("attention of decode steps, unseen shapes", "shapes", "attention_decode", None),
+    ("mixture of experts, unseen shapes", "shapes", "moe", None),
+    ("3x3 convolution in fp32, unseen shapes", "shapes", "conv", None),
+)
+"""Rows of the README's table: their names, what is held out, family and dtype."""
 
 
 def _family_table(op: str, mine: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -330,19 +353,20 @@ def add(accuracy: dict[str, Any], name: str, report: Mapping[str, Any]) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Rewrites or checks the page and its plots."""
+    """Rewrites or checks the pages and the plots."""
     from perfmodel.models.artefact import write_file, write_json
 
     accuracy = json.loads(ACCURACY.read_text(encoding="utf-8"))
     if arguments[:1] == ["--add"]:
         add(accuracy, arguments[1], json.loads(Path(arguments[2]).read_text(encoding="utf-8")))
         write_json(ACCURACY.parent, ACCURACY.name, accuracy)
-    page = PAGE.read_text(encoding="utf-8")
-    made, drawn = render(page, accuracy), plots(accuracy)
+    pages = {page: page.read_text(encoding="utf-8") for page in PAGES}
+    made, drawn = {page: render(text, accuracy) for page, text in pages.items()}, plots(accuracy)
     there = {p.name: p.read_bytes() for p in sorted(IMAGES.glob("*.svg"))}
     if "--check" in arguments:
-        return int(made != page or there != drawn)
-    PAGE.write_text(made, encoding="utf-8")
+        return int(made != pages or there != drawn)
+    for page, text in made.items():
+        page.write_text(text, encoding="utf-8")
     for name, svg in drawn.items():
         write_file(IMAGES, name, svg)
     for name in there.keys() - drawn.keys():

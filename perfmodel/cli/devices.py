@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import re
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from perfmodel.cli import options, units
@@ -132,8 +133,9 @@ def learned() -> Learned:
     """What the shipped predictor has learned from measurements; empty where it is not installed.
 
     Returns:
-        Software stacks by dtype by operator family by device id.
+        Software stacks (or kernels of theirs) by part, usually a dtype, by family of operators by device id.
     """
+    from perfmodel.models.families import FAMILIES
     from perfmodel.models.predictor import load_trained
 
     result: Learned = {}
@@ -141,7 +143,8 @@ def learned() -> Learned:
         residuals = load_trained().residuals
     except PerfmodelError:  # the catalogue is worth showing all the same; `predict` reports what is wrong
         return result
-    for (family, device, part), residual in residuals.items():
+    order = list(FAMILIES)
+    for (family, device, part), residual in sorted(residuals.items(), key=lambda item: order.index(item[0][0])):
         result.setdefault(device, {}).setdefault(family, {})[part] = list(residual.software)
     return result
 
@@ -177,15 +180,21 @@ def _print_catalogue(devices: list[Device], known: Learned) -> None:
             *(_in(1e12, f) for f in figures),
             _in(1e9, d.memory_bytes),
             _in(1, d.tdp_w),
-            ", ".join(known.get(d.id, ())) or "-",
+            _first_and_more(known.get(d.id, {})),
             # The heading tells the vendor, and the memory has a column of its own.
             *([safe(re.sub(r" \d+GB$", "", d.name.removeprefix(f"{d.vendor} ")))] if named else []),
         )
     screen.print(table)
     screen.print("16-bit (bf16, else fp16), fp8, fp32: dense peaks in TFLOP/s; TB/s, GB: memory;")
-    screen.print("W: TDP; learned: operators that the shipped predictor has measurements of;")
-    screen.print("`-`: none, or unknown. `perfmodel devices ID` shows all that is known of one,")
-    screen.print("`--kind`, `--vendor` and `--match` shorten the list.")
+    screen.print("W: TDP; learned: operators that the shipped predictor has measurements of, the")
+    screen.print("first and how many more; `-`: none, or unknown. `perfmodel devices ID` shows all")
+    screen.print("that is known of one, `--kind`, `--vendor` and `--match` shorten the list.")
+
+
+def _first_and_more(families: Mapping[str, Any]) -> str:
+    """Families of operators, as short as a column has to be: ``gemm +12``."""
+    first = next(iter(families), "-")
+    return first if len(families) < 2 else f"{first} +{len(families) - 1}"
 
 
 def _in(unit: float, value: float | None) -> str:
@@ -214,9 +223,17 @@ def _print_device(device: Device, known: Learned) -> None:
         screen.print("\nThe shipped predictor has no measurements of this device: its physics alone decides.")
         return
     screen.print("\nThe shipped predictor has measurements of")
-    for family, dtypes in known[device.id].items():
-        for dtype, software in dtypes.items():
-            screen.print(safe(f"  {family} {dtype}: {', '.join(software)}"))
+    for family, parts in known[device.id].items():
+        for part, software in parts.items():
+            screen.print(safe(f"  {family} {part}: {', '.join(_by_version(software))}"))
+
+
+def _by_version(variants: Iterable[str]) -> list[str]:
+    """The versions of stacks, with the number of their kernels where each is known by itself."""
+    from perfmodel.models.learned import software_of
+
+    kernels = Counter(software_of(v) for v in variants)
+    return [version if count == 1 else f"{version} ({count} kernels)" for version, count in kernels.items()]
 
 
 def _flat(device: Device) -> Iterator[tuple[str, Any]]:

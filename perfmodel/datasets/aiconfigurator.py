@@ -14,15 +14,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from perfmodel.datasets.adapter import EVERYTHING, Wanted, find, latency_and_status, read_table
-from perfmodel.datasets.aiconfigurator_families import TABLES
-from perfmodel.datasets.cards import Card, load_card
-from perfmodel.datasets.schema import check_traces, require_pandas
+from perfmodel.datasets.aiconfigurator_families import TABLES, software
+from perfmodel.datasets.cards import Card
+from perfmodel.datasets.schema import require_pandas
 from perfmodel.errors import TraceError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SOURCE = "aiconfigurator"
 _MILLISECOND = 1e-3
 _UNSUPPORTED = "unsupported"
 
@@ -48,33 +47,6 @@ def read(root: str | Path, card: Card, wanted: Wanted = EVERYTHING) -> Iterator[
                     yield _read_file(path, name, card)
 
 
-def gemm_files(root: str | Path) -> list[Path]:
-    """The GEMM tables below a folder: a checkout of the repository, its ``systems/data`` or anything between.
-
-    Raises:
-        TraceError: there is none.
-    """
-    wanted = "GEMM table of AIConfigurator; wanted .../<system>/gemm/<framework>/<version>/gemm_perf.parquet"
-    return find(root, _patterns("gemm", "gemm_perf.parquet"), wanted)
-
-
-def read_gemm(root: str | Path) -> pd.DataFrame:
-    """All rows of the GEMM tables below a folder as operator traces, in the files' order.
-
-    Raises:
-        TraceError: no table, a system or dtype that the card does not know, or a table without the columns expected.
-        MissingExtraError: pandas is not installed.
-    """
-    pandas = require_pandas()
-    card = load_card(SOURCE)
-    parts = [_read_file(path, "gemm", card).assign(source=SOURCE) for path in gemm_files(root)]
-    table: pd.DataFrame = pandas.concat(parts, ignore_index=True)
-    for column in ("device", "software", "op", "dtype", "cache", "collection", "source", "kernel"):
-        table[column] = table[column].astype("category")
-    check_traces(table, str(root))
-    return table
-
-
 def _patterns(folder: str, file: str) -> list[str]:
     return [f"**/{folder}/*/*/{file}"]
 
@@ -97,7 +69,7 @@ def _read_file(path: Path, name: str, card: Card) -> pd.DataFrame:
         raise TraceError(f"{path}: the card names no cache state for {framework!r}: {', '.join(caches)}")
     raw = read_table(path, (*table.columns, "latency"))
     latency, status = latency_and_status(raw["latency"], _MILLISECOND)
-    head = {"device": device, "software": _software(raw, framework, version), "op": table.family}
+    head = {"device": device, "software": software(raw, path), "op": table.family}
     rows = pandas.DataFrame(head, index=raw.index)
     rows["kernel"] = raw.get("kernel_source")
     for column, values in table.read(raw, card, path).items():
@@ -112,11 +84,3 @@ def _read_file(path: Path, name: str, card: Card) -> pd.DataFrame:
     rows["dtype"] = rows["dtype"].where(~unsupported)
     rows["status"] = np.where(unsupported, "unsupported dtype", status)
     return rows
-
-
-def _software(raw: pd.DataFrame, framework: str, version: str) -> pd.Series | str:
-    """The stack that was measured: a file's own version where it has one, since some were carried over from an older one."""
-    if "version" not in raw:
-        return f"{framework}-{version}"
-    software: pd.Series = framework + "-" + raw["version"].fillna(version).astype(str)
-    return software

@@ -23,6 +23,15 @@ if TYPE_CHECKING:
 _NOPE, _ROPE, _VALUE, _LATENT = 128, 64, 128, 512
 
 
+def software(raw: pd.DataFrame, path: Path) -> pd.Series | str:
+    """The stack that was measured: a file's own version where it has one, since some were carried over from an older one."""
+    framework, version = path.parts[-3:-1]
+    if "version" not in raw:
+        return f"{framework}-{version}"
+    stack: pd.Series = framework + "-" + raw["version"].fillna(version).astype(str)
+    return stack
+
+
 @dataclass(frozen=True)
 class Table:
     """One kind of upstream table.
@@ -132,8 +141,10 @@ def _moe(raw: pd.DataFrame, card: Card, path: Path) -> Columns:
     labelled = (
         raw["kernel_source"].astype(str).str.contains(card.raw["moe"]["label_without_gate"], regex=False).to_numpy()
     )
+    inferred = plain & ~labelled & np.isin(software(raw, path), card.raw["moe"]["software_without_gate"])
     # Elsewhere the shapes of networks without a gate may have been measured with one: unknown is not three.
-    matrices = np.where(labelled, 2.0, np.where(plain, np.nan, 3.0))
+    unknown = plain & ~labelled & ~inferred
+    matrices = np.where(labelled | inferred, 2.0, np.where(unknown, np.nan, 3.0))
     return {
         "tokens": raw["num_tokens"],
         "hidden": raw["hidden_size"],
@@ -145,7 +156,7 @@ def _moe(raw: pd.DataFrame, card: Card, path: Path) -> Columns:
         "distribution": raw["distribution"],
         "matrices": matrices,
         "dtype": translate(raw["moe_dtype"], card.dtypes, "dtype", path),
-        "note": noted(plain & ~labelled, "gate unknown"),
+        "note": np.where(inferred, "gate inferred", noted(unknown, "gate unknown")),
     }
 
 

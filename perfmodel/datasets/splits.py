@@ -111,22 +111,6 @@ def folds_of(keys: np.ndarray, *, seed: int = 0, folds: int = FOLDS) -> np.ndarr
     return np.fromiter(map(known.__getitem__, keys.tolist()), dtype=np.int64, count=len(keys))
 
 
-def shape_fold(n: np.ndarray, k: np.ndarray, *, seed: int = 0, folds: int = FOLDS) -> np.ndarray:
-    """Fold of each row under the protocol ``shapes``: a hash of its (n, k) pair.
-
-    A pair falls into the same fold in every file of every device, so that a held-out pair is out everywhere.
-
-    Args:
-        n, k: whole numbers, shape ``[rows]``.
-        seed: another seed gives another partition.
-        folds: how many parts.
-    """
-    pairs = np.stack([np.asarray(n, dtype=np.int64), np.asarray(k, dtype=np.int64)], axis=1)
-    unique, inverse = np.unique(pairs, axis=0, return_inverse=True)
-    keys = np.array([f"{a}x{b}" for a, b in unique.tolist()], dtype=object)
-    return folds_of(keys, seed=seed, folds=folds)[inverse.reshape(-1)]
-
-
 def _hash(text: str) -> int:
     # Python's own hash differs from run to run.
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")

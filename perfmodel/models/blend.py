@@ -15,7 +15,7 @@ from perfmodel.models.analytical import Bounds, analyse
 from perfmodel.models.constants import Constants
 from perfmodel.models.families import Family, family_of
 from perfmodel.models.families.gemm import GEMM
-from perfmodel.models.learned import UNSEEN, Key, Residual, source_names, stack_of
+from perfmodel.models.learned import UNSEEN, Key, Residual, software_of, source_names, stack_of
 from perfmodel.models.machine import Conditions, Machine
 from perfmodel.ops import Conv, Gemm, Operator
 from perfmodel.ops.table import Group
@@ -26,8 +26,8 @@ ELSEWHERE_WEIGHT = 0.9
 """How far a residual is trusted on a sibling of the device it was trained on, or at another clock: most of a residual
 is the library's choice of kernels, which siblings share. Of 0, 0.25, 0.5, 0.75, 0.9 and 1 the best on bf16 GEMMs of B200 with
 GB200's trees (12.5 to 7.4 %) and the reverse (12.0 to 6.8 %)."""
-_LARGEST_LEARNED_BATCH = 8.0
-"""From here on batches of products that were measured one by one are analytical alone, and so grow by themselves."""
+_OCTAVES_OF_BATCHES = 3.0
+"""So many octaves above the largest measured batch products are analytical alone, and so grow by themselves."""
 _IMPLICIT_GEMMS = ("implicit_gemm", "implicit_gemm_packed_groups", "im2col_gemm")
 """Algorithms of convolutions whose main loop is a GEMM kernel's."""
 
@@ -156,7 +156,8 @@ class Learned:
                 log_high = share * learned_high + (1 - share) * log_high
                 notes |= dict.fromkeys(_notes(group.op, device, residual, choices if software is None else ()))
             if isinstance(group.op, Gemm):
-                latency = self._not_faster_than_half(latency, group, device, conditions, software)
+                largest = 2.0 ** (np.clip(residual.support["log2_batch"][1], 0, 50) + _OCTAVES_OF_BATCHES)
+                latency = self._not_faster_than_half(latency, group, device, conditions, software, largest)
         if isinstance(group.op, Conv) and not weight.any():
             latency, weight = self._as_gemm(group, device, bounds, conditions, software, notes)
         latency = np.maximum(latency, bounds.floor_s)
@@ -172,14 +173,20 @@ class Learned:
         }
 
     def _not_faster_than_half(
-        self, latency: np.ndarray, group: Group, device: Device, conditions: Conditions, software: str | None
+        self,
+        latency: np.ndarray,
+        group: Group,
+        device: Device,
+        conditions: Conditions,
+        software: str | None,
+        largest: float,
     ) -> np.ndarray:
-        """Seconds of batches, at least those of half as many products.
+        """Seconds of batches, at least those of half as many products; above the batch ``largest``, of at most that many.
 
-        Single products were measured, batches are mostly analytical: where kernels are slower than the physics says, two
-        products would come out faster than one.
+        Where single products were measured, batches are mostly analytical: with kernels slower than the physics says, two
+        products would come out faster than one. Where batches were measured, trees fall here and there.
         """
-        fewer = group.halved(_LARGEST_LEARNED_BATCH)
+        fewer = group.halved(largest)
         if fewer is None:
             return latency
         bounds = analyse(fewer, device, constants=self.constants, conditions=conditions)
@@ -295,7 +302,9 @@ def _notes(op: Operator, device: Device, residual: Residual, fastest_of: Sequenc
         lines.append(f"{family.part(op)} was not measured: {what} {lean} on {residual.part}")
     if fastest_of:
         are = "are" if residual.family == GEMM.name else "is"
-        lines.append(f"no software was given: {what} {are} for the fastest of {', '.join(fastest_of)}")
+        lines.append(
+            f"no software was given: {what} {are} for the fastest of {', '.join(dict.fromkeys(map(software_of, fastest_of)))}"
+        )
     return lines
 
 

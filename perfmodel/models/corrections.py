@@ -21,7 +21,7 @@ from perfmodel.errors import PredictorError
 from perfmodel.hardware.fields import CALIBRATED_FIELDS
 from perfmodel.models import artefact
 from perfmodel.models.kernel import Kernel, Points, error_columns
-from perfmodel.models.learned import Key, software_of, stack_of, variant_of, version_key
+from perfmodel.models.learned import Key, stack_of, variant_of, variants_for
 
 OUTLIER = 2.0
 """Standard deviations by which a row may miss what the others say before it loses weight (Student's t in effect)."""
@@ -146,18 +146,7 @@ class Correction:
 
     def choices(self, software: str | None) -> tuple[str, ...] | None:
         """The measured variants that a prediction is for; None where another stack than those was asked for."""
-        if software is None or software == "any":
-            stacks = dict.fromkeys(map(stack_of, self.software))
-            return tuple(v for stack in stacks for v in self._newest(stack))
-        if software in self.software:
-            return (software,)
-        kernels = tuple(v for v in self.software if software_of(v) == software)
-        return kernels or (self._newest(software) if software in map(stack_of, self.software) else None)
-
-    def _newest(self, stack: str) -> tuple[str, ...]:
-        mine = [v for v in self.software if stack_of(v) == stack]
-        newest = max(map(version_key, mine), default=None)
-        return tuple(v for v in mine if version_key(v) == newest)
+        return variants_for(software, self.software) or None
 
     def known(self, software: str, kernel: str | None) -> str | None:
         """The name by which the correction knows a software: the kernel's variant, its own, its stack's, or None."""

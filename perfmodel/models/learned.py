@@ -47,6 +47,11 @@ def software_of(variant: str) -> str:
     return variant.split(":", 1)[0]
 
 
+def kernel_of(variant: str) -> str:
+    """The kernel of a variant, ``""`` where it is a software alone: ``"sglang-0.5.10:flashinfer"`` -> ``"flashinfer"``."""
+    return variant.partition(":")[2]
+
+
 def stack_of(software: str) -> str:
     """The stack of a software id: ``"vllm-0.24.0"`` -> ``"vllm"``."""
     return software_of(software).split("-", 1)[0]
@@ -64,6 +69,27 @@ def version_key(software: str) -> tuple[tuple[int, int | str], ...]:
 def software_order(variants: Iterable[str]) -> tuple[str, ...]:
     """Distinct variants by stack, version and kernel: the order of a booster's last columns."""
     return tuple(sorted(set(variants), key=lambda v: (stack_of(v), version_key(v), v)))
+
+
+def variants_for(software: str | None, measured: Sequence[str]) -> tuple[str, ...]:
+    """The measured variants that a name stands for: itself, all kernels of a software, or those of a stack's newest version.
+
+    Args:
+        software: a variant, an id, a stack; None or ``"any"`` is every stack.
+        measured: variants.
+
+    Returns:
+        Empty where nothing of that name was measured.
+    """
+    if software is None or software == "any":
+        stacks = dict.fromkeys(map(stack_of, measured))
+        return tuple(v for stack in stacks for v in variants_for(stack, measured))
+    if software in measured:
+        return (software,)
+    kernels = tuple(v for v in measured if software_of(v) == software)
+    of_stack = [v for v in measured if stack_of(v) == software]
+    newest = max(map(version_key, of_stack), default=None)
+    return kernels or tuple(v for v in of_stack if version_key(v) == newest)
 
 
 @dataclass(frozen=True)
@@ -152,7 +178,7 @@ class Residual:
         except (zlib.error, gzip.BadGzipFile, EOFError) as error:
             raise PredictorError(f"{name} cannot be unpacked: {error}") from None
         booster = Booster.from_json(text, name)
-        wanted = len(self.schema.names) + len(self.software)
+        wanted = len(self.schema.names) + self._variant_columns.shape[1]
         if booster.features != wanted:
             raise PredictorError(f"{name} reads {booster.features} features; the manifest describes {wanted}")
         return booster
@@ -167,36 +193,26 @@ class Residual:
         Raises:
             InputError: that software was never measured on this device.
         """
-        if software is None or software == "any":
-            stacks = dict.fromkeys(map(stack_of, self.software))
-            return tuple(v for stack in stacks for v in self._newest(stack))
-        if software in self.software:
-            return (software,)
-        kernels = tuple(v for v in self.software if software_of(v) == software)
-        if kernels:
-            return kernels
-        if software in map(stack_of, self.software):
-            return self._newest(software)
+        found = variants_for(software, self.software)
+        if found or software is None:
+            return found
         if not exact:
-            return self._newest(stack_of(software)) or self.choices(None)
+            return variants_for(stack_of(software), self.software) or self.choices(None)
         known = dict.fromkeys((*map(software_of, self.software), *self.software))
         raise InputError(
             f"software {software!r} was not measured on {self.device} in {self.part}:"
             f" {nearest(software, known, limit=2)}"
         )
 
-    def _newest(self, stack: str) -> tuple[str, ...]:
-        """The kernels of the newest version of a stack."""
-        mine = [v for v in self.software if stack_of(v) == stack]
-        newest = max(map(version_key, mine), default=None)
-        return tuple(v for v in mine if version_key(v) == newest)
-
     def predict(self, columns: Mapping[str, np.ndarray], software: str) -> np.ndarray:
         """ln(measured / analytical) under one software stack, shape ``[rows]``."""
         matrix = self.schema.matrix(columns)
-        one_hot = np.zeros((len(matrix), len(self.software)), dtype=np.float32)
-        one_hot[:, self.software.index(software)] = 1.0
-        return self.booster.predict(np.concatenate([matrix, one_hot], axis=1))
+        told = self._variant_columns[self.software.index(software)]
+        return self.booster.predict(np.concatenate([matrix, np.tile(told, (len(matrix), 1))], axis=1))
+
+    @cached_property
+    def _variant_columns(self) -> np.ndarray:
+        return variant_columns(self.software, FAMILIES[self.family].kernel_classes)
 
     def runs(self, columns: Mapping[str, np.ndarray], variants: Sequence[str]) -> np.ndarray:
         """Which of some variants were measured on operators of each row's kind; shape ``[variants, rows]``.
@@ -258,3 +274,25 @@ def size_bucket(latency_s: Sequence[float] | np.ndarray) -> np.ndarray:
 def software_columns(software: Sequence[str], values: np.ndarray) -> np.ndarray:
     """One-hot columns in the order of ``software``, float32 of shape ``[rows, len(software)]``."""
     return np.stack([(values == s) for s in software], axis=1).astype(np.float32)
+
+
+def variant_columns(variants: Sequence[str], kernel_classes: Sequence[str] = ()) -> np.ndarray:
+    """What a booster reads of each variant, float32 of shape ``[variants, columns]``.
+
+    Args:
+        variants: in the booster's order.
+        kernel_classes: :attr:`perfmodel.models.families.Family.kernel_classes`; none means one column a variant.
+    """
+    if not kernel_classes:
+        return np.eye(len(variants), dtype=np.float32)
+    software = np.array(list(map(software_of, variants)), dtype=object)
+    kernel = np.array(list(map(kernel_of, variants)), dtype=object)
+    make = np.array(
+        [next((c for c in kernel_classes if re.search(c, k)), "") if k else "" for k in kernel.tolist()], dtype=object
+    )
+    columns = [software_columns(tuple(dict.fromkeys(software.tolist())), software)]
+    for values in (kernel, make):
+        # Classes that no variant has, and variants without a kernel, need no column.
+        if known := tuple(dict.fromkeys(v for v in values.tolist() if v)):
+            columns.append(software_columns(known, values))
+    return np.concatenate(columns, axis=1)

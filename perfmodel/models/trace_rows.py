@@ -21,7 +21,7 @@ from perfmodel.models.analytical import analyse
 from perfmodel.models.bounds import Bounds
 from perfmodel.models.constants import FALLBACK, Constants
 from perfmodel.models.families import Family, family_of
-from perfmodel.models.learned import software_columns, software_order, variant_of
+from perfmodel.models.learned import software_columns, software_order, variant_columns, variant_of
 from perfmodel.models.machine import CACHES, Conditions, Machine
 from perfmodel.ops import FAMILIES as DESCRIPTORS
 from perfmodel.ops import Collective
@@ -258,10 +258,10 @@ class PreparedTable:
     """The rows of one (family, device, part) with their features; arrays of shape ``[rows]`` in the order of the table.
 
     Attributes:
-        software: the variants (:func:`variants_of`), in the order of the last columns of ``matrix``.
+        software: the variants (:func:`variants_of`), in the booster's order.
         cache: the commonest state of the cache of each.
         variant_of_row: the variant of each row; ``software_of_row`` its software.
-        matrix: features and one-hot software, float32 of shape ``[rows, features]``.
+        matrix: features, then what tells the variants apart, float32 of shape ``[rows, features]``.
         support: least and greatest value of the family's support features.
         exact: the values of the family's exact features.
         kernels: of each variant the values of the features that say which kernels can run.
@@ -332,12 +332,13 @@ def prepare(part: Part, constants: Constants | None, seed: int) -> PreparedTable
     kernel = table["kernel"].astype(object).to_numpy() if "kernel" in table.columns else None
     variant_of_row = variants_of(software_of_row, kernel, keys, always=bool(family.kernels))
     software = software_order(variant_of_row.tolist())
+    told = software_columns(software, variant_of_row) @ variant_columns(software, family.kernel_classes)
     return PreparedTable(
         family=family, device=device, part=part.part, software=software,
         cache=tuple(_commonest(states[variant_of_row == s]) for s in software), variant_of_row=variant_of_row,
         software_of_row=software_of_row, dtype_of_row=table["dtype"].astype(str).to_numpy(dtype=object),
         measured_s=table["latency_s"].to_numpy(dtype=np.float64), analytical_s=latency, floor_s=floor, roofline_s=roofline,
-        matrix=np.concatenate([features, software_columns(software, variant_of_row)], axis=1),
+        matrix=np.concatenate([features, told], axis=1),
         support={f: (float(kept[f].min()), float(kept[f].max())) for f in family.support},
         exact={f: tuple(np.unique(kept[f]).tolist()) for f in family.exact},
         kernels={

@@ -13,14 +13,14 @@ from perfmodel.hardware import load_device
 from perfmodel.models.constants import Constants
 from perfmodel.models.families.gemm import GEMM
 from perfmodel.models.fit import fit_constants
-from perfmodel.models.learned import Key, Residual, size_bucket
+from perfmodel.models.learned import Key, Residual
 from perfmodel.models.predictor import Predictor
 from perfmodel.models.trace_rows import Part, parts_of
 from perfmodel.protocols.runs import predicted_runs
 from perfmodel.training.parallel import in_parallel
 from perfmodel.training.parts import NO_INTERVAL, PartTask, train_booster
 from perfmodel.training.resume import Pieces
-from perfmodel.transfer import LeftOut, sibling_of, train_unseen, transfer_quantiles
+from perfmodel.transfer import LeftOut, sibling_of, train_unseen, with_interval_of
 
 if TYPE_CHECKING:
     from perfmodel.datasets.runs import Runs
@@ -58,7 +58,7 @@ def judge_held_out(parts: Iterable[HeldOut], jobs: int) -> list[JudgedRows]:
 
     A part that has no others to take an interval from claims none (NaN), unless it is predicted by the physics alone.
     """
-    return with_intervals([rows for found in in_parallel(_judge, parts, jobs) for rows in found])
+    return with_intervals_of_others([rows for found in in_parallel(_judge, parts, jobs) for rows in found])
 
 
 @dataclass(frozen=True)
@@ -169,17 +169,13 @@ def _leant_on(parts: Sequence[Part], wanted: Collection[str]) -> list[Part]:
     return list(chosen.values())
 
 
-def with_intervals(judged: Sequence[JudgedRows]) -> list[JudgedRows]:
+def with_intervals_of_others(judged: Sequence[JudgedRows]) -> list[JudgedRows]:
     """What claims no interval yet gets that of the widest of the other things held out, by family and part."""
     result = []
     for rows in judged:
         others = [
             LeftOut("", str(r.held_out), r) for r in judged if r.booster == rows.booster and r.held_out != rows.held_out
         ]
-        if np.isfinite(rows.low).all() or not others:
-            result.append(rows)
-            continue
-        quantiles = np.array(transfer_quantiles(others)[""][rows.booster])[size_bucket(rows.predicted)]
-        low, high = (rows.predicted * np.exp(quantiles[:, side]) for side in (0, 1))
-        result.append(replace(rows, low=low, high=high))
+        claimed = bool(np.isfinite(rows.low).all())
+        result.append(rows if claimed or not others else with_interval_of(rows, others))
     return result

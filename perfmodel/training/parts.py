@@ -64,7 +64,7 @@ class PartTask:
         family = self.record
         return fingerprint(
             what, self.family, family.schema.sha256, sorted(family.booster.items()), family.support, family.exact,
-            load_device(self.device), self.part, self.constants, self.seed, self.rows,
+            family.kernel_classes, load_device(self.device), self.part, self.constants, self.seed, self.rows,
         )  # fmt: skip
 
 

@@ -36,6 +36,7 @@ _CODE = (
     "train.py",
     "transfer.py",
     "evaluate.py",
+    "plotted.py",
     "dtypes.py",
 )
 """Sources that decide them, too."""

@@ -19,7 +19,7 @@ from perfmodel.ops.table import COLUMN_OF_FIELD
 if TYPE_CHECKING:
     import pandas as pd
 
-_KEPT = ("device", "software", "op", "kernel", "cache", "latency_s")
+_KEPT = ("device", "software", "op", "kernel", "cache", "latency_s", "launch")
 
 
 def load_tables(

@@ -54,6 +54,9 @@ class Family:
         exact: features whose values must be among those seen in training, else there is no residual at all.
         kernels: features whose values say which kernels of a software can run. Where there are any, each kernel is a variant
             of its own, also where the software chooses one for each shape.
+        kernel_classes: patterns of kernels' names, each for one make (``"cutlass"``); a kernel is of the first that is found in
+            its name. Where there are any, a booster's last columns are software, kernel and class, each on its own, so that
+            what one software shows of a kernel or a make tells of others; otherwise each variant has one column.
         by_software: whether each software has trees of its own (``trees`` of them, on ``rows`` rows) within the booster.
     """
 
@@ -66,7 +69,12 @@ class Family:
     booster: Mapping[str, Any]
     exact: tuple[str, ...] = ()
     kernels: tuple[str, ...] = ()
+    kernel_classes: tuple[str, ...] = ()
     by_software: bool = False
+
+    def __post_init__(self) -> None:
+        if self.by_software and self.kernel_classes:
+            raise ValueError(f"family {self.name!r}: trees of each software's own need one column a variant")
 
     @property
     def schema(self) -> FeatureSchema:
