@@ -21,11 +21,7 @@ from perfmodel.correct import train_on_base
 from perfmodel.errors import InputError, PredictorError
 from perfmodel.models import artefact
 from perfmodel.models.constants import FALLBACK
-<<<<<<< HEAD
 from perfmodel.models.corrections import Correction, _width, corrected, fit_correction, packed, unpacked
-=======
-from perfmodel.models.corrections import Correction, corrected, fit_correction, packed, unpacked
->>>>>>> lab-few2
 from perfmodel.models.families import FAMILIES
 from perfmodel.models.families.gemm import GEMM
 from perfmodel.models.kernel import Kernel, Part, Points, error_columns, error_kernel
@@ -176,19 +172,19 @@ def test_the_width_is_tempered_where_rows_are_few() -> None:
     assert _width(0.01 * missed, np.full(20, 0.01)) == pytest.approx(1.5)
 
 
-def test_intervals_shrink_to_the_processs_where_all_is_known() -> None:
-    """Around a measured point, with hardly any noise: 1.645 deviations; far away the blend's, which were a factor of two."""
-    known = correction(ROUGH, points(0.0), np.array([0.1]), np.array([1e-6]))
+def test_intervals_are_the_processs_where_rows_are_many() -> None:
+    """Around a measured point, with hardly any noise, and far away: 1.645 deviations each, instead of a factor of two."""
+    known = replace(correction(ROUGH, points(0.0), np.array([0.1]), np.array([1e-6])), rows=10**9)
     blend = {
         "latency_s": np.ones(2), "latency_low_s": np.full(2, 0.5), "latency_high_s": np.full(2, 2.0),
         "floor_s": np.zeros(2), "source": np.array(["analytical"] * 2, dtype=object),
     }  # fmt: skip
     where = {"x": np.array([0.0, 1e3])}
     e = corrected(known, "s-1", blend=lambda s: blend, base_software=lambda s: None, columns=lambda cache: where)
-    # Noise of variance 0.01 remains of one measurement.
+    # Noise of variance 0.01 remains of one measurement; far away a variance of 0.04 with it.
     assert e["latency_s"] == pytest.approx([np.exp(0.1), 1], rel=1e-4)
-    assert e["latency_low_s"] / e["latency_s"] == pytest.approx([np.exp(-0.1645), 0.5], rel=1e-3)
-    assert e["latency_high_s"] / e["latency_s"] == pytest.approx([np.exp(0.1645), 2.0], rel=1e-3)
+    assert e["latency_low_s"] / e["latency_s"] == pytest.approx([np.exp(-0.1645), np.exp(-0.3678)], rel=1e-3)
+    assert e["latency_high_s"] / e["latency_s"] == pytest.approx([np.exp(0.1645), np.exp(0.3678)], rel=1e-3)
     assert e["source"].tolist() == ["learned", "analytical"]
 
 
