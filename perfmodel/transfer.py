@@ -27,7 +27,7 @@ from perfmodel.models.learned import SIZE_BUCKETS_S, UNSEEN, Key, Residual, size
 from perfmodel.models.manifest import UNSEEN_SCHEMA, residual_of
 from perfmodel.models.predictor import Predictor
 from perfmodel.models.trace_rows import Part, PreparedTable, prepare
-from perfmodel.training.boosting import FEWEST_ROWS, INTERVAL, strip
+from perfmodel.training.boosting import FEWEST_ROWS, INTERVAL, strip, thinned
 from perfmodel.training.objective import boost
 from perfmodel.training.parallel import in_parallel
 from perfmodel.training.parts import NO_INTERVAL, PartTask, train_booster
@@ -53,6 +53,9 @@ UNSEEN_BOOSTER = {
     "nthread": 1,
     "trees": 150,
 }
+_JUDGED_ROWS = 20_000
+"""Rows of a part that are judged where a family of operators is left out that has no constants fitted anew: tables of attention
+and expert layers hold up to half a million. GEMMs are judged on all rows."""
 _ROWS_PER_TABLE = 3000
 
 
@@ -209,8 +212,15 @@ def leave_out(
             residual = residuals[sibling.name, load_device(sibling.device).id, sibling.part]
             predictor = replace(predictor, residuals={residual.key: residual})
         kind = FAMILY if sibling is None else SIBLING
-        found += [LeftOut(kind, name, rows) for rows in judge_part(part, predictor)]
+        found += [LeftOut(kind, name, rows) for rows in judge_part(_thinned(part, seed), predictor)]
     return found
+
+
+def _thinned(part: Part, seed: int) -> Part:
+    """At most :data:`_JUDGED_ROWS` rows of a part, the same number of each software where there are enough."""
+    software = part.rows["software"].astype(str).to_numpy()
+    rows = thinned(np.arange(len(part.rows)), software, _JUDGED_ROWS, seed)
+    return replace(part, rows=part.rows.iloc[rows])
 
 
 @dataclass(frozen=True)
