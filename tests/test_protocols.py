@@ -176,7 +176,7 @@ def test_a_networks_shapes_are_out(trained: list[Any]) -> None:
 @pytest.fixture
 def no_eager_cost(monkeypatch: pytest.MonkeyPatch) -> None:
     """Labels of eager calls are compared with estimates as they are: round numbers stay round."""
-    monkeypatch.setattr("perfmodel.evaluate.FALLBACK", replace(FALLBACK, eager_launch_s=1e-15))
+    monkeypatch.setattr(import_module("perfmodel.evaluate"), "FALLBACK", replace(FALLBACK, eager_launch_s=1e-15))
 
 
 @pytest.mark.usefixtures("no_eager_cost")
