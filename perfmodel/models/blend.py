@@ -251,7 +251,8 @@ class Learned:
         implicit = (
             np.zeros(rows, dtype=bool) if bounds.algorithm is None else np.isin(bounds.algorithm, _IMPLICIT_GEMMS)
         )
-        if found is None or not implicit.any():
+        # What carries over from GEMMs of other devices to this one's is not carried on to its convolutions.
+        if found is None or found.residual.device == UNSEEN or not implicit.any():
             return latency, weight
         machine = Machine.of(device, gemm.op.dtype, conditions)
         as_gemm = analyse(gemm, device, constants=self.constants, conditions=conditions)
