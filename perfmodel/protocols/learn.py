@@ -23,6 +23,8 @@ from perfmodel.training.resume import Pieces
 from perfmodel.transfer import LeftOut, sibling_of, train_unseen, with_interval_of
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from perfmodel.datasets.runs import Runs
     from perfmodel.datasets.splits import Tables
 
@@ -145,8 +147,8 @@ def _unseen(parts: Sequence[Part], wanted: Collection[str], constants: Constants
     return residuals
 
 
-def _devices(table: object) -> set[str]:
-    return set(table["device"].astype(str))  # type: ignore[index]
+def _devices(table: pd.DataFrame) -> set[str]:
+    return set(table["device"].astype(str))
 
 
 def _needed(held: HeldOut) -> set[tuple[str, str]]:

@@ -75,9 +75,10 @@ def check_predictor(
         AssertionError: one line for each broken promise.
         InputError: as :func:`checks`.
     """
-    broken = []
-    options = {"extremes": extremes, "devices": devices, "reload": reload, "expected_to_fail": expected_to_fail}
-    for _, check in checks(ops=ops, **options):  # type: ignore[arg-type]
+    broken: list[str] = []
+    for _, check in checks(
+        ops=ops, extremes=extremes, devices=devices, reload=reload, expected_to_fail=expected_to_fail
+    ):
         try:
             check(predictor)
         except AssertionError as error:

@@ -64,7 +64,7 @@ class Pieces:
         if self.folder is None:
             return
         buffer = io.BytesIO()
-        np.savez(buffer, **arrays)  # type: ignore[arg-type]
+        np.savez(buffer, allow_pickle=False, **dict(arrays))
         artefact.write_file(self.folder, f"{key}.npz", buffer.getvalue())
         # Last: a piece without its JSON is none.
         artefact.write_json(self.folder, f"{key}.json", data)
