@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,12 +18,12 @@ from perfmodel.ops.table import stack
 H100 = load_device("h100-sxm")
 
 
-def op(**changes: object) -> Attention:
-    values: dict[str, object] = {
+def op(**changes: Any) -> Attention:
+    values: dict[str, Any] = {
         "phase": "prefill", "batch": 2, "q_len": 500, "kv_len": 500, "heads": 32, "kv_heads": 8, "head_dim": 72,
         "causal": True, "dtype": "bf16",
     }  # fmt: skip
-    return Attention(**{**values, **changes})  # type: ignore[arg-type]
+    return Attention(**{**values, **changes})
 
 
 def columns(*ops: Attention) -> dict[str, np.ndarray]:

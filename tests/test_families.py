@@ -21,7 +21,7 @@ from perfmodel.hardware import load_device
 from perfmodel.models.analytical import analyse
 from perfmodel.models.bounds import Bounds
 from perfmodel.models.constants import FALLBACK
-from perfmodel.models.families import FAMILIES, family_of
+from perfmodel.models.families import FAMILIES, Family, family_of
 from perfmodel.models.fit import fit_constants
 from perfmodel.models.learned import Residual, software_order
 from perfmodel.models.machine import Conditions, Machine
@@ -88,6 +88,12 @@ def everything(*devices: str) -> Any:
     return pandas.concat(parts, ignore_index=True).infer_objects()
 
 
+def parameters_of(family: Family) -> dict[str, Any]:
+    """A family's parameters of XGBoost, to be changed for a test."""
+    assert isinstance(family.booster, dict)
+    return family.booster
+
+
 @pytest.fixture(autouse=True, scope="module")
 def quick() -> Iterator[None]:
     """Few and weakly constrained trees, so that a handful of rows teaches a factor; the constants are held."""
@@ -100,7 +106,7 @@ def quick() -> Iterator[None]:
                 "subsample": 1.0,
                 "lambda": 0.0,
             }.items():
-                patch.setitem(family.booster, name, value)  # type: ignore[arg-type]
+                patch.setitem(parameters_of(family), name, value)
         for module in ("perfmodel.train", "perfmodel.transfer"):
             patch.setattr(import_module(module), "fit_constants", lambda table, **options: FALLBACK)
         yield
@@ -366,7 +372,7 @@ def test_pieces_of_other_rows_or_settings_are_not_taken(tmp_path: Path, monkeypa
         task.key("part"), replace(task, seed=1).key("part"), replace(task, rows=other_rows).key("part"),
         replace(task, constants=replace(FALLBACK, norm_p=3.0)).key("part"), task.key("left out"),
     }  # fmt: skip
-    monkeypatch.setitem(FAMILIES["moe"].booster, "trees", 21)  # type: ignore[arg-type]
+    monkeypatch.setitem(parameters_of(FAMILIES["moe"]), "trees", 21)
     keys.add(task.key("part"))
     assert len(keys) == 6
     pieces.store("k", {"a": 1}, {"x": np.arange(3)})
@@ -392,7 +398,7 @@ def test_a_table_of_one_to_three_rows_trains(tmp_path: Path, count: int, monkeyp
     monkeypatch.setattr(training, "fit_constants", fit_constants)
     table = pandas.concat([rows("gemm")[:count], rows("moe")[:count]], ignore_index=True).infer_objects()
     for name in ("gemm", "moe"):
-        monkeypatch.setitem(FAMILIES[name].booster, "trees", 2)  # type: ignore[arg-type]
+        monkeypatch.setitem(parameters_of(FAMILIES[name]), "trees", 2)
     training.train(table, tmp_path / "p")
     e = load(tmp_path / "p").predict([OPERATORS["gemm"], OPERATORS["moe"]], "h100-sxm")
     assert np.isfinite(e.latency_s).all()

@@ -12,6 +12,7 @@ import perfmodel
 from perfmodel.errors import InputError, UnboundDimensionError
 from perfmodel.features import read_onnx
 from perfmodel.graph import Graph
+from perfmodel.ops import Unmodelled
 
 ASKED = 3
 """The number given for every dimension that is asked for."""
@@ -93,6 +94,6 @@ def test_node_tests_have_the_shapes_of_their_results_and_a_rule() -> None:
             fits = len(shape) == expected.ndim if asked else shape == expected.shape
             if not fits:
                 wrong.append((case.name, shape, expected.shape))
-        unmodelled |= {n.op.kind for n in graph.nodes if n.op.op == "unmodelled"}  # type: ignore[attr-defined]
+        unmodelled |= {n.op.kind for n in graph.nodes if isinstance(n.op, Unmodelled)}
     assert wrong == []
     assert unmodelled <= UNMODELLED

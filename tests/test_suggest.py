@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -91,12 +92,12 @@ def test_what_a_correction_holds_is_not_asked_for_again() -> None:
         ({"count": 5, "candidates": "none"}, "the candidates hold no gemm in fp8"),
     ],
 )
-def test_what_cannot_be_suggested(options: dict[str, object], message: str) -> None:
+def test_what_cannot_be_suggested(options: dict[str, Any], message: str) -> None:
     if options.get("candidates"):
         options = {**options, "candidates": measured(9), "dtype": "fp8"}
     count = options.pop("count") if "count" in options else 5
     with pytest.raises(InputError, match=message):
-        suggest(A100, count, predictor=ANALYTICAL, **options)  # type: ignore[arg-type]
+        suggest(A100, count, predictor=ANALYTICAL, **options)
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

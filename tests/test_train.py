@@ -279,8 +279,8 @@ def test_quantiles_by_bucket(tmp_path: Path) -> None:
 
 
 def test_intervals_of_the_physics_by_family_and_dtype() -> None:
-    def part(family: str, name: str, *quantiles: float) -> TrainedPart:
-        return TrainedPart(b"", {"family": family, "part": name}, [], quantiles)  # type: ignore[arg-type]
+    def part(family: str, name: str, low: float, high: float) -> TrainedPart:
+        return TrainedPart(b"", {"family": family, "part": name}, [], (low, high))
 
     parts = [part("gemm", "bf16", -0.9, 0.9), part("gemm", "bf16", 0.2, 3.8), part("gemm", "fp8", 2.05, 2.95)]
     # The wider end of two devices; never without the estimate itself.

@@ -73,7 +73,12 @@ def operator_lists(root: str | Path, card: Card) -> Callable[[str], pd.DataFrame
         if path is None:
             raise TraceError(f"{label} has no graph; wanted .../results/opgraph/{label.stem}.csv")
         graph = read_table(path, ("Name", "OpName", *_PASSES))
-        network = str(_named(label.stem)[0])  # type: ignore[index]  # read() lists no others
+        named = _named(label.stem)
+        if named is None:
+            raise TraceError(
+                f"{label} is no run of one network on one device, whose name is NETWORK-PHASE-LENGTH-BATCH"
+            )
+        network = named[0]
         counts = _counts(graph["Name"].tolist(), network, int(_label(label)["num_layer"]), card, path)
         times = _times(label.with_suffix(".csv"))
         return operator_table(_rows(graph, counts, times, elementwise, path))

@@ -8,7 +8,7 @@ a new one need not say them again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -210,7 +210,7 @@ class Kernel:
                 str(p["form"]),
                 tuple(map(str, p["columns"])),
                 tuple(map(float, p["scales"])),
-                tuple(map(float, p["variances"])),  # type: ignore[arg-type]
+                _variances(p["variances"]),
             )
             for p in values["parts"]
         )
@@ -218,6 +218,11 @@ class Kernel:
         if not (0 < noise < float("inf") and 0 <= launch < float("inf")):
             raise PredictorError(f"the corrections' noise is damaged: {noise}, {launch}")
         return cls(parts, noise, launch)
+
+
+def _variances(values: Iterable[Any]) -> tuple[float, float, float]:
+    shared, stack, software = map(float, values)
+    return shared, stack, software
 
 
 _SIZES = ("log2_m", "log2_n", "log2_k")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from perfmodel.datasets.registry import ADAPTERS
 from perfmodel.datasets.runs import Runs, runs_in
@@ -61,9 +61,7 @@ def read(
         InputError: nothing was given or is usable, or ``root`` without a data set's name.
         TraceError: a table breaks the schema.
     """
-    pandas = require_pandas()
-    single = isinstance(traces, (str, Path, Runs, pandas.DataFrame))
-    given: list[Traces] = [traces] if single else list(traces)  # type: ignore[list-item, arg-type]
+    given = _listed(traces)
     if root is not None and not any(_is_data_set(item) for item in given):
         raise InputError(
             "--from says where data sets lie, and none was named: give its name, as in `evaluate neusight`"
@@ -74,6 +72,12 @@ def read(
     if not tables and runs:
         return {}, runs
     return load_tables(tables, device, keep=_ALSO_KEPT)[0], runs
+
+
+def _listed(traces: Any) -> list[Traces]:
+    """One or several, as a list. pandas is imported late, so that no type checker tells a table from a sequence here."""
+    pandas = require_pandas()
+    return [traces] if isinstance(traces, (str, Path, Runs, pandas.DataFrame)) else list(traces)
 
 
 def _is_data_set(item: Traces) -> bool:
