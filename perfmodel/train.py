@@ -191,6 +191,8 @@ def _transfer(
         FAMILY,
         LEAVING_OUT,
         SIBLING,
+        by_physics,
+        harmful,
         leave_out,
         train_unseen,
         transfer_quantiles,
@@ -202,6 +204,12 @@ def _transfer(
         p: leave_out(parts, p, constants, residuals=residuals, seed=seed, jobs=jobs, pieces=pieces, report=report)
         for p in LEAVING_OUT
     }
+    withheld = harmful(left_out["family"])
+    for dtype in sorted(withheld):
+        report(
+            f"{dtype}: devices that were not measured are left to the physics, which a left-out family is better off with"
+        )
+    left_out = {p: by_physics(rows, withheld) for p, rows in left_out.items()}
     everything = [rows for protocol in left_out.values() for rows in protocol]
     reports = {}
     for protocol in LEAVING_OUT:
@@ -218,7 +226,7 @@ def _transfer(
     entries = []
     for dtype in dict.fromkeys(p.part for p in parts if p.family is GEMM):
         unseen = None
-        if (GEMM.name, dtype) in quantiles:
+        if (GEMM.name, dtype) in quantiles and dtype not in withheld:
             unseen = train_unseen([p for p in parts if p.family is GEMM and p.part == dtype], constants, seed)
         if unseen is not None:
             file = f"gemm/unseen/{dtype}.json.gz"

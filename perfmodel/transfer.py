@@ -10,13 +10,13 @@ without them. Other families keep the constants: theirs were never fitted to the
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from perfmodel.evaluate import JudgedRows, judge_part
+from perfmodel.evaluate import JudgedRows, ape, judge_part
 from perfmodel.features.vector import feature_schema
 from perfmodel.hardware import Device, load_device
 from perfmodel.models import artefact
@@ -306,6 +306,41 @@ def _unpacked(data: dict[str, Any], arrays: dict[str, np.ndarray]) -> list[LeftO
         fields: dict[str, Any] = {**entry, **{n: arrays[f"{i}_{n}"] for n in _ARRAYS}}
         result.append(LeftOut(kind, target, JudgedRows(**fields)))
     return result
+
+
+HARM = 1.1
+"""How much worse than the physics alone the unseen booster may make a left-out family, as a ratio of mean errors."""
+
+
+def harmful(left_out: Sequence[LeftOut]) -> set[str]:
+    """The dtypes of GEMMs whose unseen booster is not to be used: it makes some left-out family worse than the physics does
+    by more than :data:`HARM`. Kernels of such a dtype have nothing in common across families, or differ between stacks.
+
+    Args:
+        left_out: under the protocol ``family``.
+    """
+    by_target: dict[tuple[str, str], list[JudgedRows]] = {}
+    for part in left_out:
+        if part.kind == FAMILY and part.rows.family == GEMM.name:
+            by_target.setdefault((part.rows.dtype, part.target), []).append(part.rows)
+    found = set()
+    for (dtype, _target), rows in by_target.items():
+        with_trees, physics = (
+            np.mean([ape(getattr(r, name), r.measured).mean() for r in rows]) for name in ("predicted", "analytical")
+        )
+        if with_trees > HARM * physics:
+            found.add(dtype)
+    return found
+
+
+def by_physics(left_out: Sequence[LeftOut], dtypes: Collection[str]) -> list[LeftOut]:
+    """The same with the physics alone in place of the unseen booster of some dtypes."""
+    return [
+        replace(part, rows=replace(part.rows, predicted=part.rows.analytical))
+        if part.kind == FAMILY and part.rows.family == GEMM.name and part.rows.dtype in dtypes
+        else part
+        for part in left_out
+    ]
 
 
 Quantiles = list[list[float]]

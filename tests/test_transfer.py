@@ -31,6 +31,8 @@ from perfmodel.transfer import (
     FAMILY,
     SIBLING,
     LeftOut,
+    by_physics,
+    harmful,
     leave_out,
     sibling_of,
     targets,
@@ -180,6 +182,22 @@ def test_an_interval_takes_no_error_of_its_own_family() -> None:
     np.testing.assert_allclose(judged[0].rows.high, 5e-6 * np.exp(0.09))
     # Nothing else of its kind was left out: no interval is claimed.
     assert judged[1] == sibling
+
+
+def test_trees_that_harm_a_family_are_not_used() -> None:
+    def judged(family: str, predicted: float, physics: float, kind: str = FAMILY, dtype: str = "bf16") -> LeftOut:
+        part = left_out(family, np.zeros(4), kind=kind)
+        errors = {"predicted": np.full(4, predicted), "analytical": np.full(4, physics), "measured": np.ones(4)}
+        return replace(part, rows=replace(part.rows, dtype=dtype, **errors))
+
+    # Errors of 10 % against 9.5 are no harm; of 30 % against 20 they are, whatever another family gained.
+    good = [judged("ampere", 1.10, 1.095), judged("hopper", 1.1, 1.5)]
+    bad = [judged("ampere", 1.1, 1.9, dtype="fp8"), judged("hopper", 0.7, 1.2, dtype="fp8")]
+    sibling = judged("hopper", 5.0, 1.0, SIBLING)
+    assert harmful([*good, *bad, sibling]) == {"fp8"}
+    assert harmful([]) == set()
+    kept = by_physics([*good, *bad, sibling], {"fp8"})
+    assert [p.rows.predicted[0] for p in kept] == [1.10, 1.1, 1.9, 1.2, 5.0]
 
 
 # ------------------------------------------------------------------------------------------------------------ in the product

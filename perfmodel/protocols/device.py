@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from perfmodel.evaluate import JudgedRows
 from perfmodel.protocols.task import Task, learned
-from perfmodel.transfer import leave_out, with_intervals
+from perfmodel.transfer import by_physics, harmful, leave_out, with_intervals
 
 
 def judge(task: Task) -> list[JudgedRows]:
@@ -16,4 +16,7 @@ def judge(task: Task) -> list[JudgedRows]:
     families = []
     if task.protocol == "device":
         families = leave_out(parts, "family", task.constants, seed=task.seed, jobs=task.jobs)
+    # As in training: an unseen booster that harms a family is not used.
+    withheld = harmful(families or left_out)
+    left_out, families = by_physics(left_out, withheld), by_physics(families, withheld)
     return [part.rows for part in with_intervals(left_out, [*left_out, *families])]
