@@ -105,7 +105,9 @@ class Residual:
         support: lowest and highest value of each support feature in training.
         quantiles: per size bucket the 5 % and 95 % quantiles of ln(measured / predicted) on held-out groups of shapes; on
             left-out families for the booster of devices that were not measured.
-        sibling_quantiles: the same on devices that were left out while a sibling was measured; None where none was.
+        widths: by what the interval is multiplied (in logarithms) for variants of which few groups were measured.
+        sibling_quantiles: the same as ``quantiles`` on devices that were left out while a sibling was measured; None where none
+            was.
         vendors: whose devices the booster for unmeasured ones was trained on.
         rows: training rows.
         family: name of the operator family (:data:`perfmodel.models.families.FAMILIES`).
@@ -128,6 +130,7 @@ class Residual:
     family: str = "gemm"
     exact: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     kernels: Mapping[str, Mapping[str, tuple[float, ...]]] = field(default_factory=dict)
+    widths: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.family not in FAMILIES:
@@ -149,6 +152,7 @@ class Residual:
                 ),
                 "finite ranges, low before high",
             ),
+            (not all(0 < width < np.inf for width in self.widths.values()), "widths above 0"),
             (
                 any(not 0 < len(self.exact.get(name, ())) <= _MAX_EXACT for name in record.exact),
                 f"1 to {_MAX_EXACT} values of each of {', '.join(record.exact)}",
@@ -249,16 +253,22 @@ class Residual:
             weight[~np.isin(columns[name], self.exact[name])] = 0.0
         return weight
 
-    def log_interval(self, latency_s: np.ndarray, *, sibling: bool = False) -> tuple[np.ndarray, np.ndarray]:
-        """ln offsets of the 90 % interval around a learned prediction, by size bucket.
+    def log_interval(
+        self, latency_s: np.ndarray, variants: Sequence[str], chosen: np.ndarray, *, sibling: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """ln offsets of the 90 % interval around a learned prediction, by size bucket and variant.
 
         Args:
-            latency_s: predicted.
+            latency_s: predicted, shape ``[rows]``.
+            variants: names of :attr:`software`; ``chosen`` says by index which of them each row runs.
             sibling: the prediction is for a sibling of the device that was measured.
         """
         bucket = np.searchsorted(SIZE_BUCKETS_S, latency_s, side="right")
-        table = np.array(self.sibling_quantiles if sibling and self.sibling_quantiles else self.quantiles)
-        return table[bucket, 0], table[bucket, 1]
+        elsewhere = self.sibling_quantiles if sibling else None
+        table = np.array(elsewhere or self.quantiles)
+        # Errors on devices that were left out were not told apart by variant.
+        width = np.array([1.0 if elsewhere else self.widths.get(v, 1.0) for v in variants])[chosen]
+        return table[bucket, 0] * width, table[bucket, 1] * width
 
 
 def source_names(weight: np.ndarray) -> np.ndarray:

@@ -265,7 +265,8 @@ class PreparedTable:
         support: least and greatest value of the family's support features.
         exact: the values of the family's exact features.
         kernels: of each variant the values of the features that say which kernels can run.
-        fold: which fold holds the row out (:mod:`perfmodel.datasets.splits`).
+        group: the group of shapes that each row belongs to; ``fold`` which fold holds it out
+            (:mod:`perfmodel.datasets.splits`).
     """
 
     family: Family
@@ -284,6 +285,7 @@ class PreparedTable:
     support: dict[str, tuple[float, float]]
     exact: dict[str, tuple[float, ...]]
     kernels: dict[str, dict[str, tuple[float, ...]]]
+    group: np.ndarray
     fold: np.ndarray
     shape_key: np.ndarray
 
@@ -332,6 +334,7 @@ def prepare(part: Part, constants: Constants | None, seed: int) -> PreparedTable
     kernel = table["kernel"].astype(object).to_numpy() if "kernel" in table.columns else None
     variant_of_row = variants_of(software_of_row, kernel, keys, always=bool(family.kernels))
     software = software_order(variant_of_row.tolist())
+    groups = group_keys(table)
     told = software_columns(software, variant_of_row) @ variant_columns(software, family.kernel_classes)
     return PreparedTable(
         family=family, device=device, part=part.part, software=software,
@@ -344,7 +347,7 @@ def prepare(part: Part, constants: Constants | None, seed: int) -> PreparedTable
         kernels={
             s: {f: tuple(np.unique(kept[f][variant_of_row == s]).tolist()) for f in family.kernels} for s in software
         } if family.kernels else {},
-        fold=folds_of(group_keys(table), seed=seed), shape_key=keys,
+        group=groups, fold=folds_of(groups, seed=seed), shape_key=keys,
     )  # fmt: skip
 
 
