@@ -277,12 +277,13 @@ def test_few_groups_widen_the_interval_of_their_variant() -> None:
         table = replace(part, group=rows % groups, variant_of_row=np.array([variant] * len(part), dtype=object))
         return variant_widths(table, part.measured_s * np.exp(-error), quantiles, rows).get(variant)
 
-    # Student's t of a table at 95 %: 6.314 of one degree of freedom, 2.132 of four; 1.645 is the normal one.
+    # The interval's middle is -0.05, its half 0.15: errors of 0.1 lie on its edge. Student's t of a table at 95 %: 6.314 of one
+    # degree of freedom, 2.132 of four; 1.645 is the normal one.
     assert width(2, 0.1) == pytest.approx(6.314 / 1.645 * 1.5**0.5, rel=1e-3)
     assert width(5, 0.1) == pytest.approx(2.132 / 1.645 * 1.2**0.5, rel=1e-3)
-    # All errors are three times the upper half of the interval; half of the lower one.
-    assert width(5, 0.3) == pytest.approx(3 * 2.132 / 1.645 * 1.2**0.5, rel=1e-3)
-    assert width(5, -0.1) == pytest.approx(0.5 * 2.132 / 1.645 * 1.2**0.5, rel=1e-3)
+    # 0.3 lies 0.35 from the middle, -0.1 a third of the half.
+    assert width(5, 0.3) == pytest.approx(0.35 / 0.15 * 2.132 / 1.645 * 1.2**0.5, rel=1e-3)
+    assert width(5, -0.1) == pytest.approx(2.132 / 1.645 * 1.2**0.5 / 3, rel=1e-3)
     # One group has no errors of its own that count.
     assert width(1, 0.3) == pytest.approx(width(2, 0.1))
     assert width(30, 0.3) is None

@@ -105,7 +105,7 @@ class Residual:
         support: lowest and highest value of each support feature in training.
         quantiles: per size bucket the 5 % and 95 % quantiles of ln(measured / predicted) on held-out groups of shapes; on
             left-out families for the booster of devices that were not measured.
-        widths: by what the interval is multiplied (in logarithms) for variants of which few groups were measured.
+        widths: by what the interval is stretched (:func:`stretched`) for variants of which few groups were measured.
         sibling_quantiles: the same as ``quantiles`` on devices that were left out while a sibling was measured; None where none
             was.
         vendors: whose devices the booster for unmeasured ones was trained on.
@@ -268,7 +268,13 @@ class Residual:
         table = np.array(elsewhere or self.quantiles)
         # Errors on devices that were left out were not told apart by variant.
         width = np.array([1.0 if elsewhere else self.widths.get(v, 1.0) for v in variants])[chosen]
-        return table[bucket, 0] * width, table[bucket, 1] * width
+        return stretched(table[bucket, 0], table[bucket, 1], width)
+
+
+def stretched(low: np.ndarray, high: np.ndarray, width: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Intervals of ``width`` times their length about their middle."""
+    middle, half = (low + high) / 2, (high - low) / 2 * width
+    return middle - half, middle + half
 
 
 def source_names(weight: np.ndarray) -> np.ndarray:

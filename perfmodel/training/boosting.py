@@ -9,7 +9,7 @@ import numpy as np
 
 from perfmodel.datasets.splits import FOLDS
 from perfmodel.evaluate import JudgedRows
-from perfmodel.models.learned import size_bucket, software_of
+from perfmodel.models.learned import size_bucket, software_of, stretched
 from perfmodel.models.trace_rows import PreparedTable, text_key
 from perfmodel.training.intervals import error_quantiles, variant_widths
 from perfmodel.training.joining import joined
@@ -101,7 +101,8 @@ def judged(table: PreparedTable, predicted: np.ndarray) -> list[JudgedRows]:
         quantiles = np.array(error_quantiles(table.measured_s[others], predicted[others]))
         widths = variant_widths(table, predicted, quantiles, np.flatnonzero(others))
         width = np.array([widths.get(v, 1.0) for v in table.variant_of_row[mine]])
-        low[mine], high[mine] = (predicted[mine] * np.exp(quantiles[bucket[mine], side] * width) for side in (0, 1))
+        offsets = stretched(*quantiles[bucket[mine]].T, width)
+        low[mine], high[mine] = (predicted[mine] * np.exp(offset) for offset in offsets)
     return rows_by_software(table, predicted, low, high, FOLDS)
 
 

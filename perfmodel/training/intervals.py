@@ -14,7 +14,7 @@ FEWEST_ROWS = 100
 FEW_GROUPS = 30
 """Variants with fewer groups have an interval of their own; Student's factor is 1.05 there."""
 _NARROWEST = 0.005
-"""ln offset below which no half of an interval is held to lie, when errors are measured by it."""
+"""ln offset that half an interval is taken to be at least, when errors are measured by it."""
 
 
 def error_quantiles(measured: np.ndarray, predicted: np.ndarray) -> list[list[float]]:
@@ -36,7 +36,8 @@ def error_quantiles(measured: np.ndarray, predicted: np.ndarray) -> list[list[fl
 def variant_widths(
     table: PreparedTable, predicted: np.ndarray, quantiles: np.ndarray, rows: np.ndarray
 ) -> dict[str, float]:
-    """By what the interval of all rows is multiplied (in logarithms) for variants of which few groups were measured.
+    """By what the interval of all rows is stretched (in logarithms, about its middle) for variants of which few groups were
+    measured.
 
     Rows of one group err together, so that the errors of a few groups say little of the next one. A variant's factor makes
     the common interval hold 90 % of its own held-out rows, times what Student's t adds for a prediction from so many groups:
@@ -65,9 +66,8 @@ def variant_widths(
         own = 1.0
         if groups > 1:
             error = np.log(table.measured_s[mine] / predicted[mine])
-            bounds = quantiles[size_bucket(predicted[mine])]
-            # Each error as a multiple of the interval's half on its side, which may be next to nothing.
-            half = np.where(error < 0, np.minimum(bounds[:, 0], -_NARROWEST), np.maximum(bounds[:, 1], _NARROWEST))
-            own = float(np.quantile(error / half, INTERVAL[1] - INTERVAL[0]))
+            low, high = quantiles[size_bucket(predicted[mine])].T
+            half = np.maximum((high - low) / 2, _NARROWEST)
+            own = float(np.quantile(np.abs(error - (low + high) / 2) / half, INTERVAL[1] - INTERVAL[0]))
         result[variant] = own * student
     return result
