@@ -230,6 +230,23 @@ def test_software_on_a_sibling_is_that_of_the_same_stack() -> None:
         one_row(p, device=H200, software="right-9.9")
 
 
+def test_a_stack_that_a_sibling_was_not_measured_with_is_said() -> None:
+    p = predictor(residual("h100-sxm", log_ratio=(0.5, -0.5)), residual("a10", software=("other-1.0",)))
+    notes = p.predict(GEMM, "h100-pcie", software="other-1.0", cache="warm").notes
+    assert "other-1.0 was not measured on h100-sxm: GEMMs are for the fastest of stack0-1.0, stack1-1.0" in notes
+    assert not any("fastest" in n for n in p.predict(GEMM, "h100-pcie", software="stack0-1.0", cache="warm").notes)
+
+
+def test_an_unknown_software_is_not_answered_with_every_kernel() -> None:
+    p = predictor(
+        residual("toy", software=("sglang-0.5:triton", "sglang-0.5:flashinfer", "vllm-0.24.0"), log_ratio=(0.1,) * 3)
+    )
+    with pytest.raises(InputError, match=r"unknown software 'mine': known: sglang, sglang-0\.5, vllm, vllm-0\.24\.0$"):
+        p.predict(GEMM, TOY, software="mine")
+    with pytest.raises(InputError, match=r"did you mean 'sglang-0\.5:triton'"):
+        p.predict(GEMM, TOY, software="sglang-0.5:tritn")
+
+
 def test_the_newest_of_a_stack_that_a_sibling_was_measured_with() -> None:
     software = ("x-1.0", "y-1.0", "x-3.0", "x-2.0")
     hopper = residual("h100-sxm", log_ratio=(0.1, 0.2, 0.3, 0.4), software=software)

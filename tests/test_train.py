@@ -364,6 +364,10 @@ def test_wrong_traces(tmp_path: Path) -> None:
         training.train(tmp_path / "nothing.parquet", tmp_path / "p")
     with pytest.raises(InputError, match="no trace file was given"):
         training.train([], tmp_path / "p")
+    milliseconds = synthetic(4)
+    milliseconds["latency_s"] *= 1e3
+    with pytest.raises(TraceError, match=r"latency_s of gemm on h100-sxm is 1,.* times what the physics says"):
+        training.train(milliseconds, tmp_path / "p")
     assert not (tmp_path / "p").exists()
 
 

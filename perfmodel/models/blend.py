@@ -154,7 +154,7 @@ class Learned:
                 share = weight if own else np.minimum(weight / ELSEWHERE_WEIGHT, 1.0)
                 log_low = share * learned_low + (1 - share) * log_low
                 log_high = share * learned_high + (1 - share) * log_high
-                notes |= dict.fromkeys(_notes(group.op, device, residual, choices if software is None else ()))
+                notes |= dict.fromkeys(_notes(group.op, device, residual, choices, software))
             if isinstance(group.op, Gemm):
                 largest = 2.0 ** (np.clip(residual.support["log2_batch"][1], 0, 50) + _OCTAVES_OF_BATCHES)
                 latency = self._not_faster_than_half(latency, group, device, conditions, software, largest)
@@ -289,8 +289,8 @@ def _choices(found: Found, software: str | None, *, own: bool) -> tuple[str, ...
     return residual.choices(software, exact=False) if stack_of(software) in map(stack_of, residual.software) else ()
 
 
-def _notes(op: Operator, device: Device, residual: Residual, fastest_of: Sequence[str]) -> list[str]:
-    """What a prediction leans on, one line each."""
+def _notes(op: Operator, device: Device, residual: Residual, choices: Sequence[str], software: str | None) -> list[str]:
+    """What a prediction leans on, one line each: another device, another format, the fastest of some stacks."""
     what = "GEMMs" if residual.family == GEMM.name else residual.family.replace("_", " ")
     lean = "lean" if residual.family == GEMM.name else "leans"
     lines = []
@@ -301,11 +301,11 @@ def _notes(op: Operator, device: Device, residual: Residual, fastest_of: Sequenc
     family = family_of(op)
     if family is not None and residual.part != family.part(op):
         lines.append(f"{family.part(op)} was not measured: {what} {lean} on {residual.part}")
-    if fastest_of:
+    if software is None or (software != "any" and stack_of(software) not in map(stack_of, residual.software)):
+        where = "any device" if residual.device == UNSEEN else residual.device
+        why = "no software was given" if software is None else f"{software} was not measured on {where}"
         are = "are" if residual.family == GEMM.name else "is"
-        lines.append(
-            f"no software was given: {what} {are} for the fastest of {', '.join(dict.fromkeys(map(software_of, fastest_of)))}"
-        )
+        lines.append(f"{why}: {what} {are} for the fastest of {', '.join(dict.fromkeys(map(software_of, choices)))}")
     return lines
 
 

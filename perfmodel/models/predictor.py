@@ -168,7 +168,9 @@ class Predictor:
         known |= {s for c in self.corrections.values() for s in c.software}
         known |= {software_of(s) for s in known} | {stack_of(s) for s in known}
         if software is not None and known and software not in known:
-            raise InputError(f"unknown software {software!r}: {nearest(software, known)}")
+            # Hundreds of names are of one kernel each; only who asks for a kernel is helped by them.
+            shown = known if ":" in software else {software_of(s) for s in known}
+            raise InputError(f"unknown software {software!r}: {nearest(software, shown)}")
 
     def _estimate(
         self,

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from perfmodel.datasets.splits import folds_of, group_keys
+from perfmodel.errors import TraceError
 from perfmodel.hardware import Device, load_device
 from perfmodel.models.analytical import analyse
 from perfmodel.models.bounds import Bounds
@@ -34,6 +35,10 @@ DEFAULT_CACHE = "warm"
 """State of the last-level cache of rows that do not say: benchmarks repeat one call on the same buffers."""
 _ROWS_AT_A_TIME = 50_000
 """The features of half a million GEMMs with all tile candidates would not fit the memory at once."""
+_UNLIKELY_RATIO = 300.0
+"""Measured over analytical latency, in the median of many rows: a thousand where milliseconds are taken for seconds. A slow
+host may well take thirty times as long as the kernels that it waits for."""
+_ROWS_CHECKED = 200
 _SHARED_SHAPES = 0.01
 """Share of a software's shapes that must have been measured with two kernels before its kernels count as variants."""
 
@@ -177,6 +182,31 @@ def analysed(
                 mine = Group(group.op, np.arange(len(group)))
                 bounds = analyse(mine, device, constants=constants, conditions=Conditions(cache))
                 yield Analysed(rows[group.rows], mine, cache, bounds)
+
+
+def check_seconds(part: Part, device: Device, constants: Constants | None) -> None:
+    """Refuses rows whose times are hundreds of times off what the physics says of them, most likely in another unit.
+
+    Args:
+        part: rows of one (family, device, part).
+        device: the part's device.
+        constants: for the analytical model.
+
+    Raises:
+        TraceError: the median of measured / analytical is beyond :data:`_UNLIKELY_RATIO` either way.
+    """
+    table = part.rows.iloc[:: max(1, len(part.rows) // _ROWS_CHECKED)]
+    ratio = np.empty(len(table))
+    measured = table["latency_s"].to_numpy(dtype=np.float64)
+    for chunk in analysed(table, part.op, device, constants, cache_states(table)):
+        ratio[chunk.rows] = measured[chunk.rows] / chunk.bounds.latency_s
+    middle = float(np.median(ratio))
+    if not 1 / _UNLIKELY_RATIO < middle < _UNLIKELY_RATIO:
+        shown = f"{middle:,.0f}" if middle > 1 else f"{middle:.2g}"
+        raise TraceError(
+            f"latency_s of {part.op} on {device.id} is {shown} times what the physics says, in the median of"
+            f" {len(table)} rows; wanted seconds: are they ms or us?"
+        )
 
 
 def roofline_s(group: Group, device: Device) -> np.ndarray:
