@@ -214,10 +214,17 @@ def test_which_software() -> None:
     assert one_row(p, software="vllm")["notes"] == ()
     with pytest.raises(InputError, match=r"unknown software 'vllm-0\.24\.1': did you mean 'vllm-0\.24\.0'"):
         one_row(p, software="vllm-0.24.1")
-    # Known elsewhere, but not measured here.
-    both = predictor(residual(software=("vllm-0.9.1",)), residual("h100-sxm", software=("right-2.0",)))
-    with pytest.raises(InputError, match=r"'right-2\.0' was not measured on toy in bf16"):
-        one_row(both, software="right-2.0")
+    # Known elsewhere, but not measured here: the same stack's other version, or all there are, and it is said.
+    elsewhere = residual("h100-sxm", software=("right-2.0", "vllm-0.24.0"))
+    both = predictor(residual(software=("vllm-0.9.1", "sglang-0.5.0"), log_ratio=(0.3, 0.1)), elsewhere)
+    other_version = one_row(both, software="vllm-0.24.0")
+    assert other_version["software"] == "vllm-0.9.1"
+    assert other_version["notes"] == ("vllm-0.24.0 was not measured on toy: GEMMs are for vllm-0.9.1",)
+    other_stack = one_row(both, software="right-2.0")
+    assert other_stack["software"] == "sglang-0.5.0"
+    assert other_stack["notes"] == (
+        "right-2.0 was not measured on toy: GEMMs are for the fastest of vllm-0.9.1, sglang-0.5.0",
+    )
     # A mistyped name is refused where nothing is learned, too.
     with pytest.raises(InputError, match="unknown software 'vlm'"):
         one_row(both, op=GEMM.replace(dtype="fp32"), software="vlm")

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from perfmodel.errors import InputError, PredictorError, nearest
+from perfmodel.errors import PredictorError, nearest
 from perfmodel.features.vector import FeatureSchema
 from perfmodel.models.families import FAMILIES
 from perfmodel.models.machine import CACHES
@@ -152,7 +152,7 @@ class Residual:
                 ),
                 "finite ranges, low before high",
             ),
-            (not all(0 < width < np.inf for width in self.widths.values()), "widths above 0"),
+            (not all(0 <= width < np.inf for width in self.widths.values()), "widths of 0 or more"),
             (
                 any(not 0 < len(self.exact.get(name, ())) <= _MAX_EXACT for name in record.exact),
                 f"1 to {_MAX_EXACT} values of each of {', '.join(record.exact)}",
@@ -187,26 +187,18 @@ class Residual:
             raise PredictorError(f"{name} reads {booster.features} features; the manifest describes {wanted}")
         return booster
 
-    def choices(self, software: str | None, *, exact: bool = True) -> tuple[str, ...]:
+    def choices(self, software: str | None) -> tuple[str, ...]:
         """The stacks that a prediction is made for: the one named (all its kernels), or the newest of each.
+
+        Of a version that was not measured here the newest one of its stack stands in, of a stack that was not, all of them.
 
         Args:
             software: a variant (``"sglang-0.5.10:triton"``), an id (``"vllm-0.24.0"``), a stack (``"vllm"``), or None.
-            exact: refuse a software that was not measured; otherwise (on a sibling) take its stack, or all of them.
-
-        Raises:
-            InputError: that software was never measured on this device.
         """
         found = variants_for(software, self.software)
         if found or software is None:
             return found
-        if not exact:
-            return variants_for(stack_of(software), self.software) or self.choices(None)
-        known = dict.fromkeys((*map(software_of, self.software), *self.software))
-        raise InputError(
-            f"software {software!r} was not measured on {self.device} in {self.part}:"
-            f" {nearest(software, known, limit=2)}"
-        )
+        return variants_for(stack_of(software), self.software) or self.choices(None)
 
     def predict(self, columns: Mapping[str, np.ndarray], software: str) -> np.ndarray:
         """ln(measured / analytical) under one software stack, shape ``[rows]``."""
