@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from perfmodel.cli import units
+from perfmodel.predict.workload import BATCH_DIMS
 
 if TYPE_CHECKING:
     from perfmodel.predict import Estimate, ModelPrediction, OperatorPrediction
@@ -22,9 +23,6 @@ OPERATORS_SHOWN = 15
 
 MAPPED_SHOWN = 3
 """Keys of a ``--dtype-map`` in the headline; of more, their number."""
-
-BATCH_DIMS = frozenset({"batch", "batch_size", "bs", "b", "n"})
-"""Names of a dimension, in lower case, that count samples: throughput is this dimension over latency."""
 
 
 @dataclass(frozen=True, slots=True)

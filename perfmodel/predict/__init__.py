@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -131,7 +131,9 @@ def _prepare(
     dtype_map: Mapping[str, str] | None,
     kv_dtype: str | None,
     fusion: str,
+    rewrite: Callable[[Graph], Graph] | None = None,
 ) -> _Prepared:
+    """Read, bound, fused, and in the formats asked for; ``rewrite`` changes the fused graph before it is cast."""
     from perfmodel.features.fusion import fuse
     from perfmodel.predict.cast import cast
     from perfmodel.predict.dtype_map import checked
@@ -145,7 +147,8 @@ def _prepare(
     if kv_dtype is not None:
         cache_dtype(kv_dtype)
     bound = _graph(model, dict(dims or {}))
-    graph = cast(fuse(bound, mode=fusion), dtype, formats, kv_dtype)
+    fused = fuse(bound, mode=fusion)
+    graph = cast(fused if rewrite is None else rewrite(fused), dtype, formats, kv_dtype)
     return _Prepared(bound, graph, fusion, dtype, formats, kv_dtype)
 
 
@@ -160,7 +163,9 @@ def _predict(
     power_limit_w: float | None,
     cache: str,
 ) -> ModelPrediction:
+    from perfmodel.models.power import idle_power_w, limit_w
     from perfmodel.predict.compose import compose
+    from perfmodel.predict.workload import workload_of
 
     _check(launch, LAUNCHES, "launch")
     for name, value in (("clock_mhz", clock_mhz), ("power_limit_w", power_limit_w)):
@@ -178,7 +183,14 @@ def _predict(
         dims={name: int(value) for name, value in (dims or {}).items()},
         cpu_graph=prepared.on_cpu if device.kind == "cpu" else None,
     )
-    return replace(prediction, dtype_map=prepared.dtype_map, kv_dtype=prepared.kv_dtype)
+    return replace(
+        prediction,
+        dtype_map=prepared.dtype_map,
+        kv_dtype=prepared.kv_dtype,
+        workload=workload_of(prepared.bound),
+        idle_power_w=idle_power_w(device),
+        power_limit_w=limit_w(device, power_limit_w),
+    )
 
 
 def _graph(model: Any, dims: dict[str, int]) -> Graph:
