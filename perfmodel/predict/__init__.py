@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -131,9 +131,7 @@ def _prepare(
     dtype_map: Mapping[str, str] | None,
     kv_dtype: str | None,
     fusion: str,
-    rewrite: Callable[[Graph], Graph] | None = None,
 ) -> _Prepared:
-    """Read, bound, fused, and in the formats asked for; ``rewrite`` changes the fused graph before it is cast."""
     from perfmodel.features.fusion import fuse
     from perfmodel.predict.cast import cast
     from perfmodel.predict.dtype_map import checked
@@ -147,8 +145,7 @@ def _prepare(
     if kv_dtype is not None:
         cache_dtype(kv_dtype)
     bound = _graph(model, dict(dims or {}))
-    fused = fuse(bound, mode=fusion)
-    graph = cast(fused if rewrite is None else rewrite(fused), dtype, formats, kv_dtype)
+    graph = cast(fuse(bound, mode=fusion), dtype, formats, kv_dtype)
     return _Prepared(bound, graph, fusion, dtype, formats, kv_dtype)
 
 
