@@ -121,9 +121,7 @@ class GenerationPrediction:
         Raises:
             InputError: the device's power is unknown.
         """
-        blocks = (
-            PowerBlock(phase.name, tuple(steps_of(p)), runs) for phase in self.phases for p, runs in phase.parts
-        )
+        blocks = (PowerBlock(phase.name, tuple(steps_of(p)), runs) for phase in self.phases for p, runs in phase.parts)
         return PowerProfile(tuple(blocks), self.idle_power_w, self.power_limit_w)
 
     def cost(self, prices: Prices) -> Cost:

@@ -11,7 +11,7 @@ scope. Currencies are the user's.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from perfmodel.errors import InputError
@@ -71,7 +71,8 @@ class Amount:
         device_energy_j: of the device alone; None where its power is unknown.
         energy_j: at the meter, with what was given of host and PUE.
         carbon_g: grams of CO2 equivalents.
-        device_money, electricity_money, money: by hour, by kWh, and both together.
+        device_money, electricity_money: by the hour, by the kWh.
+        money: of all that has a price; None where nothing has, or the device lacks the price that others have.
     """
 
     time_s: Estimate
@@ -80,28 +81,21 @@ class Amount:
     carbon_g: Estimate | None
     device_money: Estimate | None
     electricity_money: Estimate | None
-
-    @property
-    def money(self) -> Estimate | None:
-        """All the money: what was given of device and electricity."""
-        if self.device_money is None or self.electricity_money is None:
-            return self.device_money or self.electricity_money
-        return self.device_money.plus(self.electricity_money)
+    money: Estimate | None
 
     def scaled(self, factor: float) -> Amount:
         """The same for more or less work."""
-        return Amount(*(None if e is None else e.scaled(factor) for e in self._parts()))  # type: ignore[arg-type]
+        others = (self._optional(f.name) for f in fields(self)[1:])
+        return Amount(self.time_s.scaled(factor), *(None if e is None else e.scaled(factor) for e in others))
 
     def to_dict(self) -> dict[str, Any]:
         """The keys of the JSON contract."""
-        names = ("time_s", "device_energy_j", "energy_j", "carbon_g", "device_money", "electricity_money")
-        named = dict(zip(names, self._parts(), strict=True)) | {"money": self.money}
+        named = {f.name: self._optional(f.name) for f in fields(self)}
         return {name: None if e is None else e.to_dict() for name, e in named.items()}
 
-    def _parts(self) -> tuple[Estimate | None, ...]:
-        return (
-            self.time_s, self.device_energy_j, self.energy_j, self.carbon_g, self.device_money, self.electricity_money
-        )  # fmt: skip
+    def _optional(self, name: str) -> Estimate | None:
+        found: Estimate | None = getattr(self, name)
+        return found
 
 
 @dataclass(frozen=True)
@@ -155,15 +149,32 @@ def cost_of(prices: Prices, device: str, latency_s: Estimate, energy_j: Estimate
     kwh = None if meter is None else meter.scaled(1 / JOULES_PER_KWH)
     region = prices.grid if isinstance(prices.grid, GridRegion) else None
     hourly = prices.price_of(device)
+    device_money = None if hourly is None else latency_s.scaled(hourly / SECONDS_PER_HOUR)
+    electricity_money = None if kwh is None or prices.electricity is None else kwh.scaled(prices.electricity)
     amount = Amount(
         time_s=latency_s,
         device_energy_j=energy_j,
         energy_j=meter,
         carbon_g=None if kwh is None or region is None else kwh.scaled(region.grams_co2e_per_kwh),
-        device_money=None if hourly is None else latency_s.scaled(hourly / SECONDS_PER_HOUR),
-        electricity_money=None if kwh is None or prices.electricity is None else kwh.scaled(prices.electricity),
+        device_money=device_money,
+        electricity_money=electricity_money,
+        money=_total(
+            [
+                e
+                for e, price in ((device_money, prices.per_hour), (electricity_money, prices.electricity))
+                if price is not None
+            ]
+        ),
     )
     return Cost(amount, workload.unit, workload.units, region, prices, _notes(prices, region, energy_j))
+
+
+def _total(parts: list[Estimate | None]) -> Estimate | None:
+    """The sum; None where there is nothing to add, or one of the parts is unknown."""
+    known = [part for part in parts if part is not None]
+    if not known or len(known) < len(parts):
+        return None
+    return known[0] if len(known) == 1 else known[0].plus(known[1])
 
 
 def _notes(prices: Prices, region: GridRegion | None, energy_j: Estimate | None) -> tuple[str, ...]:
