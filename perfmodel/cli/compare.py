@@ -10,6 +10,8 @@ from perfmodel.cli.output import TO_STDOUT, console, write_json
 from perfmodel.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from perfmodel.predict import ModelPrediction
     from perfmodel.predict.energy import Prices
     from perfmodel.predict.generation import GenerationPrediction
@@ -43,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     request = energy_options.generation(arguments)
     prices = _prices(arguments, devices)
 
-    ranking: list[ModelPrediction] | list[GenerationPrediction]
+    ranking: Sequence[ModelPrediction | GenerationPrediction]
     if request is None:
         from perfmodel.predict import compare
 
@@ -83,7 +85,7 @@ def _prices(arguments: argparse.Namespace, devices: list[str]) -> Prices | None:
 
 
 def _result(
-    ranking: list[ModelPrediction] | list[GenerationPrediction], rank: str | None, prices: Prices | None
+    ranking: Sequence[ModelPrediction | GenerationPrediction], rank: str | None, prices: Prices | None
 ) -> dict[str, Any]:
     predictions = [p.to_dict() | ({} if prices is None else {"cost": p.cost(prices).to_dict()}) for p in ranking]
     return {"model": ranking[0].model, "predictions": predictions} | (
@@ -93,7 +95,7 @@ def _result(
 
 def _show(
     arguments: argparse.Namespace,
-    ranking: list[ModelPrediction] | list[GenerationPrediction],
+    ranking: Sequence[ModelPrediction | GenerationPrediction],
     dtype: str | None,
     prices: Prices | None,
 ) -> None:

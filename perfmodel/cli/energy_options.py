@@ -12,8 +12,7 @@ from perfmodel.cli.options import positive
 from perfmodel.errors import InputError, nearest
 
 if TYPE_CHECKING:
-    from perfmodel.predict.energy import Prices
-    from perfmodel.predict.energy.rack import Hosts
+    from perfmodel.predict.energy import Hosts, Prices
 
 
 @dataclass(frozen=True)
@@ -135,7 +134,7 @@ def hosts(arguments: argparse.Namespace) -> Hosts:
     Raises:
         InputError: devices share a host whose power is not given.
     """
-    from perfmodel.predict.energy.rack import Hosts
+    from perfmodel.predict.energy import Hosts
 
     if arguments.devices_per_host != 1 and arguments.host_power_w is None:
         raise InputError("--devices-per-host needs --host-power-w, the power of one host")

@@ -49,7 +49,6 @@ def _add_profile(
     sections: list[Section],
 ) -> None:
     from perfmodel.cli.energy_tables import print_profile, print_rack
-    from perfmodel.predict.energy import rack
 
     windows_s = energy_options.windows_s(arguments)
     profile = prediction.power_profile()
@@ -57,8 +56,7 @@ def _add_profile(
         keys["power_profile"] = profile.to_dict(windows_s)
         sections.append(lambda screen: print_profile(screen, profile, windows_s))
     if energy_options.asks_for_rack(arguments):
-        result = rack(
-            profile,
+        result = profile.rack(
             count=arguments.count,
             budget_w=arguments.budget_w,
             hosts=energy_options.hosts(arguments),

@@ -205,7 +205,7 @@ def print_rack(console: Console, result: Rack) -> None:
 
 def print_cost_comparison(
     console: Console,
-    ranking: Sequence[ModelPrediction] | Sequence[GenerationPrediction],
+    ranking: Sequence[ModelPrediction | GenerationPrediction],
     prices: Prices,
     *,
     dtype: str | None,

@@ -301,9 +301,7 @@ def print_warnings(console: Console, warnings: Iterable[str]) -> None:
         console.print(safe(f"warning: {warning}"), style="yellow")
 
 
-def print_common_warnings(
-    console: Console, ranking: Sequence[ModelPrediction] | Sequence[GenerationPrediction]
-) -> None:
+def print_common_warnings(console: Console, ranking: Sequence[ModelPrediction | GenerationPrediction]) -> None:
     """Each warning once, with the devices that it holds for unless it holds for all."""
     devices: dict[str, list[str]] = {}
     for p in ranking:

@@ -9,7 +9,7 @@ of all tokens before it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,6 +22,8 @@ from perfmodel.predict.workload import BATCH_DIMS, sequence_dim
 
 _OF_CACHE = re.compile(r"past|cache", re.IGNORECASE)
 """Inputs and dimensions that hold keys and values of earlier tokens, as exporters name them."""
+_OF_TOKENS = re.compile(r"seq|len|time|tok|kv", re.IGNORECASE)
+"""Dimensions that count tokens."""
 
 
 @dataclass(frozen=True)
@@ -53,16 +55,16 @@ def steps_of(graph: Graph, prompt: int, dims: Mapping[str, int]) -> Steps:
         InputError: the model has no dimension for its sequence, or dimensions that nothing gives a number.
     """
     new = sequence_dim(graph)
+    pasts, totals = ((), ()) if new is None else (_past_dims(graph, new), _total_dims(graph, new))
+    taken = [name for name in (new, *pasts, *totals) if name in dims]
+    if taken:
+        raise InputError(f"--dim {taken[0]} is what --prompt and --generate decide: leave one of them out")
     if new is None or new not in graph.open_dims:
         raise InputError(
             f"{graph.name}: no input has an open dimension that counts its new tokens (such as seq or sequence_length), "
             "so it cannot be run on a prompt and then token by token; "
             + (f"open dimensions: {', '.join(graph.open_dims)}" if graph.open_dims else "it has no open dimension")
         )
-    pasts, totals = _past_dims(graph, new), _total_dims(graph, new)
-    taken = [name for name in (new, *pasts, *totals) if name in dims]
-    if taken:
-        raise InputError(f"--dim {taken[0]} is what --prompt and --generate decide: leave one of them out")
     known = {new, *pasts, *totals}
     missing = [name for name in graph.open_dims if name not in known]
     if missing:
@@ -138,15 +140,16 @@ def _kept(op: Any) -> float:
 
 
 def _past_dims(graph: Graph, new: str) -> tuple[str, ...]:
-    """Dimensions that count cached tokens."""
+    """Dimensions that count cached tokens: of inputs for keys and values, all that no other meaning is known of."""
     found: dict[str, None] = {}
     for name, axes in graph.input_axes.items():
-        for axis in axes:
-            if axis is None or axis == new or axis.lower() in BATCH_DIMS:
+        # Sequences lie along the first axis, whatever it is called.
+        for axis in axes[1:]:
+            if axis is None or axis == new or axis.lower() in BATCH_DIMS or "total" in axis.lower():
                 continue
-            if _OF_CACHE.search(axis) or (_OF_CACHE.search(name) and axis in _open(graph)):
+            if _OF_CACHE.search(axis) or (_OF_CACHE.search(name) and _OF_TOKENS.search(axis)):
                 found[axis] = None
-    return tuple(name for name in found if name in _open(graph))
+    return tuple(found)
 
 
 def _total_dims(graph: Graph, new: str) -> tuple[str, ...]:
@@ -155,12 +158,8 @@ def _total_dims(graph: Graph, new: str) -> tuple[str, ...]:
     found: dict[str, None] = {}
     for name, axes in graph.input_axes.items():
         for axis in axes[1:]:
-            if axis is None or axis == new or axis in pasts or axis not in _open(graph):
+            if axis is None or axis == new or axis in pasts or axis.lower() in BATCH_DIMS:
                 continue
             if "total" in axis.lower() or "mask" in name.lower():
                 found[axis] = None
     return tuple(found)
-
-
-def _open(graph: Graph) -> Iterable[str]:
-    return graph.open_dims

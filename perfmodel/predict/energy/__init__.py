@@ -5,6 +5,7 @@
 ``rack``     many devices and their hosts under a budget of watts
 ``grid``     grams of CO2 equivalents per kWh, by region, from a cited table (``grid.toml``)
 ``cost``     energy at the meter, carbon and money, by run and by million tokens or samples
+``ranking``  devices in the order of time, energy, carbon or money
 ``plot``     the profile as a picture
 ===========  ===================================================================================
 
@@ -16,6 +17,6 @@ from __future__ import annotations
 from perfmodel.predict.energy.cost import Cost, Prices
 from perfmodel.predict.energy.grid import GridRegion, grid_region
 from perfmodel.predict.energy.profile import PowerProfile
-from perfmodel.predict.energy.rack import Rack, rack
+from perfmodel.predict.energy.rack import Hosts, Rack
 
-__all__ = ["Cost", "GridRegion", "PowerProfile", "Prices", "Rack", "grid_region", "rack"]
+__all__ = ["Cost", "GridRegion", "Hosts", "PowerProfile", "Prices", "Rack", "grid_region"]

@@ -103,6 +103,7 @@ class Cost:
     """What a run costs.
 
     Attributes:
+        device: its id.
         per_run: of one run of the batch.
         unit: ``tokens`` where the model has a sequence, else ``samples``.
         units: how many of them a run works on.
@@ -111,6 +112,7 @@ class Cost:
         notes: what is not included, one line each.
     """
 
+    device: str
     per_run: Amount
     unit: str
     units: int
@@ -129,7 +131,8 @@ class Cost:
             "per_run": self.per_run.to_dict(), f"per_million_{self.unit}": self.per_million.to_dict(),
             "unit": self.unit, "units": self.units, "grid": None if self.grid is None else self.grid.to_dict(),
             "host_power_w": self.prices.hosts.power_w, "devices_per_host": self.prices.hosts.devices,
-            "pue": self.prices.pue, "electricity_price": self.prices.electricity, "notes": list(self.notes),
+            "pue": self.prices.pue, "electricity_price": self.prices.electricity,
+            "price_per_hour": self.prices.price_of(self.device), "notes": list(self.notes),
         }  # fmt: skip
 
 
@@ -166,7 +169,7 @@ def cost_of(prices: Prices, device: str, latency_s: Estimate, energy_j: Estimate
             ]
         ),
     )
-    return Cost(amount, workload.unit, workload.units, region, prices, _notes(prices, region, energy_j))
+    return Cost(device, amount, workload.unit, workload.units, region, prices, _notes(prices, region, energy_j))
 
 
 def _total(parts: list[Estimate | None]) -> Estimate | None:

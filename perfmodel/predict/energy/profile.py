@@ -19,6 +19,7 @@ from perfmodel.errors import InputError
 from perfmodel.predict.result import Estimate
 
 if TYPE_CHECKING:
+    from perfmodel.predict.energy.rack import Hosts, Rack
     from perfmodel.predict.result import ModelPrediction
 
 WINDOWS_S = (1e-3, 0.1)
@@ -120,6 +121,31 @@ class PowerProfile:
         most = np.array([_highest_joules(seconds, row, rest) for row in watts])
         peak = (full * self.duration_s * average + most) / window_s
         return _estimate(np.clip(peak, average, self._flat[1].max(axis=1)))
+
+    def rack(
+        self,
+        *,
+        count: int | None = None,
+        budget_w: float | None = None,
+        hosts: Hosts | None = None,
+        pue: float | None = None,
+        windows_s: Sequence[float] = WINDOWS_S,
+    ) -> Rack:
+        """What many devices draw that all run this in step, and how many of them a budget powers.
+
+        Args:
+            count: devices; None: only how many fit.
+            budget_w: what devices and hosts together may draw; None: no budget.
+            hosts: what they are plugged into; None: nothing is known of it, and nothing counted.
+            pue: power of the building over that of the racks; None: not known.
+            windows_s: of meters and power supplies.
+
+        Raises:
+            InputError: neither a count nor a budget, or an impossible one.
+        """
+        from perfmodel.predict.energy.rack import rack_of
+
+        return rack_of(self, count=count, budget_w=budget_w, hosts=hosts, pue=pue, windows_s=windows_s)
 
     def slices(self, count: int) -> list[dict[str, Any]]:
         """The run in equal stretches of time, for a table or a plot.

@@ -140,7 +140,7 @@ def window_name(window_s: float) -> str:
     return f"peak over {window_s * 1e3:g} ms"
 
 
-def rack(
+def rack_of(
     profile: PowerProfile,
     *,
     count: int | None = None,
