@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from itertools import product
+
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perfmodel.errors import InputError
@@ -19,7 +22,7 @@ PROFILE = PowerProfile((PowerBlock(None, STEPS),), idle_power_w=70.0, power_limi
 def test_levels_by_hand() -> None:
     r = PROFILE.rack(count=8, budget_w=3000, hosts=Hosts(500.0, 4), pue=1.5, windows_s=(1.0, 4.0))
     assert [level.basis for level in r.levels] == [
-        "average", "p99", "peak over 4000 ms", "peak over 1000 ms", "peak", "limit"
+        "average", "p99 out of step", "p99", "peak over 4000 ms", "peak over 1000 ms", "peak", "limit"
     ]  # fmt: skip
     average, peak, limit = (r.level(name) for name in ("average", "peak", "limit"))
     # Eight devices in two hosts: 8 · 300 + 2 · 500.
@@ -56,6 +59,58 @@ def test_a_cap_only_where_it_is_needed_and_possible() -> None:
     assert PROFILE.rack(count=8, budget_w=480).cap_w is None
 
 
+# ------------------------------------------------------------------------------------------------------- out of step
+# A tenth of the time 300 W, else 100 W.
+SELDOM = PowerProfile(
+    (PowerBlock(None, tuple(PowerStep("op", "gemm", t, Estimate(w, w, w)) for t, w in ((0.9, 100.0), (0.1, 300.0)))),)
+)
+
+
+def test_devices_that_do_not_peak_together_by_hand() -> None:
+    assert SELDOM.out_of_step_w(1).value == pytest.approx(300)
+    # Two: 600 W for 1 % of the time, 400 W for 18 %, 200 W for 81 %.
+    assert SELDOM.out_of_step_w(2).value == pytest.approx(400)
+    assert SELDOM.out_of_step_w(2, 0.995).value == pytest.approx(600)
+    assert SELDOM.out_of_step_w(2, 0.8).value == pytest.approx(200)
+    # Ten: P(at most 4 peak) = 0.9984, P(at most 3) = 0.9872 (binomial): 4 · 300 + 6 · 100.
+    assert SELDOM.out_of_step_w(10).value == pytest.approx(1800)
+    r = SELDOM.rack(count=10, budget_w=1800.0)
+    level = r.level("p99 out of step")
+    assert level.device_w.value == pytest.approx(180)
+    assert level.fits is not None
+    assert level.fits.value == 10
+    assert [x.fits.value for x in r.levels if x.fits is not None][:3] == [15, 10, 6]
+
+
+@given(st.lists(st.tuples(st.floats(0.1, 5.0), st.floats(60.0, 700.0)), min_size=2, max_size=4), st.integers(1, 4))
+@settings(max_examples=60)
+def test_the_sum_against_every_combination(steps: list[tuple[float, float]], count: int) -> None:
+    p = PowerProfile((PowerBlock(None, tuple(PowerStep("op", "gemm", t, Estimate(w, w, w)) for t, w in steps)),))
+    total = sum(t for t, _ in steps)
+    sums = sorted(
+        (sum(w for _, w in chosen), math.prod(t / total for t, _ in chosen)) for chosen in product(steps, repeat=count)
+    )
+    # Power is rounded up to the next of 512 steps, each device's.
+    width = (max(w for _, w in steps) - min(w for _, w in steps)) / 511
+    found = p.out_of_step_w(count).value
+    below = sum(share for watts, share in sums if watts <= found + 1e-6)
+    assert below >= 0.99 - 1e-6
+    under = sum(share for watts, share in sums if watts < found - (count + 1) * width - 1e-6)
+    assert under <= 0.99 + 1e-6
+    assert found <= count * p.peak_w.value * (1 + 1e-9)
+
+
+def test_of_many_devices_the_sum_is_normal() -> None:
+    exact, normal = (SELDOM.out_of_step_w(n).value / n for n in (1000, 1001))
+    assert normal == pytest.approx(exact, rel=2e-3)
+    # 120 W on average, a deviation of 60 W; 2.326 deviations of the mean of 1001.
+    assert normal == pytest.approx(120 + 2.326 * 60 / 1001**0.5, rel=1e-4)
+    assert PROFILE.out_of_step_w(5000).value <= 5000 * 400
+    flat = PowerProfile((PowerBlock(None, STEPS[:1]),))
+    assert flat.out_of_step_w(7) == Estimate(1400, pytest.approx(1260), pytest.approx(1540))
+
+
+# ------------------------------------------------------------------------------------------------- what always holds
 @given(st.floats(1.0, 1000.0), st.floats(0.0, 1000.0), st.integers(1, 9), st.floats(1.0, 20000.0))
 def test_the_most_that_fit(device_w: float, host_w: float, devices: int, budget_w: float) -> None:
     hosts = Hosts(host_w, devices)

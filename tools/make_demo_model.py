@@ -155,8 +155,8 @@ def gpt2() -> ModelProto:
     tokens = ["batch", "sequence_length"]
     inputs = [helper.make_tensor_value_info(n, TensorProto.INT64, tokens) for n in ("input_ids", "position_ids")]
     outputs = [helper.make_tensor_value_info("logits", TensorProto.FLOAT, [*tokens, VOCABULARY])]
-    cached = ["batch", HEADS, "past_sequence_length", WIDTH // HEADS]
-    longer = ["batch", HEADS, "past_sequence_length + sequence_length", WIDTH // HEADS]
+    cached: list[str | int | None] = ["batch", HEADS, "past_sequence_length", WIDTH // HEADS]
+    longer: list[str | int | None] = ["batch", HEADS, "past_sequence_length + sequence_length", WIDTH // HEADS]
     for layer in range(LAYERS):
         name = f"layer{layer}"
         past, present = ((f"{what}.{layer}.key", f"{what}.{layer}.value") for what in ("past_key_values", "present"))

@@ -176,7 +176,7 @@ def print_rack(console: Console, result: Rack) -> None:
     console.print()
     of = "rack" if result.count is None else f"rack of {result.count} device{'s' * (result.count != 1)}"
     budget = "" if result.budget_w is None else f", {units.power(result.budget_w)} of budget"
-    console.print(f"{of}{budget} ({_host(result.hosts.power_w, result.hosts.devices)}; all devices in step):")
+    console.print(f"{of}{budget} ({_host(result.hosts.power_w, result.hosts.devices)}):")
     table = plain_table()
     table.add_column("if each draws its", no_wrap=True)
     columns: list[tuple[str, Callable[[float | None], str]]] = [("device_w", units.power)]

@@ -106,6 +106,18 @@ class PowerProfile:
             result.append(row[order[min(np.searchsorted(reached, share * reached[-1] * (1 - 1e-12)), len(row) - 1)]])
         return _estimate(np.array(result))
 
+    def out_of_step_w(self, count: int, share: float = HIGH_PERCENTILE) -> Estimate:
+        """What so many devices together do not exceed for a share of the time, each at its own moment of the run [W].
+
+        Args:
+            count: devices, at least 1.
+            share: of the time, above 0 and below 1.
+        """
+        from perfmodel.predict.energy.out_of_step import quantile_w
+
+        seconds, watts = self._flat
+        return _estimate(np.array([quantile_w(seconds, row, count, share) for row in watts]))
+
     def peak_over(self, window_s: float) -> Estimate:
         """The highest mean power over any stretch of a length: what a meter with this window shows at most [W].
 

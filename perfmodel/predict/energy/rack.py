@@ -2,19 +2,22 @@
 
 Nobody provisions by the mean, and provisioning by the power limit leaves racks half empty; what lies between is how far one
 trusts the profile: the 99th percentile, or the highest mean over what a power supply or a breaker averages. The figures by
-each stand side by side, for all devices running the model at once, in step (which is the worst case: peaks then coincide).
+each stand side by side, for devices that run the model in step, which is the worst case, since peaks then coincide; and once
+for devices that are each at a moment of their own (:mod:`perfmodel.predict.energy.out_of_step`).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from perfmodel.errors import InputError
 from perfmodel.predict.energy.profile import WINDOWS_S, PowerProfile
 from perfmodel.predict.result import Estimate
+
+OUT_OF_STEP = "p99 out of step"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,8 @@ class RackLevel:
     """The rack as it is if each device draws a certain power.
 
     Attributes:
-        basis: ``average``, ``p99``, ``peak over 0.1 s``, ``peak``, or ``limit`` (what a plan without a profile would take).
+        basis: ``average``, ``p99 out of step``, ``p99``, ``peak over 100 ms``, ``peak``, or ``limit`` (what a plan without a
+            profile would take).
         device_w: of one device.
         rack_w: of all devices and their hosts; None without a count.
         facility_w: ``rack_w`` times the PUE; None without a count or a PUE.
@@ -162,14 +166,39 @@ def rack_of(
     if budget_w is not None and not 0 < budget_w < math.inf:
         raise InputError(f"budget_w is {budget_w!r}: wanted watts above 0")
     checked_pue(pue)
-    powers = {"average": profile.average_w, "p99": profile.percentile_w()}
+    powers = {"average": profile.average_w}
+    together = _out_of_step(profile, count, budget_w, hosts, pue)
+    powers["p99"] = profile.percentile_w()
     powers |= {window_name(w): profile.peak_over(w) for w in sorted(windows_s, reverse=True)}
     powers["peak"] = profile.peak_w
     limit = profile.power_limit_w
     if limit is not None:
         powers["limit"] = Estimate(limit, limit, limit)
-    levels = tuple(_level(basis, p, count, budget_w, hosts, pue) for basis, p in powers.items())
+    average, *others = (_level(basis, p, count, budget_w, hosts, pue) for basis, p in powers.items())
+    levels = (average, together, *others)
     return Rack(count, budget_w, hosts, pue, levels, _cap_w(profile, levels, count, budget_w, hosts))
+
+
+def _out_of_step(
+    profile: PowerProfile, count: int | None, budget_w: float | None, hosts: Hosts, pue: float | None
+) -> RackLevel:
+    """The level of devices that each are at their own moment: the more there are, the closer to the average."""
+
+    def fitting(kind: str) -> int:
+        # The most whose sum, with their hosts, is within the budget: at least those that fit by the peak, at most by the mean.
+        assert budget_w is not None
+        low = hosts.fitting(getattr(profile.peak_w, kind), budget_w)
+        high = max(hosts.fitting(getattr(profile.average_w, kind), budget_w), low)
+        while low < high:
+            middle = (low + high + 1) // 2
+            needed = getattr(profile.out_of_step_w(middle), kind) + hosts.total_w(middle)
+            low, high = (middle, high) if needed <= budget_w else (low, middle - 1)
+        return low
+
+    fits = None if budget_w is None else Estimate(*(float(fitting(kind)) for kind in ("value", "high", "low")))
+    of = count or max(int(fits.value) if fits is not None else 1, 1)
+    level = _level(OUT_OF_STEP, profile.out_of_step_w(of).scaled(1 / of), count, budget_w, hosts, pue)
+    return replace(level, fits=fits)
 
 
 def _level(
