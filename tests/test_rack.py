@@ -90,8 +90,8 @@ def test_the_sum_against_every_combination(steps: list[tuple[float, float]], cou
     sums = sorted(
         (sum(w for _, w in chosen), math.prod(t / total for t, _ in chosen)) for chosen in product(steps, repeat=count)
     )
-    # Power is rounded up to the next of 512 steps, each device's.
-    width = (max(w for _, w in steps) - min(w for _, w in steps)) / 511
+    # Power is rounded up to the next of 256 steps, each device's.
+    width = (max(w for _, w in steps) - min(w for _, w in steps)) / 255
     found = p.out_of_step_w(count).value
     below = sum(share for watts, share in sums if watts <= found + 1e-6)
     assert below >= 0.99 - 1e-6
@@ -101,10 +101,10 @@ def test_the_sum_against_every_combination(steps: list[tuple[float, float]], cou
 
 
 def test_of_many_devices_the_sum_is_normal() -> None:
-    exact, normal = (SELDOM.out_of_step_w(n).value / n for n in (1000, 1001))
+    exact, normal = (SELDOM.out_of_step_w(n).value / n for n in (500, 501))
     assert normal == pytest.approx(exact, rel=2e-3)
-    # 120 W on average, a deviation of 60 W; 2.326 deviations of the mean of 1001.
-    assert normal == pytest.approx(120 + 2.326 * 60 / 1001**0.5, rel=1e-4)
+    # 120 W on average, a deviation of 60 W; 2.326 deviations of the mean of 501.
+    assert normal == pytest.approx(120 + 2.326 * 60 / 501**0.5, rel=1e-4)
     assert PROFILE.out_of_step_w(5000).value <= 5000 * 400
     flat = PowerProfile((PowerBlock(None, STEPS[:1]),))
     assert flat.out_of_step_w(7) == Estimate(1400, pytest.approx(1260), pytest.approx(1540))
@@ -123,7 +123,8 @@ def test_the_most_that_fit(device_w: float, host_w: float, devices: int, budget_
     assert needs(fitting + 1) > budget_w * (1 - 1e-9)
 
 
-@given(st.integers(1, 200), st.floats(1.0, 3.0), st.floats(0.0, 2000.0))
+@settings(max_examples=25)
+@given(st.integers(1, 50), st.floats(1.0, 3.0), st.floats(0.0, 2000.0))
 def test_more_of_anything_draws_more(count: int, pue: float, host_w: float) -> None:
     def building(c: int, p: float, h: float) -> float:
         level = PROFILE.rack(count=c, pue=p, hosts=Hosts(h)).level("average")
@@ -138,7 +139,7 @@ def test_more_of_anything_draws_more(count: int, pue: float, host_w: float) -> N
 
 
 def test_a_larger_budget_fits_no_fewer_and_higher_power_no_more() -> None:
-    counts = [PROFILE.rack(budget_w=b, hosts=Hosts(300.0, 8)).level("average").fits for b in range(100, 9000, 100)]
+    counts = [PROFILE.rack(budget_w=b, hosts=Hosts(300.0, 8)).level("average").fits for b in range(100, 9000, 300)]
     values = [c.value for c in counts if c is not None]
     assert values == sorted(values)
     r = PROFILE.rack(budget_w=5000, hosts=Hosts(300.0, 8))

@@ -11,9 +11,9 @@ from statistics import NormalDist
 
 import numpy as np
 
-_BINS = 512
+_BINS = 256
 """Steps of power that a distribution is taken in; power is rounded up to the next one."""
-_EXACT_UP_TO = 1000
+_EXACT_UP_TO = 500
 """Devices up to which the convolution is carried out; of more the sum is taken as normal (central limit theorem)."""
 
 
