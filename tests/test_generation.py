@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from memory_models import decoder
 from model_doubles import toy_device
+from onnx import TensorProto, helper
 
 from perfmodel.errors import InputError
 from perfmodel.features.onnx import read_onnx
@@ -307,3 +308,62 @@ def test_names_of_exporters(graph: Graph, ids: str, mask: str | None, past: str)
         shape = shapes[past]
         assert shape is not None
         assert cached in shape
+
+
+def grouped_queries() -> bytes:
+    """A layer as ONNX Runtime's generators have it: GroupQueryAttention over a cache, a mask of the total length."""
+    h, kv, d, width = 8, 2, 64, 512
+    value, node = helper.make_tensor_value_info, helper.make_node
+    names = (
+        [f"past_key_values.0.{what}" for what in ("key", "value")],
+        [f"present.0.{what}" for what in ("key", "value")],
+    )
+    nodes = [
+        node("Gather", ["table", "input_ids"], ["x"]),
+        *(node("MatMul", ["x", f"w{p}"], [p]) for p in "qkv"),
+        node("ReduceSum", ["attention_mask", "axis"], ["ones"]),
+        node("Cast", ["ones"], ["lengths"], to=TensorProto.INT32),
+        node("Shape", ["attention_mask"], ["extents"]),
+        node("Gather", ["extents", "last"], ["extent"]),
+        node("Cast", ["extent"], ["total"], to=TensorProto.INT32),
+        node(
+            "GroupQueryAttention", ["q", "k", "v", *names[0], "lengths", "total"], ["a", *names[1]],
+            domain="com.microsoft", num_heads=h, kv_num_heads=kv,
+        ),
+        node("MatMul", ["a", "wo"], ["logits"]),
+    ]  # fmt: skip
+    shapes = {
+        "table": (100, width),
+        "wq": (width, width),
+        "wk": (width, kv * d),
+        "wv": (width, kv * d),
+        "wo": (width, 100),
+    }
+    weights = [
+        helper.make_tensor(n, TensorProto.FLOAT16, s, bytes(2 * s[0] * s[1]), raw=True) for n, s in shapes.items()
+    ]
+    weights += [
+        helper.make_tensor("axis", TensorProto.INT64, [1], [1]),
+        helper.make_tensor("last", TensorProto.INT64, [], [1]),
+    ]
+    inputs = [
+        value("input_ids", TensorProto.INT64, ["batch_size", "sequence_length"]),
+        value("attention_mask", TensorProto.INT64, ["batch_size", "total_sequence_length"]),
+        *(value(n, TensorProto.FLOAT16, ["batch_size", kv, "past_sequence_length", d]) for n in names[0]),
+    ]
+    outputs = [
+        value("logits", TensorProto.FLOAT16, ["batch_size", "sequence_length", 100]),
+        *(value(n, TensorProto.FLOAT16, ["batch_size", kv, "total_sequence_length", d]) for n in names[1]),
+    ]
+    graph = helper.make_graph(nodes, "grouped", inputs, outputs, weights)
+    imports = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
+    return helper.make_model(graph, opset_imports=imports, ir_version=8).SerializeToString()
+
+
+def test_a_file_of_a_generator() -> None:
+    r = request(grouped_queries(), prompt=100, dims={"batch_size": 2})
+    shapes = [o.shape for phase in r.phases for p, _ in phase.parts for o in p.operators if o.op == "attention"]
+    assert [s.split()[:4] for s in shapes] == [["b2", q, kv, "h8/2"] for q, kv in
+                                               (("q100", "kv100"), ("q1", "kv101"), ("q1", "kv102"), ("q1", "kv103"))]  # fmt: skip
+    assert r.kv_cache_bytes == 2 * 2 * 2 * 64 * 2 * 103
+    assert r.warnings == ()
