@@ -51,6 +51,11 @@ if TYPE_CHECKING:
     from perfmodel.predict import OperatorPrediction as OperatorPrediction
     from perfmodel.predict import compare as compare
     from perfmodel.predict import predict as predict
+    from perfmodel.predict.energy import Hosts as Hosts
+    from perfmodel.predict.energy import Prices as Prices
+    from perfmodel.predict.energy import grid_region as grid_region
+    from perfmodel.predict.generation import compare_generation as compare_generation
+    from perfmodel.predict.generation import predict_generation as predict_generation
     from perfmodel.train import train as train
 
     __version__: str
@@ -70,6 +75,7 @@ _MODULE_OF = {
     "Estimate": "predict",
     "Gemm": "ops",
     "Graph": "graph",
+    "Hosts": "predict.energy",
     "InputError": "errors",
     "MissingExtraError": "errors",
     "ModelFileError": "errors",
@@ -81,6 +87,7 @@ _MODULE_OF = {
     "Pool": "ops",
     "Predictor": "models.predictor",
     "PredictorError": "errors",
+    "Prices": "predict.energy",
     "Quantize": "ops",
     "Reduce": "ops",
     "Rnn": "ops",
@@ -88,11 +95,14 @@ _MODULE_OF = {
     "TraceError": "errors",
     "UnboundDimensionError": "errors",
     "compare": "predict",
+    "compare_generation": "predict.generation",
     "device_ids": "hardware",
     "load": "models.predictor",
     "load_device": "hardware",
     "evaluate": "evaluate",
+    "grid_region": "predict.energy",
     "predict": "predict",
+    "predict_generation": "predict.generation",
     "train": "train",
     "read_onnx": "features",
 }
