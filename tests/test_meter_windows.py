@@ -67,6 +67,14 @@ def test_parts_that_another_counter_contains_are_not_added() -> None:
     assert found.parts_j == {"package-0": 500.0, "core": 300.0, "dram": pytest.approx(100.0)}
 
 
+def test_an_update_is_taken_to_lie_in_the_middle() -> None:
+    # The first reading says nothing of when its update was: 0.05 s earlier on average. The others: 0.005 s.
+    readings = [Reading(i / 100, {"gpu": 3.0 * i}) for i in range(401)]
+    found = window(counter_info(), readings)
+    assert found.duration_s == pytest.approx(4.0 + 0.05 - 0.005)
+    assert found.energy_j == pytest.approx(1200)
+
+
 def test_a_counter_starts_again() -> None:
     info = counter_info(counters=(Counter("package-0", 1e-4, range_j=262.0),))
     readings = [Reading(i * 0.1, {"package-0": (250.0 + 10 * i) % 262.0}) for i in range(101)]
@@ -184,14 +192,17 @@ def test_what_no_sensor_gave_is_never_measured(origin: str) -> None:
 def test_columns_of_a_label() -> None:
     conditions = [Conditions(1700.0, 2619.0, 60.0, 700.0, ()), Conditions(1600.0, 2619.0, 62.0, 700.0, ("power cap",))]
     readings = [Reading(i * 0.1, {"gpu": 30.0 * i}, None, conditions[i] if i < 2 else None) for i in range(51)]
-    # 40 executions in 5 s are 0.125 s each: 37.5 J at 300 W.
-    found = window_of(counter_info(), readings, 0.0, 5.0, settled_s=2.0, executions=40, busy_s=5.0)
-    assert found.energy_each_j == pytest.approx(37.5)
+    # 40 executions in 6 s, longer than the window, are 0.15 s each: 45 J at 300 W.
+    found = window_of(counter_info(), readings, 0.0, 5.0, settled_s=2.0, executions=40, busy_s=6.0)
+    assert found.energy_each_j == pytest.approx(45.0)
     assert found.columns() == {
-        "power_w": pytest.approx(300.0), "energy_j": pytest.approx(37.5),
-        "power_rel_std": pytest.approx(found.energy_std_j / 1500), "clock_mhz": 1650.0, "mem_clock_mhz": 2619.0, "power_limit_w": 700.0, "temperature_c": 61.0, "note": None,
+        "power_w": pytest.approx(300.0), "energy_j": pytest.approx(45.0),
+        "power_rel_std": pytest.approx(found.energy_std_j / 1500), "clock_mhz": 1650.0, "mem_clock_mhz": 2619.0,
+        "power_limit_w": 700.0, "temperature_c": 61.0, "note": None,
     }  # fmt: skip
     assert found.conditions.throttle == ("power cap",)
+    short = window_of(counter_info(), readings, 0.0, 5.0, settled_s=0.0, executions=40, busy_s=6.0)
+    assert short.columns()["energy_j"] is None
     assert window(counter_info(), readings).energy_each_j is None
 
 
@@ -290,8 +301,9 @@ def test_a_meter_that_stops(sampling: str) -> None:
         clock.now += 0.01
         time.sleep(0.0005)
 
+    # 200 s of that clock are 20,000 pieces of work: ten real seconds, in which the thread has its turn.
     with pytest.raises(MeterError, match="the cable is out"):
-        measure(meter, work, settle_s=0.0, window_s=1e6)
+        measure(meter, work, settle_s=0.0, window_s=200.0)
 
 
 def test_a_thread_reads_beside_the_work() -> None:

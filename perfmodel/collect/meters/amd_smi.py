@@ -114,7 +114,9 @@ class AmdSmiMeter:
             # A counter may turn out to stand still: windows are long enough for the power, too.
             settle_s=2.0 + 2 * averaging,
             min_window_s=3.0 if not averaging else 10.5 * averaging,
-            caveats=("why a clock was lowered is not asked for: that call takes 100 ms",),
+            caveats=()
+            if counter is not None
+            else ("integrated power: what happens between two readings is not in it",),
         )
 
     def clock(self) -> float:
