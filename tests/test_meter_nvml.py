@@ -50,6 +50,15 @@ def test_the_energy_counter() -> None:
     assert found.conditions.throttle == ("power cap",)  # idleness is no reason
 
 
+@pytest.mark.parametrize(
+    ("reasons", "names"), [(0, ()), (0x1, ()), (0x4, ("power cap",)), (0x88, ("hardware slowdown", "power brake"))]
+)
+def test_reasons_of_a_lower_clock(reasons: int, names: tuple[str, ...]) -> None:
+    conditions = opened(Clock(), reasons=reasons).read(conditions=True).conditions
+    assert conditions is not None
+    assert conditions.throttle == names
+
+
 def test_without_a_counter_the_instant_power_is_integrated() -> None:
     clock = Clock()
     library = FakeNvml(clock, ramp(100, 400, 0.3), lacks=NO_COUNTER)
