@@ -39,6 +39,29 @@ class Profiled:
     left_out: tuple[tuple[str, str, float], ...]
     profile: Profile
 
+    def run(self, operators: str | None = None) -> dict[str, Any]:
+        """The columns of a run trace: the whole model, as it ran without the profiler.
+
+        Args:
+            operators: where the table is kept, relative to the table of runs.
+
+        Raises:
+            TraceError: it never ran without the profiler.
+        """
+        seconds = self.profile.unprofiled_s
+        if seconds is None:
+            raise TraceError(f"{self.profile.model} has no run without the profiler: its end-to-end time is unknown")
+        row = self.table.iloc[0]
+        found = {name: row[name] for name in ("device", "software", "source", "status")}
+        count = len(self.profile.before_s) + len(self.profile.after_s)
+        found |= {
+            "workload": self.profile.model,
+            "latency_s": seconds,
+            "samples": count,
+            "threads": self.profile.threads,
+        }
+        return found | ({} if operators is None else {"operators": operators})
+
 
 def operator_traces(
     profile: Profile,

@@ -155,7 +155,7 @@ def read_run(folder: Path) -> dict[str, Any]:
         raise TraceError(f"{path} is no JSON") from None
     if not isinstance(record, dict) or record.get("format") != FORMAT or record.get("version") != VERSION:
         raise TraceError(f"{path} is no recording of version {VERSION}")
-    times = [*record.get("before_s", ["-"]), *record.get("after_s", ["-"])]
+    times = [seconds for group in ("before_s", "after_s") for seconds in _list(record.get(group))]
     good = (
         all(isinstance(record.get(k), str) for k in ("model", "software"))
         and all(isinstance(record.get(k), int) and record[k] >= 0 for k in ("threads", "warm_up"))
@@ -165,6 +165,11 @@ def read_run(folder: Path) -> dict[str, Any]:
     if not good:
         raise TraceError(f"{path}: wanted model, software, threads, warm_up, dims, and positive before_s and after_s")
     return record
+
+
+def _list(value: Any) -> list[Any]:
+    """What is no list is a list of something that is no time."""
+    return value if isinstance(value, list) else [None]
 
 
 _ELEMENTS = {

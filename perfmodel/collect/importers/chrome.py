@@ -14,7 +14,7 @@ from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from perfmodel.collect.importers.rows import Imported, Rows, read_text
 from perfmodel.errors import DescriptorError, DtypeError, TraceError
@@ -55,19 +55,18 @@ def read_chrome(path: str | Path, device: str, software: str, source: str = "tor
     for item in items:
         if not isinstance(item, dict) or item.get("ph") != "X":
             continue
-        arguments = item.get("args") if isinstance(item.get("args"), dict) else {}
+        found = item.get("args")
+        arguments: dict[str, Any] = found if isinstance(found, dict) else {}
         begin, length = item.get("ts"), item.get("dur")
-        if not (_is_number(begin) and _is_number(length)) or length < 0:
+        if not (_is_number(begin) and _is_number(length) and length >= 0):
             continue
         external = arguments.get("External id")
+        external = external if isinstance(external, int) else None
         if item.get("cat") == "cpu_op":
-            threads.setdefault(item.get("tid"), []).append(
-                Call(
-                    str(item.get("name")), begin, begin + length, external if isinstance(external, int) else None,
-                    *(v if isinstance(v := arguments.get(k), list) else [] for k in ("Input Dims", "Input type", "Concrete Inputs")),
-                )
-            )  # fmt: skip
-        elif item.get("cat") == "kernel" and isinstance(external, int):
+            lists = (_list(arguments.get(key)) for key in ("Input Dims", "Input type", "Concrete Inputs"))
+            call = Call(str(item.get("name")), begin, begin + length, external, *lists)
+            threads.setdefault(item.get("tid"), []).append(call)
+        elif item.get("cat") == "kernel" and external is not None:
             kernels.setdefault(external, []).append((str(item.get("name")), length * MICROSECOND))
     if threads and not any(call.shapes for calls in threads.values() for call in calls):
         raise TraceError(f"{path} was taken without shapes: profile with record_shapes=True")
@@ -155,7 +154,7 @@ def _softmax(call: Call) -> Operator:
 def _layer_norm(call: Call) -> Operator:
     shape, normalised = call.shapes[0], json.loads(call.values[1])
     cols = math.prod(normalised)
-    return Norm(dtype=_dtype(call, 0), kind="layer", rows=math.prod(shape) // cols, cols=cols)
+    return Norm(dtype=_dtype(call, 0), kind="layernorm", rows=math.prod(shape) // cols, cols=cols)
 
 
 def _elementwise(kind: str, operands: int) -> Callable[[Call], Operator]:
@@ -196,5 +195,9 @@ def _events(path: str | Path) -> list[Any]:
     return items
 
 
-def _is_number(value: Any) -> bool:
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -12,7 +12,7 @@ import json
 import math
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from perfmodel.collect.importers.rows import Imported, as_columns, read_text
 from perfmodel.errors import TraceError
@@ -50,14 +50,17 @@ def read_kernel_tuner(
             raise TraceError(f"{path}: configuration {key!r}: wanted the parameters {', '.join(names)}")
         time = entry.get("time")
         failure = _failure(time)
-        if failure is None and not (_is_number(time) and math.isfinite(time) and time > 0):
-            raise TraceError(f"{path}: configuration {key!r}: time is {time!r}; wanted milliseconds or a failure")
+        seconds = None
+        if failure is None:
+            if not (_is_number(time) and math.isfinite(time) and time > 0):
+                raise TraceError(f"{path}: configuration {key!r}: time is {time!r}; wanted milliseconds or a failure")
+            seconds = time * MILLISECOND
         times = [t for t in entry.get("times") or [] if _is_number(t)]
         rows.append(
             {
                 "device": device, "software": software, "source": source, **columns_of(op),
                 "kernel": str(data.get("kernel_name", "")) or None,
-                "latency_s": None if failure is not None else time * MILLISECOND,
+                "latency_s": seconds,
                 "samples": len(times) or None, "status": failure or "ok", "order": order,
                 **{f"cfg_{name}": entry[name] for name in names},
             }
@@ -75,7 +78,7 @@ def _failure(time: Any) -> str | None:
     return " ".join(words).lower() or time
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

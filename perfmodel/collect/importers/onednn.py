@@ -1,6 +1,6 @@
 """oneDNN's verbose mode (``ONEDNN_VERBOSE=1``): one line a primitive, its time in milliseconds at the end.
 
-    onednn_verbose,v1,primitive,exec,cpu,matmul,brg:avx512_core,undef,src_f32::... wei_f32::... dst_f32::...,,,128x256:256x512,0.42
+    onednn_verbose,v1,primitive,exec,cpu,matmul,brg:avx2,undef,src_f32::... wei_f32::... dst_f32::...,,,8x256:256x512,0.42
 
 Fields after ``exec``: engine, primitive, implementation, propagation, operands, attributes, auxiliary, problem, time (oneDNN
 Developer Guide, "Verbose Mode"). Earlier releases lack ``v1`` and ``primitive``; timestamps may stand after the marker.
@@ -77,7 +77,8 @@ def _operator(primitive: str, propagation: str, operands: str, auxiliary: str, p
     """
     if propagation.startswith("backward"):
         return None
-    dtype = _dtype(operands, "wei") or _dtype(operands, "src")
+    # Element-wise primitives call their operand `data` in earlier releases.
+    dtype = _dtype(operands, "wei") or _dtype(operands, "src") or _dtype(operands, "data")
     if dtype is None:
         return None
     if primitive == "matmul":
