@@ -26,6 +26,7 @@ from perfmodel.models.machine import Conditions, Machine
 from perfmodel.models.protocol import PredictorProtocol
 from perfmodel.ops import Operator
 from perfmodel.ops.table import Group, groups_of
+from perfmodel.plugins import registered
 
 
 @dataclass(frozen=True)
@@ -247,7 +248,7 @@ def load(predictor: str | Path | PredictorProtocol = "default") -> PredictorProt
         return _load_folder(folder)
     found = protocol.load_registered(str(predictor))
     if found is None:
-        names = [*_shipped(), "analytical", *protocol.registered()]
+        names = [*_shipped(), "analytical", *registered(protocol.GROUP)]
         raise InputError(
             f"no predictor is called {str(predictor)!r}: {nearest(str(predictor), names)} (or give the path of a folder)"
         )
