@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from perfmodel.features.mlir.attributes import Dense, DialectAttribute, SymbolRef
+from perfmodel.features.mlir.attributes import Dense, DialectAttribute
 from perfmodel.features.mlir.ir import Block, Operation, Region, Value
 from perfmodel.features.mlir.pending import Pending
 from perfmodel.features.mlir.types import SHAPED, TensorType
@@ -29,6 +29,9 @@ IMPLICIT_TERMINATORS = {
 }
 """Terminators without operands that the custom form leaves out."""
 
+_LINALG_WITH_BODY = frozenset(
+    "linalg.generic linalg.map linalg.reduce linalg.index linalg.yield linalg.softmax linalg.winograd_input_transform".split()
+)
 _BUILTIN = frozenset(("module", "unrealized_conversion_cast"))
 _FUNC = frozenset(("func", "call", "call_indirect", "return", "constant"))
 _FUNCTION_DIALECTS = frozenset(("builtin", "func"))
@@ -91,6 +94,11 @@ def is_isolated(name: str) -> bool:
 def takes_region(name: str) -> bool:
     """Whether ``{}`` behind an operation is an empty region, not an empty dictionary."""
     return name.rpartition(".")[2] in _REGION_OPERATIONS
+
+
+def implies_body(name: str) -> bool:
+    """Whether the body follows from the name: linalg's named operations carry a region that no text shows."""
+    return name.startswith("linalg.") and name not in _LINALG_WITH_BODY
 
 
 def finish(pending: Pending) -> None:
@@ -355,5 +363,3 @@ _FINISHERS: dict[str, Callable[[Pending], None]] = {
                     _first_word("dimension")),
 }  # fmt: skip
 
-
-__all__ = ["SymbolRef", "finish", "is_isolated", "operation_name", "takes_region"]

@@ -1,0 +1,194 @@
+"""Modules that exist as Python objects: the bindings of jaxlib, torch-mlir and IREE, walked without printing them.
+
+The bindings differ in their package and in what they register, not in their interface, so nothing here imports any.
+Types and attributes are unique in a context: each is converted once, and known again by its address afterwards.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from perfmodel.errors import InputError
+from perfmodel.features.mlir.attributes import Dense, DialectAttribute, SymbolRef
+from perfmodel.features.mlir.dialects import implies_body
+from perfmodel.features.mlir.ir import Block, Module, Operation, Region, Value
+from perfmodel.features.mlir.parse_attributes import AttributeParser
+from perfmodel.features.mlir.types import Type
+
+MAX_ELEMENTS = 64
+"""Constants with more elements are not read, except where all elements are the same."""
+
+_DYNAMIC = -(2**63)
+_MAX_DEPTH = 50
+
+
+class LiveReader:
+    """Converts operations of one context.
+
+    Keep one for many modules of the same context: what it knows of types and attributes makes the next one quicker.
+    """
+
+    def __init__(self) -> None:
+        self._text = AttributeParser("<live>")
+        self._types: dict[Any, Type] = {}
+        self._attributes: dict[Any, Any] = {}
+
+    def module(self, live: Any) -> Module:
+        """The module of an operation or module of the bindings."""
+        top = getattr(live, "operation", live)
+        converted = self._operations(top)
+        if converted.name != "builtin.module":
+            outer = Operation("builtin.module")
+            region = Region(parent=outer)
+            block = Block(operations=[converted], parent=region)
+            region.blocks.append(block)
+            outer.regions.append(region)
+            converted.parent = block
+            converted = outer
+        return Module(converted, "<live>", source="live")
+
+    def _operations(self, top: Any) -> Operation:
+        types, type_of = self._types, self.type
+        values: dict[Any, Value] = {}
+        blocks: dict[Any, Block] = {}
+        found: list[tuple[Operation, Any]] = []
+        jumps: list[tuple[Operation, Any]] = []
+        first = Operation("")
+        stack: list[tuple[Any, Operation, Block | None]] = [(top, first, None)]
+        while stack:
+            live, operation, parent = stack.pop()
+            operation.name = name = live.name
+            operation.parent = parent
+            for index, result in enumerate(live.results):
+                kind = result.type
+                value = Value(types.get(kind) or type_of(kind), "", operation, index)
+                values[result] = value
+                operation.results.append(value)
+            found.append((operation, live))
+            if len(live.successors):
+                jumps.append((operation, live))
+            attributes = live.attributes
+            if len(attributes):
+                self._read_attributes(operation, attributes)
+            if not len(live.regions) or implies_body(name):
+                continue
+            for inner in live.regions:
+                region = Region(parent=operation)
+                operation.regions.append(region)
+                for old in inner.blocks:
+                    block = Block(parent=region)
+                    region.blocks.append(block)
+                    blocks[old] = block
+                    for index, argument in enumerate(old.arguments):
+                        kind = argument.type
+                        value = Value(types.get(kind) or type_of(kind), "", block, index)
+                        values[argument] = value
+                        block.arguments.append(value)
+                    for view in old.operations:
+                        new = Operation("")
+                        block.operations.append(new)
+                        stack.append((view.operation, new, block))
+        outside: dict[Any, Value] = {}
+        for operation, live in found:
+            operands = operation.operands
+            for used in live.operands:
+                value = values.get(used)  # type: ignore[assignment]
+                if value is None:  # defined outside of the operation that was given
+                    value = outside.setdefault(used, Value(self.type(used.type), "", None))
+                operands.append(value)
+        for operation, live in jumps:
+            operation.successors = [blocks[b] for b in live.successors if b in blocks]
+        return first
+
+    def _read_attributes(self, operation: Operation, attributes: Any) -> None:
+        known = self._attributes
+        target = operation.attributes
+        for item in attributes:
+            name = item if isinstance(item, str) else getattr(item, "name", None)
+            if name is None:
+                continue
+            attribute = attributes[item] if isinstance(item, str) else item.attr
+            value = known.get(attribute)
+            if value is None:
+                value = known[attribute] = self.attribute(attribute)
+            target[name] = value
+        if "iterator_types" in target:
+            kinds = target["iterator_types"]
+            target["iterator_types"] = tuple(k.body if isinstance(k, DialectAttribute) else k for k in kinds)
+        for name in ("static_offsets", "static_sizes", "static_strides", "static_low", "static_high"):
+            numbers = target.get(name)
+            if numbers is not None:
+                target[name] = tuple(None if n == _DYNAMIC else n for n in numbers)
+
+    def type(self, live: Any) -> Type:
+        """A type of the bindings."""
+        found = self._types.get(live)
+        if found is None:
+            found = self._types[live] = self._text.types.named(str(live))
+        return found
+
+    def attribute(self, live: Any, depth: int = 0) -> Any:
+        """An attribute of the bindings as a Python value."""
+        kind = type(live).__name__
+        if kind in ("IntegerAttr", "FloatAttr", "StringAttr", "BoolAttr"):
+            return live.value
+        if kind == "TypeAttr":
+            return self.type(live.value)
+        if kind == "UnitAttr":
+            return True
+        if kind == "FlatSymbolRefAttr":
+            return SymbolRef((live.value,))
+        if kind == "SymbolRefAttr":
+            return SymbolRef(tuple(live.value))
+        if kind in ("DenseI64ArrayAttr", "DenseI32ArrayAttr", "DenseBoolArrayAttr", "DenseI8ArrayAttr", "DenseF32ArrayAttr",
+                    "DenseF64ArrayAttr", "DenseI16ArrayAttr"):  # fmt: skip
+            return tuple(live)
+        if kind == "ArrayAttr" and depth < _MAX_DEPTH:
+            return tuple(self.attribute(item, depth + 1) for item in live)
+        if kind == "DictAttr" and depth < _MAX_DEPTH:
+            return {
+                (item if isinstance(item, str) else item.name): self.attribute(
+                    live[item] if isinstance(item, str) else item.attr, depth + 1
+                )
+                for item in live
+            }
+        if kind.startswith("Dense") and "Elements" in kind and "Resource" not in kind:
+            return self._dense(live)
+        return self._text.from_text(str(live), tolerant=True)
+
+    def _dense(self, live: Any) -> Dense:
+        declared = self.type(live.type)
+        if live.is_splat:
+            value = self.attribute(live.get_splat_value())
+            return Dense(declared, value if isinstance(value, (int, float)) else None)
+        if len(live) > MAX_ELEMENTS:
+            return Dense(declared, None)
+        parsed = self._text.from_text(str(live), tolerant=True)
+        return parsed if isinstance(parsed, Dense) else Dense(declared, None)
+
+
+def is_live(source: Any) -> bool:
+    """Whether an object is a module, an operation, or something that holds one, of MLIR's Python bindings."""
+    return hasattr(source, "compiler_ir") or (
+        hasattr(getattr(source, "operation", source), "regions") and hasattr(source, "context")
+    )
+
+
+def read_live(source: Any, reader: LiveReader | None = None) -> Module:
+    """The module of a live object: ``ir.Module``, ``ir.Operation``, ``ir.OpView``, or what ``jax.jit(f).lower`` returns.
+
+    Args:
+        reader: keeps what it learns of a context for the next call; default: a new one.
+
+    Raises:
+        InputError: it is none of these.
+    """
+    if hasattr(source, "compiler_ir"):
+        source = source.compiler_ir("stablehlo")
+    if not is_live(source):
+        raise InputError(
+            f"a module of MLIR's Python bindings is needed (ir.Module, ir.Operation or jax.jit(f).lower(...)), "
+            f"got {type(source).__module__}.{type(source).__qualname__}"
+        )
+    return (reader or LiveReader()).module(source)
+
