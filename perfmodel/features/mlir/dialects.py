@@ -6,6 +6,7 @@ written in its custom form, in the generic form, or never written at all.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -140,12 +141,60 @@ def _symbols(pending: Pending) -> None:
         operation.attributes.setdefault("symbol", first)
 
 
+def normalise(operation: Operation) -> None:
+    """Attributes that releases and forms write differently, in one way.
+
+    ``iterator_types`` are strings; dynamic entries of ``static_*`` are None; ``padding`` of windows is one pair a
+    dimension, whether it was written as an array, a constant, or the one number that all entries are.
+    """
+    special = _NORMALISED.get(operation.name)
+    if special is not None:
+        special(operation.attributes)
+
+
+def _iterator_types(attributes: dict[str, Any]) -> None:
+    kinds = attributes.get("iterator_types")
+    if isinstance(kinds, tuple):
+        attributes["iterator_types"] = tuple(k.body if isinstance(k, DialectAttribute) else k for k in kinds)
+
+
+def _static(attributes: dict[str, Any]) -> None:
+    for name in ("static_offsets", "static_sizes", "static_strides", "static_low", "static_high", "static_position",
+                 "static_output_shape"):  # fmt: skip
+        numbers = attributes.get(name)
+        if isinstance(numbers, tuple):
+            attributes[name] = tuple(None if n == _DYNAMIC else n for n in numbers)
+
+
+def _padding(attributes: dict[str, Any]) -> None:
+    value = attributes.get("padding")
+    if isinstance(value, Dense) and isinstance(value.type, TensorType) and isinstance(value.values, (int, tuple)):
+        rows = value.type.shape[0] if value.type.shape else None
+        if rows is not None and rows <= MAX_WINDOW_RANK:
+            same = value.values
+            attributes["padding"] = same if isinstance(same, tuple) else ((same, same),) * rows
+
+
+MAX_WINDOW_RANK = 64
+_DYNAMIC = -(2**63)
+_NORMALISED: dict[str, Callable[[dict[str, Any]], None]] = {
+    **dict.fromkeys(("linalg.generic", "vector.contract", "linalg.contract"), _iterator_types),
+    **dict.fromkeys(("tensor.extract_slice", "tensor.insert_slice", "tensor.parallel_insert_slice", "memref.subview",
+                     "memref.reinterpret_cast", "tensor.pad", "tensor.expand_shape", "memref.expand_shape",
+                     "vector.extract", "vector.insert"), _static),
+    **dict.fromkeys(("stablehlo.convolution", "stablehlo.reduce_window", "mhlo.convolution", "mhlo.reduce_window",
+                     "stablehlo.select_and_scatter", "mhlo.select_and_scatter"), _padding),
+}  # fmt: skip
+
+
 # ------------------------------------------------------------------------------------------------------ constants
 def _constant(pending: Pending) -> None:
     """The first literal is the value."""
     if pending.literals:
         value = pending.literals.pop(0)
         kinds = pending.types or pending.results
+        if pending.operation.name == "torch.constant.float" and isinstance(value, int):
+            value = struct.unpack(">d", (value & (2**64 - 1)).to_bytes(8, "big"))[0]
         if isinstance(value, Dense) and value.type is None and kinds:
             value = Dense(kinds[0], value.values, value.resource, value.nbytes)
         pending.operation.attributes.setdefault("value", value)
@@ -169,6 +218,17 @@ def _first_word(official: str) -> Callable[[Pending], None]:
             pending.operation.attributes.setdefault(official, pending.literals.pop(0))
 
     return name_it
+
+
+def _dimension(pending: Pending) -> None:
+    if pending.literals:
+        pending.operation.attributes["dimension"] = DialectAttribute("gpu.dim", str(pending.literals.pop(0)))
+
+
+def _kernel(pending: Pending) -> None:
+    if "kernel" in pending.literals:
+        pending.literals.remove("kernel")
+        pending.operation.attributes["kernel"] = True
 
 
 # ---------------------------------------------------------------------------------------------- tensors and buffers
@@ -223,9 +283,6 @@ def _global(pending: Pending) -> None:
 
 def _linalg(pending: Pending) -> None:
     operation = pending.operation
-    kinds = operation.attributes.get("iterator_types")
-    if isinstance(kinds, tuple):
-        operation.attributes["iterator_types"] = tuple(k.body if isinstance(k, DialectAttribute) else k for k in kinds)
     if pending.literals[:1] == ["applies"]:
         outs = operation.operands[-operation.operand_groups.get("outs", 1) :]
         ins = operation.operands[: len(operation.operands) - len(outs)]
@@ -237,6 +294,7 @@ def _linalg(pending: Pending) -> None:
 # ------------------------------------------------------------------------------------------------ stablehlo and kin
 def _dot_general(pending: Pending) -> None:
     attributes = pending.operation.attributes
+    _precision(pending)
     if "contracting_dims" not in attributes:
         return
     batching = attributes.pop("batching_dims", ((), ()))
@@ -255,8 +313,17 @@ def _dot_general(pending: Pending) -> None:
     attributes["dot_dimension_numbers"] = DialectAttribute(f"{dialect}.dot", body, given)
 
 
+def _precision(pending: Pending) -> None:
+    words = pending.operation.attributes.get("precision_config")
+    if isinstance(words, tuple):
+        kind = f"{pending.operation.dialect}.precision"
+        given = tuple(DialectAttribute(kind, w) if isinstance(w, str) else w for w in words)
+        pending.operation.attributes["precision_config"] = given
+
+
 def _convolution(pending: Pending) -> None:
     attributes = pending.operation.attributes
+    _precision(pending)
     numbers = attributes.pop("dim_numbers", None)
     if numbers is not None:
         attributes["dimension_numbers"] = DialectAttribute(f"{pending.operation.dialect}.conv", numbers)
@@ -360,6 +427,8 @@ _FINISHERS: dict[str, Callable[[Pending], None]] = {
     **dict.fromkeys(("vector.reduction", "vector.multi_reduction", "vector.scan"), _kind),
     "linalg.index": _first_word("dim"),
     **dict.fromkeys(("gpu.thread_id", "gpu.block_id", "gpu.block_dim", "gpu.grid_dim", "gpu.global_id", "gpu.cluster_id"),
-                    _first_word("dimension")),
+                    _dimension),
+    "gpu.func": _kernel,
+    "cf.assert": _first_word("msg"),
 }  # fmt: skip
 

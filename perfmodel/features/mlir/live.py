@@ -6,19 +6,22 @@ Types and attributes are unique in a context: each is converted once, and known 
 
 from __future__ import annotations
 
+import importlib.util
+import sys
+import types
 from typing import Any
 
 from perfmodel.errors import InputError
-from perfmodel.features.mlir.attributes import Dense, DialectAttribute, SymbolRef
-from perfmodel.features.mlir.dialects import implies_body
+from perfmodel.features.mlir.attributes import Dense, SymbolRef
+from perfmodel.features.mlir.dialects import implies_body, normalise
 from perfmodel.features.mlir.ir import Block, Module, Operation, Region, Value
 from perfmodel.features.mlir.parse_attributes import AttributeParser
 from perfmodel.features.mlir.types import Type
+from perfmodel.graph import without_collection
 
 MAX_ELEMENTS = 64
 """Constants with more elements are not read, except where all elements are the same."""
 
-_DYNAMIC = -(2**63)
 _MAX_DEPTH = 50
 
 
@@ -36,7 +39,8 @@ class LiveReader:
     def module(self, live: Any) -> Module:
         """The module of an operation or module of the bindings."""
         top = getattr(live, "operation", live)
-        converted = self._operations(top)
+        with without_collection(), _Dialects(type(top).__module__) as dialects:
+            converted = self._operations(top, dialects)
         if converted.name != "builtin.module":
             outer = Operation("builtin.module")
             region = Region(parent=outer)
@@ -47,30 +51,35 @@ class LiveReader:
             converted = outer
         return Module(converted, "<live>", source="live")
 
-    def _operations(self, top: Any) -> Operation:
-        types, type_of = self._types, self.type
+    def _operations(self, top: Any, dialects: _Dialects) -> Operation:
+        known, type_of = self._types, self.type
         values: dict[Any, Value] = {}
         blocks: dict[Any, Block] = {}
         found: list[tuple[Operation, Any]] = []
         jumps: list[tuple[Operation, Any]] = []
+        leaves: dict[str, bool] = {}
         first = Operation("")
         stack: list[tuple[Any, Operation, Block | None]] = [(top, first, None)]
         while stack:
             live, operation, parent = stack.pop()
             operation.name = name = live.name
             operation.parent = parent
-            for index, result in enumerate(live.results):
+            leaf = leaves.get(name)
+            if leaf is None:
+                leaf = leaves[name] = implies_body(name)
+                dialects.meet(name.partition(".")[0])
+            index = 0
+            for result in live.results:
                 kind = result.type
-                value = Value(types.get(kind) or type_of(kind), "", operation, index)
-                values[result] = value
+                values[result] = value = Value(known.get(kind) or type_of(kind), "", operation, index)
                 operation.results.append(value)
+                index += 1
             found.append((operation, live))
-            if len(live.successors):
-                jumps.append((operation, live))
-            attributes = live.attributes
-            if len(attributes):
-                self._read_attributes(operation, attributes)
-            if not len(live.regions) or implies_body(name):
+            self._read_attributes(operation, live.attributes)
+            normalise(operation)
+            if leaf or not len(live.regions):
+                if len(live.successors):
+                    jumps.append((operation, live))
                 continue
             for inner in live.regions:
                 region = Region(parent=operation)
@@ -81,7 +90,7 @@ class LiveReader:
                     blocks[old] = block
                     for index, argument in enumerate(old.arguments):
                         kind = argument.type
-                        value = Value(types.get(kind) or type_of(kind), "", block, index)
+                        value = Value(known.get(kind) or type_of(kind), "", block, index)
                         values[argument] = value
                         block.arguments.append(value)
                     for view in old.operations:
@@ -103,22 +112,11 @@ class LiveReader:
     def _read_attributes(self, operation: Operation, attributes: Any) -> None:
         known = self._attributes
         target = operation.attributes
-        for item in attributes:
-            name = item if isinstance(item, str) else getattr(item, "name", None)
-            if name is None:
-                continue
-            attribute = attributes[item] if isinstance(item, str) else item.attr
+        for name, attribute in _pairs(attributes):
             value = known.get(attribute)
             if value is None:
                 value = known[attribute] = self.attribute(attribute)
             target[name] = value
-        if "iterator_types" in target:
-            kinds = target["iterator_types"]
-            target["iterator_types"] = tuple(k.body if isinstance(k, DialectAttribute) else k for k in kinds)
-        for name in ("static_offsets", "static_sizes", "static_strides", "static_low", "static_high"):
-            numbers = target.get(name)
-            if numbers is not None:
-                target[name] = tuple(None if n == _DYNAMIC else n for n in numbers)
 
     def type(self, live: Any) -> Type:
         """A type of the bindings."""
@@ -146,12 +144,7 @@ class LiveReader:
         if kind == "ArrayAttr" and depth < _MAX_DEPTH:
             return tuple(self.attribute(item, depth + 1) for item in live)
         if kind == "DictAttr" and depth < _MAX_DEPTH:
-            return {
-                (item if isinstance(item, str) else item.name): self.attribute(
-                    live[item] if isinstance(item, str) else item.attr, depth + 1
-                )
-                for item in live
-            }
+            return {name: self.attribute(value, depth + 1) for name, value in _pairs(live)}
         if kind.startswith("Dense") and "Elements" in kind and "Resource" not in kind:
             return self._dense(live)
         return self._text.from_text(str(live), tolerant=True)
@@ -165,6 +158,46 @@ class LiveReader:
             return Dense(declared, None)
         parsed = self._text.from_text(str(live), tolerant=True)
         return parsed if isinstance(parsed, Dense) else Dense(declared, None)
+
+
+def _pairs(attributes: Any) -> Any:
+    """Names and attributes of a dictionary of the bindings, whose iteration differs between releases."""
+    if hasattr(attributes, "items"):
+        return attributes.items()
+    return [(a, attributes[a]) if isinstance(a, str) else (a.name, a.attr) for a in attributes]
+
+
+class _Dialects:
+    """Spares the bindings a search on disk for each operation.
+
+    They look for a Python module of the operation's dialect whenever they hand one out, and remember only those that
+    they find. IREE ships none for stablehlo, which makes every operation of it cost fifty microseconds. While this is
+    entered, an empty module stands in for those that do not exist.
+    """
+
+    def __init__(self, module: str) -> None:
+        self._package = module.partition("._mlir_libs")[0] + ".dialects" if "._mlir_libs" in module else ""
+        self._empty: list[str] = []
+
+    def __enter__(self) -> _Dialects:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for name in self._empty:
+            sys.modules.pop(name, None)
+
+    def meet(self, dialect: str) -> None:
+        """The walk has come to a dialect."""
+        name = f"{self._package}.{dialect}"
+        if not self._package or name in sys.modules:
+            return
+        try:
+            absent = importlib.util.find_spec(name) is None
+        except (ImportError, ValueError):
+            return
+        if absent:
+            sys.modules[name] = types.ModuleType(name)
+            self._empty.append(name)
 
 
 def is_live(source: Any) -> bool:

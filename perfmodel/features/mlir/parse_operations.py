@@ -9,7 +9,7 @@ import re
 from typing import Any
 
 from perfmodel.features.mlir.custom import CustomForms
-from perfmodel.features.mlir.dialects import IMPLICIT_TERMINATORS, finish, is_isolated, operation_name
+from perfmodel.features.mlir.dialects import IMPLICIT_TERMINATORS, finish, is_isolated, normalise, operation_name
 from perfmodel.features.mlir.ir import Block, Module, Operation, Region, Value
 from perfmodel.features.mlir.lexer import END, HASH, LABEL, STRING, TYPE, VALUE, WORD, unquote
 from perfmodel.features.mlir.parse_types import parse_type, parse_type_list
@@ -207,6 +207,7 @@ class ModuleParser(CustomForms):
         frame.block.operations.append(operation)
         if pending.phase == CUSTOM:
             finish(pending)
+        normalise(operation)
         if pending.names:
             scopes = self.scopes
             total = 0
