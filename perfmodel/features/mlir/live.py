@@ -13,8 +13,9 @@ from typing import Any
 
 from perfmodel.errors import InputError
 from perfmodel.features.mlir.attributes import Dense, SymbolRef
-from perfmodel.features.mlir.dialects import implies_body, normalise
+from perfmodel.features.mlir.dialects import implies_body
 from perfmodel.features.mlir.ir import Block, Module, Operation, Region, Value
+from perfmodel.features.mlir.normalise import normalise
 from perfmodel.features.mlir.parse_attributes import AttributeParser
 from perfmodel.features.mlir.types import Type
 from perfmodel.graph import without_collection
@@ -68,12 +69,10 @@ class LiveReader:
             if leaf is None:
                 leaf = leaves[name] = implies_body(name)
                 dialects.meet(name.partition(".")[0])
-            index = 0
-            for result in live.results:
+            for index, result in enumerate(live.results):
                 kind = result.type
                 values[result] = value = Value(known.get(kind) or type_of(kind), "", operation, index)
                 operation.results.append(value)
-                index += 1
             found.append((operation, live))
             self._read_attributes(operation, live.attributes)
             normalise(operation)
@@ -97,14 +96,13 @@ class LiveReader:
                         new = Operation("")
                         block.operations.append(new)
                         stack.append((view.operation, new, block))
-        outside: dict[Any, Value] = {}
         for operation, live in found:
             operands = operation.operands
             for used in live.operands:
-                value = values.get(used)  # type: ignore[assignment]
-                if value is None:  # defined outside of the operation that was given
-                    value = outside.setdefault(used, Value(self.type(used.type), "", None))
-                operands.append(value)
+                known_value = values.get(used)
+                if known_value is None:  # defined outside of the operation that was given
+                    known_value = values[used] = Value(self.type(used.type))
+                operands.append(known_value)
         for operation, live in jumps:
             operation.successors = [blocks[b] for b in live.successors if b in blocks]
         return first
@@ -138,8 +136,7 @@ class LiveReader:
             return SymbolRef((live.value,))
         if kind == "SymbolRefAttr":
             return SymbolRef(tuple(live.value))
-        if kind in ("DenseI64ArrayAttr", "DenseI32ArrayAttr", "DenseBoolArrayAttr", "DenseI8ArrayAttr", "DenseF32ArrayAttr",
-                    "DenseF64ArrayAttr", "DenseI16ArrayAttr"):  # fmt: skip
+        if kind.startswith("Dense") and kind.endswith("ArrayAttr"):
             return tuple(live)
         if kind == "ArrayAttr" and depth < _MAX_DEPTH:
             return tuple(self.attribute(item, depth + 1) for item in live)
@@ -224,4 +221,3 @@ def read_live(source: Any, reader: LiveReader | None = None) -> Module:
             f"got {type(source).__module__}.{type(source).__qualname__}"
         )
     return (reader or LiveReader()).module(source)
-
