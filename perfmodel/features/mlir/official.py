@@ -277,7 +277,8 @@ def _convolution(pending: Pending) -> None:
         attributes["dimension_numbers"] = DialectAttribute(f"{pending.operation.dialect}.conv", numbers)
     window = attributes.pop("window", None)
     if isinstance(window, dict):
-        attributes.update((_WINDOW.get(key, key), value) for key, value in window.items())
+        for key, value in window.items():
+            attributes[_WINDOW.get(key, key)] = value
 
 
 def _slice(pending: Pending) -> None:
