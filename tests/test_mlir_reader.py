@@ -331,3 +331,62 @@ def test_bytecode_without_bindings_says_what_to_install(monkeypatch: pytest.Monk
     monkeypatch.setattr(bytecode, "PACKAGES", {})
     with pytest.raises(MissingExtraError, match=r"StableHLO_v1\.9\.0.*pip install 'perfmodel\[mlir\]'"):
         read(b"ML\xefR\x0dStableHLO_v1.9.0\x00\x01")
+
+
+def test_portable_artefacts_are_read_as_stablehlo() -> None:
+    # In a file it is bytecode; this is the same in words.
+    text = """
+    vhlo.func_v1 @main(%a: !vhlo.tensor_v1<2x?x8x!vhlo.bf16_v1>, %b: !vhlo.tensor_v1<2x8x4x!vhlo.bf16_v1>)
+        -> (!vhlo.tensor_v1<2x?x4x!vhlo.bf16_v1>) {
+      %0 = "vhlo.dot_general_v2"(%a, %b) <{
+          accumulation_type = #vhlo.type_v1<!vhlo.none_v1>,
+          lhs_batching_dimensions = #vhlo.tensor_v1<dense<0> : tensor<1xi64>>,
+          lhs_contracting_dimensions = #vhlo.tensor_v1<dense<2> : tensor<1xi64>>,
+          precision_config = #vhlo.array_v1<[#vhlo<precision_v1 HIGH>, #vhlo<precision_v1 DEFAULT>]>,
+          rhs_batching_dimensions = #vhlo.tensor_v1<dense<0> : tensor<1xi64>>,
+          rhs_contracting_dimensions = #vhlo.tensor_v1<dense<1> : tensor<1xi64>>}>
+        : (!vhlo.tensor_v1<2x?x8x!vhlo.bf16_v1>, !vhlo.tensor_v1<2x8x4x!vhlo.bf16_v1>) -> !vhlo.tensor_v1<2x?x4x!vhlo.bf16_v1>
+      %1 = "vhlo.call_v1"(%0) <{callee = #vhlo.string_v1<"f">}>
+        : (!vhlo.tensor_v1<2x?x4x!vhlo.bf16_v1>) -> !vhlo.tensor_v1<2x?x4x!vhlo.bf16_v1>
+      "vhlo.return_v1"(%1) : (!vhlo.tensor_v1<2x?x4x!vhlo.bf16_v1>) -> ()
+    }"""
+    module = read_text(text)
+    assert [o.name for o in module.walk()] == [
+        "builtin.module", "func.func", "stablehlo.dot_general", "func.call", "func.return"
+    ]  # fmt: skip
+    dot = one(module, "stablehlo.dot_general")
+    assert dot.results[0].type == TensorType((2, None, 4), ScalarType("bf16"))
+    assert dot.attributes == {
+        "dot_dimension_numbers": DialectAttribute(
+            "stablehlo.dot",
+            "lhs_batching_dimensions = [0], rhs_batching_dimensions = [0], "
+            "lhs_contracting_dimensions = [2], rhs_contracting_dimensions = [1]",
+        ),
+        "precision_config": (
+            DialectAttribute("stablehlo.precision", "HIGH"),
+            DialectAttribute("stablehlo.precision", "DEFAULT"),
+        ),
+    }
+    assert dot.attributes["dot_dimension_numbers"].params["lhs_contracting_dimensions"] == (2,)
+    assert one(module, "func.call").attributes["callee"] == SymbolRef(("f",))
+
+
+def test_a_portable_convolution_has_the_layout_that_its_numbers_say() -> None:
+    kinds = (
+        "!vhlo.tensor_v1<1x8x8x3x!vhlo.f32_v1>",
+        "!vhlo.tensor_v1<5x3x3x3x!vhlo.f32_v1>",
+        "!vhlo.tensor_v1<1x6x6x5x!vhlo.f32_v1>",
+    )
+    numbers = {"input_batch": 0, "input_feature": 3, "kernel_input_feature": 1, "kernel_output_feature": 0,
+               "output_batch": 0, "output_feature": 3}  # fmt: skip
+    places = {"input": "[1, 2]", "kernel": "[2, 3]", "output": "[1, 2]"}
+    attributes = [f"{k}_dimension = #vhlo.integer_v1<{v} : i64>" for k, v in numbers.items()]
+    attributes += [f"{k}_spatial_dimensions = #vhlo.tensor_v1<dense<{v}> : tensor<2xi64>>" for k, v in places.items()]
+    attributes.append("padding = #vhlo.tensor_v1<dense<0> : tensor<2x2xi64>>")
+    operation = (
+        f'%0 = "vhlo.convolution_v1"(%a, %b) <{{{", ".join(attributes)}}}> : ({kinds[0]}, {kinds[1]}) -> {kinds[2]}'
+    )
+    module = read_text(f"vhlo.func_v1 @f(%a: {kinds[0]}, %b: {kinds[1]}) -> ({kinds[2]}) {{\n{operation}\n}}")
+    found = one(module, "stablehlo.convolution").attributes
+    assert found["dimension_numbers"].body == "[b, 0, 1, f]x[o, i, 0, 1]->[b, 0, 1, f]"
+    assert found["padding"] == ((0, 0), (0, 0))
