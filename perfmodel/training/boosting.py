@@ -101,7 +101,8 @@ def judged(table: PreparedTable, predicted: np.ndarray) -> list[JudgedRows]:
         quantiles = np.array(error_quantiles(table.measured_s[others], predicted[others]))
         widths = variant_widths(table, predicted, quantiles, np.flatnonzero(others))
         width = np.array([widths.get(v, 1.0) for v in table.variant_of_row[mine]])
-        offsets = stretched(*quantiles[bucket[mine]].T, width)
+        common_low, common_high = quantiles[bucket[mine]].T
+        offsets = stretched(common_low, common_high, width)
         low[mine], high[mine] = (predicted[mine] * np.exp(offset) for offset in offsets)
     return rows_by_software(table, predicted, low, high, FOLDS)
 
