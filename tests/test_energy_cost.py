@@ -264,5 +264,8 @@ def test_a_prediction_knows_its_workload() -> None:
     assert p.energy_j is not None
     assert c.per_million.energy_j.value == pytest.approx(125000 * p.energy_j.value)
     assert (p.to_dict()["samples"], p.to_dict()["tokens"]) == (8, None)
-    assert (p.idle_power_w, p.power_limit_w) == (72.76, 700.0)
+    assert p.power_limit_w == 700.0
+    # 72.76 W at its lowest clocks; more at those that it runs at.
+    assert p.idle_power_w is not None
+    assert 72.76 <= p.idle_power_w < 200.0
     assert p.power_profile().average_w.value == pytest.approx(p.power_w.value if p.power_w else 0.0)

@@ -79,6 +79,13 @@ def test_a_repeated_block_is_what_it_would_be_written_out() -> None:
         assert one["mean_w"] == pytest.approx(other["mean_w"])
 
 
+def test_blocks_count_as_often_as_they_are_repeated() -> None:
+    blocks = tuple(PowerBlock(None, (step(1.0, w),), repeat) for w, repeat in ((100.0, 9), (300.0, 1)))
+    p = PowerProfile(blocks)
+    assert (p.duration_s, p.average_w.value) == (10.0, 120.0)
+    assert (p.percentile_w(0.9).value, p.percentile_w(0.91).value) == (100.0, 300.0)
+
+
 def test_slices_by_hand() -> None:
     first, second = THREE.slices(2)
     assert (first["start_s"], first["end_s"], first["mean_w"], first["peak_w"], first["name"]) == (
