@@ -209,6 +209,14 @@ def test_nodes_without_a_name_are_joined_in_order() -> None:
     assert joined == []  # one ran and the graph has two: which of them, nobody can tell
 
 
+def test_names_come_before_the_order() -> None:
+    nodes = [SimpleNamespace(name=name, source_op="com.microsoft.nchwc::Conv") for name in ("first", "second")]
+    kernels = (Kernel("second", "Conv", 2.0), Kernel("first", "Conv", 1.0))
+    joined, missing = join(kernels, SimpleNamespace(nodes=nodes))  # type: ignore[arg-type]
+    assert [(k.node, n.name) for k, n in joined] == [("second", "second"), ("first", "first")]
+    assert missing == []
+
+
 # ------------------------------------------------------------------------------------------------ bad input
 def test_models_that_do_not_run(tmp_path: Path) -> None:
     (tmp_path / "bad.onnx").write_bytes(b"no model")

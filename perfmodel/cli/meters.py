@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from perfmodel.collect.meters import Found, MeterInfo, Window
 
 DESCRIPTION = "Meters of energy and power: which can be read here and why others cannot; or read one for a while."
-EXAMPLE = """perfmodel meters
+EXAMPLE = """perfmodel meters --json -
   perfmodel meters --meter rapl --seconds 30
   perfmodel meters --meter nvml:0 --seconds 10 -o readings.jsonl
   perfmodel meters --meter replay:readings.jsonl"""
