@@ -259,7 +259,8 @@ def test_symbols_and_uses() -> None:
 
 
 def test_resources_are_measured_not_read() -> None:
-    text = '%0 = foo.op dense_resource<w> : tensor<2xf32>\n{-# dialect_resources: { builtin: { w: "0x040000000000803F0000803F" } } #-}'
+    resources = '{-# dialect_resources: { builtin: { w: "0x040000000000803F0000803F" } } #-}'
+    text = f"%0 = foo.op dense_resource<w> : tensor<2xf32>\n{resources}"
     module = read_text(text)
     assert module.resources == {"w": 8}
 
