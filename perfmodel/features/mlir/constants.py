@@ -1,0 +1,395 @@
+"""What needs no execution on the device: constants and what follows from them, shape arithmetic, scalars of the host.
+
+An engine computes these once, when it is built, or on the host while the model runs. Of small ones the values are kept
+(shapes, trip counts, an epsilon that fusion compares); of large ones only that they are constant, and whether all
+elements are one number.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from perfmodel.features.mlir.attributes import Dense
+from perfmodel.features.mlir.call import numbers_of
+from perfmodel.features.mlir.ir import Operation
+from perfmodel.features.mlir.kinds import TENSOR_KINDS
+from perfmodel.features.mlir.known import NONE, Known, Origin
+from perfmodel.features.mlir.types import SHAPED, ScalarType
+from perfmodel.graph import Removed
+from perfmodel.ops.base import is_symbolic
+
+if TYPE_CHECKING:
+    from perfmodel.features.mlir.convert import Conversion
+
+MAX_NUMBERS = 64
+"""Elements of the largest constant whose values are kept."""
+
+CONSTANTS = {
+    "stablehlo.constant": "value", "mhlo.constant": "value", "chlo.constant": "value", "arith.constant": "value",
+    "tosa.const": "values", "tosa.const_shape": "values", "torch.vtensor.literal": "value",
+    "torch.tensor.literal": "value", "torch.constant.int": "value", "torch.constant.float": "value",
+    "torch.constant.bool": "value", "torch.constant.number": "value", "index.constant": "value",
+    "index.bool.constant": "value", "complex.constant": "value", "shape.const_shape": "shape", "mhlo.iota": "", 
+    "vector.constant_mask": "", "llvm.mlir.constant": "value", "shape.const_size": "value", "spirv.Constant": "value",
+}  # fmt: skip
+"""Operations that are a constant, and the attribute that holds it."""
+
+WEIGHTS = frozenset(
+    "util.global.load ml_program.global_load ml_program.global_load_const memref.get_global torch.get_attr "
+    "torch.prim.GetAttr torch.operator_get flow.tensor.constant util.unfoldable_constant "
+    "torch.global_slot.get stablehlo.get_global iree_input.global.load".split()
+)
+"""Operations that read a weight of the module."""
+
+EMPTY = frozenset(
+    "tensor.empty linalg.init_tensor memref.alloc memref.alloca bufferization.alloc_tensor torch.aten.empty.memory_format "
+    "flow.tensor.empty gpu.alloc".split()
+)
+"""Operations that give storage without contents."""
+
+_NEVER_FOLDED = frozenset(
+    "stablehlo.custom_call mhlo.custom_call stablehlo.rng stablehlo.rng_bit_generator mhlo.rng mhlo.rng_bit_generator "
+    "stablehlo.uniform_dequantize quant.dcast torch.aten.dropout torch.aten.bernoulli torch.aten.rand torch.aten.randn "
+    "torch.aten.uniform memref.store memref.copy linalg.copy gpu.launch_func gpu.launch torch.prim.ListConstruct "
+    "torch.prim.TupleConstruct torch.prim.ListUnpack torch.prim.TupleUnpack torch.constant.none torch.constant.str "
+    "torch.constant.device torch.derefine torch.aten.size.int tensor.dim memref.dim stablehlo.get_dimension_size "
+    "mhlo.get_dimension_size shape.shape_of torch.runtime.assert cf.assert stablehlo.create_token "
+    "stablehlo.partition_id stablehlo.replica_id memref.dealloc bufferization.dealloc_tensor "
+    "torch.overwrite.tensor.contents torch.aten.quantize_per_tensor torch.aten.dequantize.self "
+    "torch.aten.dequantize.tensor torch.aten._make_per_tensor_quantized_tensor torch.quantized_decomposed.dequantize_per_tensor".split()
+)
+_COLLECTIVES = ("all_reduce", "all_gather", "reduce_scatter", "all_to_all", "collective")
+
+_KEEP_SPLAT = (
+    "broadcast", "reshape", "transpose", "slice", "convert", "cast", "expand", "collapse", "permute", "view", "squeeze",
+    "tile", "reverse", "clone", "identity", "to.dtype", "contiguous", "copy", "concat", "gather", "select.int", "splat",
+    "fill", "detach", "bitcast", "extract", "optimization_barrier", "full", "to_builtin", "from_builtin", "alias",
+    "convert_element_type", "lift_fresh",
+)  # fmt: skip
+"""Parts of names of operations that give their operand's elements again, in another order, shape or dtype."""
+
+_EVALUATE: dict[str, Callable[..., Any]] = {
+    "add": operator.add, "sub": operator.sub, "mul": operator.mul, "max": max, "min": min, "neg": operator.neg,
+    "abs": abs, "cast": lambda a: a, "copy": lambda a: a, "square": lambda a: a * a,
+    "sqrt": math.sqrt, "rsqrt": lambda a: 1 / math.sqrt(a), "reciprocal": lambda a: 1 / a, "exp": math.exp,
+    "log": math.log, "pow": lambda a, b: a**b if abs(b) <= 64 else math.inf, "tanh": math.tanh, "erf": math.erf,
+    "floor": math.floor, "ceil": math.ceil, "where": lambda c, a, b: a if c else b,
+    "clip": lambda low, x, high: min(max(low, x), high),
+}  # fmt: skip
+
+
+def fold(convert: Conversion, operation: Operation, known: Sequence[Known]) -> bool:
+    """Make the results of an operation known that needs no execution.
+
+    Returns:
+        False where the device executes it.
+    """
+    name = operation.name
+    if name in CONSTANTS:
+        _constant(convert, operation)
+        return True
+    special = _SPECIAL.get(name)
+    if special is not None:
+        return special(convert, operation, known)
+    if name in EMPTY or name in WEIGHTS:
+        for value in operation.results:
+            _make(convert, value, Origin.CONSTANT, empty=name in EMPTY)
+        return True
+    origin = Origin.CONSTANT
+    for k in known:
+        if k.origin is None:
+            break
+        if k.origin > origin:
+            origin = k.origin
+    else:
+        if not known or name in _NEVER_FOLDED or any(part in name for part in _COLLECTIVES):
+            return _is_host_scalar(convert, operation)
+        if not operation.results or (operation.regions and not name.startswith(("linalg.", "tensor.", "stablehlo.reduce"))):
+            return False
+        if operation.regions and _reads_outside(convert, operation):
+            return False
+        _folded(convert, operation, known, origin)
+        return True
+    return _is_host_scalar(convert, operation)
+
+
+def _reads_outside(convert: Conversion, operation: Operation) -> bool:
+    """Whether a body reads a tensor of the device that is no operand of its operation."""
+    for inner in operation.walk():
+        for value in inner.operands:
+            known = convert.env.get(value)
+            if known is not None and known.origin is None and known.tensor is not None:
+                return True
+    return False
+
+
+def _is_host_scalar(convert: Conversion, operation: Operation) -> bool:
+    """Arithmetic on scalars outside of any kernel runs on the host: nothing is launched for it."""
+    if operation.regions or not operation.results or operation.name.startswith(("gpu.", "nvgpu.", "torch.aten.item")):
+        return False
+    for value in operation.results:
+        if not isinstance(value.type, ScalarType):
+            return False
+    known = [convert.known(v) for v in operation.operands]
+    if any(k.tensor is not None and k.origin is None for k in known) and "dim" not in operation.name:
+        # An element of a tensor (a load): its value is not known, the arithmetic is still the host's.
+        for value in operation.results:
+            convert.env[value] = Known(origin=Origin.HOST)
+    else:
+        _folded(convert, operation, known, Origin.HOST)
+        return True
+    convert.removed.append(Removed(convert.name_of(operation), operation.name, Origin.HOST.reason))
+    return True
+
+
+def _make(
+    convert: Conversion, value: Any, origin: Origin, *, scalar: Any = None, numbers: list[Any] | None = None,
+    source: str | None = None, empty: bool = False,
+) -> Known:  # fmt: skip
+    """A folded value; its tensor is stored with the model."""
+    found = convert.typed(value.type)
+    if found is None or not isinstance(value.type, SHAPED):
+        known = Known(origin=origin, scalar=scalar, numbers=numbers, source=source, empty=empty)
+        convert.env[value] = known
+        return known
+    shape = convert.dims.complete(found[0], value)
+    one = shape is not None and all(d == 1 for d in shape if not is_symbolic(d)) and not any(map(is_symbolic, shape))
+    if one and scalar is None and numbers is not None and len(numbers) == 1:
+        scalar = numbers[0]
+    number = float(scalar) if isinstance(scalar, (int, float)) and not is_symbolic(scalar) else None
+    tensor = convert.make_tensor(
+        value.name or "v", shape, found[1], is_weight=True, scalar=number if one else None, source=source
+    )
+    spread = convert.constant(scalar, found[1]) if number is not None and not one else None
+    known = Known(tensor, origin=origin, scalar=scalar, numbers=numbers, spread=spread, source=source or tensor.name, empty=empty)
+    convert.env[value] = known
+    return known
+
+
+def _constant(convert: Conversion, operation: Operation) -> None:
+    attribute = operation.attributes.get(CONSTANTS[operation.name])
+    scalar: Any = None
+    numbers: list[Any] | None = None
+    if isinstance(attribute, Dense):
+        scalar = attribute.splat
+        flat = attribute.flat()
+        if flat is not None and len(flat) <= MAX_NUMBERS:
+            numbers = list(flat)
+            count = _count(attribute.type)
+            if count is not None and len(numbers) == 1 and count != 1:
+                numbers = numbers * count if count <= MAX_NUMBERS else None
+    elif isinstance(attribute, (bool, int, float)):
+        scalar = attribute
+    elif attribute is not None:
+        numbers = numbers_of(attribute)
+    if scalar is not None and not isinstance(scalar, (bool, int, float)):
+        scalar = None  # a complex number, a string
+    for value in operation.results:
+        _make(convert, value, Origin.CONSTANT, scalar=scalar, numbers=numbers)
+
+
+def _count(kind: Any) -> int | None:
+    shape = getattr(kind, "shape", None)
+    return None if shape is None or None in shape else math.prod(shape)
+
+
+def _folded(convert: Conversion, operation: Operation, known: Sequence[Known], origin: Origin) -> None:
+    scalar, numbers = _value(convert, operation, known)
+    source = next((k.source for k in known if k.source is not None and k.scalar is None), None)
+    for index, value in enumerate(operation.results):
+        _make(convert, value, origin, scalar=scalar if index == 0 else None, numbers=numbers if index == 0 else None, source=source)
+    convert.removed.append(Removed(convert.name_of(operation), operation.name, origin.reason))
+
+
+def _value(convert: Conversion, operation: Operation, known: Sequence[Known]) -> tuple[Any, list[Any] | None]:
+    """(the number that all elements are, the elements), each None where unknown."""
+    name = operation.name
+    kind = TENSOR_KINDS.get(name)
+    if kind == "compare":
+        return _compared(operation, known)
+    if kind is None and name.startswith("torch.aten."):
+        kind = {"add": "add", "mul": "mul", "sub": "sub", "div": "div", "sqrt": "sqrt", "rsqrt": "rsqrt"}.get(name.split(".")[2])
+    if kind == "div":
+        integers = name in ("arith.divsi", "arith.divui", "arith.floordivsi", "tosa.intdiv") or all(
+            isinstance(k.number, int) for k in known[:2]
+        )
+        return _apply(_floor_divide if integers else operator.truediv, known[:2])
+    if kind == "mod":
+        return _apply(operator.mod, known[:2])
+    if kind in _EVALUATE:
+        operands = known[:2] if kind in ("add", "sub", "mul", "max", "min", "pow") else known
+        if len(operands) > 1 and name.startswith("torch.aten.") and len(known) > 2 and known[2].number not in (None, 1):
+            return None, None
+        return _apply(_EVALUATE[kind], operands)
+    if name == "linalg.generic":
+        return None, None
+    if name == "arith.ceildivsi" and len(known) == 2:
+        return _apply(lambda a, b: -(-a // b), known)
+    if any(part in name for part in _KEEP_SPLAT) and known:
+        first = known[0]
+        if "concat" in name:
+            parts = [k.integers for k in known]
+            joined = [n for p in parts if p is not None for n in p] if all(p is not None for p in parts) else None
+            return None, joined if joined is not None and len(joined) <= MAX_NUMBERS else None
+        keeps_all = "slice" not in name and "gather" not in name and "extract" not in name and "select" not in name
+        numbers = first.numbers if keeps_all else _sliced(operation, first.numbers)
+        if numbers is not None and "broadcast" in name:
+            numbers = None
+        return first.scalar, numbers
+    return None, None
+
+
+def _floor_divide(a: Any, b: Any) -> Any:
+    return a // b
+
+
+def _sliced(operation: Operation, numbers: list[Any] | None) -> list[Any] | None:
+    start, limit = (numbers_of(operation.attributes.get(n)) for n in ("start_indices", "limit_indices"))
+    if numbers is None or start is None or limit is None or len(start) != 1:
+        return None
+    stride = numbers_of(operation.attributes.get("strides")) or [1]
+    return numbers[start[0] : limit[0] : stride[0]]
+
+
+def _apply(function: Callable[..., Any], known: Sequence[Known]) -> tuple[Any, list[Any] | None]:
+    try:
+        scalars = [k.number for k in known]
+        if all(s is not None for s in scalars):
+            return function(*scalars), None
+        lists = [k.integers for k in known]
+        longest = max((len(n) for n in lists if n is not None), default=0)
+        if any(n is None or len(n) not in (1, longest) for n in lists):
+            return None, None
+        spread = [n * longest if len(n) == 1 else n for n in lists if n is not None]
+        return None, [function(*row) for row in zip(*spread, strict=True)]
+    except (ArithmeticError, ValueError, TypeError):
+        return None, None
+
+
+_PREDICATES = {
+    "EQ": operator.eq, "NE": operator.ne, "LT": operator.lt, "LE": operator.le, "GT": operator.gt, "GE": operator.ge,
+}  # fmt: skip
+
+
+def _compared(operation: Operation, known: Sequence[Known]) -> tuple[Any, None]:
+    values = [k.number for k in known[:2]]
+    function = _PREDICATES.get(direction(operation))
+    if function is None or len(values) < 2 or any(v is None or is_symbolic(v) for v in values):
+        return None, None
+    return bool(function(*values)), None
+
+
+_ARITH_PREDICATES = ("EQ", "NE", "LT", "LE", "GT", "GE", "LT", "LE", "GT", "GE")
+_FLOAT_PREDICATES = (
+    "", "EQ", "GT", "GE", "LT", "LE", "NE", "", "EQ", "GT", "GE", "LT", "LE", "NE", "", "",
+)  # fmt: skip
+
+
+def direction(operation: Operation) -> str:
+    """``"LT"`` and so on of a comparison of any dialect; empty where it has none."""
+    attributes = operation.attributes
+    found = attributes.get("comparison_direction", attributes.get("predicate"))
+    if found is None and operation.literals:
+        found = operation.literals[0]
+    if isinstance(found, int):
+        table = _FLOAT_PREDICATES if operation.name == "arith.cmpf" else _ARITH_PREDICATES
+        return table[found] if 0 <= found < len(table) else ""
+    text = str(getattr(found, "body", found)).strip("<> ").split()[-1:] or [""]
+    word = text[0].upper()
+    return word if word in _PREDICATES else word[-2:] if word[-2:] in _PREDICATES else ""
+
+
+# Single operations
+
+
+def _dimension(convert: Conversion, operation: Operation, known: Sequence[Known]) -> bool:
+    """The extent of one axis."""
+    tensor = known[0].tensor if known else None
+    axis = operation.attributes.get("dimension")
+    if axis is None:
+        axis = known[1].number if len(known) > 1 else None
+    size = None
+    if tensor is not None and tensor.shape is not None and isinstance(axis, int) and -len(tensor.shape) <= axis < len(tensor.shape):
+        size = tensor.shape[axis]
+    _make(convert, operation.results[0], Origin.HOST, scalar=size)
+    convert.removed.append(Removed(convert.name_of(operation), operation.name, Origin.HOST.reason))
+    return True
+
+
+def _shape_of(convert: Conversion, operation: Operation, known: Sequence[Known]) -> bool:
+    tensor = known[0].tensor if known else None
+    shape = None if tensor is None or tensor.shape is None else list(tensor.shape)
+    _make(convert, operation.results[0], Origin.HOST, numbers=shape)
+    convert.removed.append(Removed(convert.name_of(operation), operation.name, Origin.HOST.reason))
+    return True
+
+
+def _list(convert: Conversion, operation: Operation, known: Sequence[Known]) -> bool:
+    origin = None if any(k.origin is None and k.tensor is not None for k in known) else Origin.CONSTANT
+    convert.env[operation.results[0]] = Known(items=list(known), origin=origin)
+    return True
+
+
+def _unpack(convert: Conversion, operation: Operation, known: Sequence[Known]) -> bool:
+    items = known[0].items if known else None
+    for index, value in enumerate(operation.results):
+        convert.env[value] = items[index] if items is not None and index < len(items) else convert.fresh(value)
+    return True
+
+
+def _none(convert: Conversion, operation: Operation, known: Sequence[Known]) -> bool:
+    for value in operation.results:
+        convert.env[value] = NONE
+    return True
+
+
+def _text(convert: Conversion, operation: Operation, known: Sequence[Known]) -> bool:
+    text = operation.attributes.get("value")
+    if text is None and operation.literals:
+        text = operation.literals[0]
+    convert.env[operation.results[0]] = Known(text=str(text), origin=Origin.CONSTANT)
+    return True
+
+
+def _same(convert: Conversion, operation: Operation, known: Sequence[Known]) -> bool:
+    convert.env[operation.results[0]] = known[0]
+    return True
+
+
+def _from_elements(convert: Conversion, operation: Operation, known: Sequence[Known]) -> bool:
+    numbers = [k.number for k in known]
+    whole = None if any(n is None for n in numbers) else numbers
+    _make(convert, operation.results[0], Origin.HOST, numbers=whole)
+    convert.removed.append(Removed(convert.name_of(operation), operation.name, Origin.HOST.reason))
+    return True
+
+
+def _element(convert: Conversion, operation: Operation, known: Sequence[Known]) -> bool:
+    """One element of a tensor, read by the host."""
+    source = known[0] if known else Known()
+    number = source.scalar
+    index = known[1].number if len(known) == 2 else None
+    if number is None and source.numbers is not None and isinstance(index, int) and 0 <= index < len(source.numbers):
+        number = source.numbers[index]
+    if number is None and source.numbers is not None and len(known) == 1 and len(source.numbers) == 1:
+        number = source.numbers[0]
+    if not isinstance(operation.results[0].type, ScalarType):
+        return False
+    convert.env[operation.results[0]] = Known(origin=Origin.HOST, scalar=number)
+    convert.removed.append(Removed(convert.name_of(operation), operation.name, Origin.HOST.reason))
+    return True
+
+
+_SPECIAL: dict[str, Callable[[Conversion, Operation, Sequence[Known]], bool]] = {
+    "stablehlo.get_dimension_size": _dimension, "mhlo.get_dimension_size": _dimension, "tensor.dim": _dimension,
+    "memref.dim": _dimension, "torch.aten.size.int": _dimension, "shape.shape_of": _shape_of,
+    "torch.aten.size": _shape_of,
+    "torch.prim.ListConstruct": _list, "torch.prim.TupleConstruct": _list, "stablehlo.tuple": _list, "mhlo.tuple": _list,
+    "torch.prim.ListUnpack": _unpack, "torch.prim.TupleUnpack": _unpack,
+    "torch.constant.none": _none, "torch.constant.str": _text, "torch.constant.device": _text, "torch.derefine": _same,
+    "torch_c.to_builtin_tensor": _same, "torch_c.from_builtin_tensor": _same, "torch.symbolic_int": _none,
+    "tensor.from_elements": _from_elements, "tensor.extract": _element,
+}  # fmt: skip
