@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from perfmodel.features.mlir.ir import Module
+from perfmodel.graph import without_collection
 
 
 def read(source: str | os.PathLike[str] | bytes | Any) -> Module:
@@ -27,4 +28,7 @@ def read_text(text: str, filename: str = "<text>") -> Module:
     Raises:
         ModelFileError: the text breaks the syntax; names file:line:column, what was found and what was expected.
     """
-    raise NotImplementedError
+    from perfmodel.features.mlir.parse_operations import parse
+
+    with without_collection():
+        return parse(text, filename)
