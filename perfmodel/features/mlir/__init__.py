@@ -17,6 +17,7 @@
 
 from __future__ import annotations
 
+from perfmodel.features.mlir.reader import mlir_dims, read_mlir
 from perfmodel.features.mlir.source import read, read_text
 
-__all__ = ["read", "read_text"]
+__all__ = ["mlir_dims", "read", "read_mlir", "read_text"]

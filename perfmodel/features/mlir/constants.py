@@ -63,6 +63,14 @@ _NEVER_FOLDED = frozenset(
 )
 _COLLECTIVES = ("all_reduce", "all_gather", "reduce_scatter", "all_to_all", "collective")
 
+_REPEATING = frozenset(
+    "stablehlo.broadcast_in_dim mhlo.broadcast_in_dim stablehlo.broadcast linalg.broadcast tosa.tile torch.aten.expand "
+    "torch.aten.broadcast_to torch.aten.expand_as".split()
+)
+"""Operations that repeat a smaller operand."""
+
+_RENAMING = (".reshape", ".view", ".cast", "._unsafe_view", ".broadcast_in_dim", ".clone", ".contiguous", ".expand_shape", ".collapse_shape")
+
 _KEEP_SPLAT = (
     "broadcast", "reshape", "transpose", "slice", "convert", "cast", "expand", "collapse", "permute", "view", "squeeze",
     "tile", "reverse", "clone", "identity", "to.dtype", "contiguous", "copy", "concat", "gather", "select.int", "splat",
@@ -111,9 +119,26 @@ def fold(convert: Conversion, operation: Operation, known: Sequence[Known]) -> b
             return False
         if operation.regions and _reads_outside(convert, operation):
             return False
+        if name in _REPEATING and known[0].scalar is None and len(operation.results) == 1:
+            return False  # the rule keeps what is repeated apart
+        if _keeps_shape(convert, operation, known):
+            convert.env[operation.results[0]] = known[0]
+            convert.removed.append(Removed(convert.name_of(operation), operation.name, origin.reason))
+            return True
         _folded(convert, operation, known, origin)
         return True
     return _is_host_scalar(convert, operation)
+
+
+def _keeps_shape(convert: Conversion, operation: Operation, known: Sequence[Known]) -> bool:
+    """Whether a constant that repeats a smaller one is renamed only."""
+    first = known[0]
+    if first.spread is None or first.scalar is not None or first.tensor is None or len(operation.results) != 1:
+        return False
+    if not operation.name.endswith(_RENAMING):
+        return False
+    found = convert.typed(operation.results[0].type)
+    return found is not None and found == (first.tensor.shape, first.tensor.dtype)
 
 
 def _reads_outside(convert: Conversion, operation: Operation) -> bool:

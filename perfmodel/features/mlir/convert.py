@@ -7,6 +7,7 @@ prefix. What a value is (:class:`~perfmodel.features.mlir.known.Known`) is kept 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -17,7 +18,8 @@ from perfmodel.features.mlir.dims import Dimensions
 from perfmodel.features.mlir.element_types import dtype_of
 from perfmodel.features.mlir.ir import Block, Module, Operation, Value
 from perfmodel.features.mlir.known import Known, Origin
-from perfmodel.features.mlir.rules import FULL_OPERANDS, IGNORED, RULES, TERMINATORS, UNMODELLED
+from perfmodel.features.mlir.layouts import Layouts
+from perfmodel.features.mlir.rules import IGNORED, TERMINATORS, UNMODELLED, reads_full, rule_for
 from perfmodel.features.mlir.types import SHAPED, ScalarType, Type
 from perfmodel.graph import Graph, Node, Removed, Tensor
 from perfmodel.ops import Copy, Operator, Unmodelled, View
@@ -57,6 +59,7 @@ class Conversion:
         self._names: dict[str, int] = {}
         self._types: dict[int, tuple[Type, tuple[Shape | None, str] | None]] = {}
         self._constants: dict[tuple[Any, str], Tensor] = {}
+        self.layouts = Layouts(module)
 
     # The graph
 
@@ -147,8 +150,8 @@ class Conversion:
         if name in IGNORED:
             self.removed.append(Removed(self.name_of(operation), name, IGNORED[name]))
             return
-        rule = RULES.get(name)
-        if rule is None or name in FULL_OPERANDS:
+        rule = rule_for(name)
+        if reads_full(name):
             for k in known:
                 if k.make is not None:
                     self.full(k)
@@ -216,6 +219,17 @@ class Conversion:
         dtype = next((t.dtype for t in (*outputs, *inputs)), "fp32")
         op = Unmodelled(kind=kind, read=read, written=written, dtype=dtype)
         self.add(operation, op, tuple(t.name for t in inputs), tuple(t.name for t in outputs), {})
+
+    def outside_call(self, operation: Operation, known: Sequence[Known], reason: str) -> None:
+        """A call of something that is not in the module."""
+        self.unmodelled(Call(operation, tuple(known), (), self.results(operation, known), self), reason)
+
+    def scope(self, label: str) -> str:
+        """The prefix of a function that is called here: ``main/relu_2/``."""
+        name = self.prefix + label
+        number = self._names.get("//" + name, 0) + 1
+        self._names["//" + name] = number
+        return f"{name}/" if number == 1 else f"{name}_{number}/"
 
     # Values
 
@@ -326,6 +340,15 @@ class Conversion:
         source = known.spread or known.tensor
         value = operation.results[0]
         assert source is not None
+        if known.origin is not None:
+            result = replace(result, is_weight=True, source=known.source)
+            self.tensors[result.name] = result
+            spread = source if source.shape in (ones, ()) else self.reshaped_constant(source, ones)
+            self.env[value] = Known(
+                result, origin=known.origin, scalar=known.scalar, spread=spread, source=known.source, empty=known.empty
+            )
+            self.removed.append(Removed(self.name_of(operation), operation.name, known.origin.reason))
+            return
         if source.shape == () or (known.spread is not None and prod(known.spread.shape or (2,)) == 1):
             spread = source
         elif source.shape == ones or ones[: len(ones) - len(source.shape or ())] == (1,) * (
@@ -341,6 +364,27 @@ class Conversion:
             self.add(operation, op, (spread.name,), (result.name,), {})
 
         self.env[value] = Known(result, spread=spread, make=make)
+
+    def reshaped_constant(self, source: Tensor, shape: Shape) -> Tensor:
+        """A stored tensor under another shape of as many elements."""
+        name = source.source or source.name
+        outer, self.prefix = self.prefix, ""
+        found = self.make_tensor(source.name, shape, source.dtype, is_weight=True, scalar=source.scalar, source=name)
+        self.prefix = outer
+        return found
+
+    def overwrite(self, value: Value, tensor: Tensor) -> Tensor:
+        """A new state of a buffer that an operation writes to."""
+        outer, self.prefix = self.prefix, ""
+        target = self.make_tensor(tensor.name, tensor.shape, tensor.dtype)
+        self.prefix = outer
+        self.env[value] = Known(target)
+        return target
+
+    def channels_first(self, operation: Operation, x: Tensor, out: Tensor) -> tuple[Tensor, Tensor]:
+        """The tensors that a convolution or pool with channels last reads and writes where transposes around it only bring
+        its channels there: those on the other side of the transposes."""
+        return self.layouts.around(self, operation, x, out)
 
     def alias(self, value: Value, known: Known) -> None:
         """A result that is another value."""

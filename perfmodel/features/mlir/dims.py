@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from perfmodel.features.mlir.ir import Value
+from perfmodel.features.mlir.ir import Block, Module, Operation, Value
 from perfmodel.features.onnx import expressions
 from perfmodel.features.onnx.dims import Dimensions as NamedDimensions
 from perfmodel.features.onnx.dims import identifier
@@ -32,6 +32,7 @@ class Dimensions(NamedDimensions):
         super().__init__(label, given)
         self.keep_symbolic = keep_symbolic
         self._unknown = list(self.given)
+        self._axis_names: dict[tuple[int, int], str] = {}
 
     def declare(self, argument: str, number: int, axis: int | None, known_as: str | None = None) -> Any:
         """One open dimension of an argument.
@@ -58,7 +59,55 @@ class Dimensions(NamedDimensions):
         if name not in self._known:
             self.names.append(name)
             self._known.add(name)
+        if axis is not None:
+            self._axis_names[number, axis] = name
         return self._value(name)
+
+    def declare_scalar(self, argument: str, number: int) -> Any:
+        """An argument that is itself a number."""
+        return self.declare(argument, number, None)
+
+    def axis_name(self, number: int, axis: int) -> str | None:
+        """What the dimension of an argument's axis is called."""
+        return self._axis_names.get((number, axis))
+
+    @staticmethod
+    def wants_scalar(module: Module, value: Value) -> bool:
+        """Whether an argument that is a number says how often a loop runs or how large something is."""
+        names = ("scf.for", "scf.parallel", "affine.for", "scf.forall", "tensor.empty", "memref.alloc", "gpu.launch_func")
+        return any(o.name in names for o, _ in module.uses().get(value, ()))
+
+    @staticmethod
+    def names_in(module: Module, function: Operation | Block) -> dict[tuple[int, int], str]:
+        """What the module calls dimensions of the entry's arguments, by (argument, axis).
+
+        JAX hands the size of an axis to a function whose argument has the name (``jax.global_constant``); torch binds
+        symbols to shapes (``torch.bind_symbolic_shape``).
+        """
+        block = function.body if isinstance(function, Operation) else function
+        found: dict[tuple[int, int], str] = {}
+        for operation in block.operations if block is not None else ():
+            if operation.name in ("func.call", "call"):
+                target = module.lookup(operation.attributes.get("callee"), operation)
+                attributes = target.attributes.get("arg_attrs") if target is not None else None
+                for value, own in zip(operation.operands, attributes or (), strict=False):
+                    name = own.get("jax.global_constant") if isinstance(own, dict) else None
+                    size = value.operation
+                    if name and size is not None and size.name.endswith("get_dimension_size") and block is not None:
+                        source = size.operands[0]
+                        if source in block.arguments:
+                            found[block.arguments.index(source), int(size.attributes.get("dimension", 0))] = name
+            elif operation.name == "torch.bind_symbolic_shape" and block is not None:
+                _bind_symbols(operation, block, found)
+        return found
+
+    def loop(self, name: str) -> str:
+        """Accept a number for how often a loop's body runs: ``<loop>_trips``."""
+        dimension = f"{identifier(name)}_trips"
+        self.trips[dimension] = None
+        if dimension in self._unknown:
+            self._unknown.remove(dimension)
+        return dimension
 
     def _value(self, name: str) -> Any:
         return self.given[name] if name in self.given else expressions.symbol(name)
@@ -90,3 +139,19 @@ class Dimensions(NamedDimensions):
         if name in self._unknown:
             self._unknown.remove(name)
         return self._value(name)
+
+
+def _bind_symbols(operation: Operation, block: Block, found: dict[tuple[int, int], str]) -> None:
+    """``torch.bind_symbolic_shape %arg0, [%s0], affine_map<()[s0] -> (s0, 10)>``."""
+    map_ = next((v for v in operation.attributes.values() if hasattr(v, "num_symbols")), None)
+    if map_ is None or not operation.operands or operation.operands[0] not in block.arguments:
+        return
+    argument = block.arguments.index(operation.operands[0])
+    for axis, expression in enumerate(map_.results):
+        if isinstance(expression, tuple) and expression[0] == "s" and 1 + expression[1] < len(operation.operands):
+            made = operation.operands[1 + expression[1]].operation
+            name = None
+            if made is not None:
+                name = made.attributes.get("symbol_name") or next((x for x in made.literals if isinstance(x, str)), None)
+            if name:
+                found[argument, axis] = str(name)

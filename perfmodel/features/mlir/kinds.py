@@ -53,7 +53,7 @@ _MATH: dict[str, str] = {
     "absf": "abs", "absi": "abs", "acos": "acos", "acosh": "acosh", "asin": "asin", "asinh": "asinh", "atan": "atan",
     "atan2": "atan", "atanh": "atanh", "cbrt": "cube_root", "ceil": "ceil", "clampf": "clip", "copysign": "sign",
     "cos": "cos", "cosh": "cosh", "ctlz": "bitwise", "ctpop": "bitwise", "cttz": "bitwise", "erf": "erf", "erfc": "erf",
-    "exp": "exp", "exp2": "exp", "expm1": "expm1", "floor": "floor", "fma": "fma", "fpowi": "pow", "ipowi": "pow",
+    "exp": "exp", "exp2": "exp", "expm1": "expm1", "floor": "floor", "fma": "mul+add", "fpowi": "pow", "ipowi": "pow",
     "isfinite": "is_inf", "isinf": "is_inf", "isnan": "is_nan", "isnormal": "is_inf", "log": "log", "log10": "log",
     "log1p": "log1p", "log2": "log", "powf": "pow", "round": "round", "roundeven": "round", "rsqrt": "rsqrt",
     "sin": "sin", "sincos": "sin", "sinh": "sinh", "sqrt": "sqrt", "tan": "tan", "tanh": "tanh", "trunc": "trunc",
@@ -72,7 +72,7 @@ SCALAR_KINDS: dict[str, str] = {
     "complex.abs": "sqrt", "complex.add": "add", "complex.create": "copy", "complex.div": "div", "complex.im": "copy",
     "complex.mul": "complex_mul", "complex.re": "copy", "complex.sub": "add", "complex.exp": "exp",
     "index.add": "add", "index.mul": "mul", "index.sub": "sub", "index.casts": "cast", "index.castu": "cast",
-    "vector.fma": "fma",
+    "vector.fma": "mul+add",
 }  # fmt: skip
 """Operations on scalars (and, elementwise, on tensors and vectors)."""
 

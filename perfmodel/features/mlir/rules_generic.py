@@ -289,7 +289,7 @@ def _uncast(value: Value) -> Value:
 def _factors(value: Value) -> tuple[Value, Value] | None:
     """The two block arguments that are multiplied; zero points may be subtracted, and types widened, before."""
     operation: Operation | None = _uncast(value).operation
-    if operation is None or SCALAR_KINDS.get(operation.name) not in ("mul", "fma", "and"):
+    if operation is None or SCALAR_KINDS.get(operation.name) not in ("mul", "mul+add", "and"):
         return None
     found = []
     for side in operation.operands[:2]:

@@ -403,7 +403,7 @@ def cholesky(call: Call) -> ops.Operator:
     """n^3/3 multiplications and additions a matrix (Golub and Van Loan, "Matrix Computations", section 4.2)."""
     x = call.tensor(0)
     n = (x.shape or (1,))[-1]
-    return ops.Elementwise(kind="fma", elements=x.elements, steps=n / 3, dtype=x.dtype)
+    return ops.Elementwise(kind="mul+add", elements=x.elements, steps=n / 3, dtype=x.dtype)
 
 
 def triangular_solve(call: Call) -> ops.Operator:
@@ -411,7 +411,7 @@ def triangular_solve(call: Call) -> ops.Operator:
     a, b, out = call.tensor(0), call.tensor(1), call.result()
     n = (a.shape or (1,))[-1]
     return ops.Elementwise(
-        kind="fma", elements=out.elements, steps=n, input_elements=a.elements + b.elements, dtype=a.dtype
+        kind="mul+add", elements=out.elements, steps=n, input_elements=a.elements + b.elements, dtype=a.dtype
     )
 
 
