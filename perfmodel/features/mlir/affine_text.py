@@ -14,7 +14,7 @@ _TOKEN = re.compile(r"\s*(?:(\d+)|([A-Za-z_%][\w$.#-]*)|(>=|==|<=|->|.))", re.DO
 _BINDS = {"+": 1, "-": 1, "*": 2, "mod": 2, "floordiv": 2, "ceildiv": 2, "neg": 3}
 
 
-class AffineProblem(ValueError):
+class AffineError(ValueError):
     """What was expected of the text of an affine map or set, and what stands there."""
 
 
@@ -22,7 +22,7 @@ def parse_map(text: str) -> AffineMap:
     """``(d0, d1)[s0] -> (d0 + s0, d1)``."""
     dims, symbols, rest = _head(text)
     if not rest.startswith("->"):
-        raise AffineProblem(f"expected '->', found {rest[:20]!r}")
+        raise AffineError(f"expected '->', found {rest[:20]!r}")
     names = _names(dims, symbols)
     return AffineMap(len(dims), len(symbols), tuple(expression(part, names) for part in _listed(rest[2:].strip())))
 
@@ -31,7 +31,7 @@ def parse_set(text: str) -> IntegerSet:
     """``(d0)[s0] : (d0 - 1 >= 0, d0 == s0)``."""
     dims, symbols, rest = _head(text)
     if not rest.startswith(":"):
-        raise AffineProblem(f"expected ':', found {rest[:20]!r}")
+        raise AffineError(f"expected ':', found {rest[:20]!r}")
     names = _names(dims, symbols)
     constraints = []
     for part in _listed(rest[1:].strip()):
@@ -44,7 +44,7 @@ def parse_set(text: str) -> IntegerSet:
                 constraints.append((_sum(first, _negated(second)), mark == "=="))
                 break
         else:
-            raise AffineProblem(f"expected '==' or '>=', found {part[:20]!r}")
+            raise AffineError(f"expected '==' or '>=', found {part[:20]!r}")
     return IntegerSet(len(dims), len(symbols), tuple(constraints))
 
 
@@ -58,7 +58,7 @@ def expression(text: str, names: dict[str, AffineExpr]) -> AffineExpr:
         token = number or name or mark
         if name in ("mod", "floordiv", "ceildiv") or (mark in ("+", "*") or (mark == "-" and not operand_next)):
             if operand_next:
-                raise AffineProblem(f"expected an affine expression, found {token!r}")
+                raise AffineError(f"expected an affine expression, found {token!r}")
             while pending and pending[-1] != "(" and _BINDS[pending[-1]] >= _BINDS[token]:
                 _reduce(values, pending.pop())
             pending.append(token)
@@ -69,36 +69,36 @@ def expression(text: str, names: dict[str, AffineExpr]) -> AffineExpr:
             operators += 1
         elif mark == "(":
             if not operand_next:
-                raise AffineProblem("expected an operator, found '('")
+                raise AffineError("expected an operator, found '('")
             pending.append("(")
             operators += 1
         elif mark == ")":
             while pending and pending[-1] != "(":
                 _reduce(values, pending.pop())
             if not pending or operand_next:
-                raise AffineProblem("expected an affine expression, found ')'")
+                raise AffineError("expected an affine expression, found ')'")
             pending.pop()
         elif name == "symbol":
             continue  # symbol(%n): the parentheses do no harm
         elif not operand_next:
-            raise AffineProblem(f"expected an operator, found {token!r}")
+            raise AffineError(f"expected an operator, found {token!r}")
         else:
             if number:
                 if len(number) > 19:
-                    raise AffineProblem(f"expected an integer of 64 bits, found {number[:20]}...")
+                    raise AffineError(f"expected an integer of 64 bits, found {number[:20]}...")
                 values.append(int(number))
             elif name in names:
                 values.append(names[name])
             else:
-                raise AffineProblem(f"expected a dimension or symbol of the map, found {token!r}")
+                raise AffineError(f"expected a dimension or symbol of the map, found {token!r}")
             operand_next = False
         if operators > MAX_OPERATORS:
-            raise AffineProblem(f"expected at most {MAX_OPERATORS} operators, found more")
+            raise AffineError(f"expected at most {MAX_OPERATORS} operators, found more")
     if operand_next:
-        raise AffineProblem("expected an affine expression, found nothing")
+        raise AffineError("expected an affine expression, found nothing")
     while pending:
         if pending[-1] == "(":
-            raise AffineProblem("expected ')', found the end of the expression")
+            raise AffineError("expected ')', found the end of the expression")
         _reduce(values, pending.pop())
     return values[0]
 
@@ -109,7 +109,7 @@ def _reduce(values: list[AffineExpr], operator: str) -> None:
         values.append(_negated(right))
         return
     if not values:
-        raise AffineProblem(f"expected an operand of {operator!r}, found nothing")
+        raise AffineError(f"expected an operand of {operator!r}, found nothing")
     left = values.pop()
     if operator == "-":
         values.append(_sum(left, _negated(right)))
@@ -137,10 +137,10 @@ def _negated(value: AffineExpr) -> AffineExpr:
 def _head(text: str) -> tuple[list[str], list[str], str]:
     text = text.strip()
     if not text.startswith("("):
-        raise AffineProblem(f"expected '(' before the dimensions of an affine map, found {text[:20]!r}")
+        raise AffineError(f"expected '(' before the dimensions of an affine map, found {text[:20]!r}")
     inside, mark, rest = text[1:].partition(")")
     if not mark:
-        raise AffineProblem("expected ')' after the dimensions of an affine map, found the end of the text")
+        raise AffineError("expected ')' after the dimensions of an affine map, found the end of the text")
     dims = [d.partition(":")[0].strip() for d in inside.split(",") if d.strip()]
     symbols: list[str] = []
     rest = rest.lstrip()
@@ -159,7 +159,7 @@ def _names(dims: list[str], symbols: list[str]) -> dict[str, AffineExpr]:
 def _listed(text: str) -> list[str]:
     """The parts of ``(a, b)``, whose own parentheses are left alone."""
     if not text.startswith("(") or not text.endswith(")"):
-        raise AffineProblem(f"expected a list in parentheses, found {text[:20]!r}")
+        raise AffineError(f"expected a list in parentheses, found {text[:20]!r}")
     parts, level, start = [], 0, 1
     for position in range(1, len(text) - 1):
         character = text[position]

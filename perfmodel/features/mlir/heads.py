@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from perfmodel.features.mlir.affine_text import AffineProblem, expression
+from perfmodel.features.mlir.affine_text import AffineError, expression
 from perfmodel.features.mlir.attributes import AffineExpr, AffineMap
 from perfmodel.features.mlir.lexer import HASH, NUMBER, VALUE, WORD
 from perfmodel.features.mlir.pending import Argument, Pending
@@ -100,15 +100,7 @@ def _affine_if(forms: CustomForms, pending: Pending) -> None:
 def _affine_parallel(forms: CustomForms, pending: Pending) -> None:
     """``affine.parallel (%i, %j) = (0, 0) to (%n, min(%m, 10)) step (1, 4)``."""
     lexer, operation = forms.lexer, pending.operation
-    lexer.expect("(", "before the induction variables")
-    while lexer.token != ")":
-        if lexer.kind != VALUE:
-            lexer.fail("an induction variable")
-        pending.arguments.append(Argument(lexer.token[1:], lexer.start, _INDEX))
-        lexer.advance()
-        if lexer.token != ")":
-            lexer.expect(",", "or ')' after an induction variable")
-    lexer.advance()
+    _induction_variables(forms, pending)
     lexer.expect("=", "after the induction variables")
     operation.attributes["lowerBoundsMap"], lower = _expressions(forms, pending, "(")
     lexer.expect("to", "between the bounds of the loop")
@@ -119,6 +111,19 @@ def _affine_parallel(forms: CustomForms, pending: Pending) -> None:
         lexer.advance()
         steps = _expressions(forms, pending, "(")[0].results
     operation.attributes["steps"] = steps
+
+
+def _induction_variables(forms: CustomForms, pending: Pending) -> None:
+    lexer = forms.lexer
+    lexer.expect("(", "before the induction variables")
+    while lexer.token != ")":
+        if lexer.kind != VALUE:
+            lexer.fail("an induction variable")
+        pending.arguments.append(Argument(lexer.token[1:], lexer.start, _INDEX))
+        lexer.advance()
+        if lexer.token != ")":
+            lexer.expect(",", "or ')' after an induction variable")
+    lexer.advance()
 
 
 def _affine_access(forms: CustomForms, pending: Pending) -> None:
@@ -148,7 +153,7 @@ def _expressions(forms: CustomForms, pending: Pending, opening: str) -> tuple[Af
     names.update((name, ("s", i)) for i, name in enumerate(symbols))
     try:
         results = tuple(expression(part, names) for part in _parts(text))
-    except AffineProblem as problem:
+    except AffineError as problem:
         lexer.refuse(str(problem), start)
     for name in (*dims, *symbols):
         pending.operation.operands.append(forms.scopes.use(name[1:], start))
@@ -179,7 +184,12 @@ def _parts(text: str) -> list[str]:
 def _linalg_short(forms: CustomForms, pending: Pending) -> None:
     """``linalg.map { arith.addf }`` and ``linalg.reduce { arith.addf }``: the body is one named operation."""
     lexer = forms.lexer
-    if lexer.token != "{" or lexer.peek()[0] != WORD or "." not in lexer.peek()[1] or lexer.peek(2)[1] not in ("}", "{"):
+    if (
+        lexer.token != "{"
+        or lexer.peek()[0] != WORD
+        or "." not in lexer.peek()[1]
+        or lexer.peek(2)[1] not in ("}", "{")
+    ):
         return
     lexer.advance()
     pending.literals += ["applies", lexer.token]
@@ -191,10 +201,45 @@ def _linalg_short(forms: CustomForms, pending: Pending) -> None:
     lexer.expect("}", "after the operation of the body")
 
 
+def _forall(forms: CustomForms, pending: Pending) -> None:
+    """``(%i, %j) in (%n, 8)`` or ``(%i, %j) = (0, %a) to (%n, 8) step (1, %s)``."""
+    lexer, operation = forms.lexer, pending.operation
+    _induction_variables(forms, pending)
+    names = ("staticLowerBound", "staticUpperBound", "staticStep")
+    if lexer.token == "in":
+        lexer.advance()
+        upper = _mixed(forms, pending)
+        operation.attributes.update(zip(names, ((0,) * len(upper), upper, (1,) * len(upper)), strict=True))
+        return
+    for word, name in zip(("=", "to", "step"), names, strict=True):
+        lexer.expect(word, "before the bounds or steps of the loops")
+        operation.attributes[name] = _mixed(forms, pending)
+
+
+def _mixed(forms: CustomForms, pending: Pending) -> tuple[Any, ...]:
+    """``(%n, 8)`` as numbers; None for an operand."""
+    lexer = forms.lexer
+    items: list[Any] = []
+    lexer.expect("(", "before bounds or steps")
+    while lexer.token != ")":
+        if lexer.kind == VALUE:
+            _operand(forms, pending)
+            items.append(None)
+        elif lexer.kind == NUMBER:
+            items.append(forms.attributes.attribute(lexer))
+        else:
+            lexer.fail("a number or an operand")
+        if lexer.token != ")":
+            lexer.expect(",", "or ')' in a list")
+    lexer.advance()
+    return tuple(items)
+
+
 HEADS: dict[str, Callable[[CustomForms, Pending], None]] = {
     "affine.for": _affine_for,
     "affine.parallel": _affine_parallel,
     "affine.if": _affine_if,
+    "scf.forall": _forall,
     **dict.fromkeys(("affine.apply", "affine.min", "affine.max"), _affine_apply),
     **dict.fromkeys(
         ("affine.load", "affine.store", "affine.vector_load", "affine.vector_store", "affine.prefetch"), _affine_access

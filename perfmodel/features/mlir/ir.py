@@ -193,14 +193,14 @@ class Module:
             scope: where the reference stands; the search goes outwards from there. Default: the outermost module.
         """
         names = (path,) if isinstance(path, str) else tuple(getattr(path, "path", path))
-        start = scope or self.operation
+        start: Operation | None = scope or self.operation
         while start is not None:
             found: Operation | None = start
             for name in names:
                 found = self._table(found).get(name) if found is not None else None
             if found is not None:
                 return found
-            start = start.parent_op  # type: ignore[assignment]
+            start = start.parent_op
         return None
 
     def uses(self) -> dict[Value, list[tuple[Operation, int]]]:

@@ -6,13 +6,13 @@ import re
 import struct
 from typing import Any
 
-from perfmodel.features.mlir.affine_text import AffineProblem, parse_map, parse_set
+from perfmodel.features.mlir.affine_text import AffineError, parse_map, parse_set
 from perfmodel.features.mlir.attributes import Dense, DialectAttribute, SymbolRef
 from perfmodel.features.mlir.lexer import HASH, NUMBER, STRING, SYMBOL, TYPE, WORD, Lexer, unquote
 from perfmodel.features.mlir.parse_types import (
     MAX_NESTING,
-    Problem,
     TypeTable,
+    TypeTextError,
     at_type,
     parse_type,
     split,
@@ -155,7 +155,7 @@ class AttributeParser:
             if known is None:
                 try:
                     known = self._values[token + body] = (parse_map if token == "affine_map" else parse_set)(body)
-                except AffineProblem as problem:
+                except AffineError as problem:
                     lexer.refuse(str(problem), start)
             return known
         if token == "array":
@@ -217,7 +217,7 @@ class AttributeParser:
         except ModelFileError as error:
             if tolerant:
                 return text
-            raise Problem("an attribute", repr(text[:40])) from error
+            raise TypeTextError("an attribute", repr(text[:40])) from error
         return value
 
     # ------------------------------------------------------------------------------------------------- constants

@@ -6,18 +6,21 @@ Nesting costs no recursion: an operation whose region begins waits on a list unt
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from perfmodel.features.mlir.custom import CustomForms
-from perfmodel.features.mlir.dialects import IMPLICIT_TERMINATORS, finish, is_isolated, operation_name
+from perfmodel.features.mlir.dialects import IMPLICIT_TERMINATORS, implies_body, is_isolated, operation_name
 from perfmodel.features.mlir.ir import Block, Module, Operation, Region, Value
 from perfmodel.features.mlir.lexer import END, HASH, LABEL, STRING, TYPE, VALUE, WORD, unquote
+from perfmodel.features.mlir.normalise import normalise
+from perfmodel.features.mlir.official import finish
 from perfmodel.features.mlir.parse_types import parse_type, parse_type_list
 from perfmodel.features.mlir.pending import CUSTOM, REGIONS, START, TAIL, Pending
 from perfmodel.features.mlir.results import result_types
 from perfmodel.features.mlir.signatures import is_function, read_signature
 
 MAX_RESULTS = 10_000
+_BEGINS_OPERATION = frozenset((VALUE, WORD, STRING))
+_BEGINS_ALIAS = frozenset((HASH, TYPE))
 
 _RESOURCE = re.compile(r"""\s*(?:([}])|(#-\})|(,)|("[^"\\\n]*"|[\w.$+-]+)\s*:\s*(?:(\{)|(")|([^,}\s"]+)))""")
 
@@ -59,7 +62,7 @@ class ModuleParser(CustomForms):
                     lexer.fail("an operation")
                 pending = self._close()
                 self._continue(pending)
-            elif kind == VALUE or kind == WORD or kind == STRING:
+            elif kind in _BEGINS_OPERATION:
                 self._begin(frame)
             elif kind == LABEL:
                 self._label(frame)
@@ -67,7 +70,7 @@ class ModuleParser(CustomForms):
                 if len(self._frames) > 1:
                     lexer.fail(f"'}}' to close the region of {lexer.place(frame.position)}")
                 break
-            elif len(self._frames) == 1 and (kind == HASH or kind == TYPE):
+            elif len(self._frames) == 1 and kind in _BEGINS_ALIAS:
                 self._alias()
             elif token == "{-#":
                 self._resource_section()
@@ -207,6 +210,9 @@ class ModuleParser(CustomForms):
         frame.block.operations.append(operation)
         if pending.phase == CUSTOM:
             finish(pending)
+        elif operation.regions and implies_body(operation.name):
+            operation.regions = []
+        normalise(operation)
         if pending.names:
             scopes = self.scopes
             total = 0
@@ -261,7 +267,10 @@ class ModuleParser(CustomForms):
         region, operation = frame.region, frame.region.parent
         if len(region.blocks) == 1 and not region.blocks[0].operations and not region.blocks[0].arguments:
             region.blocks.clear()
-        ending = IMPLICIT_TERMINATORS.get(operation.name) if operation is not None else None
+        pending = frame.pending
+        assert pending is not None
+        assert operation is not None
+        ending = IMPLICIT_TERMINATORS.get(operation.name) if pending.phase == CUSTOM else None
         if ending is not None and (not region.blocks or self._open_ended(region.blocks[-1], ending)):
             if not region.blocks:
                 region.blocks.append(Block(parent=region))
@@ -269,8 +278,7 @@ class ModuleParser(CustomForms):
             block.operations.append(Operation(ending, parent=block, line=self._line))
         self.scopes.leave()
         self.lexer.advance()
-        assert frame.pending is not None
-        return frame.pending
+        return pending
 
     @staticmethod
     def _open_ended(block: Block, ending: str) -> bool:
@@ -383,6 +391,3 @@ class ModuleParser(CustomForms):
 def parse(text: str, filename: str) -> Module:
     """The module that a text is; see :func:`perfmodel.features.mlir.source.read_text`."""
     return ModuleParser(text, filename).module()
-
-
-

@@ -28,6 +28,8 @@ MAX_NESTING = 60
 
 MAX_RANK = 1000
 
+_NAMES = frozenset((TYPE, WORD))
+
 SCALAR = re.compile(r"(?:[su]?i[1-9][0-9]{0,7}|f[0-9]+[A-Z0-9a-z]*|bf16|tf32|index|none)\Z")
 _DIMS = re.compile(r"(?:\*x|(?:(?:[0-9]+|\?|\[[0-9]+\])x)*)")
 _DIM = re.compile(r"([0-9]+|\?|\[[0-9]+\])x")
@@ -38,7 +40,7 @@ _OPENING = {"(": 1, "[": 1, "{": 1, "<": 1, ")": -1, "]": -1, "}": -1, ">": -1}
 _MARK = re.compile(r'[][(){}<>,]|->|"[^"\\]*(?:\\.[^"\\]*)*"')
 
 
-class Problem(Exception):
+class TypeTextError(Exception):
     """What is wrong with a type: (expected, found)."""
 
 
@@ -58,12 +60,12 @@ class TypeTable:
         """The type that a text is.
 
         Raises:
-            Problem: the text is no type.
+            TypeTextError: the text is no type.
         """
         found = self.known.get(text)
         if found is None:
             if depth > MAX_NESTING:
-                raise Problem(f"types nested at most {MAX_NESTING} deep", "deeper ones")
+                raise TypeTextError(f"types nested at most {MAX_NESTING} deep", "deeper ones")
             found = self.known[text] = self._parse(text.strip(), depth)
         return found
 
@@ -76,7 +78,7 @@ class TypeTable:
             return self._function(text, depth)
         name, mark, rest = text.partition("<")
         if not mark or not rest.endswith(">"):
-            raise Problem("a type", repr(text[:40]) if text else "nothing")
+            raise TypeTextError("a type", repr(text[:40]) if text else "nothing")
         name, body = name.strip(), rest[:-1].strip()
         if name == "tensor":
             shape, element, others = self._shaped(body, depth)
@@ -100,7 +102,7 @@ class TypeTable:
             return ComplexType(self.named(body, depth + 1))
         if name == "tuple":
             return TupleType(tuple(self.named(part, depth + 1) for part in split(body)))
-        raise Problem("a type", repr(text[:40]))
+        raise TypeTextError("a type", repr(text[:40]))
 
     def _shaped(self, body: str, depth: int) -> tuple[tuple[int | None, ...] | None, Type, list[str]]:
         end = _DIMS.match(body).end()  # type: ignore[union-attr]
@@ -110,25 +112,25 @@ class TypeTable:
         else:
             shape = tuple(None if d == "?" else int(d) for d in _DIM.findall(sizes) if self._plain(d, body))
             if len(shape) > MAX_RANK:
-                raise Problem(f"at most {MAX_RANK} dimensions", str(len(shape)))
+                raise TypeTextError(f"at most {MAX_RANK} dimensions", str(len(shape)))
         parts = split(body[end:])
         if not parts or not parts[0]:
-            raise Problem("an element type", repr(body[end:][:40]) if body[end:] else "nothing")
+            raise TypeTextError("an element type", repr(body[end:][:40]) if body[end:] else "nothing")
         return shape, self.named(parts[0], depth + 1), parts[1:]
 
     @staticmethod
     def _plain(dimension: str, body: str) -> bool:
         if dimension.startswith("["):
-            raise Problem("a dimension", repr(dimension))
+            raise TypeTextError("a dimension", repr(dimension))
         if len(dimension) > 18:
-            raise Problem("a dimension below 10^18", repr(body[:40]))
+            raise TypeTextError("a dimension below 10^18", repr(body[:40]))
         return True
 
     def _vector(self, body: str, depth: int) -> VectorType:
         end = _DIMS.match(body).end()  # type: ignore[union-attr]
         sizes = _DIM.findall(body[:end])
         if any(len(d) > 18 for d in sizes) or body.startswith("*"):
-            raise Problem("the dimensions of a vector", repr(body[:40]))
+            raise TypeTextError("the dimensions of a vector", repr(body[:40]))
         scalable = tuple(d.startswith("[") for d in sizes)
         shape = tuple(None if d == "?" else int(d.strip("[]")) for d in sizes)
         return VectorType(shape, self.named(body[end:], depth + 1), scalable if any(scalable) else ())
@@ -150,7 +152,7 @@ class TypeTable:
             try:
                 shape = None if sizes == "*" else tuple(_number(d) for d in sizes.strip("[]").split(",") if d.strip())
             except ValueError:
-                raise Problem("the dimensions of a tensor", repr(sizes[:40])) from None
+                raise TypeTextError("the dimensions of a tensor", repr(sizes[:40])) from None
             element = None if parts[1] == "unk" else self.named(parts[1], depth + 1)
             return TensorType(shape, element, ", ".join(parts[2:]) or None, name)
         if name in _DISPATCH_TENSORS and ":" in body:
@@ -168,7 +170,7 @@ class TypeTable:
                 break
         rest = text[end + 1 :].lstrip()
         if end == -1 or not rest.startswith("->"):
-            raise Problem("a function type", repr(text[:40]))
+            raise TypeTextError("a function type", repr(text[:40]))
         results = rest[2:].strip()
         given = split(results[1:-1]) if results.startswith("(") and "->" not in results else [results]
         inputs = tuple(self.named(part, depth + 1) for part in split(text[1:end]))
@@ -179,7 +181,7 @@ def parse_type(lexer: Lexer, table: TypeTable, depth: int = 0) -> Type:
     """The type at the cursor, which moves behind it."""
     kind, token = lexer.kind, lexer.token
     found = table.known.get(token)
-    if found is not None and (kind == TYPE or kind == WORD) and not token.endswith("->"):
+    if found is not None and kind in _NAMES and not token.endswith("->"):
         start, end = lexer.start, lexer.end
         lexer.advance()
         if lexer.token != "<" or lexer.start != end:
@@ -206,7 +208,7 @@ def parse_type(lexer: Lexer, table: TypeTable, depth: int = 0) -> Type:
         end = lexer.closing(name_end)
     try:
         found = table.named(lexer.text[start:end])
-    except Problem as problem:
+    except TypeTextError as problem:
         lexer.refuse("expected {}, found {}".format(*problem.args), start)
     lexer.jump(end)
     return found
@@ -245,7 +247,7 @@ def split(text: str) -> list[str]:
     """The parts between commas that stand in no brackets."""
     if not text.strip():
         return []
-    if not any(c in text for c in "<([{\""):
+    if not any(c in text for c in '<([{"'):
         return [part.strip() for part in text.split(",")]
     parts, level, start = [], 0, 0
     for match in _MARK.finditer(text):

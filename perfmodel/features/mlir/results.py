@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from perfmodel.features.mlir.pending import Pending
+from perfmodel.features.mlir.pending import CUSTOM, Pending
 from perfmodel.features.mlir.types import (
     SHAPED,
     ComplexType,
     DialectType,
+    FunctionType,
     MemRefType,
     ScalarType,
     TensorType,
@@ -23,6 +24,8 @@ _I1 = ScalarType("i1")
 def result_types(pending: Pending, count: int) -> list[Type | None]:
     """A type for each of ``count`` results; None where nothing says it."""
     operation = pending.operation
+    if pending.phase != CUSTOM:
+        return list(pending.results)
     rule = RULES.get(operation.name)
     if rule is not None:
         inferred = rule(pending)
@@ -91,6 +94,11 @@ def _constant(pending: Pending) -> list[Type | None]:
     return list(pending.types)
 
 
+def _function(pending: Pending) -> list[Type | None]:
+    """``func.constant @f : (i32) -> i32``: the type behind the colon is that of one value."""
+    return [FunctionType(tuple(pending.types), tuple(pending.results))]
+
+
 def _to_tensor(pending: Pending) -> list[Type | None]:
     if pending.results:
         return list(pending.results)
@@ -135,30 +143,45 @@ def _carried(pending: Pending) -> list[Type | None]:
 _Rule = Callable[[Pending], list[Type | None]]
 RULES: dict[str, _Rule] = {
     "arith.constant": _constant,
-    **dict.fromkeys(("arith.cmpi", "arith.cmpf"), _condition),
-    **dict.fromkeys(("math.isnan", "math.isinf", "math.isfinite", "math.isnormal", "complex.eq", "complex.neq"), _condition),
+    "func.constant": _function,
+    **dict.fromkeys("arith.cmpi arith.cmpf".split(), _condition),
+    **dict.fromkeys("math.isnan math.isinf math.isfinite math.isnormal complex.eq complex.neq".split(), _condition),
     "arith.addui_extended": _overflowing,
-    **dict.fromkeys(("memref.load", "affine.load", "tensor.extract", "memref.atomic_rmw", "memref.generic_atomic_rmw",
-                     "complex.abs", "complex.re", "complex.im", "complex.angle", "vector.extractelement"), _element),
-    **dict.fromkeys(("tensor.dim", "memref.dim", "tensor.rank", "memref.rank", "affine.apply", "affine.min", "affine.max",
-                     "linalg.index", "memref.extract_aligned_pointer_as_index", "vector.vscale"), _index),
-    **dict.fromkeys(("math.fpowi", "vector.insertelement"), _first),
+    **dict.fromkeys(
+        (
+            "memref.load affine.load tensor.extract memref.atomic_rmw memref.generic_atomic_rmw complex.abs "
+            "complex.re complex.im complex.angle vector.extractelement"
+        ).split(),
+        _element,
+    ),
+    **dict.fromkeys(
+        (
+            "tensor.dim memref.dim tensor.rank memref.rank affine.apply affine.min affine.max linalg.index "
+            "memref.extract_aligned_pointer_as_index vector.vscale"
+        ).split(),
+        _index,
+    ),
+    **dict.fromkeys("math.fpowi vector.insertelement".split(), _first),
     "bufferization.to_tensor": _to_tensor,
     "bufferization.to_memref": _to_memref,
     "vector.shuffle": _shuffle,
     "vector.outerproduct": _outer_product,
     "gpu.shuffle": _gpu_shuffle,
-    **dict.fromkeys(("nvgpu.device_async_copy", "nvgpu.device_async_create_group"), _async_copy),
-    **dict.fromkeys(("scf.for", "affine.for", "scf.while", "stablehlo.while"), _carried),
-}  # fmt: skip
+    **dict.fromkeys("nvgpu.device_async_copy nvgpu.device_async_create_group".split(), _async_copy),
+    **dict.fromkeys("scf.for affine.for scf.while stablehlo.while".split(), _carried),
+}
 """Rules that go before what the types behind the colon say."""
 
 _FIXED: dict[str, Type] = {
-    **dict.fromkeys(("gpu.thread_id", "gpu.block_id", "gpu.block_dim", "gpu.grid_dim", "gpu.global_id", "gpu.lane_id",
-                     "gpu.subgroup_id", "gpu.num_subgroups", "gpu.subgroup_size", "gpu.cluster_id", "gpu.cluster_dim",
-                     "hal.interface.workgroup.id", "hal.interface.workgroup.size", "hal.interface.workgroup.count",
-                     "flow.dispatch.workgroup.id", "flow.dispatch.workgroup.size", "flow.dispatch.workgroup.count",
-                     "index.constant"), _INDEX),
+    **dict.fromkeys(
+        (
+            "gpu.thread_id gpu.block_id gpu.block_dim gpu.grid_dim gpu.global_id gpu.lane_id gpu.subgroup_id "
+            "gpu.num_subgroups gpu.subgroup_size gpu.cluster_id gpu.cluster_dim hal.interface.workgroup.id "
+            "hal.interface.workgroup.size hal.interface.workgroup.count flow.dispatch.workgroup.id "
+            "flow.dispatch.workgroup.size flow.dispatch.workgroup.count index.constant"
+        ).split(),
+        _INDEX,
+    ),
     "torch.constant.int": DialectType("torch.int"),
     "torch.constant.float": DialectType("torch.float"),
     "torch.constant.bool": DialectType("torch.bool"),
@@ -170,5 +193,5 @@ _FIXED: dict[str, Type] = {
     "gpu.dealloc": DialectType("gpu.async.token"),
     "gpu.memcpy": DialectType("gpu.async.token"),
     "vector.create_mask": _I1,
-}  # fmt: skip
+}
 """Types of results that the custom form never writes."""

@@ -42,7 +42,7 @@ def read_signature(forms: CustomForms, pending: Pending) -> None:
     results: list[Type] = []
     if lexer.token == "->":
         lexer.advance()
-        results = _results(forms)
+        results = _results(forms, pending)
     operation.attributes["function_type"] = FunctionType(tuple(inputs), tuple(results))
     pending.typed = True
 
@@ -77,11 +77,12 @@ def _arguments(forms: CustomForms, pending: Pending) -> list[Type]:
     return types
 
 
-def _results(forms: CustomForms) -> list[Type]:
+def _results(forms: CustomForms, pending: Pending) -> list[Type]:
     lexer, table = forms.lexer, forms.attributes.types
     if lexer.token != "(":
         return [parse_type(lexer, table)]
     types: list[Type] = []
+    extras = []
     lexer.advance()
     while lexer.token != ")":
         if lexer.kind == VALUE:  # util.func: (%arg0 as tensor<4xf32>)
@@ -91,9 +92,10 @@ def _results(forms: CustomForms) -> list[Type]:
         if not at_type(lexer) and lexer.kind != TYPE:
             lexer.fail("the type of a result")
         types.append(parse_type(lexer, table))
-        if lexer.token == "{":
-            forms.attributes.dictionary(lexer)
+        extras.append(forms.attributes.dictionary(lexer) if lexer.token == "{" else {})
         if lexer.token != ")":
             lexer.expect(",", "or ')' after a result")
     lexer.advance()
+    if any(extras):
+        pending.operation.attributes["res_attrs"] = tuple(extras)
     return types
