@@ -148,10 +148,16 @@ def sort(call: Call) -> None:
 
 # Collectives
 
-_GROUPS = {"all_reduce": "all_reduce", "all_gather": "all_gather", "reduce_scatter": "reduce_scatter",
-           "all_to_all": "all_to_all", "all_slice": None, "collective_permute": "p2p", "collective_broadcast": "broadcast",
-           "broadcast": "broadcast", "send": "p2p", "recv": "p2p", "gather": "all_gather", "scatter": "broadcast",
-           "reduce": "all_reduce", "cross-replica-sum": "all_reduce"}  # fmt: skip
+_COLLECTIVES = {
+    "all_reduce": "all_reduce", "all_gather": "all_gather", "reduce_scatter": "reduce_scatter",
+    "all_to_all": "all_to_all", "collective_permute": "p2p", "collective_broadcast": "broadcast", "send": "p2p",
+    "recv": "p2p", "cross-replica-sum": "all_reduce",
+}
+_OF_MESHES = {
+    "all_reduce": "all_reduce", "all_gather": "all_gather", "reduce_scatter": "reduce_scatter",
+    "all_to_all": "all_to_all", "broadcast": "broadcast", "send": "p2p", "recv": "p2p", "gather": "all_gather",
+    "scatter": "broadcast", "reduce": "all_reduce", "shift": "p2p",
+}  # fmt: skip
 
 
 def collective(kind: str) -> Rule:
@@ -215,8 +221,8 @@ RULES: dict[str, Rule] = {
     "iree_linalg_ext.attention": attention, "tm_tensor.attention": attention, "tm_tensor.scan": running,
     "iree_linalg_ext.scan": running, "tm_tensor.sort": sort, "iree_linalg_ext.sort": sort,
     "tm_tensor.topk": sort, "iree_linalg_ext.topk": sort,
-    **{f"{dialect}.{name}": collective(kind) for dialect in ("stablehlo", "mhlo", "mesh", "shard")
-       for name, kind in _GROUPS.items() if kind is not None},
+    **{f"{dialect}.{name}": collective(kind) for dialect in ("stablehlo", "mhlo") for name, kind in _COLLECTIVES.items()},
+    **{f"{dialect}.{name}": collective(kind) for dialect in ("mesh", "shard") for name, kind in _OF_MESHES.items()},
     "linalg.index": movement.fill("iota"), "linalg.fill_rng_2d": movement.fill("random"),
 }  # fmt: skip
 """Rules by the operation's name."""
