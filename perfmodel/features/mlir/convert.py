@@ -373,6 +373,15 @@ class Conversion:
         self.prefix = outer
         return found
 
+    def rename_constant(self, operation: Operation, known: Known, shape: Shape) -> None:
+        """A result that is a stored tensor under another shape."""
+        assert known.tensor is not None
+        tensor = self.reshaped_constant(known.tensor, shape)
+        self.env[operation.results[0]] = Known(
+            tensor, origin=known.origin, scalar=known.scalar, numbers=known.numbers, source=known.source
+        )
+        self.removed.append(Removed(self.name_of(operation), operation.name, Origin.CONSTANT.reason))
+
     def overwrite(self, value: Value, tensor: Tensor) -> Tensor:
         """A new state of a buffer that an operation writes to."""
         outer, self.prefix = self.prefix, ""

@@ -251,6 +251,8 @@ def _spread(call: Call, dims: list[int]) -> None:
     if tuple(ones) == out.shape and source is whole:
         if whole.shape == out.shape:
             call.convert.alias(call.operation.results[0], known)
+        elif known.origin is not None:
+            call.convert.rename_constant(call.operation, known, out.shape)
         else:
             call.convert.full(known)
             call.emit(ops.View(kind="reshape", dtype=out.dtype), (whole,), (out,))
