@@ -105,6 +105,9 @@ def main() -> None:
     for name, (make, shape) in MODELS.items():
         torch.manual_seed(0)
         model = make().eval()
+        with torch.no_grad():  # zeros and ones would be folded away by exporters
+            for parameter in [*model.parameters(), *(b for b in model.buffers() if b.is_floating_point())]:
+                parameter.copy_(torch.rand_like(parameter) + 0.1)
         example = (torch.zeros(shape),)
         onnx_file = folder / f"{name}.onnx"
         torch.onnx.export(model, example, str(onnx_file), dynamo=True, external_data=True)

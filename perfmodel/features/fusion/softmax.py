@@ -110,9 +110,13 @@ def _drop_guard(ws: Rewriter, softmax: Vertex) -> None:
     tested = next((n for n in test.inputs if ws.scalar(n) is None), None)
     if tested is None:
         return
-    source, casts = ws.back(tested, "cast")
-    if source != softmax.inputs[0] or any(v.is_view for v in casts):
-        return
+    casts: list[Vertex] = []
+    while tested != softmax.inputs[0]:
+        cast = ws.maker(tested)
+        if cast is None or not cast.copies("cast"):
+            return
+        casts.append(cast)
+        tested = cast.inputs[0]
     ws.merge(
         [softmax, choice, every, test, *walked, *casts],
         main=softmax,

@@ -12,7 +12,7 @@ from perfmodel.features.mlir.known import Known
 from perfmodel.features.onnx.call import Call as OperatorCall
 from perfmodel.features.onnx.call import Modelled, RuleError
 from perfmodel.graph import Tensor
-from perfmodel.ops import Dim, Operator
+from perfmodel.ops import Dim, Operator, View
 
 if TYPE_CHECKING:
     from perfmodel.features.mlir.convert import Conversion
@@ -91,6 +91,29 @@ class Call(OperatorCall):
         if found is None:
             raise RuleError(f"its operand {index} is computed while the model runs")
         return found
+
+    def ranked(self, index: int) -> Tensor:
+        """An operand with all of its axes: the smaller tensor that it repeats, with ones where it does, or the operand itself.
+
+        Raises:
+            RuleError: it is no tensor of known rank.
+        """
+        known = self.known[index]
+        whole, small = known.tensor, known.spread
+        if whole is None or whole.shape is None:
+            raise RuleError(f"the shape of its operand {index} is not known")
+        if small is not None and small.shape:
+            missing = len(whole.shape) - len(small.shape)
+            if missing == 0:
+                return small
+            ones = (1,) * missing + small.shape
+            if small.is_weight:
+                return self.convert.reshaped_constant(small, ones)
+            target = self.convert.make_tensor(small.name, ones, small.dtype)
+            self.emit(View(kind="reshape", dtype=small.dtype), (small,), (target,))
+            return target
+        self.convert.full(known)
+        return whole
 
     def body(self, region: int = 0) -> Block:
         """The entry block of a region.

@@ -119,7 +119,8 @@ def fold(convert: Conversion, operation: Operation, known: Sequence[Known]) -> b
             return False
         if operation.regions and _reads_outside(convert, operation):
             return False
-        if name in _REPEATING and known[0].scalar is None and len(operation.results) == 1:
+        repeats = name in _REPEATING or (name == "linalg.generic" and _hands_on(operation))
+        if repeats and known[0].scalar is None and len(operation.results) == 1:
             return False  # the rule keeps what is repeated apart
         if _keeps_shape(convert, operation, known):
             convert.env[operation.results[0]] = known[0]
@@ -128,6 +129,16 @@ def fold(convert: Conversion, operation: Operation, known: Sequence[Known]) -> b
         _folded(convert, operation, known, origin)
         return True
     return _is_host_scalar(convert, operation)
+
+
+def _hands_on(operation: Operation) -> bool:
+    """Whether a body hands its first argument on, along axes that the operand lacks."""
+    body = operation.body
+    terminator = None if body is None else body.terminator
+    if body is None or terminator is None or list(terminator.operands) != body.arguments[:1]:
+        return False
+    source, result = operation.operands[0].type, operation.results[0].type
+    return isinstance(source, SHAPED) and isinstance(result, SHAPED) and len(source.shape or ()) < len(result.shape or ())
 
 
 def _keeps_shape(convert: Conversion, operation: Operation, known: Sequence[Known]) -> bool:
@@ -392,6 +403,20 @@ def _from_elements(convert: Conversion, operation: Operation, known: Sequence[Kn
     return True
 
 
+def _filled(convert: Conversion, operation: Operation, known: Sequence[Known]) -> bool:
+    """A tensor of one number: what reads it element by element takes the number."""
+    name = operation.name.split(".")[2]
+    number: Any = {"zeros": 0, "ones": 1}.get(name.removesuffix("_like").removeprefix("new_"))
+    if number is None:
+        number = known[1 if "full" in name and len(known) > 1 else 0].number
+    found = convert.typed(operation.results[0].type)
+    if not isinstance(number, (int, float)) or found is None or found[0] is None or None in found[0]:
+        return False
+    _make(convert, operation.results[0], Origin.CONSTANT, scalar=number)
+    convert.removed.append(Removed(convert.name_of(operation), operation.name, Origin.CONSTANT.reason))
+    return True
+
+
 def _element(convert: Conversion, operation: Operation, known: Sequence[Known]) -> bool:
     """One element of a tensor, read by the host."""
     source = known[0] if known else Known()
@@ -417,4 +442,8 @@ _SPECIAL: dict[str, Callable[[Conversion, Operation, Sequence[Known]], bool]] = 
     "torch.constant.none": _none, "torch.constant.str": _text, "torch.constant.device": _text, "torch.derefine": _same,
     "torch_c.to_builtin_tensor": _same, "torch_c.from_builtin_tensor": _same, "torch.symbolic_int": _none,
     "tensor.from_elements": _from_elements, "tensor.extract": _element,
+    **dict.fromkeys(
+        (f"torch.aten.{n}" for n in ("full_like", "zeros_like", "ones_like", "full", "zeros", "ones", "new_full",
+                                     "new_zeros", "new_ones")), _filled
+    ),
 }  # fmt: skip

@@ -34,18 +34,18 @@ class Layouts:
 
     def __init__(self, module: Module) -> None:
         self._module = module
-        self._before: dict[str, Tensor] = {}  # name of what such a transpose makes → what it is made from
+        self._before: dict[str, Tensor] = {}  # with channels last → with channels first
 
     def takes(self, call: Call, perm: tuple[int, ...]) -> bool:
         """Whether a transpose is one of these; its result is known then, and no node is added."""
         operation = call.operation
         convert = call.convert
         source, result = operation.operands[0], operation.results[0]
-        made = source.operation
-        if perm in _TO_FIRST and made is not None and made.name in _WINDOWED and self._only_turned(source):
-            convert.alias(result, convert.known(source))
+        known = convert.known(source)
+        turned = None if known.tensor is None else self._before.get(known.tensor.name)
+        if perm in _TO_FIRST and turned is not None:
+            convert.alias(result, Known(turned))
         elif perm in _TO_LAST and self._only_windowed(result):
-            known = convert.known(source)
             convert.full(known)
             if known.tensor is None or known.origin is not None:
                 return False
@@ -58,17 +58,14 @@ class Layouts:
     def around(self, convert: Conversion, operation: Operation, x: Tensor, out: Tensor) -> tuple[Tensor, Tensor]:
         """What a convolution reads and writes."""
         result = operation.results[0]
-        if self._only_turned(result):
+        uses = self._module.uses().get(result, ())
+        turns = [o for o, _ in uses if o.name == "tosa.transpose" and permutation(o) in _TO_FIRST]
+        if turns and all(o in turns or (o.name in _WINDOWED and index == 0) for o, index in uses):
             shape = out.shape or ()
             turned = convert.make_tensor(result.name or "v", (shape[0], shape[-1], *shape[1:-1]), out.dtype)
-            convert.env[result] = Known(turned)
+            self._before[out.name] = turned
             out = turned
         return self._before.get(x.name, x), out
-
-    def _only_turned(self, value: Value) -> bool:
-        """Whether all that reads a result turns its channels to the front."""
-        uses = self._module.uses().get(value, ())
-        return bool(uses) and all(o.name == "tosa.transpose" and permutation(o) in _TO_FIRST for o, _ in uses)
 
     def _only_windowed(self, value: Value) -> bool:
         """Whether all that reads a value are convolutions and pools, as their input."""

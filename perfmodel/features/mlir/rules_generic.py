@@ -182,7 +182,9 @@ def _moved(call: Call, nest: Nest, index: int, out_letters: Sequence[Any]) -> No
     elif call.operation.results:
         from perfmodel.features.mlir.known import Known
 
-        call.convert.broadcast(call.operation, Known(aligned), tuple(aligned.shape or ()), out)
+        origin = call.known[index].origin
+        known = Known(aligned, origin=origin, source=call.known[index].source)
+        call.convert.broadcast(call.operation, known, tuple(aligned.shape or ()), out)
     else:
         call.emit(ops.Copy(kind="expand", elements=out.elements, read_elements=aligned.elements, dtype=out.dtype), (aligned,), (out,))
 

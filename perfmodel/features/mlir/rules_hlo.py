@@ -33,9 +33,9 @@ def dot_general(call: Call) -> Modelled:
 
 
 def _product(call: Call, lhs_batch: list[int], rhs_batch: list[int], lhs_sum: list[int], rhs_sum: list[int]) -> Modelled:
-    a, b, out = call.tensor(0), call.tensor(1), call.result()
+    out = call.result()
     ranks = [len((k.tensor.shape if k.tensor else None) or ()) for k in call.known[:2]]
-    a, b = (_ranked(call, i, rank) for i, rank in enumerate(ranks))
+    a, b = call.ranked(0), call.ranked(1)
     letters_a: list[Any] = [f"m{i}" for i in range(ranks[0])]
     letters_b: list[Any] = [f"n{i}" for i in range(ranks[1])]
     for number, (i, j) in enumerate(zip(lhs_batch, rhs_batch, strict=True)):
@@ -54,18 +54,6 @@ def _product(call: Call, lhs_batch: list[int], rhs_batch: list[int], lhs_sum: li
     first, second = (b, a) if swapped else (a, b)
     call.emit(answer.op, (first, second), (out,), answer.attributes)
     return None  # type: ignore[return-value]
-
-
-def _ranked(call: Call, index: int, rank: int) -> Tensor:
-    """An operand of a product: the smaller tensor that it repeats, where that has the operand's rank."""
-    small = call.inputs[index]
-    if small is not None and small.shape is not None and len(small.shape) == rank:
-        return small
-    known = call.known[index]
-    call.convert.full(known)
-    if known.tensor is None:
-        raise RuleError(f"its operand {index} is no tensor")
-    return known.tensor
 
 
 def dot(call: Call) -> Modelled:

@@ -56,7 +56,7 @@ def product(letters: tuple[str, str, str]) -> Rule:
             own = [generic.letters(m) for m in maps]
         if len(inputs) < 2:
             raise RuleError("it has less than two operands")
-        a, b = inputs[:2]
+        a, b = call.ranked(0), call.ranked(1)
         answer, swapped = contract(Operand(a, own[0]), Operand(b, own[1]), own[2], out_dtype=out_dtype_of(a, out))
         pair = [b, a] if swapped else [a, b]
         generic.emit_accumulated(call, answer.op, pair, out, dict(answer.attributes), initial)

@@ -41,7 +41,7 @@ BINARY = {
     "bitwise_xor": "bitwise", "bitwise_left_shift": "shift", "bitwise_right_shift": "shift", "remainder": "mod",
     "fmod": "mod", "floor_divide": "div", "atan2": "atan", "prelu": "prelu", "__and__": "bitwise", "__or__": "bitwise",
     "where": "where", "masked_fill": "where", "addcmul": "mul+mul+add", "addcdiv": "div+mul+add", "lerp": "sub+mul+add",
-    "fake_quantize_per_tensor_affine": "quantize", "heaviside": "where", "xlogy": "log", "max": "max", "min": "min",
+    "fake_quantize_per_tensor_affine": "quantize", "heaviside": "where", "xlogy": "log",
     "clamp_min": "max", "clamp_max": "min", "dot_mul": "mul", "rsub": "sub", "copysign": "sign",
 }  # fmt: skip
 """ATen functions of several tensors or scalars."""
@@ -126,18 +126,8 @@ def mm(call: Call) -> None:
     _matmul(call, 0, 1)
 
 
-def _full_rank(call: Call, index: int) -> Tensor:
-    """The operand whose rank is the product's: the smaller tensor that it repeats, where that has as many axes."""
-    small, known = call.tensor(index), call.known[index]
-    whole = known.tensor
-    if whole is not None and whole.shape is not None and len(small.shape or ()) != len(whole.shape):
-        call.convert.full(known)
-        return whole
-    return small
-
-
 def _matmul(call: Call, first: int, second: int, *, transposed: bool = False) -> tuple[ops.Operator, Tensor, Tensor]:
-    a, b, out = _full_rank(call, first), _full_rank(call, second), call.result()
+    a, b, out = call.ranked(first), call.ranked(second), call.result()
     answer, a, b = described_matmul(a, b, out, transposed=transposed)
     call.emit(answer, (a, b), (out,), {"transpose_a": False, "transpose_b": transposed})
     return answer, a, b
@@ -175,7 +165,7 @@ def linear(call: Call) -> None:
 def addmm(call: Call) -> None:
     """addmm and baddbmm: beta · bias + alpha · A · B."""
     out = call.result()
-    op, a, b = described_matmul(_full_rank(call, 1), _full_rank(call, 2), out)
+    op, a, b = described_matmul(call.ranked(1), call.ranked(2), out)
     bias = None if call.number(3) == 0 else call.inputs[0]
     biased(call, op, [a, b], bias, out, {"transpose_a": False, "transpose_b": False})
 

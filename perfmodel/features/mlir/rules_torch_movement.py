@@ -213,7 +213,7 @@ def reduction(kind: str) -> Rule:
 
     def rule(call: Call) -> None:
         x = call.tensor(0)
-        outputs = [o for o in call.outputs if o is not None]
+        outputs = _read(call)
         out = outputs[0]
         axes = _axes(call, 1, len(x.shape or ()))
         cols = prod((x.shape or ())[a] for a in axes)
@@ -320,12 +320,22 @@ def sort(call: Call) -> None:
 # Pooling
 
 
+def _read(call: Call) -> list[Tensor]:
+    """The results that something reads, and the first one in any case: positions of maxima that nobody asks for are not
+    written."""
+    uses = call.convert.module.uses()
+    return [
+        o for i, (v, o) in enumerate(zip(call.operation.results, call.outputs, strict=True))
+        if o is not None and (i == 0 or v in uses)
+    ]  # fmt: skip
+
+
 def pooling(kind: str) -> Rule:
     """max_pool2d, avg_pool2d and alike: (x, kernel, stride, padding, ...)."""
 
     def rule(call: Call) -> None:
         x = call.tensor(0)
-        outputs = [o for o in call.outputs if o is not None]
+        outputs = _read(call)
         shape, result = x.shape or (), outputs[0].shape or ()
         kernel = call.list_of(1)
         count = len(kernel)

@@ -16,7 +16,7 @@ from perfmodel.graph import Tensor
 
 def matmul(call: Call) -> None:
     """A batched product [N, H, C] x [N, C, W]; zero points follow."""
-    a, b, out = call.tensor(0), call.tensor(1), call.result()
+    a, b, out = call.ranked(0), call.ranked(1), call.result()
     answer, _ = contract(Operand(a, "bmk"), Operand(b, "bkn"), "bmn", out_dtype=out_dtype_of(a, out))
     call.emit(answer.op, (a, b), (out,), answer.attributes)
 
