@@ -45,7 +45,12 @@ def fuse_erf(ws: Rewriter, limit: Vertex) -> None:
     if not same(ws.elements(source), ws.elements(last.output)) or ws.dtype(source) != ws.dtype(last.output):
         return
     after = ws.sole_reader(last.output)
-    if after is not None and after.computes("clip") and _limits(ws, after) == (-1.0, 1.0) and after.inputs[0] == last.output:
+    if (
+        after is not None
+        and after.computes("clip")
+        and _limits(ws, after) == (-1.0, 1.0)
+        and after.inputs[0] == last.output
+    ):
         region, last = [*region, after], after  # newer versions limit the result, too
     op = Elementwise(kind="erf", dtype=ws.dtype(source), elements=ws.elements(last.output), inputs=1)
     ws.merge([limit, *region], main=region[0], op=op, inputs=(source,), outputs=(last.output,), attributes={})

@@ -30,9 +30,7 @@ def _join(ws: Rewriter, first: Vertex) -> Vertex:
             return first
         op = second.op.replace(cols=first.op.cols * second.op.cols, dtype=first.op.dtype)
         attributes = {**second.node.attributes, "axis": tuple(sorted({*axes[0], *axes[1]}))}  # type: ignore[misc]
-        merged = ws.merge(
-            [first, second], main=second, op=op, outputs=second.node.outputs, attributes=attributes
-        )
+        merged = ws.merge([first, second], main=second, op=op, outputs=second.node.outputs, attributes=attributes)
         if merged is None:
             return first
         first = merged

@@ -12,6 +12,7 @@ import operator
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from perfmodel.features.mlir import shapes
 from perfmodel.features.mlir.attributes import Dense
 from perfmodel.features.mlir.call import numbers_of
 from perfmodel.features.mlir.ir import Operation
@@ -69,7 +70,17 @@ _REPEATING = frozenset(
 )
 """Operations that repeat a smaller operand."""
 
-_RENAMING = (".reshape", ".view", ".cast", "._unsafe_view", ".broadcast_in_dim", ".clone", ".contiguous", ".expand_shape", ".collapse_shape")
+_RENAMING = (
+    ".reshape",
+    ".view",
+    ".cast",
+    "._unsafe_view",
+    ".broadcast_in_dim",
+    ".clone",
+    ".contiguous",
+    ".expand_shape",
+    ".collapse_shape",
+)
 
 _KEEP_SPLAT = (
     "broadcast", "reshape", "transpose", "slice", "convert", "cast", "expand", "collapse", "permute", "view", "squeeze",
@@ -103,8 +114,10 @@ def fold(convert: Conversion, operation: Operation, known: Sequence[Known]) -> b
     if special is not None:
         return special(convert, operation, known)
     if name in EMPTY or name in WEIGHTS:
-        for value in operation.results:
-            _make(convert, value, Origin.CONSTANT, empty=name in EMPTY)
+        guesses = shapes.infer(convert, operation, known) if known else ()
+        for index, value in enumerate(operation.results):
+            guess = guesses[index] if index < len(guesses) else None
+            _make(convert, value, Origin.CONSTANT, empty=name in EMPTY, guess=guess)
         return True
     origin = Origin.CONSTANT
     for k in known:
@@ -115,7 +128,9 @@ def fold(convert: Conversion, operation: Operation, known: Sequence[Known]) -> b
     else:
         if not known or name in _NEVER_FOLDED or any(part in name for part in _COLLECTIVES):
             return _is_host_scalar(convert, operation)
-        if not operation.results or (operation.regions and not name.startswith(("linalg.", "tensor.", "stablehlo.reduce"))):
+        if not operation.results or (
+            operation.regions and not name.startswith(("linalg.", "tensor.", "stablehlo.reduce"))
+        ):
             return False
         if operation.regions and _reads_outside(convert, operation):
             return False
@@ -138,7 +153,9 @@ def _hands_on(operation: Operation) -> bool:
     if body is None or terminator is None or list(terminator.operands) != body.arguments[:1]:
         return False
     source, result = operation.operands[0].type, operation.results[0].type
-    return isinstance(source, SHAPED) and isinstance(result, SHAPED) and len(source.shape or ()) < len(result.shape or ())
+    return (
+        isinstance(source, SHAPED) and isinstance(result, SHAPED) and len(source.shape or ()) < len(result.shape or ())
+    )
 
 
 def _keeps_shape(convert: Conversion, operation: Operation, known: Sequence[Known]) -> bool:
@@ -183,15 +200,19 @@ def _is_host_scalar(convert: Conversion, operation: Operation) -> bool:
 
 def _make(
     convert: Conversion, value: Any, origin: Origin, *, scalar: Any = None, numbers: list[Any] | None = None,
-    source: str | None = None, empty: bool = False,
+    source: str | None = None, empty: bool = False, guess: tuple[Any, ...] | None = None,
 ) -> Known:  # fmt: skip
-    """A folded value; its tensor is stored with the model."""
+    """A folded value; its tensor is stored with the model.
+
+    Args:
+        guess: the shape where the type leaves it open.
+    """
     found = convert.typed(value.type)
     if found is None or not isinstance(value.type, SHAPED):
         known = Known(origin=origin, scalar=scalar, numbers=numbers, source=source, empty=empty)
         convert.env[value] = known
         return known
-    shape = convert.dims.complete(found[0], value)
+    shape = convert.dims.merged(found[0], guess, value, value.operation.name if value.operation else "the module")
     one = shape is not None and all(d == 1 for d in shape if not is_symbolic(d)) and not any(map(is_symbolic, shape))
     if one and scalar is None and numbers is not None and len(numbers) == 1:
         scalar = numbers[0]
@@ -200,7 +221,9 @@ def _make(
         value.name or "v", shape, found[1], is_weight=True, scalar=number if one else None, source=source
     )
     spread = convert.constant(scalar, found[1]) if number is not None and not one else None
-    known = Known(tensor, origin=origin, scalar=scalar, numbers=numbers, spread=spread, source=source or tensor.name, empty=empty)
+    known = Known(
+        tensor, origin=origin, scalar=scalar, numbers=numbers, spread=spread, source=source or tensor.name, empty=empty
+    )
     convert.env[value] = known
     return known
 
@@ -235,8 +258,16 @@ def _count(kind: Any) -> int | None:
 def _folded(convert: Conversion, operation: Operation, known: Sequence[Known], origin: Origin) -> None:
     scalar, numbers = _value(convert, operation, known)
     source = next((k.source for k in known if k.source is not None and k.scalar is None), None)
+    guesses: Sequence[Any] = ()
     for index, value in enumerate(operation.results):
-        _make(convert, value, origin, scalar=scalar if index == 0 else None, numbers=numbers if index == 0 else None, source=source)
+        shape = getattr(value.type, "shape", ())
+        if not guesses and (shape is None or None in shape):
+            guesses = shapes.infer(convert, operation, known)
+        first = index == 0
+        _make(
+            convert, value, origin, scalar=scalar if first else None, numbers=numbers if first else None, source=source,
+            guess=guesses[index] if index < len(guesses) else None,
+        )  # fmt: skip
     convert.removed.append(Removed(convert.name_of(operation), operation.name, origin.reason))
 
 
@@ -247,7 +278,9 @@ def _value(convert: Conversion, operation: Operation, known: Sequence[Known]) ->
     if kind == "compare":
         return _compared(operation, known)
     if kind is None and name.startswith("torch.aten."):
-        kind = {"add": "add", "mul": "mul", "sub": "sub", "div": "div", "sqrt": "sqrt", "rsqrt": "rsqrt"}.get(name.split(".")[2])
+        kind = {"add": "add", "mul": "mul", "sub": "sub", "div": "div", "sqrt": "sqrt", "rsqrt": "rsqrt"}.get(
+            name.split(".")[2]
+        )
     if kind == "div":
         integers = name in ("arith.divsi", "arith.divui", "arith.floordivsi", "tosa.intdiv") or all(
             isinstance(k.number, int) for k in known[:2]
@@ -348,7 +381,12 @@ def _dimension(convert: Conversion, operation: Operation, known: Sequence[Known]
     if axis is None:
         axis = known[1].number if len(known) > 1 else None
     size = None
-    if tensor is not None and tensor.shape is not None and isinstance(axis, int) and -len(tensor.shape) <= axis < len(tensor.shape):
+    if (
+        tensor is not None
+        and tensor.shape is not None
+        and isinstance(axis, int)
+        and -len(tensor.shape) <= axis < len(tensor.shape)
+    ):
         size = tensor.shape[axis]
     _make(convert, operation.results[0], Origin.HOST, scalar=size)
     convert.removed.append(Removed(convert.name_of(operation), operation.name, Origin.HOST.reason))

@@ -38,6 +38,10 @@ def call(convert: Conversion, operation: Operation) -> None:
     convert.removed.append(Removed(name, operation.name, "a call: the operations of the function stand in its place"))
     for value, result in zip(operation.results, results, strict=False):
         convert.env[value] = result
+    for outer, inner in zip(operation.operands, function.regions[0].blocks[0].arguments, strict=False):
+        if inner in convert.buffers:  # it writes to a buffer that it is given
+            convert.buffers[outer] = convert.buffers.pop(inner)
+            convert.env[outer] = Known(convert.buffers[outer])
 
 
 def _bind(convert: Conversion, block: Block, known: Sequence[Known], *, loop: bool) -> None:
@@ -191,7 +195,9 @@ def branch(convert: Conversion, operation: Operation) -> None:
         _, nodes, removed, results = attempts[best]
         convert.nodes += nodes
         convert.removed += removed
-    convert.removed.append(Removed(convert.name_of(operation), operation.name, "a branch: what it runs stands in its place"))
+    convert.removed.append(
+        Removed(convert.name_of(operation), operation.name, "a branch: what it runs stands in its place")
+    )
     _link(convert, operation, results)
 
 
@@ -204,7 +210,9 @@ def inline(convert: Conversion, operation: Operation) -> None:
     known = [convert.known(v) for v in operation.operands]
     _bind(convert, body, known, loop=False)
     results = convert.run_block(body)
-    convert.removed.append(Removed(convert.name_of(operation), operation.name, "a region: what it runs stands in its place"))
+    convert.removed.append(
+        Removed(convert.name_of(operation), operation.name, "a region: what it runs stands in its place")
+    )
     _link(convert, operation, results)
 
 

@@ -12,7 +12,7 @@ from math import prod
 from typing import Any
 
 from perfmodel.errors import DescriptorError, DtypeError, ModelFileError
-from perfmodel.features.mlir import constants, control, shapes
+from perfmodel.features.mlir import constants, control, nests, shapes
 from perfmodel.features.mlir.call import Call, Modelled, RuleError
 from perfmodel.features.mlir.dims import Dimensions
 from perfmodel.features.mlir.element_types import dtype_of
@@ -60,6 +60,7 @@ class Conversion:
         self._types: dict[int, tuple[Type, tuple[Shape | None, str] | None]] = {}
         self._constants: dict[tuple[Any, str], Tensor] = {}
         self.layouts = Layouts(module)
+        self.buffers: dict[Value, Tensor] = {}  # the last state of each buffer that something was written to
 
     # The graph
 
@@ -79,6 +80,8 @@ class Conversion:
             self.full(known)
             if known.tensor is not None:
                 outputs.append(known.tensor.name)
+        block = entry.body if isinstance(entry, Operation) else entry
+        outputs += [self.buffers[v].name for v in (block.arguments if block is not None else ()) if v in self.buffers]
         used = {n for node in self.nodes for n in (*node.inputs, *node.outputs)}
         used.update(inputs, outputs)
         notes = [*warnings]
@@ -102,7 +105,9 @@ class Conversion:
             What is known of its results.
         """
         if self.depth == MAX_CALL_DEPTH:
-            raise ModelFileError(f"{self.where(function)}: functions call each other {MAX_CALL_DEPTH} levels deep, or for ever")
+            raise ModelFileError(
+                f"{self.where(function)}: functions call each other {MAX_CALL_DEPTH} levels deep, or for ever"
+            )
         outer = self.env, self.prefix
         self.env, self.prefix, self.depth = {}, prefix, self.depth + 1
         try:
@@ -117,6 +122,14 @@ class Conversion:
                 for value in block.arguments:
                     self.env[value] = self.fresh(value)
             results: list[Known] = []
+            if function.name == "gpu.func":
+                from perfmodel.features.mlir import kernels
+
+                kernels.entry(self, function)
+                return results
+            if len(blocks) == 1 and nests.is_kernel_body(blocks[0]):
+                nests.describe_block(self, function, blocks[0])
+                return [self.known(v) for v in blocks[0].operations[-1].operands]
             for block in blocks:
                 found = self.run_block(block)
                 if block.terminator is not None and not block.terminator.successors:
@@ -194,7 +207,9 @@ class Conversion:
     ) -> None:
         """Append a node."""
         if len(self.nodes) >= MAX_NODES:
-            raise ModelFileError(f"{self.label}: more than {MAX_NODES:,} operations; perfmodel reads modules up to that size")
+            raise ModelFileError(
+                f"{self.label}: more than {MAX_NODES:,} operations; perfmodel reads modules up to that size"
+            )
         name = self.name_of(operation)
         self.nodes.append(
             Node(name, op, inputs, outputs, operation.name, attributes, self.count, fused, extra, (name,))
@@ -351,9 +366,11 @@ class Conversion:
             return
         if source.shape == () or (known.spread is not None and prod(known.spread.shape or (2,)) == 1):
             spread = source
-        elif source.shape == ones or ones[: len(ones) - len(source.shape or ())] == (1,) * (
-            len(ones) - len(source.shape or ())
-        ) and ones[len(ones) - len(source.shape or ()) :] == source.shape:
+        elif (
+            source.shape == ones
+            or ones[: len(ones) - len(source.shape or ())] == (1,) * (len(ones) - len(source.shape or ()))
+            and ones[len(ones) - len(source.shape or ()) :] == source.shape
+        ):
             spread = source
         else:
             spread = self.make_tensor(result.name, ones, result.dtype)
@@ -388,6 +405,7 @@ class Conversion:
         target = self.make_tensor(tensor.name, tensor.shape, tensor.dtype)
         self.prefix = outer
         self.env[value] = Known(target)
+        self.buffers[value] = target
         return target
 
     def channels_first(self, operation: Operation, x: Tensor, out: Tensor) -> tuple[Tensor, Tensor]:

@@ -111,7 +111,9 @@ def _squeezed(window: Window) -> Window:
     keep = [
         axis
         for axis in range(len(window.sizes))
-        if not all(not is_symbolic(v) and v == 1 for v in (window.sizes[axis], window.kernel[axis], window.results[axis]))
+        if not all(
+            not is_symbolic(v) and v == 1 for v in (window.sizes[axis], window.kernel[axis], window.results[axis])
+        )
     ]
     rows = (window.sizes, window.kernel, window.strides, window.dilations, window.pads, window.results, spread)
     return Window(*([row[axis] for axis in keep] for row in rows))

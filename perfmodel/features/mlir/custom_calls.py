@@ -21,7 +21,9 @@ _NOTHING = frozenset(
 )
 """Targets that mark or check something and run no kernel."""
 
-_GEMM = re.compile(r"__(cublas\$(gemm|lt\$matmul(\$f8)?)|onednn\$matmul)|.*[_.$](gemm|matmul)|gemm|matmul", re.IGNORECASE)
+_GEMM = re.compile(
+    r"__(cublas\$(gemm|lt\$matmul(\$f8)?)|onednn\$matmul)|.*[_.$](gemm|matmul)|gemm|matmul", re.IGNORECASE
+)
 _ATTENTION = re.compile(r"__cudnn\$fmha\w*|.*(flash_attention|fmha|mha_fwd|dot_product_attention).*", re.IGNORECASE)
 _ELEMENTWISE = {
     "mhlo.erf": "erf", "mhlo.asin": "asin", "mhlo.acos": "acos", "mhlo.acosh": "acosh", "mhlo.asinh": "asinh",
@@ -81,7 +83,13 @@ def _gemm(call: Call) -> None:
     answer, swapped = contract(Operand(a, of_a), Operand(b, of_b), [*batch, "m", "n"], out_dtype=out_dtype_of(a, out))
     others = [t for t in call.inputs[2:] if t is not None]
     pair = (b, a) if swapped else (a, b)
-    call.emit(answer.op, (*pair, *others), [t for t in call.outputs if t is not None], answer.attributes, extra=sum(t.bytes for t in others))
+    call.emit(
+        answer.op,
+        (*pair, *others),
+        [t for t in call.outputs if t is not None],
+        answer.attributes,
+        extra=sum(t.bytes for t in others),
+    )
 
 
 def _attention(call: Call) -> None:

@@ -74,7 +74,15 @@ class Dimensions(NamedDimensions):
     @staticmethod
     def wants_scalar(module: Module, value: Value) -> bool:
         """Whether an argument that is a number says how often a loop runs or how large something is."""
-        names = ("scf.for", "scf.parallel", "affine.for", "scf.forall", "tensor.empty", "memref.alloc", "gpu.launch_func")
+        names = (
+            "scf.for",
+            "scf.parallel",
+            "affine.for",
+            "scf.forall",
+            "tensor.empty",
+            "memref.alloc",
+            "gpu.launch_func",
+        )
         return any(o.name in names for o, _ in module.uses().get(value, ()))
 
     @staticmethod
@@ -152,6 +160,8 @@ def _bind_symbols(operation: Operation, block: Block, found: dict[tuple[int, int
             made = operation.operands[1 + expression[1]].operation
             name = None
             if made is not None:
-                name = made.attributes.get("symbol_name") or next((x for x in made.literals if isinstance(x, str)), None)
+                name = made.attributes.get("symbol_name") or next(
+                    (x for x in made.literals if isinstance(x, str)), None
+                )
             if name:
                 found[argument, axis] = str(name)

@@ -68,7 +68,12 @@ def _follow(module: Module, operation: Operation, index: int) -> list[Value] | N
         return [] if index == 1 and not batches else None
     if name in _BROADCASTS:
         source, result = operation.operands[0].type, operation.results[0].type
-        if not isinstance(source, SHAPED) or not isinstance(result, SHAPED) or source.shape is None or result.shape is None:
+        if (
+            not isinstance(source, SHAPED)
+            or not isinstance(result, SHAPED)
+            or source.shape is None
+            or result.shape is None
+        ):
             return None
         if len(source.shape) == 1 and len(result.shape) > 1:
             return []

@@ -162,11 +162,15 @@ def _arguments(conversion: Conversion, module: Module, function: Operation | Blo
                 dims.declare(name, number, axis, names.get((number, axis))) if d is None else d
                 for axis, d in enumerate(shape)
             ]
-            dims.input_axes[name] = tuple(dims.axis_name(number, axis) if d is None else None for axis, d in enumerate(shape))
+            dims.input_axes[name] = tuple(
+                dims.axis_name(number, axis) if d is None else None for axis, d in enumerate(shape)
+            )
             shape = tuple(axes)
         is_weight = number in weights
         tensor = conversion.make_tensor(name, shape, dtype, is_weight=is_weight)
-        known.append(Known(tensor, source=tensor.name if is_weight else None, origin=Origin.CONSTANT if is_weight else None))
+        known.append(
+            Known(tensor, source=tensor.name if is_weight else None, origin=Origin.CONSTANT if is_weight else None)
+        )
     if weights and any(k.tensor is not None and k.tensor.is_weight for k in known):
         listed = [k.tensor.name for k in known if k.tensor is not None and k.tensor.is_weight]
         notes.append(

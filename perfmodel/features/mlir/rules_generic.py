@@ -67,7 +67,9 @@ def split_operands(call: Call) -> tuple[int, int]:
         return groups.get("ins", 0), groups.get("outs", 0)
     sizes = call.attributes.get("operandSegmentSizes", call.attributes.get("operand_segment_sizes"))
     if sizes is not None:
-        numbers = call.ints("operandSegmentSizes" if "operandSegmentSizes" in call.attributes else "operand_segment_sizes")
+        numbers = call.ints(
+            "operandSegmentSizes" if "operandSegmentSizes" in call.attributes else "operand_segment_sizes"
+        )
         return numbers[0], numbers[1]
     results = len(call.operation.results)
     if results:
@@ -151,7 +153,11 @@ def _elementwise(call: Call, nest: Nest) -> None:
     block = call.body()
     terminator = block.terminator
     arguments = block.arguments
-    direct = terminator is not None and len(terminator.operands) == 1 and terminator.operands[0] in arguments[: len(nest.ins)]
+    direct = (
+        terminator is not None
+        and len(terminator.operands) == 1
+        and terminator.operands[0] in arguments[: len(nest.ins)]
+    )
     if direct and terminator is not None:
         index = arguments.index(terminator.operands[0])
         _moved(call, nest, index, out_letters)
@@ -178,7 +184,11 @@ def _moved(call: Call, nest: Nest, index: int, out_letters: Sequence[Any]) -> No
     aligned = _aligned(call, nest, index, out_letters)
     if aligned.shape == out.shape:
         kind = "copy" if source.dtype == out.dtype else "cast"
-        call.emit(ops.Copy(kind=kind, elements=out.elements, dtype=source.dtype, out_dtype=out_dtype_of(source, out)), (aligned,), (out,))
+        call.emit(
+            ops.Copy(kind=kind, elements=out.elements, dtype=source.dtype, out_dtype=out_dtype_of(source, out)),
+            (aligned,),
+            (out,),
+        )
     elif call.operation.results:
         from perfmodel.features.mlir.known import Known
 
@@ -186,7 +196,11 @@ def _moved(call: Call, nest: Nest, index: int, out_letters: Sequence[Any]) -> No
         known = Known(aligned, origin=origin, source=call.known[index].source)
         call.convert.broadcast(call.operation, known, tuple(aligned.shape or ()), out)
     else:
-        call.emit(ops.Copy(kind="expand", elements=out.elements, read_elements=aligned.elements, dtype=out.dtype), (aligned,), (out,))
+        call.emit(
+            ops.Copy(kind="expand", elements=out.elements, read_elements=aligned.elements, dtype=out.dtype),
+            (aligned,),
+            (out,),
+        )
 
 
 def _transposed(call: Call, source: Tensor, perm: Sequence[int], out: Tensor) -> None:
@@ -401,7 +415,11 @@ def _pooled(call: Call, nest: Nest, kind: str) -> None:
     sizes, kernel, strides, dilations, results = [], [], [], [], []
     fixed: list[Any] = []
     for expression, size in zip(nest.maps[0].results, x.shape or (), strict=True):
-        window = None if isinstance(expression, int) or expression[0] == "d" else window_terms(expression, set(size_out), nest.reducing)
+        window = (
+            None
+            if isinstance(expression, int) or expression[0] == "d"
+            else window_terms(expression, set(size_out), nest.reducing)
+        )
         if window is None:
             fixed.append(size)
             continue

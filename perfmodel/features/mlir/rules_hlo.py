@@ -32,7 +32,9 @@ def dot_general(call: Call) -> Modelled:
     return _product(call, lhs_batch, rhs_batch, lhs_sum, rhs_sum)
 
 
-def _product(call: Call, lhs_batch: list[int], rhs_batch: list[int], lhs_sum: list[int], rhs_sum: list[int]) -> Modelled:
+def _product(
+    call: Call, lhs_batch: list[int], rhs_batch: list[int], lhs_sum: list[int], rhs_sum: list[int]
+) -> Modelled:
     out = call.result()
     ranks = [len((k.tensor.shape if k.tensor else None) or ()) for k in call.known[:2]]
     a, b = call.ranked(0), call.ranked(1)
@@ -89,7 +91,11 @@ def _layouts(call: Call) -> tuple[list[str], list[str], list[str]]:
     return sides[0], sides[1], sides[2]
 
 
-_NAMES = (("input", ("batch", "feature")), ("kernel", ("output_feature", "input_feature")), ("output", ("batch", "feature")))
+_NAMES = (
+    ("input", ("batch", "feature")),
+    ("kernel", ("output_feature", "input_feature")),
+    ("output", ("batch", "feature")),
+)
 
 
 def _side(params: dict[str, Any], side: str, first: str, second: str) -> list[str]:
@@ -148,7 +154,9 @@ def reduce(call: Call) -> Modelled:
         extra = sum((t.bytes for t in call.outputs[1:] if t is not None), 0)
         op = ops.Reduce(kind="argmax", rows=out.elements, cols=cols, dtype=call.dtype)
         inputs = [call.tensor(0)]
-        call.emit(op, inputs, [t for t in call.outputs if t is not None], {"axis": axes, "keepdims": False}, extra=extra)
+        call.emit(
+            op, inputs, [t for t in call.outputs if t is not None], {"axis": axes, "keepdims": False}, extra=extra
+        )
         return None  # type: ignore[return-value]
     for index in range(results):
         x, result = call.tensor(index), call.result(index)
@@ -184,7 +192,11 @@ def reduce_window(call: Call) -> Modelled:
         [dilations[a] for a in moving], [pads[2 * a] + pads[2 * a + 1] for a in moving], [result[a] for a in moving],
     )  # fmt: skip
     op = pool(
-        of_window, kind={"sum": "average"}.get(kind, kind), batch=1, channels=prod(shape[a] for a in fixed), dtype=x.dtype
+        of_window,
+        kind={"sum": "average"}.get(kind, kind),
+        batch=1,
+        channels=prod(shape[a] for a in fixed),
+        dtype=x.dtype,
     )
     if len(fixed) >= 1 and len(moving) <= 2 and isinstance(op, ops.Pool):
         op = op.replace(batch=shape[fixed[0]], channels=prod(shape[a] for a in fixed[1:]))
@@ -345,7 +357,9 @@ def top_k(call: Call) -> Modelled:
     index = call.outputs[1] if len(call.outputs) > 1 else None
     per_value = 1 + (element_bytes(index.dtype) / element_bytes(call.dtype) if index is not None else 0)
     results = (out.shape or (1,))[-1] * per_value
-    op = ops.Reduce(kind="topk", rows=over(call.elements(0), shape[-1]), cols=shape[-1], results=results, dtype=call.dtype)
+    op = ops.Reduce(
+        kind="topk", rows=over(call.elements(0), shape[-1]), cols=shape[-1], results=results, dtype=call.dtype
+    )
     return Modelled(op, {"axis": (len(shape) - 1,)})
 
 

@@ -88,7 +88,9 @@ def copy_buffer(call: Call) -> None:
     """memref.copy and alike: the second buffer becomes the first's contents."""
     x = call.tensor(0)
     target = call.convert.overwrite(call.operation.operands[1], call.tensor(1))
-    op = ops.Copy(kind="copy" if x.dtype == target.dtype else "cast", elements=x.elements, dtype=x.dtype, out_dtype=target.dtype)
+    op = ops.Copy(
+        kind="copy" if x.dtype == target.dtype else "cast", elements=x.elements, dtype=x.dtype, out_dtype=target.dtype
+    )
     call.emit(op, (x,), (target,))
 
 
@@ -149,9 +151,15 @@ def sort(call: Call) -> None:
 # Collectives
 
 _COLLECTIVES = {
-    "all_reduce": "all_reduce", "all_gather": "all_gather", "reduce_scatter": "reduce_scatter",
-    "all_to_all": "all_to_all", "collective_permute": "p2p", "collective_broadcast": "broadcast", "send": "p2p",
-    "recv": "p2p", "cross-replica-sum": "all_reduce",
+    "all_reduce": "all_reduce",
+    "all_gather": "all_gather",
+    "reduce_scatter": "reduce_scatter",
+    "all_to_all": "all_to_all",
+    "collective_permute": "p2p",
+    "collective_broadcast": "broadcast",
+    "send": "p2p",
+    "recv": "p2p",
+    "cross-replica-sum": "all_reduce",
 }
 _OF_MESHES = {
     "all_reduce": "all_reduce", "all_gather": "all_gather", "reduce_scatter": "reduce_scatter",

@@ -133,7 +133,9 @@ def _matmul(call: Call, first: int, second: int, *, transposed: bool = False) ->
     return answer, a, b
 
 
-def described_matmul(a: Tensor, b: Tensor, out: Tensor, *, transposed: bool = False) -> tuple[ops.Operator, Tensor, Tensor]:
+def described_matmul(
+    a: Tensor, b: Tensor, out: Tensor, *, transposed: bool = False
+) -> tuple[ops.Operator, Tensor, Tensor]:
     """The descriptor of A times B, or times B transposed."""
     b_shape = b.shape or ()
     if transposed and len(b_shape) > 1:
@@ -341,7 +343,9 @@ def quantize(call: Call) -> None:
 def dequantize(call: Call) -> None:
     """dequantize."""
     x, out = call.tensor(0), call.result()
-    call.emit(ops.Quantize(kind="dequantize", rows=1, cols=x.elements, dtype=x.dtype, out_dtype=out.dtype), (x,), (out,))
+    call.emit(
+        ops.Quantize(kind="dequantize", rows=1, cols=x.elements, dtype=x.dtype, out_dtype=out.dtype), (x,), (out,)
+    )
 
 
 ATEN: dict[str, Rule] = {

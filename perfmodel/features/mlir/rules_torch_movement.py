@@ -219,7 +219,9 @@ def reduction(kind: str) -> Rule:
         cols = prod((x.shape or ())[a] for a in axes)
         keepdims = len(out.shape or ()) == len(x.shape or ())
         extra = sum((o.bytes for o in outputs[1:]), 0)
-        op = ops.Reduce(kind=kind, rows=over(x.elements, cols), cols=cols, out_dtype=out_dtype_of(x, out), dtype=x.dtype)
+        op = ops.Reduce(
+            kind=kind, rows=over(x.elements, cols), cols=cols, out_dtype=out_dtype_of(x, out), dtype=x.dtype
+        )
         call.emit(op, (x,), outputs, {"axis": axes, "keepdims": keepdims}, extra=extra)
 
     return rule
@@ -262,7 +264,9 @@ def variance(call: Call) -> None:
     reduce = ops.Reduce(kind="mean", rows=rows, cols=cols, dtype=x.dtype)
     call.emit(reduce, (x,), (mean,), flags)
     call.emit(describe("sub", [x, mean], centred), (x, mean), (centred,))
-    call.emit(describe("mul", [centred, centred], squares).replace(input_elements=x.elements), (centred, centred), (squares,))
+    call.emit(
+        describe("mul", [centred, centred], squares).replace(input_elements=x.elements), (centred, centred), (squares,)
+    )
     is_root = ".std" in call.op_type
     result = outputs[0]
     direct = result.shape == kept and not is_root

@@ -107,7 +107,9 @@ def reduction(kind: str) -> Rule:
         x, out = call.tensor(0), call.result()
         axis = call.ints("axis")[0]
         cols = (x.shape or ())[axis]
-        op = ops.Reduce(kind=kind, rows=over(x.elements, cols), cols=cols, out_dtype=out_dtype_of(x, out), dtype=x.dtype)
+        op = ops.Reduce(
+            kind=kind, rows=over(x.elements, cols), cols=cols, out_dtype=out_dtype_of(x, out), dtype=x.dtype
+        )
         return Modelled(op, {"axis": (axis,), "keepdims": not kind.startswith("arg")})
 
     return rule

@@ -102,7 +102,11 @@ class Body:
             return None
         number = known.number
         if number is None or is_symbolic(number):
-            return None if typed[1] == "int64" else self.call.convert.make_tensor(value.name or "s", (), typed[1], is_weight=True)
+            return (
+                None
+                if typed[1] == "int64"
+                else self.call.convert.make_tensor(value.name or "s", (), typed[1], is_weight=True)
+            )
         return self.call.convert.constant(number, typed[1])
 
     def _computed(self, operation: Operation, value: Value) -> Tensor | None:

@@ -24,7 +24,9 @@ def infer(convert: Conversion, operation: Operation, known: Sequence[Known]) -> 
     """A shape for each result, None where nothing is known."""
     shapes = [k.tensor.shape if k.tensor is not None else None for k in known]
     name = operation.name
-    function = _TORCH.get(name.split(".")[2]) if name.startswith("torch.aten.") else _FUNCTIONS.get(name.partition(".")[2])
+    function = (
+        _TORCH.get(name.split(".")[2]) if name.startswith("torch.aten.") else _FUNCTIONS.get(name.partition(".")[2])
+    )
     if name.startswith("linalg.") or name.startswith("tm_tensor."):
         count = len(operation.results)
         return shapes[len(shapes) - count :]
@@ -183,11 +185,14 @@ def _windowed(operation: Operation, known: Sequence[Known], shapes: Sequence[Sha
     x = shapes[0] or ()
     count = len(x) - 2
     w = shapes[1] if "conv" in operation.name and len(shapes) > 1 else None
-    kernel = _numbers(operation, "kernel") or list((w or ())[: count] if "depthwise" in operation.name else (w or ())[1:-1])
+    kernel = _numbers(operation, "kernel") or list(
+        (w or ())[:count] if "depthwise" in operation.name else (w or ())[1:-1]
+    )
     stride, pad = _numbers(operation, "stride"), _numbers(operation, "pad")
     dilation = _numbers(operation, "dilation") or [1] * count
     spatial = [
-        (x[1 + i] + pad[2 * i] + pad[2 * i + 1] - dilation[i] * (kernel[i] - 1) - 1) // stride[i] + 1 for i in range(count)
+        (x[1 + i] + pad[2 * i] + pad[2 * i + 1] - dilation[i] * (kernel[i] - 1) - 1) // stride[i] + 1
+        for i in range(count)
     ]
     channels = x[-1] if w is None else x[-1] * w[-1] if "depthwise" in operation.name else w[0]
     return (x[0], *spatial, channels)
@@ -286,7 +291,10 @@ def _torch_reduced(operation: Operation, known: Sequence[Known], shapes: Sequenc
 def _torch_convolved(operation: Operation, known: Sequence[Known], shapes: Sequence[Shape | None]) -> Shape | None:
     x, w = shapes[0] or (), shapes[1] or ()
     count = len(x) - 2
-    stride, pad, dilation = ((known[i].integers or [d]) * (count if len(known[i].integers or [d]) == 1 else 1) for i, d in ((3, 1), (4, 0), (5, 1)))
+    stride, pad, dilation = (
+        (known[i].integers or [d]) * (count if len(known[i].integers or [d]) == 1 else 1)
+        for i, d in ((3, 1), (4, 0), (5, 1))
+    )
     spatial = [(x[2 + i] + 2 * pad[i] - dilation[i] * (w[2 + i] - 1) - 1) // stride[i] + 1 for i in range(count)]
     return (x[0], w[0], *spatial)
 

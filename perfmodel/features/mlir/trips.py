@@ -63,7 +63,9 @@ def _same_as(value: Value) -> Value:
     """The value that conversions and reshapes hold under another type."""
     for _ in range(_MAX_STEPS):
         operation = value.operation
-        if operation is None or not operation.name.endswith((".convert", ".reshape", ".cast", ".index_cast", ".extract")):
+        if operation is None or not operation.name.endswith(
+            (".convert", ".reshape", ".cast", ".index_cast", ".extract")
+        ):
             return value
         value = operation.operands[0]
     return value
@@ -179,8 +181,12 @@ def ranges(convert: Conversion, operation: Operation, values: dict[Value, Any]) 
         return _affine_parallel(operation, number)
     static = numbers_of(operation.attributes.get("static_upper_bound", operation.attributes.get("staticUpperBound")))
     if static is not None:
-        lows = numbers_of(operation.attributes.get("static_lower_bound", operation.attributes.get("staticLowerBound"))) or [0] * len(static)
-        steps = numbers_of(operation.attributes.get("static_step", operation.attributes.get("staticStep"))) or [1] * len(static)
+        lows = numbers_of(
+            operation.attributes.get("static_lower_bound", operation.attributes.get("staticLowerBound"))
+        ) or [0] * len(static)
+        steps = numbers_of(operation.attributes.get("static_step", operation.attributes.get("staticStep"))) or [
+            1
+        ] * len(static)
         dynamic = iter(operands)
         filled = [
             [number(next(dynamic)) if n is None or n <= _DYNAMIC else n for n in row] for row in (lows, static, steps)
