@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from perfmodel.features.mlir.attributes import Dense, DialectAttribute
+from perfmodel.features.mlir.attribute_values import enum_of, numbers_of
 from perfmodel.features.mlir.ir import Block, Operation
-from perfmodel.features.mlir.known import Known
+from perfmodel.features.mlir.known import CAUSAL, Known
 from perfmodel.features.onnx.call import Call as OperatorCall
 from perfmodel.features.onnx.call import Modelled, RuleError
 from perfmodel.graph import Tensor
-from perfmodel.ops import Dim, Operator, View
+from perfmodel.ops import Dim, Elementwise, Operator, View
 
 if TYPE_CHECKING:
     from perfmodel.features.mlir.convert import Conversion
@@ -140,6 +140,8 @@ class Call(OperatorCall):
         extra: Any = 0,
     ) -> None:
         """Add a node of this operation; operations of several steps add several."""
+        if self.convert.marks and isinstance(op, Elementwise) and any(k.mark == CAUSAL for k in self.known):
+            attributes = {**(attributes or {}), "causal": True}
         self.convert.add(
             self.operation,
             op,
@@ -162,27 +164,6 @@ class Call(OperatorCall):
 
 Rule: TypeAlias = Callable[[Call], "Modelled | Operator | None"]
 """A rule describes one operation; None means that it has added its nodes itself."""
-
-
-def numbers_of(attribute: Any) -> list[Any] | None:
-    """The numbers of an attribute: an array, a dense constant, a list, one number; None for anything else."""
-    if attribute is None:
-        return None
-    if isinstance(attribute, tuple):
-        return [n for a in attribute for n in (a if isinstance(a, tuple) else (a,))]
-    if isinstance(attribute, Dense):
-        flat = attribute.flat()
-        return None if flat is None else list(flat)
-    if isinstance(attribute, (int, float)):
-        return [attribute]
-    return None
-
-
-def enum_of(attribute: Any) -> str:
-    """The keyword of an enumeration attribute: ``SUM`` of ``#torch.reduce<SUM>``, of ``"SUM"`` or of ``SUM``."""
-    if isinstance(attribute, DialectAttribute):
-        return attribute.body.strip().strip("<>").split()[-1] if attribute.body.strip() else attribute.name
-    return str(attribute)
 
 
 __all__ = ["Call", "Modelled", "Rule", "RuleError", "enum_of", "numbers_of"]

@@ -12,9 +12,9 @@ import operator
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from perfmodel.features.mlir import shapes
+from perfmodel.features.mlir import positions, shapes
 from perfmodel.features.mlir.attributes import Dense
-from perfmodel.features.mlir.call import numbers_of
+from perfmodel.features.mlir.attribute_values import numbers_of
 from perfmodel.features.mlir.ir import Operation
 from perfmodel.features.mlir.kinds import TENSOR_KINDS
 from perfmodel.features.mlir.known import NONE, Known, Origin
@@ -33,7 +33,7 @@ CONSTANTS = {
     "tosa.const": "values", "tosa.const_shape": "values", "torch.vtensor.literal": "value",
     "torch.tensor.literal": "value", "torch.constant.int": "value", "torch.constant.float": "value",
     "torch.constant.bool": "value", "torch.constant.number": "value", "index.constant": "value",
-    "index.bool.constant": "value", "complex.constant": "value", "shape.const_shape": "shape", "mhlo.iota": "", 
+    "index.bool.constant": "value", "complex.constant": "value", "shape.const_shape": "shape", 
     "vector.constant_mask": "", "llvm.mlir.constant": "value", "shape.const_size": "value", "spirv.Constant": "value",
 }  # fmt: skip
 """Operations that are a constant, and the attribute that holds it."""
@@ -70,6 +70,9 @@ _REPEATING = frozenset(
 )
 """Operations that repeat a smaller operand."""
 
+_PLACED = frozenset(("stablehlo.dynamic_slice", "mhlo.dynamic_slice"))
+_POSITIONS = frozenset(("stablehlo.iota", "mhlo.iota", "vector.step", "linalg.iota"))
+_MARKING = ("iota", "arange", "arange.start", "arange.start_step", "tril", "triu")
 _RENAMING = (
     ".reshape",
     ".view",
@@ -110,6 +113,9 @@ def fold(convert: Conversion, operation: Operation, known: Sequence[Known]) -> b
     if name in CONSTANTS:
         _constant(convert, operation)
         return True
+    if name in _POSITIONS and not known:
+        _folded(convert, operation, known, Origin.CONSTANT)
+        return True
     special = _SPECIAL.get(name)
     if special is not None:
         return special(convert, operation, known)
@@ -137,6 +143,8 @@ def fold(convert: Conversion, operation: Operation, known: Sequence[Known]) -> b
         repeats = name in _REPEATING or (name == "linalg.generic" and _hands_on(operation))
         if repeats and known[0].scalar is None and len(operation.results) == 1:
             return False  # the rule keeps what is repeated apart
+        if name in _PLACED and any(k.number is None for k in known[1:]):
+            return False  # a part of a weight that changes from iteration to iteration
         if _keeps_shape(convert, operation, known):
             convert.env[operation.results[0]] = known[0]
             convert.removed.append(Removed(convert.name_of(operation), operation.name, origin.reason))
@@ -259,15 +267,19 @@ def _folded(convert: Conversion, operation: Operation, known: Sequence[Known], o
     scalar, numbers = _value(convert, operation, known)
     source = next((k.source for k in known if k.source is not None and k.scalar is None), None)
     guesses: Sequence[Any] = ()
+    marked = convert.marks or operation.name.endswith(_MARKING)
     for index, value in enumerate(operation.results):
         shape = getattr(value.type, "shape", ())
         if not guesses and (shape is None or None in shape):
             guesses = shapes.infer(convert, operation, known)
         first = index == 0
-        _make(
+        made = _make(
             convert, value, origin, scalar=scalar if first else None, numbers=numbers if first else None, source=source,
             guess=guesses[index] if index < len(guesses) else None,
         )  # fmt: skip
+        if marked and first and made.tensor is not None and made.tensor.shape is not None:
+            made.mark = positions.mark(operation, known, len(made.tensor.shape), made.tensor.shape)
+            convert.marks = convert.marks or made.mark is not None
     convert.removed.append(Removed(convert.name_of(operation), operation.name, origin.reason))
 
 

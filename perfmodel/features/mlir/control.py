@@ -46,7 +46,11 @@ def call(convert: Conversion, operation: Operation) -> None:
 
 def _bind(convert: Conversion, block: Block, known: Sequence[Known], *, loop: bool) -> None:
     """Let the arguments of a body be what enters it. What a loop carries is no constant, whatever it starts from."""
-    for value, k in zip(block.arguments, known, strict=False):
+    handed = block.terminator.operands if loop and block.terminator is not None else ()
+    for index, (value, k) in enumerate(zip(block.arguments, known, strict=False)):
+        if loop and k.tensor is not None and index < len(handed) and handed[index] is value:
+            convert.env[value] = k  # the same in every iteration
+            continue
         if not loop or k.tensor is None:
             convert.env[value] = Known(origin=Origin.HOST) if loop and k.tensor is None and k.items is None else k
             continue

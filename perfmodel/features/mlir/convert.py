@@ -19,6 +19,7 @@ from perfmodel.features.mlir.element_types import dtype_of
 from perfmodel.features.mlir.ir import Block, Module, Operation, Value
 from perfmodel.features.mlir.known import Known, Origin
 from perfmodel.features.mlir.layouts import Layouts
+from perfmodel.features.mlir.positions import mark
 from perfmodel.features.mlir.rules import IGNORED, TERMINATORS, UNMODELLED, reads_full, rule_for
 from perfmodel.features.mlir.types import SHAPED, ScalarType, Type
 from perfmodel.graph import Graph, Node, Removed, Tensor
@@ -47,6 +48,7 @@ class Conversion:
         self.module = module
         self.dims = dims
         self.joined = joined
+        self.marks = False  # whether any constant is known to be positions, or a mask
         self.label = dims.label
         self.env: dict[Value, Known] = {}
         self.prefix = ""
@@ -362,6 +364,8 @@ class Conversion:
             self.env[value] = Known(
                 result, origin=known.origin, scalar=known.scalar, spread=spread, source=known.source, empty=known.empty
             )
+            if known.mark is not None:
+                self.env[value].mark = mark(operation, [known], len(result.shape or ()), result.shape)
             self.removed.append(Removed(self.name_of(operation), operation.name, known.origin.reason))
             return
         if source.shape == () or (known.spread is not None and prod(known.spread.shape or (2,)) == 1):
@@ -397,6 +401,8 @@ class Conversion:
         self.env[operation.results[0]] = Known(
             tensor, origin=known.origin, scalar=known.scalar, numbers=known.numbers, source=known.source
         )
+        if known.mark is not None:
+            self.env[operation.results[0]].mark = mark(operation, [known], len(shape), shape)
         self.removed.append(Removed(self.name_of(operation), operation.name, Origin.CONSTANT.reason))
 
     def overwrite(self, value: Value, tensor: Tensor) -> Tensor:

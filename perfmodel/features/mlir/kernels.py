@@ -6,7 +6,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from perfmodel.features.mlir import nests
-from perfmodel.features.mlir.call import enum_of, numbers_of
+from perfmodel.features.mlir.attribute_values import enum_of, numbers_of
 from perfmodel.features.mlir.indices import Linear, Loop
 from perfmodel.features.mlir.instructions import WARP
 from perfmodel.features.mlir.ir import Block, Operation, Value

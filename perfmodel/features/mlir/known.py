@@ -9,6 +9,10 @@ from typing import Any
 from perfmodel.graph import Tensor
 
 
+CAUSAL = "causal"
+"""Mark of a mask by which each query sees the keys up to its own position."""
+
+
 class Origin(IntEnum):
     """Where a value that needs no execution on the device comes from; a folded result has the largest of its operands."""
 
@@ -36,10 +40,11 @@ class Known:
         items: what a list holds.
         text: a string.
         source: the weight of the module that a folded constant goes back to.
+        mark: what :mod:`perfmodel.features.mlir.positions` knows of a constant.
         empty: whether it is storage without contents yet (``tensor.empty``, ``memref.alloc``).
     """
 
-    __slots__ = ("empty", "items", "make", "numbers", "origin", "scalar", "source", "spread", "tensor", "text")
+    __slots__ = ("empty", "items", "make", "mark", "numbers", "origin", "scalar", "source", "spread", "tensor", "text")
 
     def __init__(
         self,
@@ -54,6 +59,7 @@ class Known:
         text: str | None = None,
         source: str | None = None,
         empty: bool = False,
+        mark: Any = None,
     ) -> None:
         self.tensor = tensor
         self.origin = origin
@@ -65,6 +71,7 @@ class Known:
         self.text = text
         self.source = source
         self.empty = empty
+        self.mark = mark
 
     @property
     def number(self) -> Any:

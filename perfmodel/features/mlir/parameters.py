@@ -8,7 +8,7 @@ out of it at each iteration. At least one argument remains an input.
 
 from __future__ import annotations
 
-from perfmodel.features.mlir.call import numbers_of
+from perfmodel.features.mlir.attribute_values import numbers_of
 from perfmodel.features.mlir.ir import Module, Operation, Value
 from perfmodel.features.mlir.types import SHAPED
 
@@ -18,6 +18,7 @@ _THROUGH = frozenset(
     "stablehlo.reshape stablehlo.convert stablehlo.transpose stablehlo.dynamic_slice stablehlo.slice "
     "stablehlo.optimization_barrier mhlo.reshape mhlo.convert mhlo.transpose".split()
 )
+_CALLS = ("func.call", "call")
 _FILTERS = frozenset(("stablehlo.convolution", "mhlo.convolution"))
 _PRODUCTS = frozenset(("stablehlo.dot_general", "mhlo.dot_general", "stablehlo.dot", "mhlo.dot"))
 _TABLES = frozenset(("stablehlo.gather", "mhlo.gather", "stablehlo.torch_index_select"))
@@ -30,17 +31,26 @@ def parameters_of(module: Module, function: Operation) -> frozenset[int]:
     if block is None or not any(o.dialect in ("stablehlo", "mhlo") for o in block.operations):
         return frozenset()
     uses = module.uses()
-    found = [i for i, v in enumerate(block.arguments) if _is_weight(module, uses, v)]
+    callers: dict[str, list[Operation]] = {}
+    for operation in module.walk():
+        if operation.name in _CALLS:
+            callers.setdefault(str(operation.attributes.get("callee")), []).append(operation)
+    found = [i for i, v in enumerate(block.arguments) if _is_weight(module, uses, callers, v)]
     tensors = [i for i, v in enumerate(block.arguments) if isinstance(v.type, SHAPED)]
     return frozenset(found) if len(found) < len(tensors) else frozenset()
 
 
-def _is_weight(module: Module, uses: dict[Value, list[tuple[Operation, int]]], argument: Value) -> bool:
+def _is_weight(
+    module: Module,
+    uses: dict[Value, list[tuple[Operation, int]]],
+    callers: dict[str, list[Operation]],
+    argument: Value,
+) -> bool:
     waiting, seen, is_used = [argument], {argument}, False
     while waiting:
         value = waiting.pop()
         for operation, index in uses.get(value, ()):
-            onward = _follow(module, operation, index)
+            onward = _follow(module, callers, operation, index)
             if onward is None:
                 return False
             is_used = True
@@ -53,7 +63,9 @@ def _is_weight(module: Module, uses: dict[Value, list[tuple[Operation, int]]], a
     return is_used
 
 
-def _follow(module: Module, operation: Operation, index: int) -> list[Value] | None:
+def _follow(
+    module: Module, callers: dict[str, list[Operation]], operation: Operation, index: int
+) -> list[Value] | None:
     """Where the values go on to; empty where they are used as a weight is, None where they are used otherwise."""
     name = operation.name
     if name in _THROUGH:
@@ -78,7 +90,7 @@ def _follow(module: Module, operation: Operation, index: int) -> list[Value] | N
         if len(source.shape) == 1 and len(result.shape) > 1:
             return []
         return list(operation.results)
-    if name in ("func.call", "call"):
+    if name in _CALLS:
         target = module.lookup(operation.attributes.get("callee"), operation)
         body = target.body if target is not None else None
         return [body.arguments[index]] if body is not None and index < len(body.arguments) else None
@@ -87,5 +99,9 @@ def _follow(module: Module, operation: Operation, index: int) -> list[Value] | N
         return [b.arguments[index] for b in bodies if b is not None and index < len(b.arguments)]
     if name in ("stablehlo.return", "mhlo.return"):
         parent = operation.parent_op
-        return [] if parent is not None and parent.name == "stablehlo.while" else None
+        return [parent.results[index]] if parent is not None and parent.name == "stablehlo.while" else None
+    if name in ("func.return", "return"):
+        parent = operation.parent_op
+        calls = callers.get(f"@{parent.symbol}", []) if parent is not None else []
+        return [c.results[index] for c in calls] or None
     return None

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from perfmodel.features.mlir.call import numbers_of
+from perfmodel.features.mlir.attribute_values import numbers_of
 from perfmodel.features.mlir.ir import Operation
 from perfmodel.features.mlir.kinds import TENSOR_KINDS
 from perfmodel.features.mlir.known import Known
