@@ -121,19 +121,17 @@ class CustomForms(ListForms):
                 if lexer.new_line() and lexer.text[lexer.before - 1] != "," and self._at_label():
                     return True
                 self._successor(pending)
-            elif kind == NUMBER:
-                pending.literals.append(self._number())
             elif kind == END or (kind in _ALIASES and lexer.new_line() and lexer.peek()[1] == "="):
                 return True
             else:
                 pending.literals.append(self.attributes.attribute(lexer, typed=False))
 
-    def _number(self) -> Any:
+    def _successor(self, pending: Pending) -> None:
         lexer = self.lexer
-        try:
-            return self.attributes.attribute(lexer, typed=False)
-        except ValueError:
-            lexer.fail("a number")
+        pending.operation.successors.append(self.successor(lexer.token[1:], lexer.start))
+        lexer.advance()
+        if lexer.token == "(" and lexer.kind == PUNCT:
+            self.group(pending, "")
 
     def _at_definition(self) -> bool:
         lexer = self.lexer

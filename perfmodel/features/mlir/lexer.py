@@ -16,12 +16,14 @@ VALUE, TYPE, WORD, NUMBER, STRING, SYMBOL, HASH, LABEL, PUNCT, END = range(1, 11
 """Kinds of tokens: ``%x``; ``!t`` and ``tensor<...>``; bare words; numbers; ``"..."``; ``@f``; ``#map``; ``^bb0``;
 punctuation; the end of the text."""
 
+MAX_MESSAGE = 300
+
 _NAME = r"[A-Za-z0-9_$.-]+"
 _QUOTED = r'"[^"\\\n]*(?:\\.[^"\\\n]*)*"'
 _SIMPLE = r'(?:<[^<>"\n]*>)?'  # angle brackets without others inside; what nests is found by `closing`
 
 _TOKEN = re.compile(
-    r"(?:[ \t\r\n]+|//[^\n]*)*(?:"
+    r"(?:\s+|//[^\n]*)*(?:"
     rf"(%(?:[0-9]+|[A-Za-z_$.-]{_NAME[:-1]}*)(?:\#[0-9]+)?)"
     rf"|((?:(?:tensor|memref|vector)(?=<)|!{_NAME}){_SIMPLE})"
     r"|([A-Za-z_][A-Za-z0-9_$.]*)"
@@ -161,7 +163,9 @@ class Lexer:
     def refuse(self, problem: str, position: int | None = None) -> NoReturn:
         """Raise an error about something that was read but makes no sense."""
         at = self.start if position is None else position
-        raise ModelFileError(f"{self.filename}:{self.place(at)}: {problem}")
+        if len(problem) > MAX_MESSAGE:
+            problem = problem[: MAX_MESSAGE - 3] + "..."
+        raise ModelFileError(f"{self.filename}:{self.place(at)}: {' '.join(problem.split())}")
 
     def found(self, position: int) -> str:
         """The token at a position as messages quote it."""

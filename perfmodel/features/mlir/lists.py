@@ -111,13 +111,15 @@ class ListForms:
                 pending.symbols.append(symbol(token))
                 lexer.advance()
             elif kind == LABEL:
-                self._successor(pending)
+                pending.operation.successors.append(self.successor(token[1:], lexer.start))
+                lexer.advance()
             elif kind == WORD and token == "loc":
                 self.skip_location()
             elif kind == WORD and EQUALS.match(lexer.text, lexer.end) is not None:
                 lexer.advance()
                 lexer.advance()
-                self._keyword_value(pending, token)
+                if lexer.token != "(":  # parentheses are counted here, not nested
+                    self._keyword_value(pending, token)
             else:
                 pending.literals.append(self.attributes.attribute(lexer))
         if keyword and len(operands) != before:
@@ -142,7 +144,8 @@ class ListForms:
             elif kind == NUMBER:
                 levels[-1].append(self._range(token))
             elif kind == LABEL:
-                self._successor(pending)
+                pending.operation.successors.append(self.successor(token[1:], lexer.start))
+                lexer.advance()
             elif kind == END:
                 lexer.fail(f"']' to close the '[' of {lexer.place(opened[-1])}")
             elif kind == PUNCT and token != "{":
@@ -187,13 +190,6 @@ class ListForms:
             lexer.advance()
             parse_type(lexer, self.attributes.types)
         return parts[0]
-
-    def _successor(self, pending: Pending) -> None:
-        lexer = self.lexer
-        pending.operation.successors.append(self.successor(lexer.token[1:], lexer.start))
-        lexer.advance()
-        if lexer.token == "(" and lexer.kind == PUNCT:
-            self.group(pending, "")
 
     # --------------------------------------------------------------------------------------------------- locations
     def location(self, pending: Pending) -> None:

@@ -16,6 +16,7 @@ from perfmodel.features.mlir.parse_types import (
     at_type,
     parse_type,
     split,
+    strided,
 )
 from perfmodel.features.mlir.types import SHAPED, ComplexType, ScalarType, StridedLayout, Type
 
@@ -54,11 +55,14 @@ class AttributeParser:
         """
         if depth > MAX_NESTING:
             lexer.refuse(f"attributes are nested more than {MAX_NESTING} deep")
-        kind, token = lexer.kind, lexer.token
+        kind, token, start = lexer.kind, lexer.token, lexer.start
         if kind == NUMBER:
             lexer.advance()
             declared = self._declared(lexer, typed=typed) if typed or "x" in token else None
-            return number(token, declared)
+            try:
+                return number(token, declared)
+            except ValueError as error:
+                lexer.refuse(str(error), start)
         if kind == STRING:
             lexer.advance()
             if typed and lexer.token == ":":
@@ -167,7 +171,7 @@ class AttributeParser:
                 lexer.refuse(f"expected numbers in an array, found {listed.strip()[:40]!r}", start)
         if token == "strided":
             try:
-                return self.types._layout(f"strided<{body}>")
+                return strided(f"strided<{body}>")
             except ValueError:
                 lexer.refuse(f"expected the strides of a layout, found {body[:40]!r}", start)
         return self._dialect(token, body, depth)

@@ -136,11 +136,12 @@ class TypeTable:
         return VectorType(shape, self.named(body[end:], depth + 1), scalable if any(scalable) else ())
 
     def _layout(self, text: str) -> Any:
-        match = _STRIDED.match(text)
-        if match is None:
+        if not text.startswith("strided"):
             return self._attribute(text)
-        strides = tuple(_number(s) for s in match[1].split(",") if s.strip())
-        return StridedLayout(strides, _number(match[2]) if match[2] else 0)
+        try:
+            return strided(text)
+        except ValueError:
+            raise TypeTextError("the strides of a layout", repr(text[:40])) from None
 
     def _dialect(self, text: str, depth: int) -> Type:
         name, mark, body = text[1:].partition("<")
@@ -260,6 +261,19 @@ def split(text: str) -> list[str]:
             level += _OPENING.get(mark, 0)
     parts.append(text[start:].strip())
     return parts
+
+
+def strided(text: str) -> StridedLayout:
+    """``strided<[64, 1], offset: ?>``.
+
+    Raises:
+        ValueError: the text is no such layout.
+    """
+    match = _STRIDED.match(text)
+    if match is None:
+        raise ValueError(text)
+    strides = tuple(_number(s) for s in match[1].split(",") if s.strip())
+    return StridedLayout(strides, _number(match[2]) if match[2] else 0)
 
 
 def _number(text: str) -> int | None:

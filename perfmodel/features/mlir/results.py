@@ -84,6 +84,8 @@ def _condition(pending: Pending) -> list[Type | None]:
 
 
 def _overflowing(pending: Pending) -> list[Type | None]:
+    if not pending.types:
+        return []
     return [pending.types[0], *(_condition(pending) if len(pending.types) == 1 else pending.types[1:])]
 
 
