@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from perfmodel.features.mlir import positions, shapes
-from perfmodel.features.mlir.attributes import Dense
 from perfmodel.features.mlir.attribute_values import numbers_of
+from perfmodel.features.mlir.attributes import Dense
 from perfmodel.features.mlir.ir import Operation
 from perfmodel.features.mlir.kinds import TENSOR_KINDS
 from perfmodel.features.mlir.known import NONE, Known, Origin
@@ -33,7 +33,7 @@ CONSTANTS = {
     "tosa.const": "values", "tosa.const_shape": "values", "torch.vtensor.literal": "value",
     "torch.tensor.literal": "value", "torch.constant.int": "value", "torch.constant.float": "value",
     "torch.constant.bool": "value", "torch.constant.number": "value", "index.constant": "value",
-    "index.bool.constant": "value", "complex.constant": "value", "shape.const_shape": "shape", 
+    "index.bool.constant": "value", "complex.constant": "value", "shape.const_shape": "shape",
     "vector.constant_mask": "", "llvm.mlir.constant": "value", "shape.const_size": "value", "spirv.Constant": "value",
 }  # fmt: skip
 """Operations that are a constant, and the attribute that holds it."""
@@ -60,7 +60,8 @@ _NEVER_FOLDED = frozenset(
     "mhlo.get_dimension_size shape.shape_of torch.runtime.assert cf.assert stablehlo.create_token "
     "stablehlo.partition_id stablehlo.replica_id memref.dealloc bufferization.dealloc_tensor "
     "torch.overwrite.tensor.contents torch.aten.quantize_per_tensor torch.aten.dequantize.self "
-    "torch.aten.dequantize.tensor torch.aten._make_per_tensor_quantized_tensor torch.quantized_decomposed.dequantize_per_tensor".split()
+    "torch.aten.dequantize.tensor torch.aten._make_per_tensor_quantized_tensor "
+    "torch.quantized_decomposed.dequantize_per_tensor".split()
 )
 _COLLECTIVES = ("all_reduce", "all_gather", "reduce_scatter", "all_to_all", "collective")
 

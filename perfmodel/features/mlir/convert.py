@@ -368,12 +368,16 @@ class Conversion:
                 self.env[value].mark = mark(operation, [known], len(result.shape or ()), result.shape)
             self.removed.append(Removed(self.name_of(operation), operation.name, known.origin.reason))
             return
-        if source.shape == () or (known.spread is not None and prod(known.spread.shape or (2,)) == 1):
-            spread = source
-        elif (
-            source.shape == ones
-            or ones[: len(ones) - len(source.shape or ())] == (1,) * (len(ones) - len(source.shape or ()))
-            and ones[len(ones) - len(source.shape or ()) :] == source.shape
+        if (
+            source.shape == ()
+            or (known.spread is not None and prod(known.spread.shape or (2,)) == 1)
+            or (
+                source.shape == ones
+                or (
+                    ones[: len(ones) - len(source.shape or ())] == (1,) * (len(ones) - len(source.shape or ()))
+                    and ones[len(ones) - len(source.shape or ()) :] == source.shape
+                )
+            )
         ):
             spread = source
         else:

@@ -11,7 +11,7 @@ An operation ends where a new line begins like another one, or where one begins 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from perfmodel.features.mlir.attributes import DialectAttribute
 from perfmodel.features.mlir.dialects import DEFAULT_DIALECT_OPERATIONS, takes_region
@@ -19,7 +19,6 @@ from perfmodel.features.mlir.lexer import (
     END,
     HASH,
     LABEL,
-    NUMBER,
     PUNCT,
     STRING,
     SYMBOL,

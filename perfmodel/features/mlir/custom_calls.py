@@ -28,7 +28,7 @@ _ATTENTION = re.compile(r"__cudnn\$fmha\w*|.*(flash_attention|fmha|mha_fwd|dot_p
 _ELEMENTWISE = {
     "mhlo.erf": "erf", "mhlo.asin": "asin", "mhlo.acos": "acos", "mhlo.acosh": "acosh", "mhlo.asinh": "asinh",
     "mhlo.atanh": "atanh", "mhlo.sinh": "sinh", "mhlo.cosh": "cosh", "mhlo.tan": "tan", "chlo.erf": "erf",
-    "ErfInv": "erf", "stablehlo.gelu": "gelu", "gelu": "gelu", "mhlo.softmax": "", 
+    "ErfInv": "erf", "stablehlo.gelu": "gelu", "gelu": "gelu", "mhlo.softmax": "",
 }  # fmt: skip
 
 

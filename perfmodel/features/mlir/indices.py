@@ -54,13 +54,12 @@ class Linear:
         other = _linear(other)
         if other.coefficients and self.coefficients:
             raise NotLinearError
-        if self.coefficients and not other.coefficients:
-            self, other = other, self
-        if self.constant is None:
+        factor, form = (other, self) if self.coefficients else (self, other)
+        if factor.constant is None:
             # A stride that is not known: the loops still run over the axis.
-            return Linear(dict.fromkeys(other.coefficients, 1), None)
-        constant = None if other.constant is None else self.constant * other.constant
-        return Linear({v: c * self.constant for v, c in other.coefficients.items()}, constant)
+            return Linear(dict.fromkeys(form.coefficients, 1), None)
+        constant = None if form.constant is None else factor.constant * form.constant
+        return Linear({v: c * factor.constant for v, c in form.coefficients.items()}, constant)
 
     __rmul__ = __mul__
 

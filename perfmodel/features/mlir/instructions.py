@@ -6,8 +6,8 @@ import re
 from math import prod
 from typing import Any
 
-from perfmodel.features.mlir.attributes import AffineMap
 from perfmodel.features.mlir.attribute_values import numbers_of
+from perfmodel.features.mlir.attributes import AffineMap
 from perfmodel.features.mlir.element_types import _scalar as dtype_of_name
 from perfmodel.features.mlir.element_types import dtype_of
 from perfmodel.features.mlir.ir import Operation, Value

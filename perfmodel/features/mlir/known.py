@@ -8,7 +8,6 @@ from typing import Any
 
 from perfmodel.graph import Tensor
 
-
 CAUSAL = "causal"
 """Mark of a mask by which each query sees the keys up to its own position."""
 

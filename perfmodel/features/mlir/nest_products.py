@@ -58,7 +58,7 @@ def _of_scalars(convert: Conversion, walk: Walk) -> NestProduct | None:
     loaded = _loaded(walk, first), _loaded(walk, second)
     if loaded[0] is None or loaded[1] is None or len(work.stores) != 1:
         return None
-    (a, of_a), (b, of_b) = loaded
+    (a, of_a), (b, of_b) = loaded[0], loaded[1]
     ((c, stores),) = work.stores.items()
     if a is b or c in (a, b):
         return None

@@ -115,10 +115,11 @@ def entry_of(module: Module, entry: str | None) -> Operation | Block:
     public = [f for f in roots if f.attributes.get("sym_visibility") != "private"]
     if len(public) == 1:
         return public[0]
-    names = ", ".join(str(f.symbol) for f in (public or roots or hosts)[:12])
+    candidates = public or roots or hosts
+    listed = ", ".join(str(f.symbol) for f in candidates[:12])
     raise ModelFileError(
-        f"{label}: has {len(public or roots or hosts)} functions that nothing calls ({names}); say which one to predict: "
-        f"--entry {(public or roots or hosts)[0].symbol}"
+        f"{label}: has {len(candidates)} functions that nothing calls ({listed}); say which one to predict: "
+        f"--entry {candidates[0].symbol}"
     )
 
 

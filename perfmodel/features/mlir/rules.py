@@ -102,5 +102,5 @@ def _function(name: str) -> str | None:
     """``add`` of ``torch.aten.add.Tensor``; None for other dialects."""
     for prefix in ("torch.aten.", "torch.prims.", "torch.torchvision."):
         if name.startswith(prefix):
-            return name[len(prefix) :].split(".")[0]
+            return name[len(prefix) :].split(".", maxsplit=1)[0]
     return None

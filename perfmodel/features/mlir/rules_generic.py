@@ -234,7 +234,9 @@ def _aligned(call: Call, nest: Nest, index: int, out_letters: Sequence[Any]) -> 
         _transposed(call, source, perm, turned)
         source, shape = turned, turned.shape or ()
     ones = tuple(size_of.get(x, 1) for x in out_letters)
-    if shape == ones or ones[len(ones) - len(shape) :] == shape and all(d == 1 for d in ones[: len(ones) - len(shape)]):
+    if shape == ones or (
+        ones[len(ones) - len(shape) :] == shape and all(d == 1 for d in ones[: len(ones) - len(shape)])
+    ):
         return source
     if source.is_weight:
         return call.convert.reshaped_constant(source, ones)
@@ -319,7 +321,7 @@ def _factors(value: Value) -> tuple[Value, Value] | None:
 
 def _multiplied(call: Call, nest: Nest, a: int, b: int) -> None:
     first, second, out = nest.ins[a], nest.ins[b], nest.outs[0]
-    sizes = {i: s for i, s in enumerate(nest.sizes) if s is not None}
+    sizes: dict[Any, Any] = {i: s for i, s in enumerate(nest.sizes) if s is not None}
     answer, swapped = contract(
         Operand(first, letters(nest.maps[a])), Operand(second, letters(nest.maps[b])),
         letters(nest.maps[len(nest.ins)]), sizes=sizes, out_dtype=out_dtype_of(first, out),
@@ -443,7 +445,7 @@ def _reduced(call: Call, nest: Nest, kind: str, value: Value) -> None:
     out = nest.outs[0]
     block = call.body()
     arguments = block.arguments[: len(nest.ins)]
-    order = [i for i in range(len(nest.sizes))]
+    order = list(range(len(nest.sizes)))
     source: Tensor
     value = _uncast(value)
     if value in arguments:
@@ -458,7 +460,7 @@ def _reduced(call: Call, nest: Nest, kind: str, value: Value) -> None:
         source = call.new(whole, out.dtype)
         Body(call, [*aligned, *nest.outs], [source], block.arguments).emit_value(value, source)
         axes = tuple(i for i in order if i in nest.reducing)
-    results = [t for t in nest.outs]
+    results = list(nest.outs)
     rows = out.elements
     cols = _quotient(source.elements, rows)
     op = ops.Reduce(kind=kind, rows=rows, cols=cols, out_dtype=out_dtype_of(source, out), dtype=source.dtype)

@@ -10,10 +10,9 @@ from perfmodel import ops
 from perfmodel.features.mlir import rules_movement as movement
 from perfmodel.features.mlir.bodies import combiner, is_arg_search
 from perfmodel.features.mlir.call import Call, Modelled, Rule, RuleError, numbers_of
-from perfmodel.features.mlir.contractions import Operand, contract, is_one, out_dtype_of
+from perfmodel.features.mlir.contractions import Operand, contract, out_dtype_of
 from perfmodel.features.mlir.convolutions import Window, convolution, pool
 from perfmodel.features.onnx.rules_memory import over
-from perfmodel.graph import Tensor
 
 
 def _dimension_numbers(call: Call, name: str) -> dict[str, list[int]]:
@@ -22,19 +21,17 @@ def _dimension_numbers(call: Call, name: str) -> dict[str, list[int]]:
     return {key: [int(n) for n in numbers_of(value) or []] for key, value in params.items()}
 
 
-def dot_general(call: Call) -> Modelled:
+def dot_general(call: Call) -> None:
     """A product with any batching and contracting dimensions."""
     numbers = _dimension_numbers(call, "dot_dimension_numbers")
     lhs_batch = numbers.get("lhs_batching_dimensions", [])
     rhs_batch = numbers.get("rhs_batching_dimensions", [])
     lhs_sum = numbers.get("lhs_contracting_dimensions", [])
     rhs_sum = numbers.get("rhs_contracting_dimensions", [])
-    return _product(call, lhs_batch, rhs_batch, lhs_sum, rhs_sum)
+    _product(call, lhs_batch, rhs_batch, lhs_sum, rhs_sum)
 
 
-def _product(
-    call: Call, lhs_batch: list[int], rhs_batch: list[int], lhs_sum: list[int], rhs_sum: list[int]
-) -> Modelled:
+def _product(call: Call, lhs_batch: list[int], rhs_batch: list[int], lhs_sum: list[int], rhs_sum: list[int]) -> None:
     out = call.result()
     ranks = [len((k.tensor.shape if k.tensor else None) or ()) for k in call.known[:2]]
     a, b = call.ranked(0), call.ranked(1)
@@ -55,16 +52,15 @@ def _product(
     )
     first, second = (b, a) if swapped else (a, b)
     call.emit(answer.op, (first, second), (out,), answer.attributes)
-    return None  # type: ignore[return-value]
 
 
-def dot(call: Call) -> Modelled:
+def dot(call: Call) -> None:
     """A product of vectors and matrices: the last axis with the first."""
     rank = len(call.known[0].tensor.shape or ()) if call.known[0].tensor else 0
-    return _product(call, [], [], [rank - 1], [0])
+    _product(call, [], [], [rank - 1], [0])
 
 
-def einsum(call: Call) -> Modelled:
+def einsum(call: Call) -> None:
     """MHLO's einsum of two operands."""
     text = str(call.attributes.get("einsum_config", ""))
     left, arrow, result = text.partition("->")
@@ -74,7 +70,6 @@ def einsum(call: Call) -> Modelled:
     a, b, out = call.tensor(0), call.tensor(1), call.result()
     answer, swapped = contract(Operand(a, parts[0].strip()), Operand(b, parts[1].strip()), result.strip())
     call.emit(answer.op, (b, a) if swapped else (a, b), (out,), answer.attributes)
-    return None  # type: ignore[return-value]
 
 
 _SIDE = re.compile(r"\[([^\]]*)\]")
@@ -109,7 +104,7 @@ def _side(params: dict[str, Any], side: str, first: str, second: str) -> list[st
     return [axes[i] for i in range(len(axes))]
 
 
-def convolve(call: Call) -> Modelled:
+def convolve(call: Call) -> None:
     """A convolution of any layout, with groups, dilations of input and filters, and padding."""
     x, w, out = call.tensor(0), call.tensor(1), call.result()
     of_x, of_w, of_out = _layouts(call)
@@ -139,10 +134,9 @@ def convolve(call: Call) -> Modelled:
     channel = of_out.index("f")
     attributes = {"groups": groups, "strides": tuple(window.strides), "channel_axis": channel}
     call.emit(op, (x, w), (out,), attributes)
-    return None  # type: ignore[return-value]
 
 
-def reduce(call: Call) -> Modelled:
+def reduce(call: Call) -> None:
     """A reduction; its kind follows from its body. Several results in one body are searches for a position."""
     shape = call.shape(0)
     axes = tuple(sorted(call.ints("dimensions", [])))
@@ -157,15 +151,14 @@ def reduce(call: Call) -> Modelled:
         call.emit(
             op, inputs, [t for t in call.outputs if t is not None], {"axis": axes, "keepdims": False}, extra=extra
         )
-        return None  # type: ignore[return-value]
+        return
     for index in range(results):
         x, result = call.tensor(index), call.result(index)
         op = ops.Reduce(kind=kind, rows=result.elements, cols=cols, out_dtype=out_dtype_of(x, result), dtype=x.dtype)
         call.emit(op, (x,), (result,), {"axis": axes, "keepdims": False})
-    return None  # type: ignore[return-value]
 
 
-def reduce_window(call: Call) -> Modelled:
+def reduce_window(call: Call) -> None:
     """Pooling, or a running reduction along an axis."""
     x, out = call.tensor(0), call.result()
     shape, result = x.shape or (), out.shape or ()
@@ -183,7 +176,8 @@ def reduce_window(call: Call) -> Modelled:
             kind={"sum": "cumsum", "prod": "cumprod"}.get(kind, kind), rows=over(x.elements, shape[axis]),
             cols=shape[axis], results=shape[axis], dtype=x.dtype,
         )  # fmt: skip
-        return _first_only(call, op, {"axis": (axis,)})
+        _first_only(call, op, {"axis": (axis,)})
+        return
     fixed = [a for a in range(rank) if a not in moving]
     if len(moving) > 3:
         raise RuleError(f"its window runs along {len(moving)} axes; up to 3 are covered")
@@ -200,16 +194,13 @@ def reduce_window(call: Call) -> Modelled:
     )
     if len(fixed) >= 1 and len(moving) <= 2 and isinstance(op, ops.Pool):
         op = op.replace(batch=shape[fixed[0]], channels=prod(shape[a] for a in fixed[1:]))
-    return _first_only(
-        call, op, {"kernel": tuple(window[a] for a in moving), "strides": tuple(strides[a] for a in moving)}
-    )
+    _first_only(call, op, {"kernel": tuple(window[a] for a in moving), "strides": tuple(strides[a] for a in moving)})
 
 
-def _first_only(call: Call, op: ops.Operator, attributes: dict[str, Any]) -> Modelled:
+def _first_only(call: Call, op: ops.Operator, attributes: dict[str, Any]) -> None:
     """One node that reads the first operand (not the initial value)."""
     outputs = [t for t in call.outputs if t is not None]
     call.emit(op, (call.tensor(0),), outputs, attributes)
-    return None  # type: ignore[return-value]
 
 
 def select_and_scatter(call: Call) -> Modelled:
@@ -223,18 +214,16 @@ def select_and_scatter(call: Call) -> Modelled:
     return Modelled(op)
 
 
-def broadcast_in_dim(call: Call) -> Modelled:
+def broadcast_in_dim(call: Call) -> None:
     """An operand repeated along axes that it lacks or has one element of."""
     dims = call.ints("broadcast_dimensions", [])
     _spread(call, dims)
-    return None  # type: ignore[return-value]
 
 
-def broadcast(call: Call) -> Modelled:
+def broadcast(call: Call) -> None:
     """An operand repeated along new leading axes."""
     rank, out = len(call.shape(0)), call.result_shape()
     _spread(call, list(range(len(out) - rank, len(out))))
-    return None  # type: ignore[return-value]
 
 
 def _spread(call: Call, dims: list[int]) -> None:
@@ -260,10 +249,9 @@ def _spread(call: Call, dims: list[int]) -> None:
     call.convert.broadcast(call.operation, known, tuple(ones), out)
 
 
-def transpose(call: Call) -> Modelled:
+def transpose(call: Call) -> None:
     """A transpose."""
     movement.permuted(call, call.ints("permutation"), call.tensor(0), call.result())
-    return None  # type: ignore[return-value]
 
 
 def concatenate(call: Call) -> Modelled:
@@ -272,13 +260,12 @@ def concatenate(call: Call) -> Modelled:
     return movement.joined(call, axis, [t for t in call.inputs if t is not None])
 
 
-def slice_(call: Call) -> Modelled:
+def slice_(call: Call) -> None:
     """A slice at a place known beforehand."""
     movement.cut(call, call.ints("start_indices", []), numbers_of(call.attributes.get("strides")), (call.tensor(0),))
-    return None  # type: ignore[return-value]
 
 
-def dynamic_slice(call: Call) -> Modelled:
+def dynamic_slice(call: Call) -> None:
     """A slice at a place that operands give; where all of those are known it is a plain one."""
     starts = [k.number for k in call.known[1:]]
     known = None if any(not isinstance(s, int) for s in starts) else starts
@@ -286,29 +273,26 @@ def dynamic_slice(call: Call) -> Modelled:
     if x.is_weight and x.shape is not None and out.shape is not None and x.shape[1:] == out.shape[1:]:
         # One layer of stacked weights: the kernel that reads it is given another address.
         call.emit(ops.View(kind="slice", dtype=x.dtype), (x,), (out,))
-        return None
+        return
     movement.cut(call, known, None, (call.tensor(0),))
-    return None  # type: ignore[return-value]
 
 
-def dynamic_update_slice(call: Call) -> Modelled:
+def dynamic_update_slice(call: Call) -> None:
     """An update of a part: done in place, so that only the part moves."""
     update, out = call.tensor(1), call.result()
     op = ops.Copy(kind="scatter", elements=update.elements, dtype=update.dtype)
     call.emit(op, (call.tensor(0), update), (out,))
-    return None  # type: ignore[return-value]
 
 
-def pad(call: Call) -> Modelled:
+def pad(call: Call) -> None:
     """Padding by one value, at both ends and between the elements."""
     value = call.known[1].number if len(call.known) > 1 else None
     between = numbers_of(call.attributes.get("interior_padding")) or [0]
     answer = movement.padded(call, call.tensor(0), value if not any(between) else None)
     call.emit(answer.op, (call.tensor(0),), (call.result(),), answer.attributes)
-    return None  # type: ignore[return-value]
 
 
-def gather(call: Call) -> Modelled:
+def gather(call: Call) -> None:
     """Slices of an operand at positions that are data."""
     table, indices, out = call.tensor(0), call.tensor(1), call.result()
     numbers = _dimension_numbers(call, "dimension_numbers")
@@ -320,14 +304,12 @@ def gather(call: Call) -> Modelled:
     )  # fmt: skip
     axis = (numbers.get("start_index_map") or [None])[0]  # type: ignore[list-item]
     movement.looked_up(call, table, indices, out, axis=axis, rows=rows)
-    return None  # type: ignore[return-value]
 
 
-def torch_index_select(call: Call) -> Modelled:
+def torch_index_select(call: Call) -> None:
     """Rows of an operand along one axis."""
     axis = call.ints("dim", [0])[0]
     movement.looked_up(call, call.tensor(0), call.tensor(1), call.result(), axis=axis, rows=axis == 0)
-    return None  # type: ignore[return-value]
 
 
 def scatter(call: Call) -> Modelled:
@@ -424,12 +406,11 @@ def triangular_solve(call: Call) -> ops.Operator:
     )
 
 
-def map_(call: Call) -> Modelled:
+def map_(call: Call) -> None:
     """A scalar function given as a body."""
     from perfmodel.features.mlir.rules_generic import pointwise_body
 
     pointwise_body(call, [t for t in call.inputs if t is not None], [t for t in call.outputs if t is not None])
-    return None  # type: ignore[return-value]
 
 
 _SHARED: dict[str, Rule] = {
@@ -449,15 +430,11 @@ _SHARED: dict[str, Rule] = {
     "optimization_barrier": movement.identity, "get_tuple_element": movement.view("identity"),
     "constant_like": movement.fill("fill"), "bitcast": movement.view("reshape"),
     "set_dimension_size": movement.view("identity"), "add_dependency": movement.view("identity"),
-    "domain": movement.view("identity"), "tan": None, "unary_einsum": movement.copy("transpose"),
-    "ragged_dot": None,
-}  # type: ignore[dict-item]  # fmt: skip
+    "domain": movement.view("identity"), "unary_einsum": movement.copy("transpose"),
+}  # fmt: skip
 
 RULES: dict[str, Rule] = {
-    f"{dialect}.{name}": rule
-    for dialect in ("stablehlo", "mhlo", "chlo", "vhlo")
-    for name, rule in _SHARED.items()
-    if rule is not None
+    f"{dialect}.{name}": rule for dialect in ("stablehlo", "mhlo", "chlo", "vhlo") for name, rule in _SHARED.items()
 }
 """Rules by the operation's name."""
 
@@ -468,5 +445,3 @@ FULL = frozenset(
                     "optimization_barrier", "dynamic_reshape")
 )  # fmt: skip
 """Operations that read their operands in full, rather than the smaller ones that those repeat."""
-
-_ = is_one

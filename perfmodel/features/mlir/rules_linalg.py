@@ -280,5 +280,5 @@ RULES: dict[str, Rule] = {
 FULL = frozenset(
     name for name in RULES
     if name.partition(".")[2] not in PRODUCTS and name not in ("linalg.broadcast", "linalg.elementwise", "linalg.contract")
-    and not (name in TENSOR_KINDS)
+    and name not in TENSOR_KINDS
 )  # fmt: skip

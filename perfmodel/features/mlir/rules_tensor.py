@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from perfmodel import ops
-from perfmodel.features.mlir import rules_generic as generic
 from perfmodel.features.mlir import rules_movement as movement
 from perfmodel.features.mlir.bodies import combiner
 from perfmodel.features.mlir.call import Call, Modelled, Rule, RuleError, numbers_of
@@ -236,5 +235,3 @@ RULES: dict[str, Rule] = {
 """Rules by the operation's name."""
 
 FULL = frozenset(RULES) - {"tensor.expand_shape", "tensor.collapse_shape"}
-
-_ = generic

@@ -206,7 +206,9 @@ def conv_transpose(call: Call) -> None:
 
 def _conv(call: Call, transposed: bool, groups: Any, *, dilation: int = 5) -> None:
     x, w, out = call.tensor(0), call.tensor(1), call.result()
-    xs, ws, ys = x.shape or (), w.shape or (), out.shape or ()
+    xs: tuple[Any, ...] = x.shape or ()
+    ws: tuple[Any, ...] = w.shape or ()
+    ys: tuple[Any, ...] = out.shape or ()
     count = len(xs) - 2
     groups = groups if isinstance(groups, int) and groups > 0 else 1
     stride = _per_axis(call, 3, count, 1)
@@ -246,7 +248,7 @@ def _per_axis(call: Call, index: int, count: int, default: int) -> list[int]:
 
 def attention(call: Call) -> None:
     """scaled_dot_product_attention(q, k, v, mask, dropout, is_causal, ...), also the flash and efficient kernels."""
-    q, k, v, out = call.tensor(0), call.tensor(1), call.tensor(2), call.result()
+    q, k, v = call.tensor(0), call.tensor(1), call.tensor(2)
     q_shape, k_shape, v_shape = q.shape or (), k.shape or (), v.shape or ()
     if len(q_shape) < 3:
         raise RuleError("its operands do not have heads")
@@ -361,7 +363,8 @@ ATEN: dict[str, Rule] = {
     "rms_norm": rms_norm, "_fused_rms_norm": rms_norm, "batch_norm": batch_norm, "native_batch_norm": batch_norm,
     "_native_batch_norm_legit_no_training": batch_norm, "group_norm": group_norm,
     "native_group_norm": native_group_norm, "instance_norm": instance_norm, "softmax": softmax("softmax"),
-    "_softmax": softmax("softmax"), "_safe_softmax": softmax("softmax"), "log_softmax": softmax("log_softmax"), "_log_softmax": softmax("log_softmax"),
+    "_softmax": softmax("softmax"), "_safe_softmax": softmax("softmax"),
+    "log_softmax": softmax("log_softmax"), "_log_softmax": softmax("log_softmax"),
     "quantize_per_tensor": quantize, "quantize_per_channel": quantize, "dequantize": dequantize, "int_repr": dequantize,
 }  # fmt: skip
 """Rules by the name of the ATen function, overload left out."""

@@ -95,7 +95,7 @@ def select(call: Call) -> None:
 def split(call: Call) -> None:
     """split, split_with_sizes, chunk, unbind: a list of parts."""
     x = call.tensor(0)
-    shape = x.shape or ()
+    shape: tuple[Any, ...] = x.shape or ()
     name = call.op_type
     axis = call.number(1) if "unbind" in name else call.number(2)
     axis = (axis if isinstance(axis, int) else 0) % max(len(shape), 1)
@@ -360,7 +360,8 @@ def adaptive(kind: str) -> Rule:
     def rule(call: Call) -> None:
         x = call.tensor(0)
         outputs = [o for o in call.outputs if o is not None]
-        shape, result = x.shape or (), outputs[0].shape or ()
+        shape: tuple[Any, ...] = x.shape or ()
+        result: tuple[Any, ...] = outputs[0].shape or ()
         count = len(shape) - 2
         spatial = range(2, len(shape))
         if all(result[a] == 1 for a in spatial):
@@ -400,7 +401,8 @@ ATEN: dict[str, Rule] = {
     "permute": permute, "permute_copy": permute, "transpose": transpose, "swapaxes": transpose, "t": t, "numpy_T": t,
     "expand": expand, "broadcast_to": expand, "expand_as": expand, "expand_copy": expand,
     "slice": slice_, "slice_copy": slice_, "narrow": slice_, "select": select, "select_copy": select, "split": split,
-    "split_with_sizes": split, "split_with_sizes_copy": split, "chunk": split, "unbind": split, "tensor_split": split, "cat": cat, "stack": cat,
+    "split_with_sizes": split, "split_with_sizes_copy": split, "chunk": split, "unbind": split,
+    "tensor_split": split, "cat": cat, "stack": cat,
     "hstack": cat, "embedding": embedding, "index_select": index_select, "gather": index_select, "index": index,
     "_index_put_impl": index_put, "index_put": index_put, "scatter": scatter, "scatter_add": scatter,
     "scatter_reduce": scatter, "slice_scatter": scatter, "select_scatter": scatter, "constant_pad_nd": pad, "pad": pad,
@@ -433,8 +435,8 @@ ATEN: dict[str, Rule] = {
 
 PRIMS: dict[str, Rule] = {
     "convert_element_type": cast, "squeeze": movement.reshape, "collapse": movement.reshape,
-    "split_dim": movement.reshape, "view_of": alias, "var": variance, "sqrt": None, "broadcast_in_dim": expand,
+    "split_dim": movement.reshape, "view_of": alias, "var": variance, "broadcast_in_dim": expand,
     "iota": _filled,
-}  # type: ignore[dict-item]  # fmt: skip
+}  # fmt: skip
 
 SPREADING = frozenset({"expand", "broadcast_to", "expand_as", *_VIEWS, *_ALIASES, "to"})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import prod
 from typing import Any
 
 from perfmodel import ops
@@ -248,5 +247,3 @@ RULES: dict[str, Rule] = {
 """Rules by the operation's name."""
 
 FULL = frozenset(RULES) - {"tosa.matmul", "tosa.reshape", "tosa.tile", "tosa.identity"}
-
-_ = prod

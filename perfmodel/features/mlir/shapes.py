@@ -27,7 +27,7 @@ def infer(convert: Conversion, operation: Operation, known: Sequence[Known]) -> 
     function = (
         _TORCH.get(name.split(".")[2]) if name.startswith("torch.aten.") else _FUNCTIONS.get(name.partition(".")[2])
     )
-    if name.startswith("linalg.") or name.startswith("tm_tensor."):
+    if name.startswith(("linalg.", "tm_tensor.")):
         count = len(operation.results)
         return shapes[len(shapes) - count :]
     found: Shape | None = None
@@ -76,7 +76,8 @@ def _numbers(operation: Operation, name: str) -> list[int]:
 def _dot_general(operation: Operation, known: Sequence[Known], shapes: Sequence[Shape | None]) -> Shape | None:
     params = {k: numbers_of(v) or [] for k, v in operation.attributes["dot_dimension_numbers"].params.items()}
     a, b = shapes[0], shapes[1]
-    assert a is not None and b is not None
+    if a is None or b is None:
+        return None
     lhs, rhs = params.get("lhs_batching_dimensions", []), params.get("rhs_batching_dimensions", [])
     gone_a, gone_b = params.get("lhs_contracting_dimensions", []), params.get("rhs_contracting_dimensions", [])
     return (

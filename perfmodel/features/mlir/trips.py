@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from perfmodel.features.mlir.attributes import AffineMap, affine_value
 from perfmodel.features.mlir.attribute_values import numbers_of
+from perfmodel.features.mlir.attributes import AffineMap, affine_value
 from perfmodel.features.mlir.constants import direction
 from perfmodel.features.mlir.ir import Block, Operation, Value
 from perfmodel.features.mlir.kinds import TENSOR_KINDS

@@ -1,6 +1,6 @@
-"""Exports the small networks of tests/mlir_models from PyTorch to ONNX and to four dialects of MLIR.
+"""Exports the small networks beside this file from PyTorch to ONNX and to four dialects of MLIR.
 
-    python tools/make_mlir_fixtures.py [FOLDER]
+    python tests/mlir_models/make.py [FOLDER]
 
 Needs torch, onnx, onnxscript and torch-mlir in the environment that runs it; perfmodel itself and its tests do not. The
 weights are random and left out of the texts (``dense_resource<__elided__>``) and of the ONNX files (external data that
@@ -19,7 +19,7 @@ from torch import nn
 from torch_mlir import fx
 from torch_mlir.compiler_utils import OutputType
 
-FOLDER = Path(__file__).resolve().parent.parent / "tests" / "mlir_models"
+FOLDER = Path(__file__).resolve().parent
 DIALECTS = {
     "torch": OutputType.RAW,
     "torch_backend": OutputType.TORCH,
