@@ -30,7 +30,11 @@ def _join(ws: Rewriter, first: Vertex) -> Vertex:
             return first
         op = second.op.replace(cols=first.op.cols * second.op.cols, dtype=first.op.dtype)
         attributes = {**second.node.attributes, "axis": tuple(sorted({*axes[0], *axes[1]}))}  # type: ignore[misc]
-        merged = ws.merge([first, second], main=second, op=op, outputs=second.node.outputs, attributes=attributes)
+        # What the later reduction computes is executed still, in registers.
+        fused = (*first.node.fused, second.op, *second.node.fused)
+        merged = ws.merge(
+            [first, second], main=second, op=op, outputs=second.node.outputs, attributes=attributes, fused=fused
+        )
         if merged is None:
             return first
         first = merged
@@ -54,5 +58,5 @@ def _mean(ws: Rewriter, total: Vertex) -> None:
         attributes["keepdims"] = len(ws.shape(reader.output) or ()) == len(ws.shape(total.inputs[0]) or ())
     ws.merge(
         [total, *views, reader], main=total, op=total.op.replace(kind="mean"), outputs=reader.node.outputs,
-        attributes=attributes,
+        attributes=attributes, fused=(*total.node.fused, reader.op, *reader.node.fused),
     )  # fmt: skip

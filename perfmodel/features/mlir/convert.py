@@ -62,6 +62,7 @@ class Conversion:
         self._types: dict[int, tuple[Type, tuple[Shape | None, str] | None]] = {}
         self._constants: dict[tuple[Any, str], Tensor] = {}
         self.layouts = Layouts(module)
+        self.later: list[tuple[str, str, Known]] = []  # broadcasts and fills that nothing has needed in full yet
         self.buffers: dict[Value, Tensor] = {}  # the last state of each buffer that something was written to
 
     # The graph
@@ -84,6 +85,7 @@ class Conversion:
                 outputs.append(known.tensor.name)
         block = entry.body if isinstance(entry, Operation) else entry
         outputs += [self.buffers[v].name for v in (block.arguments if block is not None else ()) if v in self.buffers]
+        self.removed += [Removed(n, source, "spread by the kernels that read it") for n, source, k in self.later if k.make]
         used = {n for node in self.nodes for n in (*node.inputs, *node.outputs)}
         used.update(inputs, outputs)
         notes = [*warnings]
@@ -388,7 +390,8 @@ class Conversion:
             op = Copy(kind="expand", elements=result.elements, read_elements=spread.elements, dtype=result.dtype)
             self.add(operation, op, (spread.name,), (result.name,), {})
 
-        self.env[value] = Known(result, spread=spread, make=make)
+        found = self.env[value] = Known(result, spread=spread, make=make)
+        self.later.append((self.name_of(operation), operation.name, found))
 
     def reshaped_constant(self, source: Tensor, shape: Shape) -> Tensor:
         """A stored tensor under another shape of as many elements."""
@@ -426,6 +429,8 @@ class Conversion:
     def alias(self, value: Value, known: Known) -> None:
         """A result that is another value."""
         self.env[value] = known
+        if value.operation is not None and value.index == 0:
+            self.removed.append(Removed(self.name_of(value.operation), value.operation.name, "renames its operand"))
 
     # Names and messages
 

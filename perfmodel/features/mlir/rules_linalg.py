@@ -174,7 +174,9 @@ def fill(call: Call) -> None:
             call.emit(ops.Copy(kind="fill", elements=out.elements, read_elements=0, dtype=out.dtype), (), (out,))
 
         spread = call.constant(number, out.dtype) if isinstance(number, (int, float)) else None
-        call.convert.env[call.operation.results[0]] = Known(out, scalar=number, spread=spread, make=make)
+        found = Known(out, scalar=number, spread=spread, make=make)
+        call.convert.env[call.operation.results[0]] = found
+        call.convert.later.append((call.convert.name_of(call.operation), call.op_type, found))
         return
     call.emit(ops.Copy(kind="fill", elements=out.elements, read_elements=0, dtype=out.dtype), (), (out,))
 
