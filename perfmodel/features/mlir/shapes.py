@@ -34,12 +34,12 @@ def infer(convert: Conversion, operation: Operation, known: Sequence[Known]) -> 
     try:
         if function is not None:
             found = function(operation, known, shapes)
-        elif name in TENSOR_KINDS or name.startswith("torch.aten."):
+        elif name in TENSOR_KINDS or _keeps_shape(name):
             found = broadcast([s for s in shapes if s is not None])
     except (TypeError, ValueError, IndexError, KeyError, AttributeError):
         found = None
-    if found is None and shapes:
-        found = _like_operand(operation, shapes)
+    if found is not None and not _fits(operation, found):
+        found = None
     return [found] * len(operation.results)
 
 
@@ -56,17 +56,38 @@ def broadcast(shapes: Sequence[Shape]) -> Shape | None:
     return tuple(result)
 
 
-def _like_operand(operation: Operation, shapes: Sequence[Shape | None]) -> Shape | None:
-    """The first operand's shape, where the result's type has the same rank and no other number in it."""
+_SAME = frozenset(
+    "convert bitcast_convert reverse sort cholesky optimization_barrier all_reduce copy cast identity clamp reduce_precision "
+    "uniform_quantize uniform_dequantize collective_permute collective_broadcast batch_norm_inference map rescale table "
+    "softmax materialize_in_destination clone to_tensor to_memref to_buffer shape_with scatter dynamic_update_slice "
+    "insert_slice triangular_solve".split()
+)
+_SAME_TORCH = frozenset(
+    "softmax _softmax log_softmax _log_softmax layer_norm rms_norm batch_norm group_norm gelu clamp to _to_copy type_as clone "
+    "contiguous detach dropout tril triu cumsum roll flip masked_fill index_put _index_put_impl scatter scatter_add "
+    "copy alias zeros_like ones_like full_like empty_like".split()
+)
+
+
+def _keeps_shape(name: str) -> bool:
+    """Whether an operation's result has the shape that its operands broadcast to."""
+    if name.startswith(("torch.aten.", "torch.prims.")):
+        from perfmodel.features.mlir.rules_torch import BINARY, UNARY
+
+        function = name.split(".")[2].rstrip("_")
+        return function in UNARY or function in BINARY or function in _SAME_TORCH or function == "convert_element_type"
+    return name.partition(".")[2] in _SAME
+
+
+def _fits(operation: Operation, shape: Shape) -> bool:
+    """Whether a shape has the rank and the numbers of the result's type."""
     kind = operation.results[0].type if operation.results else None
     own = kind.shape if isinstance(kind, SHAPED) else None
-    for shape in shapes:
-        if shape is None or own is None or len(shape) != len(own):
-            continue
-        if all(a is None or is_symbolic(b) or a == b for a, b in zip(own, shape, strict=True)):
-            return shape
-        return None
-    return None
+    if own is None:
+        return True
+    return len(own) == len(shape) and all(
+        a is None or b is None or is_symbolic(b) or a == b for a, b in zip(own, shape, strict=True)
+    )
 
 
 def _numbers(operation: Operation, name: str) -> list[int]:
@@ -85,6 +106,21 @@ def _dot_general(operation: Operation, known: Sequence[Known], shapes: Sequence[
         *(d for i, d in enumerate(a) if i not in lhs and i not in gone_a),
         *(d for i, d in enumerate(b) if i not in rhs and i not in gone_b),
     )
+
+
+def _dot(operation: Operation, known: Sequence[Known], shapes: Sequence[Shape | None]) -> Shape | None:
+    a, b = shapes[0], shapes[1]
+    return None if a is None or b is None else (*a[:-1], *b[1:])
+
+
+def _gathered(operation: Operation, known: Sequence[Known], shapes: Sequence[Shape | None]) -> Shape | None:
+    params = {k: numbers_of(v) or [] for k, v in operation.attributes["dimension_numbers"].params.items()}
+    offset, collapsed = params.get("offset_dims", []), params.get("collapsed_slice_dims", [])
+    sizes = [n for i, n in enumerate(_numbers(operation, "slice_sizes")) if i not in collapsed]
+    vector = params.get("index_vector_dim", [len(shapes[1] or ())])[0]
+    batch = [d for i, d in enumerate(shapes[1] or ()) if i != vector]
+    rank = len(sizes) + len(batch)
+    return tuple(sizes.pop(0) if axis in offset else batch.pop(0) for axis in range(rank))
 
 
 def _reduced(operation: Operation, known: Sequence[Known], shapes: Sequence[Shape | None]) -> Shape | None:
@@ -219,7 +255,9 @@ def _convolved(operation: Operation, known: Sequence[Known], shapes: Sequence[Sh
 
 
 _FUNCTIONS: dict[str, Callable[..., Shape | None]] = {
-    "dot_general": _dot_general, "reduce": _reduced, "transpose": _permuted, "concatenate": _concatenated,
+    "dot_general": _dot_general,
+    "dot": _dot,
+    "gather": _gathered, "reduce": _reduced, "transpose": _permuted, "concatenate": _concatenated,
     "concat": _concatenated, "dynamic_broadcast_in_dim": _by_operand, "dynamic_reshape": _by_operand,
     "dynamic_iota": _by_operand, "reshape": _reshaped, "empty": _empty, "alloc": _empty, "alloca": _empty,
     "alloc_tensor": _empty, "collapse_shape": _collapsed, "expand_shape": _expanded, "extract_slice": _sliced,
