@@ -1,30 +1,10 @@
-"""Two readings of one module, operation by operation; which bindings are installed."""
+"""Two readings of one module, operation by operation."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib import import_module
-from typing import Any
 
 from perfmodel.features.mlir.ir import Block, Operation, Region
-
-PACKAGES = ("iree.compiler", "jaxlib.mlir", "torch_mlir")
-
-
-def bindings(package: str) -> tuple[Any, Any]:
-    """The ``ir`` module of a package, and a context with its dialects.
-
-    Raises:
-        ImportError: it is not installed.
-    """
-    ir = import_module(f"{package}.ir")
-    context = ir.Context()
-    if package == "jaxlib.mlir":
-        for dialect in ("stablehlo", "chlo"):
-            import_module(f"{package}.dialects.{dialect}").register_dialect(context)
-    elif package == "torch_mlir":
-        import_module("torch_mlir.dialects.torch").register_dialect(context)
-    return ir, context
 
 
 def _filled(operation: Operation) -> list[Region]:

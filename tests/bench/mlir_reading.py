@@ -20,7 +20,10 @@ from perfmodel.features.mlir import read_text
 def linalg(count: int) -> str:
     """Products and elementwise operations with bodies; a quarter of ``count`` each, two more inside."""
     square = "tensor<128x128xf32>"
-    lines = ["#id = affine_map<(d0, d1) -> (d0, d1)>", f"func.func @f(%x: {square}, %w: {square}, %o: {square}) -> {square} {{"]
+    lines = [
+        "#id = affine_map<(d0, d1) -> (d0, d1)>",
+        f"func.func @f(%x: {square}, %w: {square}, %o: {square}) -> {square} {{",
+    ]
     lines.append("%z = arith.constant 0.0 : f32")
     last = "%x"
     for i in range(count // 4):
@@ -83,7 +86,10 @@ def best(work: Callable[[], Any], runs: int = 5) -> float:
 def _report(name: str, text: str, runs: int = 5) -> None:
     seconds = best(lambda: read_text(text), runs)
     count = sum(1 for _ in read_text(text).walk())
-    print(f"{name:44s} {len(text) / 1e6:8.2f} MB {count:8d} operations {seconds * 1e3:9.1f} ms {seconds / count * 1e6:9.1f} us each")
+    print(
+        f"{name:44s} {len(text) / 1e6:8.2f} MB {count:8d} operations {seconds * 1e3:9.1f} ms "
+        f"{seconds / count * 1e6:9.1f} us each"
+    )
 
 
 def _refused(name: str, text: str) -> None:
@@ -111,7 +117,9 @@ def _live() -> None:
             reader = LiveReader()
             again = best(lambda m=parsed, r=reader: r.module(m))
             count = sum(1 for _ in reader.module(parsed).walk())
-            print(f"live {name:39s} {count:20d} operations {first * 1e3:9.2f} ms, with a reader kept {again * 1e3:9.2f} ms")
+            print(
+                f"live {name:39s} {count:20d} operations {first * 1e3:9.2f} ms, with a reader kept {again * 1e3:9.2f} ms"
+            )
 
 
 def main() -> None:

@@ -115,23 +115,48 @@ def _reduce(values: list[AffineExpr], operator: str) -> None:
         values.append(_sum(left, _negated(right)))
     elif operator == "+":
         values.append(_sum(left, right))
-    elif isinstance(left, int) and isinstance(right, int) and operator == "*":
-        values.append(left * right)
+    elif operator == "*":
+        values.append(_product(left, right))
     else:
         values.append((operator, left, right))
 
 
+# Numbers and symbols go to the right, and numbers are added up, as MLIR itself does: equal maps are equal tuples.
 def _sum(left: AffineExpr, right: AffineExpr) -> AffineExpr:
+    if isinstance(left, int) or (_is_fixed(left) and not _is_fixed(right)):
+        left, right = right, left
     if isinstance(right, int):
         if isinstance(left, int):
             return left + right
         if not right:
             return left
+        if left[0] == "+" and isinstance(left[2], int):
+            return _sum(left[1], left[2] + right)
     return ("+", left, right)
 
 
+def _product(left: AffineExpr, right: AffineExpr) -> AffineExpr:
+    if isinstance(left, int) or (_is_fixed(left) and not _is_fixed(right)):
+        left, right = right, left
+    if isinstance(left, int) and isinstance(right, int):
+        return left * right
+    return left if right == 1 else ("*", left, right)
+
+
+def _is_fixed(expression: AffineExpr) -> bool:
+    """Whether no dimension occurs in it."""
+    stack = [expression]
+    while stack:
+        part = stack.pop()
+        if isinstance(part, tuple):
+            if part[0] == "d":
+                return False
+            stack += part[1:] if part[0] != "s" else ()
+    return True
+
+
 def _negated(value: AffineExpr) -> AffineExpr:
-    return -value if isinstance(value, int) else ("*", value, -1)
+    return _product(value, -1)
 
 
 def _head(text: str) -> tuple[list[str], list[str], str]:

@@ -6,14 +6,14 @@ versioned dialect ``vhlo``, which jaxlib turns back into StableHLO.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
 from perfmodel.errors import MissingExtraError, ModelFileError
 from perfmodel.features.mlir.ir import Module
 
-_TRIED: tuple[tuple[str, Callable[[bytes], Any]], ...]
+PACKAGES = {"jaxlib.mlir": "jaxlib", "iree.compiler": "iree-base-compiler", "torch_mlir": "torch-mlir"}
+"""Packages of bindings and the distributions that they come in, in the order in which they are tried."""
 
 
 def read_bytecode(data: bytes, label: str) -> Module:
@@ -26,9 +26,9 @@ def read_bytecode(data: bytes, label: str) -> Module:
     from perfmodel.features.mlir.live import read_live
 
     refusals = []
-    for name, parse in _TRIED:
+    for package, name in PACKAGES.items():
         try:
-            live = parse(data)
+            live = _parse(package, data)
         except ImportError:
             continue
         except Exception as error:  # each package has its own
@@ -48,27 +48,31 @@ def producer(data: bytes) -> str:
     return data[5:end].decode("ascii", "replace") if end != -1 else "an unknown producer"
 
 
-def _iree(data: bytes) -> Any:
-    ir = import_module("iree.compiler.ir")
-    return ir.Module.parse(data, ir.Context())
+def bindings(package: str) -> tuple[Any, Any]:
+    """The ``ir`` module of a package of bindings, and a context with all dialects that the package has.
 
+    Args:
+        package: one of :data:`PACKAGES`.
 
-def _jaxlib(data: bytes) -> Any:
-    ir = import_module("jaxlib.mlir.ir")
-    stablehlo = import_module("jaxlib.mlir.dialects.stablehlo")
+    Raises:
+        ImportError: it is not installed.
+    """
+    ir = import_module(f"{package}.ir")
     context = ir.Context()
-    for dialect in ("stablehlo", "chlo"):
-        import_module(f"jaxlib.mlir.dialects.{dialect}").register_dialect(context)
-    if producer(data).startswith("StableHLO"):
-        return stablehlo.deserialize_portable_artifact(context, data)
+    if package == "jaxlib.mlir":
+        registry = ir.DialectRegistry()
+        import_module("jaxlib.mlir._mlir_libs._jax_mlir_ext").register_dialects(registry)
+        context.append_dialect_registry(registry)
+        context.load_all_available_dialects()
+        for dialect in ("stablehlo", "chlo"):
+            import_module(f"{package}.dialects.{dialect}").register_dialect(context)
+    elif package == "torch_mlir":
+        import_module("torch_mlir.dialects.torch").register_dialect(context)
+    return ir, context
+
+
+def _parse(package: str, data: bytes) -> Any:
+    ir, context = bindings(package)
+    if package == "jaxlib.mlir" and producer(data).startswith("StableHLO"):
+        return import_module("jaxlib.mlir.dialects.stablehlo").deserialize_portable_artifact(context, data)
     return ir.Module.parse(data, context)
-
-
-def _torch_mlir(data: bytes) -> Any:
-    ir = import_module("torch_mlir.ir")
-    context = ir.Context()
-    import_module("torch_mlir.dialects.torch").register_dialect(context)
-    return ir.Module.parse(data, context)
-
-
-_TRIED = (("jaxlib", _jaxlib), ("iree-base-compiler", _iree), ("torch-mlir", _torch_mlir))

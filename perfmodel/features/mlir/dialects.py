@@ -46,7 +46,7 @@ def operation_name(token: str, parent: str) -> str | None:
 
 def is_isolated(name: str) -> bool:
     """Whether names from outside cannot be used inside."""
-    return name.endswith(("func", "module", ".executable", ".subgraph"))
+    return name.endswith(("func", "module", ".executable", ".subgraph")) or name.startswith("vhlo.func_v")
 
 
 def takes_region(name: str) -> bool:

@@ -42,6 +42,7 @@ _RENAMED = {
     "set_dimension_size": {"dim": "dimension"},
     "dynamic_slice": {"sizes": "slice_sizes"},
     "pad": {"low": "edge_padding_low", "high": "edge_padding_high", "interior": "interior_padding"},
+    "rng": {"distribution": "rng_distribution"},
     "fft": {"type": "fft_type", "length": "fft_length"},
     "dot": {"precision": "precision_config"},
     "dot_general": {"precision": "precision_config"},
@@ -277,7 +278,8 @@ def _convolution(pending: Pending) -> None:
         attributes["dimension_numbers"] = DialectAttribute(f"{pending.operation.dialect}.conv", numbers)
     window = attributes.pop("window", None)
     if isinstance(window, dict):
-        attributes.update((_WINDOW.get(key, key), value) for key, value in window.items())
+        for key, value in window.items():
+            attributes[_WINDOW.get(key, str(key))] = value
 
 
 def _slice(pending: Pending) -> None:

@@ -64,14 +64,11 @@ class Scopes:
         """The value that a name means; a new one without an owner where the definition has not come yet."""
         value = self.values.get(name)
         if value is None:
-            if (
-                "#" in name
-                and (first := self.values.get(name.partition("#")[0])) is not None
-                and first.owner is not None
-            ):
-                if name.endswith("#0"):
+            base, mark, number = name.partition("#")
+            if mark and (first := self.values.get(base)) is not None and first.owner is not None:
+                if number == "0":
                     return first
-                self.lexer.refuse(f"expected a result that %{first.name} has, found %{name}", position)
+                self.lexer.refuse(f"expected a result that %{base} has, found %{name}", position)
             value = self.values[name] = Value(None, name)
             self.first_use[value] = position
             self._log.append((name, None))

@@ -18,6 +18,8 @@ _VISIBILITIES = frozenset(("public", "private", "nested"))
 
 def is_function(name: str) -> bool:
     """Whether an operation is written like a function."""
+    if name.startswith("vhlo.func_v"):
+        return True
     return name.endswith((".func", ".subgraph", ".pyfunc")) and name not in ("pdl_interp.func", "irdl.func")
 
 

@@ -35,7 +35,7 @@ def read(source: str | os.PathLike[str] | bytes | Any) -> Module:
         return _read_bytes(_file(Path(source), label), label)
     from perfmodel.features.mlir.live import read_live
 
-    return read_live(source)
+    return _current(read_live(source))
 
 
 def read_text(text: str, filename: str = "<text>") -> Module:
@@ -47,7 +47,16 @@ def read_text(text: str, filename: str = "<text>") -> Module:
     from perfmodel.features.mlir.parse_operations import parse
 
     with without_collection():
-        return parse(text, filename)
+        return _current(parse(text, filename))
+
+
+def _current(module: Module) -> Module:
+    """The module in StableHLO where it is written in its portable form."""
+    from perfmodel.features.mlir import vhlo
+
+    if vhlo.is_portable(module):
+        vhlo.to_stablehlo(module)
+    return module
 
 
 def _file(path: Path, label: str) -> bytes:
@@ -75,7 +84,7 @@ def _read_bytes(data: bytes, label: str) -> Module:
     if data.startswith(BYTECODE_MAGIC):
         from perfmodel.features.mlir.bytecode import read_bytecode
 
-        return read_bytecode(data, label)
+        return _current(read_bytecode(data, label))
     if not data.strip():
         raise ModelFileError(f"{label}: the file is empty")
     try:
