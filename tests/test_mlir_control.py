@@ -1,5 +1,7 @@
 """Functions, branches and loops of modules; dimensions; which function is meant; what a prediction takes."""
 
+# ruff: noqa: E501 - the modules have one operation a line
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -45,7 +47,7 @@ def _while(start: int, limit: int, step: int, way: str = "LT") -> str:
 )
 def test_loops_with_a_counter(start: int, limit: int, step: int, way: str, times: int) -> None:
     i, expected = start, 0
-    while (i < limit if way == "LT" else i <= limit if way == "LE" else i > limit):
+    while i < limit if way == "LT" else i <= limit if way == "LE" else i > limit:
         expected += 1
         i += step
     assert times == expected
@@ -55,7 +57,10 @@ def test_loops_with_a_counter(start: int, limit: int, step: int, way: str, times
 
 
 def test_a_loop_that_data_ends_counts_once_and_says_how_to_count_it() -> None:
-    text = _while(0, 12, 1).replace("%limit = stablehlo.constant dense<12> : tensor<i32>", "%limit = stablehlo.convert %n : (tensor<i32>) -> tensor<i32>")
+    text = _while(0, 12, 1).replace(
+        "%limit = stablehlo.constant dense<12> : tensor<i32>",
+        "%limit = stablehlo.convert %n : (tensor<i32>) -> tensor<i32>",
+    )
     text = text.replace("(%x: tensor<64xf32>)", "(%x: tensor<64xf32>, %n: tensor<i32>)")
     graph = read_mlir(text)
     assert graph.total("flops") == 64 * 8
@@ -198,7 +203,7 @@ def test_causal_masks_are_known_by_how_they_are_made() -> None:
 
 
 def test_predict_takes_texts_bytes_and_paths(tmp_path: Path) -> None:
-    text = TWO.split("func.func @g")[0]
+    text = TWO.split("func.func @g", maxsplit=1)[0]
     path = tmp_path / "small.txt"
     path.write_text(text)
     predictions = [predict(m, "h100-sxm") for m in (text, str(path), path, text.encode())]

@@ -1,5 +1,7 @@
 """FLOPs of single operations of each dialect, by hand and by brute force."""
 
+# ruff: noqa: E501 - the modules have one operation a line
+
 from __future__ import annotations
 
 import itertools
@@ -121,7 +123,11 @@ def test_convolution_by_brute_force(
     out = (size + 2 * pad - reach) // stride + 1
     of_x = {"b": batch, "f": c_in * groups, "0": size, "1": size}
     of_y = {"b": batch, "f": c_out * groups, "0": out, "1": out}
-    types = [_tensor([of_x[p] for p in layout]), _tensor([kernel, kernel, c_in, c_out * groups]), _tensor([of_y[p] for p in layout])]
+    types = [
+        _tensor([of_x[p] for p in layout]),
+        _tensor([kernel, kernel, c_in, c_out * groups]),
+        _tensor([of_y[p] for p in layout]),
+    ]
     form = ", ".join(layout)
     text = module(
         f"%x: {types[0]}, %w: {types[1]}",
@@ -137,7 +143,7 @@ def test_convolution_by_brute_force(
     assert (op.out_h, op.out_w, op.groups) == (out, out, groups)
 
 
-GENERIC = 'func.func @main({args}) -> {out} {{\n{body}\nreturn %r : {out}\n}}\n'
+GENERIC = "func.func @main({args}) -> {out} {{\n{body}\nreturn %r : {out}\n}}\n"
 
 
 @pytest.mark.parametrize(
@@ -191,7 +197,13 @@ def test_an_accumulator_that_is_data_is_added_and_read() -> None:
 
 
 def test_unmodelled_operations_are_listed_with_their_bytes() -> None:
-    graph = read_mlir(GENERIC.format(args="%a: tensor<4x8xf32>", out="tensor<4x8xf16>", body="%r = some.op %a : (tensor<4x8xf32>) -> tensor<4x8xf16>"))
+    graph = read_mlir(
+        GENERIC.format(
+            args="%a: tensor<4x8xf32>",
+            out="tensor<4x8xf16>",
+            body="%r = some.op %a : (tensor<4x8xf32>) -> tensor<4x8xf16>",
+        )
+    )
     op = one(graph)
     assert (op.read, op.written, op.kind) == (128, 64, "some.op")
     assert any("some.op: no rule covers it" in w for w in graph.warnings)

@@ -1,5 +1,7 @@
 """The same networks, exported from PyTorch to ONNX and to four dialects of MLIR, are the same to a prediction."""
 
+# ruff: noqa: E501 - the modules have one operation a line
+
 from __future__ import annotations
 
 from collections import Counter
@@ -20,7 +22,19 @@ NAMES = ("cnn", "encoder", "transformer")
 DIALECTS = ("stablehlo", "linalg", "tosa", "torch", "torch_backend")
 
 # Rows without values: constants, lists, and what ends or holds a block.
-_SILENT = ("constant", "const", "const_shape", "literal", "ListConstruct", "ListUnpack", "none", "str", "int", "float", "bool")
+_SILENT = (
+    "constant",
+    "const",
+    "const_shape",
+    "literal",
+    "ListConstruct",
+    "ListUnpack",
+    "none",
+    "str",
+    "int",
+    "float",
+    "bool",
+)
 
 
 def _products(graph: Graph) -> Counter[tuple[str, Any]]:
@@ -64,7 +78,9 @@ def test_every_operation_is_accounted_for(name: str, dialect: str) -> None:
     body = module.functions()[0].body
     assert body is not None
     wanted = Counter(
-        o.name for o in body.operations[:-1] if o.results and o.name.split(".")[-1] not in _SILENT and "empty" not in o.name
+        o.name
+        for o in body.operations[:-1]
+        if o.results and o.name.split(".")[-1] not in _SILENT and "empty" not in o.name
     )
     graph = read_mlir(path)
     found: Counter[str] = Counter()

@@ -1,5 +1,7 @@
 """Loop nests, vector code and GPU kernels: arithmetic and distinct elements, by hand and by brute force."""
 
+# ruff: noqa: E501 - the modules have one operation a line
+
 from __future__ import annotations
 
 import itertools
@@ -51,7 +53,9 @@ def test_tiled_product_keeps_its_size() -> None:
     %p = arith.mulf %a, %b : f32
     %s = arith.addf %c, %p : f32
     affine.store %s, %C[%i * 8 + %x, %j * 4 + %y] : memref<32x24xf32>"""
-    text = _kernel("%A: memref<32x16xf32>, %B: memref<16x24xf32>, %C: memref<32x24xf32>", _for("ijkxy", [4, 6, 16, 8, 4], inner))
+    text = _kernel(
+        "%A: memref<32x16xf32>, %B: memref<16x24xf32>, %C: memref<32x24xf32>", _for("ijkxy", [4, 6, 16, 8, 4], inner)
+    )
     (node,) = read_mlir(text).nodes
     assert isinstance(node.op, Gemm)
     assert (node.op.m, node.op.n, node.op.k) == (32, 24, 16)
@@ -64,7 +68,10 @@ def test_convolution_nest() -> None:
     %m = arith.mulf %a, %b : f32
     %s = arith.addf %o, %m : f32
     affine.store %s, %Y[%h, %w, %f] : memref<5x5x8xf32>"""
-    text = _kernel("%X: memref<11x11x3xf32>, %W: memref<3x3x3x8xf32>, %Y: memref<5x5x8xf32>", _for("hwfpqc", [5, 5, 8, 3, 3, 3], inner))
+    text = _kernel(
+        "%X: memref<11x11x3xf32>, %W: memref<3x3x3x8xf32>, %Y: memref<5x5x8xf32>",
+        _for("hwfpqc", [5, 5, 8, 3, 3, 3], inner),
+    )
     (node,) = read_mlir(text).nodes
     assert isinstance(node.op, Conv)
     assert node.op.flops == 2 * 5 * 5 * 8 * 27
@@ -122,7 +129,10 @@ def test_triangular_loops_run_half_as_often() -> None:
 
 
 def test_diagonal_is_no_square() -> None:
-    text = _kernel("%X: memref<16x16xf32>, %Y: memref<16xf32>", _for("i", [16], "%v = affine.load %X[%i, %i] : memref<16x16xf32>\naffine.store %v, %Y[%i] : memref<16xf32>"))
+    text = _kernel(
+        "%X: memref<16x16xf32>, %Y: memref<16xf32>",
+        _for("i", [16], "%v = affine.load %X[%i, %i] : memref<16x16xf32>\naffine.store %v, %Y[%i] : memref<16xf32>"),
+    )
     (node,) = read_mlir(text).nodes
     assert node.op.bytes_read == 64
 
@@ -144,7 +154,11 @@ def test_open_bounds_are_named_and_counted() -> None:
 
 
 def test_each_loop_of_a_function_is_a_kernel() -> None:
-    loop = _for("i", [4], "%v = affine.load %X[%i] : memref<4xf32>\n%s = arith.addf %v, %v : f32\naffine.store %s, %X[%i] : memref<4xf32>")
+    loop = _for(
+        "i",
+        [4],
+        "%v = affine.load %X[%i] : memref<4xf32>\n%s = arith.addf %v, %v : f32\naffine.store %s, %X[%i] : memref<4xf32>",
+    )
     graph = read_mlir(_kernel("%X: memref<4xf32>", f"{loop}\n{loop}"))
     assert len(graph.nodes) == 2
     assert graph.nodes[1].inputs == graph.nodes[0].outputs
@@ -243,6 +257,9 @@ def test_vector_contract() -> None:
 
 @pytest.mark.parametrize("space", ["3", "#gpu.address_space<workgroup>"])
 def test_shared_memory_is_no_traffic(space: str) -> None:
-    text = _kernel(f"%X: memref<8xf32, {space}>, %Y: memref<8xf32>", _for("i", [8], f"%v = affine.load %X[%i] : memref<8xf32, {space}>\naffine.store %v, %Y[%i] : memref<8xf32>"))
+    text = _kernel(
+        f"%X: memref<8xf32, {space}>, %Y: memref<8xf32>",
+        _for("i", [8], f"%v = affine.load %X[%i] : memref<8xf32, {space}>\naffine.store %v, %Y[%i] : memref<8xf32>"),
+    )
     (node,) = read_mlir(text).nodes
     assert (node.op.bytes_read, node.op.bytes_written) == (0, 32)

@@ -47,7 +47,7 @@ _SYMBOLS = "a symbol or a type: nothing of it runs"
 IGNORED: dict[str, str] = {
     **dict.fromkeys(
         "cf.assert torch.runtime.assert stablehlo.after_all mhlo.after_all stablehlo.create_token mhlo.create_token "
-        "torch.bind_symbolic_shape shape.assuming shape.cstr_broadcastable shape.cstr_eq shape.cstr_require gpu.barrier "
+        "torch.bind_symbolic_shape shape.cstr_broadcastable shape.cstr_eq shape.cstr_require gpu.barrier "
         "gpu.wait nvgpu.device_async_wait sdy.mesh mesh.mesh mesh.shard memref.prefetch affine.prefetch util.optimization "
         "stablehlo.partition_id stablehlo.replica_id mhlo.partition_id mhlo.replica_id transform.named_sequence "
         "torch.prim.RaiseException torch.prim.device torch.prim.dtype ub.poison gpu.printf vector.print".split(), _CHECKS

@@ -385,7 +385,7 @@ def quantize(call: Call) -> Modelled | ops.Operator:
 
 
 def dequantize(call: Call) -> ops.Operator:
-    """uniform_dequantize."""
+    """uniform_dequantize: to floats."""
     x, out = call.tensor(0), call.result()
     return ops.Quantize(kind="dequantize", rows=1, cols=x.elements, dtype=x.dtype, out_dtype=out.dtype)
 
@@ -437,6 +437,8 @@ RULES: dict[str, Rule] = {
     f"{dialect}.{name}": rule for dialect in ("stablehlo", "mhlo", "chlo", "vhlo") for name, rule in _SHARED.items()
 }
 """Rules by the operation's name."""
+
+RULES |= {f"chlo.{name}": _SHARED[name] for name in ("constant_like", "dynamic_reshape", "top_k")}
 
 FULL = frozenset(
     f"{dialect}.{name}" for dialect in ("stablehlo", "mhlo", "chlo", "vhlo")

@@ -380,6 +380,7 @@ def adaptive(kind: str) -> Rule:
 
 
 def _filled(call: Call) -> None:
+    """Written, with nothing to speak of read."""
     out: Tensor = call.result()
     op = ops.Copy(kind="fill", elements=out.elements, read_elements=0, dtype=out.dtype)
     call.emit(op, (), (out,))
