@@ -196,6 +196,18 @@ def test_an_accumulator_that_is_data_is_added_and_read() -> None:
     assert node.extra_bytes_read == 30 * 4
 
 
+def test_maps_of_a_named_product_take_precedence() -> None:
+    text = """#a = affine_map<(d0, d1, d2) -> (d2, d0)>
+    #b = affine_map<(d0, d1, d2) -> (d2, d1)>
+    #c = affine_map<(d0, d1, d2) -> (d0, d1)>
+    func.func @main(%a: tensor<4x6xf32>, %b: tensor<4x5xf32>, %c: tensor<6x5xf32>) -> tensor<6x5xf32> {
+      %r = linalg.matmul indexing_maps = [#a, #b, #c] ins(%a, %b : tensor<4x6xf32>, tensor<4x5xf32>) outs(%c : tensor<6x5xf32>) -> tensor<6x5xf32>
+      return %r : tensor<6x5xf32>
+    }"""
+    op = one(read_mlir(text))
+    assert (op.batch, op.m, op.n, op.k) == (1, 6, 5, 4)
+
+
 def test_unmodelled_operations_are_listed_with_their_bytes() -> None:
     graph = read_mlir(
         GENERIC.format(

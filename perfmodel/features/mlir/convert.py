@@ -7,23 +7,19 @@ prefix. What a value is (:class:`~perfmodel.features.mlir.known.Known`) is kept 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from math import prod
 from typing import Any
 
 from perfmodel.errors import DescriptorError, DtypeError, ModelFileError
-from perfmodel.features.mlir import constants, control, nests, shapes
+from perfmodel.features.mlir import constants, control, nests
 from perfmodel.features.mlir.call import Call, Modelled, RuleError
 from perfmodel.features.mlir.dims import Dimensions
-from perfmodel.features.mlir.element_types import dtype_of
-from perfmodel.features.mlir.ir import Block, Module, Operation, Value
-from perfmodel.features.mlir.known import Known, Origin
+from perfmodel.features.mlir.ir import Block, Module, Operation
+from perfmodel.features.mlir.known import Known
 from perfmodel.features.mlir.layouts import Layouts
-from perfmodel.features.mlir.positions import mark
 from perfmodel.features.mlir.rules import IGNORED, TERMINATORS, UNMODELLED, reads_full, rule_for
-from perfmodel.features.mlir.types import SHAPED, ScalarType, Type
+from perfmodel.features.mlir.values import Values
 from perfmodel.graph import Graph, Node, Removed, Tensor
-from perfmodel.ops import Copy, Operator, Unmodelled, View
+from perfmodel.ops import Operator, Unmodelled
 
 MAX_NODES = 2_000_000
 """Nodes of the whole graph, called functions expanded."""
@@ -34,7 +30,7 @@ MAX_CALL_DEPTH = 64
 Shape = tuple[Any, ...]
 
 
-class Conversion:
+class Conversion(Values):
     """One module on its way to a graph.
 
     Args:
@@ -45,25 +41,15 @@ class Conversion:
     """
 
     def __init__(self, module: Module, dims: Dimensions, *, joined: bool = False) -> None:
+        super().__init__(dims)
         self.module = module
-        self.dims = dims
         self.joined = joined
-        self.marks = False  # whether any constant is known to be positions, or a mask
         self.label = dims.label
-        self.env: dict[Value, Known] = {}
-        self.prefix = ""
         self.count: Any = 1
         self.depth = 0
         self.nodes: list[Node] = []
-        self.removed: list[Removed] = []
         self._notes: dict[str, list[str]] = {}
-        self.tensors: dict[str, Tensor] = {}
-        self._names: dict[str, int] = {}
-        self._types: dict[int, tuple[Type, tuple[Shape | None, str] | None]] = {}
-        self._constants: dict[tuple[Any, str], Tensor] = {}
         self.layouts = Layouts(module)
-        self.later: list[tuple[str, str, Known]] = []  # broadcasts and fills that nothing has needed in full yet
-        self.buffers: dict[Value, Tensor] = {}  # the last state of each buffer that something was written to
 
     # The graph
 
@@ -85,7 +71,9 @@ class Conversion:
                 outputs.append(known.tensor.name)
         block = entry.body if isinstance(entry, Operation) else entry
         outputs += [self.buffers[v].name for v in (block.arguments if block is not None else ()) if v in self.buffers]
-        self.removed += [Removed(n, source, "spread by the kernels that read it") for n, source, k in self.later if k.make]
+        self.removed += [
+            Removed(n, source, "spread by the kernels that read it") for n, source, k in self.later if k.make
+        ]
         used = {n for node in self.nodes for n in (*node.inputs, *node.outputs)}
         used.update(inputs, outputs)
         notes = [*warnings]
@@ -250,187 +238,10 @@ class Conversion:
         self._names["//" + name] = number
         return f"{name}/" if number == 1 else f"{name}_{number}/"
 
-    # Values
-
-    def known(self, value: Value) -> Known:
-        """What is known of a value."""
-        found = self.env.get(value)
-        if found is None:
-            found = self.env[value] = self.fresh(value)
-        return found
-
-    def fresh(self, value: Value, *, name: str = "") -> Known:
-        """A value of which nothing but the type is known."""
-        found = self.typed(value.type)
-        if found is None:
-            return Known()
-        shape, dtype = found
-        if not isinstance(value.type, SHAPED):
-            return Known(origin=Origin.HOST)
-        return Known(self.make_tensor(name or value.name or "v", self.dims.complete(shape, value), dtype))
-
-    def results(self, operation: Operation, known: Sequence[Known]) -> tuple[Tensor | None, ...]:
-        """The tensors of an operation's results, which become known."""
-        tensors: list[Tensor | None] = []
-        inferred: Sequence[Shape | None] | None = None
-        for index, value in enumerate(operation.results):
-            found = self.typed(value.type)
-            if found is None or not isinstance(value.type, SHAPED):
-                self.env[value] = Known(origin=None if found is None else Origin.HOST)
-                tensors.append(None)
-                continue
-            shape, dtype = found
-            if shape is None or None in shape:
-                if inferred is None:
-                    inferred = shapes.infer(self, operation, known)
-                guess = inferred[index] if index < len(inferred) else None
-                shape = self.dims.merged(shape, guess, value, operation.name)
-            tensor = self.make_tensor(value.name or "v", shape, dtype)
-            self.env[value] = Known(tensor)
-            tensors.append(tensor)
-        return tuple(tensors)
-
-    def typed(self, kind: Type | None) -> tuple[Shape | None, str] | None:
-        """Shape (None for open dimensions) and dtype of a type; None for what is no number."""
-        found = self._types.get(id(kind))
-        if found is not None:
-            return found[1]
-        answer: tuple[Shape | None, str] | None = None
-        if isinstance(kind, SHAPED):
-            dtype = dtype_of(kind.element)
-            if dtype is None and kind.element is None:
-                dtype = "fp32"
-            if dtype is None and hasattr(kind.element, "shape"):  # memref<4xvector<8xf32>>
-                inner = self.typed(kind.element)
-                if inner is not None and kind.shape is not None and inner[0] is not None:
-                    answer = ((*kind.shape, *inner[0]), inner[1])
-            elif dtype is not None:
-                answer = (kind.shape, dtype)
-            if answer is None and dtype is None:
-                answer = (kind.shape, "int64")  # indices, pointers, tokens: a word each
-        elif isinstance(kind, ScalarType) or kind is not None:
-            dtype = dtype_of(kind)
-            answer = None if dtype is None else ((), dtype)
-        self._types[id(kind)] = (kind, answer)  # type: ignore[assignment]
-        return answer
-
-    def make_tensor(
-        self, name: str, shape: Shape | None, dtype: str, *, is_weight: bool = False, scalar: Any = None,
-        source: str | None = None,
-    ) -> Tensor:  # fmt: skip
-        """A tensor under a name of its own."""
-        name = self.prefix + name
-        number = self._names.get(name)
-        if number is None:
-            self._names[name] = 1
-        else:
-            while f"{name}.{number}" in self._names:
-                number += 1
-            self._names[name] = number + 1
-            name = f"{name}.{number}"
-            self._names[name] = 1
-        tensor = Tensor(name, shape, dtype, is_weight, scalar, source)
-        self.tensors[name] = tensor
-        return tensor
-
-    def constant(self, value: float, dtype: str) -> Tensor:
-        """A constant of one element; equal ones are one tensor."""
-        key = (value, dtype)
-        found = self._constants.get(key)
-        if found is None:
-            outer, self.prefix = self.prefix, ""
-            found = self._constants[key] = self.make_tensor(
-                f"{value:g}", (), dtype, is_weight=True, scalar=_as_float(value)
-            )
-            self.prefix = outer
-        return found
-
-    def full(self, known: Known) -> None:
-        """Emit the broadcast of a value that a reader needs in full."""
-        if known.make is not None:
-            make, known.make = known.make, None
-            make()
-
-    def broadcast(self, operation: Operation, known: Known, ones: Shape, result: Tensor) -> None:
-        """A result that is its operand, repeated along the axes where ``ones`` is 1 and the result is larger.
-
-        Nothing is emitted unless some reader needs all of it.
-        """
-        source = known.spread or known.tensor
-        value = operation.results[0]
-        assert source is not None
-        if known.origin is not None:
-            result = replace(result, is_weight=True, source=known.source)
-            self.tensors[result.name] = result
-            spread = source if source.shape in (ones, ()) else self.reshaped_constant(source, ones)
-            self.env[value] = Known(
-                result, origin=known.origin, scalar=known.scalar, spread=spread, source=known.source, empty=known.empty
-            )
-            if known.mark is not None:
-                self.env[value].mark = mark(operation, [known], len(result.shape or ()), result.shape)
-            self.removed.append(Removed(self.name_of(operation), operation.name, known.origin.reason))
-            return
-        if (
-            source.shape == ()
-            or (known.spread is not None and prod(known.spread.shape or (2,)) == 1)
-            or (
-                source.shape == ones
-                or (
-                    ones[: len(ones) - len(source.shape or ())] == (1,) * (len(ones) - len(source.shape or ()))
-                    and ones[len(ones) - len(source.shape or ()) :] == source.shape
-                )
-            )
-        ):
-            spread = source
-        else:
-            spread = self.make_tensor(result.name, ones, result.dtype)
-            self.add(operation, View(kind="reshape", dtype=result.dtype), (source.name,), (spread.name,), {})
-
-        def make() -> None:
-            op = Copy(kind="expand", elements=result.elements, read_elements=spread.elements, dtype=result.dtype)
-            self.add(operation, op, (spread.name,), (result.name,), {})
-
-        found = self.env[value] = Known(result, spread=spread, make=make)
-        self.later.append((self.name_of(operation), operation.name, found))
-
-    def reshaped_constant(self, source: Tensor, shape: Shape) -> Tensor:
-        """A stored tensor under another shape of as many elements."""
-        name = source.source or source.name
-        outer, self.prefix = self.prefix, ""
-        found = self.make_tensor(source.name, shape, source.dtype, is_weight=True, scalar=source.scalar, source=name)
-        self.prefix = outer
-        return found
-
-    def rename_constant(self, operation: Operation, known: Known, shape: Shape) -> None:
-        """A result that is a stored tensor under another shape."""
-        assert known.tensor is not None
-        tensor = self.reshaped_constant(known.tensor, shape)
-        self.env[operation.results[0]] = Known(
-            tensor, origin=known.origin, scalar=known.scalar, numbers=known.numbers, source=known.source
-        )
-        if known.mark is not None:
-            self.env[operation.results[0]].mark = mark(operation, [known], len(shape), shape)
-        self.removed.append(Removed(self.name_of(operation), operation.name, Origin.CONSTANT.reason))
-
-    def overwrite(self, value: Value, tensor: Tensor) -> Tensor:
-        """A new state of a buffer that an operation writes to."""
-        outer, self.prefix = self.prefix, ""
-        target = self.make_tensor(tensor.name, tensor.shape, tensor.dtype)
-        self.prefix = outer
-        self.env[value] = Known(target)
-        self.buffers[value] = target
-        return target
-
     def channels_first(self, operation: Operation, x: Tensor, out: Tensor) -> tuple[Tensor, Tensor]:
         """The tensors that a convolution or pool with channels last reads and writes where transposes around it only bring
         its channels there: those on the other side of the transposes."""
         return self.layouts.around(self, operation, x, out)
-
-    def alias(self, value: Value, known: Known) -> None:
-        """A result that is another value."""
-        self.env[value] = known
-        if value.operation is not None and value.index == 0:
-            self.removed.append(Removed(self.name_of(value.operation), value.operation.name, "renames its operand"))
 
     # Names and messages
 
@@ -459,7 +270,3 @@ class Conversion:
 
 def _some(names: list[str]) -> str:
     return repr(names[0]) if len(names) == 1 else f"{names[0]!r} and {len(names) - 1} more"
-
-
-def _as_float(value: Any) -> float | None:
-    return float(value) if isinstance(value, (int, float)) else None

@@ -8,7 +8,7 @@ from typing import Any
 from perfmodel import ops
 from perfmodel.features.mlir.call import Call, Rule, RuleError
 from perfmodel.features.mlir.contractions import Operand, contract, out_dtype_of
-from perfmodel.features.mlir.rules_hlo import top_k
+from perfmodel.features.mlir.rules_hlo_movement import top_k
 from perfmodel.features.onnx.rules_memory import over
 from perfmodel.graph import Removed
 

@@ -43,7 +43,7 @@ def mark(operation: Operation, known: Sequence[Known], rank: int | None, shape: 
 
 
 def _compares_order(operation: Operation, name: str) -> bool:
-    from perfmodel.features.mlir.constants import direction
+    from perfmodel.features.mlir.evaluate import direction
 
     if name in ("lt", "le", "gt", "ge", "greater", "greater_equal"):
         return True

@@ -13,6 +13,7 @@ from perfmodel.features.mlir import (
     rules_tensor,
     rules_torch,
     rules_torch_movement,
+    rules_torch_reductions,
     rules_tosa,
 )
 from perfmodel.features.mlir.call import Rule
@@ -23,7 +24,7 @@ RULES: dict[str, Rule] = {
 }  # fmt: skip
 """Rules by the operation's name; the torch dialect's by function (:func:`rule_for`)."""
 
-ATEN: dict[str, Rule] = {**rules_torch_movement.ATEN, **rules_torch.ATEN}
+ATEN: dict[str, Rule] = {**rules_torch_movement.ATEN, **rules_torch_reductions.ATEN, **rules_torch.ATEN}
 """Rules of ``torch.aten`` by function, overload left out."""
 
 _FULL = (

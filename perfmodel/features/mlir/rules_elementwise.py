@@ -7,7 +7,7 @@ from typing import Any
 
 from perfmodel import ops
 from perfmodel.features.mlir.call import Call, Modelled, Rule, RuleError
-from perfmodel.features.mlir.constants import direction
+from perfmodel.features.mlir.evaluate import direction
 from perfmodel.features.mlir.kinds import TENSOR_KINDS
 from perfmodel.graph import Tensor
 

@@ -14,6 +14,7 @@ from perfmodel.features.mlir.bodies import combiner
 from perfmodel.features.mlir.call import Call, Rule, RuleError, enum_of
 from perfmodel.features.mlir.contractions import Operand, contract, out_dtype_of
 from perfmodel.features.mlir.convolutions import Window, convolution, pool
+from perfmodel.features.mlir.generic_windows import emit_accumulated, letters
 from perfmodel.features.mlir.kinds import TENSOR_KINDS
 from perfmodel.features.mlir.rules_elementwise import describe
 from perfmodel.features.onnx.rules_memory import over
@@ -45,21 +46,21 @@ def _split(call: Call) -> tuple[list[Tensor], Tensor, Tensor | None]:
     return inputs, results[0], initial[0] if initial else None
 
 
-def product(letters: tuple[str, str, str]) -> Rule:
+def product(of: tuple[str, str, str]) -> Rule:
     """The rule of a named product; maps given as an attribute (transposed or broadcast operands) take precedence."""
 
     def rule(call: Call) -> None:
         inputs, out, initial = _split(call)
-        own: list[Any] = list(letters)
+        own: list[Any] = list(of)
         maps = call.attributes.get("indexing_maps")
         if isinstance(maps, tuple) and len(maps) == 3 and all(isinstance(m, AffineMap) for m in maps):
-            own = [generic.letters(m) for m in maps]
+            own = [letters(m) for m in maps]
         if len(inputs) < 2:
             raise RuleError("it has less than two operands")
         a, b = call.ranked(0), call.ranked(1)
         answer, swapped = contract(Operand(a, own[0]), Operand(b, own[1]), own[2], out_dtype=out_dtype_of(a, out))
         pair = [b, a] if swapped else [a, b]
-        generic.emit_accumulated(call, answer.op, pair, out, dict(answer.attributes), initial)
+        emit_accumulated(call, answer.op, pair, out, dict(answer.attributes), initial)
 
     return rule
 
@@ -103,7 +104,7 @@ def convolve(call: Call) -> None:
     channel = "c" if depthwise else "f"
     attributes: dict[str, Any] = {"groups": groups, "strides": tuple(window.strides)}
     attributes["channel_axis"] = of_out.index(channel) if channel in of_out else 0
-    generic.emit_accumulated(call, op, [x, w], out, attributes, initial)
+    emit_accumulated(call, op, [x, w], out, attributes, initial)
 
 
 def pooling(call: Call) -> None:

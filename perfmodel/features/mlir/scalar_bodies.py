@@ -7,7 +7,7 @@ from typing import Any
 
 from perfmodel import ops
 from perfmodel.features.mlir.call import Call, RuleError
-from perfmodel.features.mlir.constants import direction
+from perfmodel.features.mlir.evaluate import direction
 from perfmodel.features.mlir.ir import Operation, Value
 from perfmodel.features.mlir.kinds import SCALAR_KINDS, TENSOR_KINDS
 from perfmodel.features.mlir.rules_elementwise import COMPARISONS, describe

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from perfmodel.features.mlir.attribute_values import numbers_of
 from perfmodel.features.mlir.ir import Operation
@@ -13,14 +13,11 @@ from perfmodel.features.mlir.known import Known
 from perfmodel.features.mlir.types import SHAPED
 from perfmodel.ops.base import is_symbolic
 
-if TYPE_CHECKING:
-    from perfmodel.features.mlir.convert import Conversion
-
 Shape = tuple[Any, ...]
 _DYNAMIC = -(2**63)
 
 
-def infer(convert: Conversion, operation: Operation, known: Sequence[Known]) -> Sequence[Shape | None]:
+def infer(operation: Operation, known: Sequence[Known]) -> Sequence[Shape | None]:
     """A shape for each result, None where nothing is known."""
     shapes = [k.tensor.shape if k.tensor is not None else None for k in known]
     name = operation.name

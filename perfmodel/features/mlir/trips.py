@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from perfmodel.features.mlir.attribute_values import numbers_of
 from perfmodel.features.mlir.attributes import AffineMap, affine_value
-from perfmodel.features.mlir.constants import direction
+from perfmodel.features.mlir.evaluate import direction
 from perfmodel.features.mlir.ir import Block, Operation, Value
 from perfmodel.features.mlir.kinds import TENSOR_KINDS
 from perfmodel.ops.base import at_least, ceil_div, is_symbolic
