@@ -27,6 +27,9 @@ def differences(first: Operation, second: Operation) -> Iterator[str]:
             named = what != "results" or left  # a result without a name does not stand in a custom form
             if left != right and named:
                 yield f"{where}: {what} {[str(t) for t in left]} and {[str(t) for t in right]}"
+        for operation in (one, other):
+            if any(v.owner is not operation or v.index != i for i, v in enumerate(operation.results)):
+                yield f"{where}: results that do not know their operation or number"
         regions, others = _filled(one), _filled(other)
         if len(regions) != len(others):
             yield f"{where}: {len(regions)} and {len(others)} regions"

@@ -149,6 +149,8 @@ def test_parameters_of_dialect_attributes() -> None:
     ("text", "dims", "expected"),
     [
         ("d0 + d1 * 3", (1, 2), 7),
+        ("8 - d0 - d1", (1, 2), 5),
+        ("d0 floordiv 2 * 3", (5, 0), 6),
         ("(d0 + 7) floordiv 4 - d1", (9, 1), 3),
         ("d0 ceildiv 4", (9, 0), 3),
         ("-d0 mod 5", (3, 0), 2),
@@ -259,7 +261,8 @@ def test_symbols_and_uses() -> None:
 
 
 def test_resources_are_measured_not_read() -> None:
-    text = '%0 = foo.op dense_resource<w> : tensor<2xf32>\n{-# dialect_resources: { builtin: { w: "0x040000000000803F0000803F" } } #-}'
+    resources = '{-# dialect_resources: { builtin: { w: "0x040000000000803F0000803F" } } #-}'
+    text = f"%0 = foo.op dense_resource<w> : tensor<2xf32>\n{resources}"
     module = read_text(text)
     assert module.resources == {"w": 8}
 
@@ -268,6 +271,11 @@ def test_values_may_be_defined_after_their_use() -> None:
     module = read_text(
         "func.func @f() {\n  cf.br ^b\n^a:\n  foo.use %x\n  cf.br ^c\n^b:\n  %x = foo.def : i8\n  cf.br ^a\n^c:\n  return\n}"
     )
+    assert one(module, "foo.use").operands[0] is one(module, "foo.def").results[0]
+
+
+def test_a_use_in_a_nested_region_may_come_before_the_definition_outside() -> None:
+    module = read_text("mine.graph {\n  mine.inner {\n    foo.use %x\n  }\n  %x = foo.def : i8\n}")
     assert one(module, "foo.use").operands[0] is one(module, "foo.def").results[0]
 
 

@@ -239,8 +239,9 @@ def _dot_general(pending: Pending) -> None:
         return
     batching = attributes.pop("batching_dims", ((), ()))
     contracting = attributes.pop("contracting_dims")
-    if not all(isinstance(pair, tuple) and len(pair) == 2 for pair in (batching, contracting)):
-        return
+    for pair in (batching, contracting):
+        if not isinstance(pair, tuple) or len(pair) != 2 or not all(isinstance(side, tuple) for side in pair):
+            return
     params: dict[str, Any] = {
         "lhs_batching_dimensions": batching[0],
         "rhs_batching_dimensions": batching[1],
@@ -283,7 +284,7 @@ def _convolution(pending: Pending) -> None:
 
 
 def _slice(pending: Pending) -> None:
-    ranges = pending.literals[0] if pending.literals else ()
+    ranges = pending.literals[0] if pending.literals else None
     if isinstance(ranges, tuple) and all(isinstance(r, tuple) and len(r) == 3 for r in ranges):
         pending.literals.pop(0)
         for index, official in enumerate(("start_indices", "limit_indices", "strides")):
