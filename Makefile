@@ -97,6 +97,7 @@ demo-model: $(BASE) ## write the models in examples/ again
 docs: $(BASE) ## run the commands in the pages again and put their output in; write the table of ONNX operators
 	$(VENV)/bin/python tools/refresh_docs.py
 	$(VENV)/bin/python tools/operators_page.py
+	$(VENV)/bin/python tools/mlir_page.py
 
 wheel: $(DEV) ## dist/: the wheel and the source archive
 	rm -rf dist

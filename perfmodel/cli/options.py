@@ -14,14 +14,15 @@ DIM_METAVAR = "NAME=N"
 
 def add_prediction_options(parser: argparse.ArgumentParser, *, device_metavar: str, device_help: str) -> None:
     """MODEL, ``--device`` and everything else that conditions a prediction."""
-    parser.add_argument("model", metavar="MODEL", help="the model file (.onnx); its weights are not needed")
+    parser.add_argument("model", metavar="MODEL", help="the model file (.onnx or .mlir); its weights are not needed")
     parser.add_argument("--device", metavar=device_metavar, required=True, help=device_help)
     parser.add_argument(
         "--dim",
         metavar=DIM_METAVAR,
         action="append",
         default=[],
-        help="a number for a symbolic dimension of the model, as in batch=8, or for how often the body of a loop runs "
+        help="a number for a symbolic dimension of the model, as in batch=8 (of an MLIR module by argument and axis, as in "
+        "arg0_0=8), or for how often the body of a loop runs "
         "where that depends on data, as in decoder_trips=12; once for each",
     )
     parser.add_argument(
@@ -73,6 +74,11 @@ def add_prediction_options(parser: argparse.ArgumentParser, *, device_metavar: s
     )
     parser.add_argument("--clock-mhz", metavar="F", type=positive, help="the clock that the device is locked to")
     parser.add_argument("--power-limit-w", metavar="W", type=positive, help="the device's power limit, below its TDP")
+    parser.add_argument(
+        "--entry",
+        metavar="FUNCTION",
+        help="the function of an MLIR module to predict; default: main, forward, or the one that nothing calls",
+    )
     parser.add_argument("--explain", action="store_true", help="print, for each operator shown, the terms of its bound")
 
 
@@ -101,6 +107,7 @@ def prediction_conditions(arguments: argparse.Namespace) -> dict[str, Any]:
         "clock_mhz": arguments.clock_mhz,
         "power_limit_w": arguments.power_limit_w,
         "cache": arguments.cache,
+        "entry": arguments.entry,
     }
 
 

@@ -36,11 +36,13 @@ def predict(
     clock_mhz: float | None = None,
     power_limit_w: float | None = None,
     cache: str = "rotating",
+    entry: str | None = None,
 ) -> ModelPrediction:
     """Latency, power, energy and memory of a model on a device.
 
     Args:
-        model: the path of an ONNX file, an ``onnx.ModelProto``, its bytes, or a :class:`~perfmodel.graph.Graph`.
+        model: the path of an ONNX file, an ``onnx.ModelProto``, its bytes, or a :class:`~perfmodel.graph.Graph`; the path of
+            an MLIR module, its text or bytecode, or a live module of MLIR's Python bindings (of JAX, torch-mlir, IREE).
         device: a device id, the path of a device TOML, or a record.
         dims: a number for each symbolic dimension of the model.
         dtype: the format of the GEMM-like operators; None means as the file has them.
@@ -55,6 +57,8 @@ def predict(
         power_limit_w: a power limit below the device's [W].
         cache: ``"rotating"`` (weights come from memory, activations may be resident: what a model sees), ``"warm"`` or
             ``"cold"``.
+        entry: the function of an MLIR module to predict; None means ``main``, ``forward``, or the only one that nothing
+            calls.
 
     Raises:
         InputError: the file, a dimension, the device, the dtype or an option cannot be used; the message is one line.
@@ -63,7 +67,7 @@ def predict(
     # The cheap checks first: a mistyped device should not wait for a large file.
     record = load_device(device)
     with without_collection():
-        prepared = _prepare(model, dims, dtype, dtype_map, kv_dtype, fusion)
+        prepared = _prepare(model, dims, dtype, dtype_map, kv_dtype, fusion, entry)
         return _predict(prepared, record, dims, predictor, software, launch, clock_mhz, power_limit_w, cache)
 
 
@@ -82,18 +86,19 @@ def compare(
     clock_mhz: float | None = None,
     power_limit_w: float | None = None,
     cache: str = "rotating",
+    entry: str | None = None,
 ) -> list[ModelPrediction]:
     """:func:`predict` on several devices, fastest first; the file is read and fused once.
 
     Args:
         model: as for :func:`predict`.
         devices: as ``device`` there; at least one.
-        dims, dtype, dtype_map, kv_dtype, predictor, software, fusion, launch, clock_mhz, power_limit_w, cache: as there.
+        dims, dtype, dtype_map, kv_dtype, predictor, software, fusion, launch, clock_mhz, power_limit_w, cache, entry: as there.
     """
     if not devices:
         raise InputError("compare needs at least one device")
     records = [load_device(d) for d in devices]
-    prepared = _prepare(model, dims, dtype, dtype_map, kv_dtype, fusion)
+    prepared = _prepare(model, dims, dtype, dtype_map, kv_dtype, fusion, entry)
     loaded = load_predictor(predictor)
     predictions = [
         _predict(prepared, record, dims, loaded, software, launch, clock_mhz, power_limit_w, cache)
@@ -131,6 +136,7 @@ def _prepare(
     dtype_map: Mapping[str, str] | None,
     kv_dtype: str | None,
     fusion: str,
+    entry: str | None,
 ) -> _Prepared:
     from perfmodel.features.fusion import fuse
     from perfmodel.predict.cast import cast
@@ -144,7 +150,7 @@ def _prepare(
     checked(formats)
     if kv_dtype is not None:
         cache_dtype(kv_dtype)
-    bound = _graph(model, dict(dims or {}))
+    bound = _graph(model, dict(dims or {}), entry, joined=fusion == "none")
     graph = cast(fuse(bound, mode=fusion), dtype, formats, kv_dtype)
     return _Prepared(bound, graph, fusion, dtype, formats, kv_dtype)
 
@@ -190,11 +196,19 @@ def _predict(
     )
 
 
-def _graph(model: Any, dims: dict[str, int]) -> Graph:
+def _graph(model: Any, dims: dict[str, int], entry: str | None, *, joined: bool) -> Graph:
     if isinstance(model, Graph):
         from perfmodel.features.onnx.dims import check_given
 
         return model.bind(**check_given(dims)) if model.open_dims else model
+    from perfmodel.features.mlir.detect import is_mlir
+
+    if is_mlir(model):
+        from perfmodel.features.mlir import read_mlir
+
+        return read_mlir(model, dims=dims, entry=entry, joined=joined)
+    if entry is not None:
+        raise InputError(f"entry is {entry!r}, but the model is no MLIR module: ONNX files have one graph")
     from perfmodel.features.onnx import read_onnx
 
     return read_onnx(model, dims=dims)

@@ -10,7 +10,9 @@ It works on descriptors and attributes alone, so that graphs from every reader g
 ``quantized``     quantise/dequantise pairs around operators; ``formats`` what their products are called
 ``transposes``    transposes around what works in any layout
 ``padding``       padding before convolutions
-``activations``   decomposed GELU, SiLU, hard swish, ..., softmax
+``activations``   decomposed GELU, SiLU, hard swish, ...; ``approximations`` erf as compilers write it out
+``softmax``       decomposed softmax, and its guard against rows without keys
+``means``         sums divided by the number of their terms
 ``norms``         decomposed LayerNorm, RMSNorm, L2 and group norm; residual additions before them
 ``rope``          rotary position embeddings
 ``attention``     softmax(Q·K^T)·V, grouped queries, key/value caches
@@ -30,12 +32,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from perfmodel.errors import InputError, nearest
-from perfmodel.features.fusion.activations import fuse_activations, fuse_softmax
+from perfmodel.features.fusion.activations import fuse_activations
 from perfmodel.features.fusion.attention import append_to_caches, fuse_attention
 from perfmodel.features.fusion.cpu import fold_cpu_constants, fuse_cpu_activations, fuse_cpu_epilogues, scale_in_gemms
 from perfmodel.features.fusion.elementwise import fuse_chains, spread_in_place
 from perfmodel.features.fusion.epilogues import fold_constants, fuse_epilogues, read_transposed
 from perfmodel.features.fusion.layout import drop_views, read_strided
+from perfmodel.features.fusion.means import fuse_means
 from perfmodel.features.fusion.noops import remove_noops
 from perfmodel.features.fusion.norms import fuse_norms, fuse_residual_norms
 from perfmodel.features.fusion.padding import absorb_padding
@@ -43,6 +46,7 @@ from perfmodel.features.fusion.quantized import multiply_narrow, store_constants
 from perfmodel.features.fusion.quantized_copies import copy_narrow, move_quantization
 from perfmodel.features.fusion.rewrite import Rewriter
 from perfmodel.features.fusion.rope import fuse_rope
+from perfmodel.features.fusion.softmax import fuse_softmax
 from perfmodel.features.fusion.transposes import cancel_across
 from perfmodel.graph import Graph, without_collection
 
@@ -61,6 +65,8 @@ PASSES = (
     fuse_activations,
     fuse_softmax,
     fuse_norms,
+    # After the norms, which are made of means.
+    fuse_means,
     fuse_rope,
     fuse_attention,
     fold_constants,

@@ -1,4 +1,4 @@
-"""Activations and softmax that an exporter wrote out as arithmetic, back into one operator.
+"""Activations that an exporter wrote out as arithmetic, back into one operator.
 
 Activations are recognised by what they compute, not by the order of their nodes: the arithmetic around an anchor
 (erf, tanh, sigmoid, ...) is multiplied out into a polynomial of the input x and of the anchor's result e, and
@@ -15,8 +15,9 @@ from __future__ import annotations
 from math import pi, sqrt
 from typing import TypeAlias
 
+from perfmodel.features.fusion.approximations import fuse_erf
 from perfmodel.features.fusion.rewrite import Rewriter, Vertex, same
-from perfmodel.ops import Elementwise, Reduce, Softmax
+from perfmodel.ops import Elementwise
 
 Polynomial: TypeAlias = dict[tuple[int, int], float]
 """Coefficients by the powers of (x, e)."""
@@ -42,6 +43,8 @@ def fuse_activations(ws: Rewriter, *, hard_swish: bool = True) -> None:
     for vertex in ws.vertices(Elementwise):
         if ws.alive(vertex) and vertex.computes("exp"):
             _sigmoid(ws, vertex)
+        elif ws.alive(vertex) and vertex.computes("clip"):
+            fuse_erf(ws, vertex)
     # A new list: sigmoids that were just put together are anchors of SiLU.
     for vertex in ws.vertices(Elementwise):
         if not ws.alive(vertex):
@@ -253,79 +256,3 @@ def _hard_swish(ws: Rewriter, clip: Vertex) -> bool:
     if any(abs(v - 6) < 1e-2 for v in limits):
         return _activation(ws, clip, "hard_swish", {(1, 0): 1.0, (0, 0): 3.0}, _SIXTH, start=start, members=members)
     return _activation(ws, clip, "hard_swish", {(1, 0): 1 / 6, (0, 0): 0.5}, _PRODUCT, start=start, members=members)
-
-
-def fuse_softmax(ws: Rewriter) -> None:
-    """exp(x - max x) / sum(exp(x - max x)), with or without the shift, and its logarithm, become one softmax."""
-    for vertex in ws.vertices(Reduce):
-        if ws.alive(vertex) and vertex.kind == "sum":
-            exp = ws.maker(vertex.inputs[0])
-            if exp is not None and exp.computes("exp"):
-                _softmax(ws, exp, vertex)
-
-
-def _softmax(ws: Rewriter, exp: Vertex, total: Vertex) -> bool:
-    assert isinstance(total.op, Reduce)
-    members = [exp, total]
-    shift = ws.maker(exp.inputs[0])
-    x = exp.inputs[0]
-    if shift is not None and shift.computes("sub"):
-        largest, path = ws.back(shift.inputs[1], "expand", "broadcast")
-        limit = ws.maker(largest)
-        if limit is not None and limit.computes("max"):  # JAX guards rows of -inf by max(-inf, row maximum)
-            rest = [n for n in limit.inputs if ws.scalar(n) is None]
-            if len(rest) == 1:
-                path.append(limit)
-                largest, more = ws.back(rest[0], "expand", "broadcast")
-                path += more
-                limit = ws.maker(largest)
-        if (
-            limit is not None
-            and isinstance(limit.op, Reduce)
-            and limit.kind == "max"
-            and limit.inputs[0] == shift.inputs[0]
-        ):
-            members += [shift, limit, *path]
-            x = shift.inputs[0]
-    last, kind = _quotient(ws, exp, total, members)
-    if last is None:
-        last, kind = _logarithm(ws, shift, total, members)
-    if last is None or not same(ws.elements(last.output), ws.elements(x)) or ws.dtype(x) != ws.dtype(last.output):
-        return False
-    op = Softmax(kind=kind, dtype=ws.dtype(x), rows=total.op.rows, cols=total.op.cols)
-    attributes = {"axis": total.node.attributes.get("axis", -1)}
-    merged = ws.merge(members, main=exp, op=op, inputs=(x,), outputs=(last.output,), attributes=attributes)
-    return merged is not None
-
-
-def _quotient(ws: Rewriter, exp: Vertex, total: Vertex, members: list[Vertex]) -> tuple[Vertex | None, str]:
-    """The division by the sum; what lies between is added to the members."""
-    end, path = ws.ahead(total.output, "expand", "broadcast")
-    if end is None:
-        return None, ""
-    divisor = path[-1].output if path else total.output
-    if end.computes("reciprocal"):
-        path.append(end)
-        divisor = end.output
-        end, more = ws.ahead(divisor, "expand", "broadcast")
-        path += more
-        divisor = more[-1].output if more else divisor
-        if end is None or not end.computes("mul") or end.other(divisor) != exp.output:
-            return None, ""
-    elif not end.computes("div") or end.inputs != (exp.output, divisor):
-        return None, ""
-    members += [*path, end]
-    return end, "softmax"
-
-
-def _logarithm(ws: Rewriter, shift: Vertex | None, total: Vertex, members: list[Vertex]) -> tuple[Vertex | None, str]:
-    """x - max x - log(sum)."""
-    log, path = ws.ahead(total.output)
-    if shift is None or shift not in members or log is None or not log.computes("log"):
-        return None, ""
-    end, more = ws.ahead(log.output, "expand", "broadcast")
-    divisor = more[-1].output if more else log.output
-    if end is None or not end.computes("sub") or end.inputs != (shift.output, divisor):
-        return None, ""
-    members += [log, *path, *more, end]
-    return end, "log_softmax"

@@ -70,7 +70,7 @@ def _fold_after(ws: Rewriter, host: Vertex) -> None:
                 return
             is_scale = reader.computes("mul", "div")
             is_shift = not is_scale
-            if is_shift and not is_scaled:
+            if is_shift and not is_scaled and not _is_scaled_next(ws, reader, host):
                 return  # a plain bias: an epilogue
         if ws.dtype(reader.output) != ws.dtype(host.output):
             return
@@ -93,6 +93,14 @@ def _fold_after(ws: Rewriter, host: Vertex) -> None:
         host, is_scaled = merged, is_scaled or is_scale
 
 
+def _is_scaled_next(ws: Rewriter, shift: Vertex, host: Vertex) -> bool:
+    """Whether a shift is followed by a scale per channel: a batch norm written out as (x - mean) * scale + shift."""
+    scale = ws.sole_reader(shift.output)
+    if scale is None or scale.node.fused or not scale.computes("mul", "div") or len(scale.node.outputs) != 1:
+        return False
+    return _is_per_channel(ws, scale, host, of=shift.output)
+
+
 def _channels(op: Operator) -> Any:
     if isinstance(op, Norm):
         return op.rows
@@ -107,18 +115,23 @@ def _shift(vertex: Vertex) -> tuple[str, ...]:
     return vertex.inputs[-1:]
 
 
-def _is_per_channel(ws: Rewriter, vertex: Vertex, host: Vertex) -> bool:
-    """Whether a vertex scales or shifts the host's result by a constant with one value a channel."""
-    other = vertex.other(host.output)
+def _is_per_channel(ws: Rewriter, vertex: Vertex, host: Vertex, *, of: str | None = None) -> bool:
+    """Whether a vertex scales or shifts the host's result by a constant with one value a channel.
+
+    Args:
+        of: the tensor that is scaled or shifted, of the result's shape; None means the result itself.
+    """
+    source = host.output if of is None else of
+    other = vertex.other(source)
     if other is None or not vertex.computes("mul", "div", "add", "sub") or not ws.is_constant(other):
         return False
-    if vertex.computes("div", "sub") and vertex.inputs[0] != host.output:
+    if vertex.computes("div", "sub") and vertex.inputs[0] != source:
         return False
     shape = ws.shape(other)
     result = ws.shape(host.output)
     if shape is None or result is None or not same(ws.elements(other), _channels(host.op)):
         return False
-    axis = len(result) - 1 if isinstance(host.op, Gemm) else 1
+    axis = len(result) - 1 if isinstance(host.op, Gemm) else host.node.attributes.get("channel_axis", 1)
     position = axis - (len(result) - len(shape))
     keeps_size = same(ws.elements(vertex.output), ws.elements(host.output))
     return keeps_size and position >= 0 and same(shape[position], _channels(host.op))

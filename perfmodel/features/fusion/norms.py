@@ -212,6 +212,7 @@ def _normalise(ws: Rewriter, root: Vertex, found: _Statistics) -> bool:
         last = _next_forward(ws, members, progress)
         if last is None:
             return False
+        members.update(progress.means)
         members[last] = None
         progress.note(last)
         if progress.is_applied and _leaving(ws, members) == [last.output] and same(ws.elements(last.output), elements):
@@ -219,6 +220,7 @@ def _normalise(ws: Rewriter, root: Vertex, found: _Statistics) -> bool:
     else:
         return False
     last = _scale_and_shift(ws, last, members, progress, ws.dtype(found.x))
+    _take_casts(ws, found.x, members)
     if ws.dtype(last.output) != ws.dtype(found.x):
         return False
     kind = "layernorm" if found.centred else "rmsnorm" if found.averaged else "l2norm"
@@ -235,6 +237,14 @@ def _normalise(ws: Rewriter, root: Vertex, found: _Statistics) -> bool:
     return merged is not None
 
 
+def _take_casts(ws: Rewriter, x: str, members: dict[Vertex, None]) -> None:
+    """Takes in the casts of the input that nothing but the members read (a mean taken in fp32 of a bf16 input)."""
+    for name in ws.outside(list(members)):
+        source, path = ws.back(name, "cast")
+        if name != x and source == x and all(r in members for v in path for r in ws.readers(v.output) if r not in path):
+            members.update(dict.fromkeys(path))
+
+
 class _Progress:
     """What the walk forward has met so far: gamma, beta, and whether the input was already combined with the root."""
 
@@ -246,11 +256,27 @@ class _Progress:
         self._inside = found.same_as_x | {n for v in found.members for n in v.node.outputs}
         self._derived = set(root.node.outputs)
         self._has_gamma = self._has_beta = False
+        self._x = found.x
+        self._x_names = found.same_as_x
         self.is_applied = False
+        self.means: dict[Vertex, None] = {}
 
     def knows(self, name: str) -> bool:
         """Whether a tensor comes from the input or is a parameter that a normalisation may have."""
-        return name in self._inside or self._is_parameter(name)
+        return name in self._inside or self._is_parameter(name) or self._is_centred(name)
+
+    def _is_centred(self, name: str) -> bool:
+        """Whether a tensor is the input minus a mean of its own: one that is not the variance's, which some exporters take
+        in another dtype. What makes it is kept in ``means``."""
+        if not self._may_shift or not same(self._ws.elements(name), self._elements):
+            return False
+        found: dict[Vertex, None] = {}
+        source = _centre(self._ws, name, found)
+        if source is None or source not in self._x_names:
+            return False
+        self.means.update(found)
+        self._inside.update(n for v in found for n in v.node.outputs)
+        return True
 
     def _is_parameter(self, name: str) -> bool:
         """Whether a tensor is a constant with one value a column, or one value."""

@@ -8,24 +8,53 @@ from typing import Any
 from perfmodel.features.fusion.noops import permutation
 from perfmodel.features.fusion.rewrite import MOVES_NOTHING, Rewriter, Vertex, same
 from perfmodel.graph import Tensor
-from perfmodel.ops import Conv, Copy
+from perfmodel.ops import Conv, Copy, Pool
 
 PADDED = "the convolution pads while it reads"
+PADDED_BY_POOL = "the pool pads while it reads"
 
 _SPATIAL = (("w", "pad_w"), ("h", "pad_h"), ("depth", "pad_d"))
 """Fields of a convolution's descriptor for its last axis, the one before it, and the one before that."""
 
 
 def absorb_padding(ws: Rewriter) -> None:
-    """Zeros around the spatial axes that only convolutions read become the convolutions' own padding.
+    """Zeros around the spatial axes that only convolutions read become the convolutions' own padding, and borders that
+    change no maximum (or count as zeros in a mean) that of pools.
 
     Reflected and repeated borders stay, since kernels of convolutions know zeros only; so does padding with other values.
     """
     for vertex in ws.vertices(Copy):
-        if vertex.copies("pad") and ws.alive(vertex) and _is_zero(vertex):
+        if not vertex.copies("pad") or not ws.alive(vertex):
+            continue
+        if vertex.node.attributes.get("mode") == "constant":
+            _absorb_into_pool(ws, vertex)
+        if ws.alive(vertex) and _is_zero(vertex):
             pad = _move_past_transpose(ws, vertex)
             if pad is not None:
                 _absorb(ws, pad)
+
+
+_LOWEST = -3e38  # below what any format of 32 bits or fewer holds, but for infinities
+
+
+def _absorb_into_pool(ws: Rewriter, pad: Vertex) -> None:
+    """A pool that only adds neutral values at its borders reads the tensor without them."""
+    value = pad.node.attributes.get("value")
+    pool = ws.sole_reader(pad.output) if len(pad.node.outputs) == 1 else None
+    if pool is None or not isinstance(pool.op, Pool) or pool.node.count != pad.node.count or value is None:
+        return
+    if not (value <= _LOWEST if pool.kind == "max" else value == 0.0 and pool.kind == "average"):
+        return
+    before, after = ws.shape(pad.inputs[0]), ws.shape(pad.output)
+    if before is None or after is None or len(before) != 4 or len(after) != 4:
+        return
+    changed = [axis for axis in range(4) if not same(before[axis], after[axis])]
+    # Channels stand before or after the two axes that are pooled over.
+    for h, w in ((2, 3), (1, 2)):
+        fits = same(after[h], pool.op.h) and same(after[w], pool.op.w)
+        if fits and set(changed) <= {h, w} and ws.bypass(pad, PADDED_BY_POOL):
+            ws.update(pool, op=pool.op.replace(h=before[h], w=before[w]))
+            return
 
 
 def _is_zero(vertex: Vertex) -> bool:

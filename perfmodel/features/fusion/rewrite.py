@@ -113,12 +113,20 @@ class Rewriter:
         return next(iter(found)) if len(found) == 1 and name not in self._outputs else None
 
     def is_constant(self, name: str) -> bool:
-        """Whether a tensor is stored with the model or follows from constants alone.
+        """Whether a tensor is stored with the model or follows from constants alone; so is a view of such a tensor (one
+        layer of stacked weights).
 
         The inputs of a loop's body are not, although no node makes them.
         """
-        tensor = self.tensors.get(name)
-        return tensor is not None and tensor.is_weight and name not in self._maker and name not in self._inputs
+        for _ in range(_MAX_WALK):
+            maker = self._maker.get(name)
+            if maker is None:
+                tensor = self.tensors.get(name)
+                return tensor is not None and tensor.is_weight and name not in self._inputs
+            if not maker.is_view:
+                return False
+            name = maker.inputs[0]
+        return False
 
     def scalar(self, name: str) -> float | None:
         """The value of a one-element constant; None when it is none, or unknown."""

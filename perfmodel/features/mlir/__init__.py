@@ -1,4 +1,6 @@
-"""The MLIR reader: text, bytecode or a live module in, a :class:`perfmodel.features.mlir.ir.Module` out.
+"""The MLIR reader: text, bytecode or a live module in, a :class:`perfmodel.graph.Graph` of operator descriptors out.
+
+From a source to a :class:`perfmodel.features.mlir.ir.Module`:
 
 =================  =================================================================================
 ``types``          types of values
@@ -23,10 +25,33 @@
 ``live``           Python objects of MLIR bindings
 ``source``         which of them a file or object needs
 =================  =================================================================================
+
+From there to a graph:
+
+====================  ==============================================================================
+``reader``            puts it together: which function, what is known of its arguments
+``detect``            whether a model is MLIR at all
+``dims``              names of dynamic dimensions, and the numbers given for them
+``parameters``        which arguments are weights
+``convert``           operations to nodes; ``values`` what is known of values (``known``)
+``constants``         what is folded; ``evaluate`` values of small constants; ``positions`` causal masks
+``shapes``            shapes that the module leaves open
+``element_types``, ``attribute_values``, ``kinds``  types, attributes and scalar functions as perfmodel has them
+``control``           calls, branches, loops; ``trips`` how often they run
+``layouts``           transposes that belong to TOSA's convolutions
+``call``              one operation, as a rule sees it
+``rules``             the table of all rules; ``rules_*`` one small function an operation
+``contractions``      products by what each axis does; ``convolutions`` the same for windows
+``rules_generic``     ``linalg.generic`` by maps and body; ``generic_windows``, ``scalar_bodies``, ``bodies``
+``custom_calls``      targets outside of the module
+``nests``             loop nests over buffers; ``indices`` what they reach; ``nest_products`` which are products
+``kernels``           GPU kernels; ``instructions`` vector and matrix instructions
+====================  ==============================================================================
 """
 
 from __future__ import annotations
 
+from perfmodel.features.mlir.reader import mlir_dims, read_mlir
 from perfmodel.features.mlir.source import read, read_text
 
-__all__ = ["read", "read_text"]
+__all__ = ["mlir_dims", "read", "read_mlir", "read_text"]

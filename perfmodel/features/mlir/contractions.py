@@ -1,0 +1,108 @@
+"""Products of tensors by what each axis does: the one way from any dialect to a :class:`perfmodel.ops.Gemm`.
+
+An axis of a contraction is a letter that stands for the same index wherever it occurs (Einstein's convention). A letter of
+A, B and the result is a batch, one of A and the result a row, of B and the result a column; one of A and B alone is
+summed over. ``dot_general``'s dimension numbers, linalg's indexing maps, the loops of an affine nest and the names of
+named operations all are letters to this module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+from perfmodel import ops
+from perfmodel.features.mlir.call import Modelled, RuleError
+from perfmodel.graph import Tensor
+from perfmodel.ops.base import is_symbolic
+
+Letters = Sequence[Hashable]
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """One operand: its tensor, and a letter an axis (None for an axis of one element that no index runs over)."""
+
+    tensor: Tensor
+    letters: Letters
+
+
+def is_one(dim: Any) -> bool:
+    """Whether a dimension is certainly 1."""
+    return not is_symbolic(dim) and bool(dim == 1)
+
+
+def contract(
+    a: Operand, b: Operand, result: Letters, *, sizes: dict[Hashable, Any] | None = None, dtype: str | None = None,
+    out_dtype: str | None = None,
+) -> tuple[Modelled, bool]:  # fmt: skip
+    """The descriptor of a product.
+
+    An operand that has one element along an axis where the other has more is shared along it: that is more rows or
+    columns, not more products.
+
+    Args:
+        result: the letters of the result's axes.
+        sizes: of letters; None means what the tensors say.
+        dtype: of the arithmetic; None means A's.
+
+    Returns:
+        The answer of a rule, and whether A and B change places (the result is stored transposed).
+
+    Raises:
+        RuleError: a letter that only one operand has and the result lacks, or an unknown shape.
+    """
+    known = dict(sizes or {})
+    shapes = []
+    for operand in (a, b):
+        shape = operand.tensor.shape
+        if shape is None:
+            raise RuleError("the shape of an operand is not known")
+        if len(shape) != len(operand.letters):
+            raise RuleError(f"an operand of rank {len(shape)} is indexed with {len(operand.letters)} axes")
+        shapes.append(shape)
+        for letter, size in zip(operand.letters, shape, strict=True):
+            if letter is not None and (letter not in known or is_one(known[letter])):
+                known[letter] = size
+    in_a = [x for x, size in zip(a.letters, shapes[0], strict=True) if x is not None and not _shared(size, known[x])]
+    in_b = [x for x, size in zip(b.letters, shapes[1], strict=True) if x is not None and not _shared(size, known[x])]
+    set_a, set_b, out = set(in_a), set(in_b), set(result)
+    batch = [x for x in in_a if x in set_b and x in out]
+    rows = [x for x in in_a if x not in set_b and x in out]
+    columns = [x for x in in_b if x not in set_a and x in out]
+    summed = [x for x in in_a if x in set_b and x not in out]
+    if len(batch) + len(rows) + len(summed) != len(in_a) or len(batch) + len(columns) + len(summed) != len(in_b):
+        raise RuleError("it sums over an axis of one operand alone")
+    m, n, k, count = (prod(known[x] for x in group) for group in (rows, columns, summed, batch))
+    transpose_a = bool(in_a) and in_a[-1] in rows and bool(summed)
+    transpose_b = bool(in_b) and in_b[-1] in summed and bool(columns)
+    swapped = bool(result) and bool(rows) and bool(columns) and _last(result, known) in rows
+    if swapped:
+        m, n, transpose_a, transpose_b = n, m, not transpose_b, not transpose_a
+        a, b = b, a
+    # C^T = B^T · A^T puts a weight on the left where weights are expected.
+    arithmetic = dtype or a.tensor.dtype
+    if is_one(count) and a.tensor.is_weight and not b.tensor.is_weight:
+        op = ops.Gemm(batch=1, m=n, n=m, k=k, dtype=arithmetic, out_dtype=out_dtype)
+    else:
+        op = ops.Gemm(batch=count, m=m, n=n, k=k, dtype=arithmetic, out_dtype=out_dtype)
+    return Modelled(op, {"transpose_a": transpose_a, "transpose_b": transpose_b}), swapped
+
+
+def _shared(size: Any, whole: Any) -> bool:
+    return is_one(size) and not is_one(whole)
+
+
+def _last(letters: Letters, sizes: dict[Hashable, Any]) -> Hashable:
+    """The letter of the axis that is contiguous in memory."""
+    for letter in reversed(letters):
+        if letter is not None and not is_one(sizes.get(letter, 1)):
+            return letter
+    return letters[-1]
+
+
+def out_dtype_of(operand: Tensor, result: Tensor) -> str | None:
+    """The result's dtype where it is not the operand's."""
+    return None if result.dtype == operand.dtype else result.dtype

@@ -1,0 +1,257 @@
+"""Indices of loads and stores as linear forms of the loops around them, and how many elements they reach."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import gcd, prod
+from typing import Any
+
+from perfmodel.features.mlir.attributes import AffineMap, affine_value
+from perfmodel.features.mlir.ir import Value
+from perfmodel.ops.base import at_most, is_symbolic
+
+_MAX_DEPTH = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """One loop around a statement: its extent, and the values of its variable."""
+
+    extent: Any
+    start: Any = 0
+    step: Any = 1
+
+    @property
+    def mean(self) -> Any:
+        """The variable's mean value: loops whose bounds depend on it run that often on average."""
+        if self.start is None or self.step is None:
+            return None
+        middle = self.start + self.step * (self.extent - 1) / 2
+        return int(middle) if isinstance(middle, float) and middle.is_integer() else middle
+
+
+class Linear:
+    """``3·i + j + 5``: coefficients by loop variable, and a constant (None where it is not known)."""
+
+    __slots__ = ("coefficients", "constant")
+
+    def __init__(self, coefficients: Mapping[Value, Any], constant: Any = 0) -> None:
+        self.coefficients = {v: c for v, c in coefficients.items() if is_symbolic(c) or c != 0}
+        self.constant = constant
+
+    def __add__(self, other: Any) -> Linear:
+        other = _linear(other)
+        total = dict(self.coefficients)
+        for value, c in other.coefficients.items():
+            total[value] = total.get(value, 0) + c
+        known = self.constant is not None and other.constant is not None
+        return Linear(total, self.constant + other.constant if known else None)
+
+    __radd__ = __add__
+
+    def __mul__(self, other: Any) -> Linear:
+        other = _linear(other)
+        if other.coefficients and self.coefficients:
+            raise NotLinearError
+        factor, form = (other, self) if self.coefficients else (self, other)
+        if factor.constant is None:
+            # A stride that is not known: the loops still run over the axis.
+            return Linear(dict.fromkeys(form.coefficients, 1), None)
+        constant = None if form.constant is None else factor.constant * form.constant
+        return Linear({v: c * factor.constant for v, c in form.coefficients.items()}, constant)
+
+    __rmul__ = __mul__
+
+    def __floordiv__(self, other: Any) -> Linear:
+        other = _linear(other)
+        if not self.coefficients and not other.coefficients and None not in (self.constant, other.constant):
+            return Linear({}, self.constant // other.constant)
+        raise NotLinearError
+
+    def __mod__(self, other: Any) -> Linear:
+        other = _linear(other)
+        if not self.coefficients and not other.coefficients and None not in (self.constant, other.constant):
+            return Linear({}, self.constant % other.constant)
+        raise NotLinearError
+
+    def __neg__(self) -> Linear:
+        return self * -1
+
+
+class NotLinearError(Exception):
+    """An index that is no linear form of loops: a division, or data."""
+
+
+def _linear(value: Any) -> Linear:
+    return value if isinstance(value, Linear) else Linear({}, value)
+
+
+class Indices:
+    """Linear forms of the values in one nest.
+
+    Args:
+        known: the number of a value from outside of the nest, or None.
+    """
+
+    def __init__(self, known: Any) -> None:
+        self._known = known
+        self.loops: dict[Value, Loop] = {}
+        self.fixed: dict[Value, Linear] = {}
+        self._cache: dict[Value, Linear | None] = {}
+
+    def form(self, value: Value, depth: int = 0) -> Linear | None:
+        """The linear form of a value; None where it is data."""
+        if value in self.loops:
+            return Linear({value: 1}, 0)
+        if value in self.fixed:
+            return self.fixed[value]
+        if value not in self._cache:
+            self._cache[value] = None
+            self._cache[value] = self._made(value, depth)
+        return self._cache[value]
+
+    def _made(self, value: Value, depth: int) -> Linear | None:
+        operation = value.operation
+        number = self._known(value)
+        if number is not None:
+            return Linear({}, number)
+        if operation is None or depth > _MAX_DEPTH:
+            return None
+        name = operation.name
+        if name in ("arith.constant", "index.constant"):
+            found = operation.attributes.get("value")
+            return Linear({}, found) if isinstance(found, int) else None
+        if name in ("affine.apply", "affine.min", "affine.max"):
+            return self._affine(operation.attributes.get("map"), operation.operands, depth)
+        operands = [self.form(v, depth + 1) for v in operation.operands]
+        if any(o is None for o in operands):
+            return None
+        forms = [o for o in operands if o is not None]
+        try:
+            if name in ("arith.addi", "index.add"):
+                return forms[0] + forms[1]
+            if name in ("arith.subi", "index.sub"):
+                return forms[0] + -forms[1]
+            if name in ("arith.muli", "index.mul"):
+                return forms[0] * forms[1]
+            if name in ("arith.divui", "arith.divsi", "index.divu", "index.divs"):
+                return forms[0] // forms[1]
+            if name in ("arith.remui", "arith.remsi", "index.remu", "index.rems"):
+                return forms[0] % forms[1]
+            if name.startswith(("arith.index_cast", "index.cast", "arith.ext", "arith.trunci")):
+                return forms[0]
+        except NotLinearError:
+            return None
+        return None
+
+    def _affine(self, map_: Any, operands: Sequence[Value], depth: int) -> Linear | None:
+        if not isinstance(map_, AffineMap) or not map_.results:
+            return None
+        return self.through(map_, operands, depth)[0]
+
+    def through(self, map_: AffineMap, operands: Sequence[Value], depth: int = 0) -> list[Linear | None]:
+        """What an affine map makes of values."""
+        forms = [self.form(v, depth + 1) for v in operands]
+        dims = forms[: map_.num_dims]
+        symbols = forms[map_.num_dims :]
+        found: list[Linear | None] = []
+        for result in map_.results:
+            try:
+                found.append(_linear(affine_value(result, dims, symbols)))
+            except (NotLinearError, TypeError, AttributeError, IndexError):
+                found.append(None)
+        return found
+
+    def number(self, value: Value) -> Any:
+        """A value as a number: a constant, or its mean over the loops that it depends on; None where unknown."""
+        form = self.form(value)
+        if form is None or form.constant is None:
+            return None
+        total = form.constant
+        for variable, c in form.coefficients.items():
+            mean = self.loops[variable].mean if variable in self.loops else None
+            if mean is None:
+                return None
+            total = total + c * mean
+        return total
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """One load or store.
+
+    Attributes:
+        axes: the linear form of each axis' index, None for data.
+        width: elements at once along each axis (vectors), innermost last; axes beyond are 1.
+        runs: how often it is executed.
+    """
+
+    axes: tuple[Linear | None, ...]
+    width: tuple[Any, ...]
+    runs: Any
+
+
+def variables(access: Access) -> frozenset[Value]:
+    """The loops that an access depends on."""
+    return frozenset(v for axis in access.axes if axis is not None for v in axis.coefficients)
+
+
+def distinct(accesses: Iterable[Access], shape: Sequence[Any], loops: Mapping[Value, Loop]) -> Any:
+    """Elements that accesses to one buffer reach together.
+
+    Accesses that differ in constants alone (the points of a stencil) overlap; others are added up. There are never more than
+    the buffer has.
+    """
+    groups: dict[Any, list[Access]] = {}
+    for access in accesses:
+        key = tuple(
+            None if a is None else tuple(sorted((id(v), c) for v, c in a.coefficients.items())) for a in access.axes
+        )
+        groups.setdefault(key, []).append(access)
+    total: Any = 0
+    for group in groups.values():
+        total = total + _of_group(group, shape, loops)
+    return at_most(total, prod(shape)) if shape else at_most(total, 1)
+
+
+def _of_group(group: list[Access], shape: Sequence[Any], loops: Mapping[Value, Loop]) -> Any:
+    first = group[0]
+    reached: Any = 1
+    for axis, form in enumerate(first.axes):
+        size = shape[axis] if axis < len(shape) else None
+        if form is None:
+            reached = reached * (size if size is not None else first.runs)
+            continue
+        width = first.width[axis - len(first.axes)] if axis - len(first.axes) >= -len(first.width) else 1
+        constants = [a.axes[axis].constant for a in group if a.axes[axis] is not None]  # type: ignore[union-attr]
+        numbers = [c for c in constants if isinstance(c, int)]
+        spread = max(numbers) - min(numbers) if len(numbers) == len(constants) and numbers else 0
+        count = _values(form, loops) * width + spread
+        reached = reached * (count if size is None else at_most(count, size))
+    used = variables(first)
+    if all(form is not None for form in first.axes):
+        # A diagonal is no square: there are no more elements than there are executions.
+        runs: Any = prod((loops[v].extent for v in used if v in loops), start=1)
+        widths = prod(first.width) if first.width else 1
+        reached = at_most(reached, runs * widths * len(group))
+    return reached
+
+
+def _values(form: Linear, loops: Mapping[Value, Loop]) -> Any:
+    """Distinct values of a linear form."""
+    terms = [
+        (c * (loops[v].step if loops[v].step is not None else 1), loops[v].extent)
+        for v, c in form.coefficients.items()
+        if v in loops
+    ]
+    if not terms:
+        return 1
+    if len(terms) == 1:
+        return terms[0][1]
+    combinations = prod(extent for _, extent in terms)
+    if any(is_symbolic(c) or is_symbolic(n) or not isinstance(c, int) for c, n in terms):
+        return combinations
+    divisor = gcd(*(abs(c) for c, _ in terms)) or 1
+    span = sum(abs(c) // divisor * (n - 1) for c, n in terms) + 1
+    return at_most(combinations, span)

@@ -1,0 +1,200 @@
+"""Nests that are matrix products: by which loops the indices of each buffer depend on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from perfmodel import ops
+from perfmodel.features.mlir.call import RuleError
+from perfmodel.features.mlir.convolutions import Window, convolution
+from perfmodel.features.mlir.indices import Access, Loop, variables
+from perfmodel.features.mlir.instructions import is_on_chip
+from perfmodel.features.mlir.ir import Value
+from perfmodel.ops.base import is_symbolic
+
+if TYPE_CHECKING:
+    from perfmodel.features.mlir.convert import Conversion
+    from perfmodel.features.mlir.nests import Walk
+
+
+@dataclass
+class NestProduct:
+    """A nest that multiplies matrices.
+
+    Attributes:
+        op: the descriptor.
+        operands: the buffers that are A and B.
+        fused: arithmetic beside the product.
+        attributes: of the node.
+    """
+
+    op: ops.Operator
+    operands: tuple[Value, ...] = ()
+    fused: tuple[ops.Operator, ...] = ()
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+
+def product_of(convert: Conversion, walk: Walk) -> NestProduct | None:
+    """The product that a nest is; None where it is something else."""
+    if walk.work.products:
+        return _of_instructions(convert, walk)
+    return _of_scalars(convert, walk)
+
+
+def _extent(loops: dict[Value, Loop], values: Iterable[Value]) -> Any:
+    return prod((loops[v].extent for v in values), start=1)
+
+
+def _of_scalars(convert: Conversion, walk: Walk) -> NestProduct | None:
+    """``C[..] += A[..] * B[..]`` with scalars or vectors."""
+    work = walk.work
+    pairs = set(work.multiplied)
+    if len(pairs) != 1:
+        return None
+    first, second = next(iter(pairs))
+    loaded = _loaded(walk, first), _loaded(walk, second)
+    if loaded[0] is None or loaded[1] is None or len(work.stores) != 1:
+        return None
+    (a, of_a), (b, of_b) = loaded[0], loaded[1]
+    ((c, stores),) = work.stores.items()
+    if a is b or c in (a, b):
+        return None
+    loops = walk.indices.loops
+    vars_a, vars_b, vars_c = variables(of_a), variables(of_b), variables(stores[-1])
+    if not (vars_a & vars_b) - vars_c or any(None in x.axes for x in (of_a, of_b, stores[-1])):
+        return None
+    if of_a.width or of_b.width:
+        return None
+    total = sum(times for (kind, _), times in work.arithmetic.items() if kind in ("mul", "mul+add"))
+    around = vars_a | vars_b | vars_c
+    if is_symbolic(total) or total != _extent(loops, around):
+        return None
+    others = tuple(
+        ops.Elementwise(kind=kind, elements=times, inputs=0, dtype=dtype)
+        for (kind, dtype), times in work.arithmetic.items()
+        if not (kind in ("mul", "mul+add", "add") and times == total)
+    )
+    batch = vars_a & vars_b & vars_c
+    rows, columns, summed = (vars_a & vars_c) - vars_b, (vars_b & vars_c) - vars_a, (vars_a & vars_b) - vars_c
+    dtype = walk.convert.typed(first.type)
+    result = walk.convert.typed(c.type)
+    arithmetic = dtype[1] if dtype is not None else "fp32"
+    out = result[1] if result is not None and result[1] != arithmetic else None
+    conv = _as_convolution(convert, walk, (a, of_a), (b, of_b), stores[-1], rows, summed, arithmetic, out)
+    if conv is not None:
+        return NestProduct(conv, (a, b), others)
+    op = ops.Gemm(
+        batch=_extent(loops, batch), m=_extent(loops, rows), n=_extent(loops, columns), k=_extent(loops, summed),
+        dtype=arithmetic, out_dtype=out,
+    )  # fmt: skip
+    return NestProduct(op, (a, b), others)
+
+
+def _loaded(walk: Walk, value: Value) -> tuple[Value, Access] | None:
+    """The buffer that a value was loaded from, and how."""
+    from perfmodel.features.mlir.nests import LOADS
+
+    operation = value.operation
+    if operation is None or operation.name not in LOADS:
+        return None
+    buffer = walk.buffer(operation.operands[0])
+    accesses = walk.work.loads.get(buffer, [])
+    return (buffer, accesses[0]) if len(accesses) == 1 else None
+
+
+def _as_convolution(
+    convert: Conversion, walk: Walk, a: tuple[Value, Access], b: tuple[Value, Access], store: Access,
+    rows: frozenset[Value], summed: frozenset[Value], dtype: str, out: str | None,
+) -> ops.Conv | None:  # fmt: skip
+    """The convolution that a product is where an index of one operand is the sum of a result's and a filter's loop."""
+    for (x, of_x), (_, of_w) in ((a, b), (b, a)):
+        windows = [axis for axis in of_x.axes if axis is not None and len(axis.coefficients) == 2]
+        if windows:
+            return _windowed(convert, walk, x, of_x, of_w, store, dtype, out)
+    return None
+
+
+def _windowed(
+    convert: Conversion, walk: Walk, x: Value, of_x: Access, of_w: Access, store: Access, dtype: str, out: str | None
+) -> ops.Conv | None:
+    loops = walk.indices.loops
+    in_w, in_c = variables(of_w), variables(store)
+    shape = getattr(convert.known(x).tensor, "shape", None) or ()
+    sizes: list[Any] = []
+    kernel: list[Any] = []
+    strides: list[Any] = []
+    dilations: list[Any] = []
+    results: list[Any] = []
+    batch: Any = 1
+    c_in: Any = 1
+    groups: Any = 1
+    seen: set[Value] = set()
+    for axis, size in zip(of_x.axes, shape, strict=False):
+        if axis is None:
+            return None
+        seen.update(axis.coefficients)
+        if len(axis.coefficients) == 2:
+            moved = [v for v in axis.coefficients if v in in_c and v not in in_w]
+            inner = [v for v in axis.coefficients if v in in_w and v not in in_c]
+            if len(moved) != 1 or len(inner) != 1:
+                return None
+            steps = [axis.coefficients[v] * (loops[v].step or 1) for v in (moved[0], inner[0])]
+            sizes.append(size)
+            kernel.append(loops[inner[0]].extent)
+            results.append(loops[moved[0]].extent)
+            strides.append(steps[0])
+            dilations.append(steps[1])
+            continue
+        for v in axis.coefficients:
+            if v in in_c and v in in_w:
+                groups = groups * loops[v].extent
+            elif v in in_c:
+                batch = batch * loops[v].extent
+            elif v in in_w:
+                c_in = c_in * loops[v].extent
+    c_out = _extent(loops, [v for v in in_w & in_c if v not in seen])
+    if not all(isinstance(v, int) and v > 0 for v in (*strides, *dilations)):
+        return None
+    try:
+        return convolution(
+            Window(sizes, kernel, strides, dilations, [0] * len(sizes), results), batch=batch, c_in=c_in * groups,
+            c_out=c_out * groups, groups=groups, dtype=dtype, out_dtype=out,
+        )  # fmt: skip
+    except RuleError:
+        return None
+
+
+def _of_instructions(convert: Conversion, walk: Walk) -> NestProduct:
+    """A kernel of matrix instructions: all of them together make the stored matrix, whose extent gives rows and columns."""
+    work = walk.work
+    dtype, out = work.products[0][4], work.products[0][5]
+    total = sum(m * n * k * runs for m, n, k, runs, _, _ in work.products)
+    fused = tuple(
+        ops.Elementwise(kind=kind, elements=times, inputs=0, dtype=d) for (kind, d), times in work.arithmetic.items()
+    )
+    stored = [v for v in work.stores if not is_on_chip(v)]
+    operands = tuple(v for v in work.loads if v not in stored and not is_on_chip(v))[:2]
+    attributes = {"matrix_instructions": sum(runs for *_, runs, _, _ in work.products)}
+    shapes = [getattr(convert.known(v).tensor, "shape", None) for v in stored]
+    shape: Sequence[Any] | None = shapes[0] if len(shapes) == 1 else None
+    if (
+        shape is not None
+        and len(shape) >= 2
+        and all(isinstance(d, int) for d in shape)
+        and isinstance(total, (int, float))
+    ):
+        elements = prod(shape)
+        if elements and total % elements == 0:
+            op = ops.Gemm(
+                batch=prod(shape[:-2]), m=shape[-2], n=shape[-1], k=int(total // elements), dtype=dtype,
+                out_dtype=None if out == dtype else out,
+            )  # fmt: skip
+            return NestProduct(op, operands, fused, attributes)
+    m, n, k, runs, _, _ = work.products[0]
+    per = m * n * k
+    count = total // per if isinstance(total, int) and isinstance(per, int) and per else runs
+    op = ops.Gemm(batch=count, m=m, n=n, k=k, dtype=dtype, out_dtype=None if out == dtype else out)
+    return NestProduct(op, operands, fused, attributes)
