@@ -138,7 +138,11 @@ def _noise_of_files(rows: Sequence[JudgedPower]) -> dict[int, np.ndarray]:
     for r in rows:
         own = np.full(len(r.power_w), np.nan)
         for other in rows:
-            if other.software == r.software or (other.family, other.device, other.dtype) != (r.family, r.device, r.dtype):
+            if other.software == r.software or (other.family, other.device, other.dtype) != (
+                r.family,
+                r.device,
+                r.dtype,
+            ):
                 continue
             keys, first = np.unique(other.shape_key, return_index=True)
             place = np.searchsorted(keys, r.shape_key).clip(max=len(keys) - 1)
@@ -156,7 +160,9 @@ def report(protocol: str, seed: int, rows: Sequence[JudgedPower], by: Sequence[s
         "protocol": protocol,
         "seed": seed,
         "groups": groups,
-        "overall": {target: mean_of([g for g in groups if g["target"] == target], weighted=False) for target in TARGETS},
+        "overall": {
+            target: mean_of([g for g in groups if g["target"] == target], weighted=False) for target in TARGETS
+        },
         "pooled": {target: mean_of([g for g in groups if g["target"] == target], weighted=True) for target in TARGETS},
     }
 

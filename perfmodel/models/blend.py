@@ -86,7 +86,7 @@ class Learned:
         if device.compute_capability is None:
             return None
         for key in sorted(self.residuals):
-            if key[::2] == (family.name, part) and _compute_capability(key[1]) == device.compute_capability:
+            if key[::2] == (family.name, part) and compute_capability(key[1]) == device.compute_capability:
                 return self.residuals[key], ELSEWHERE_WEIGHT
         unseen = self.residuals.get((family.name, UNSEEN, part))
         # Where another arithmetic stands in (bf16 on a V100), so do other kernels.
@@ -314,7 +314,8 @@ def _notes(op: Operator, device: Device, residual: Residual, fastest_of: Sequenc
     return lines
 
 
-def _compute_capability(device_id: str) -> str | None:
+def compute_capability(device_id: str) -> str | None:
+    """The compute capability of a device by its id; None where it has none, or is not in the catalogue."""
     if device_id == UNSEEN:
         return None
     try:

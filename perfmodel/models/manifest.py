@@ -80,7 +80,12 @@ def read(folder: Path) -> Contents:
             corrections[correction.key] = correction
         kernels = {str(name): Kernel.from_dict(value) for name, value in manifest.get("error_kernels", {}).items()}
         return Contents(
-            Constants.from_dict(manifest["constants"]), residuals, intervals, corrections, kernels, _power(folder, manifest)
+            Constants.from_dict(manifest["constants"]),
+            residuals,
+            intervals,
+            corrections,
+            kernels,
+            _power(folder, manifest),
         )
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
         raise PredictorError(
@@ -109,7 +114,9 @@ def _power(folder: Path, manifest: Mapping[str, Any]) -> LearnedPower:
     intervals = {str(key): _pair(value) for key, value in manifest.get("power_log_intervals", {}).items()}
     for key, (low, high) in intervals.items():
         if not -np.inf < low <= 0 <= high < np.inf:
-            raise PredictorError(f"the manifest of {folder} has the interval {low}, {high} of power for {key}, not around 0")
+            raise PredictorError(
+                f"the manifest of {folder} has the interval {low}, {high} of power for {key}, not around 0"
+            )
     return LearnedPower(residuals, intervals)
 
 

@@ -300,8 +300,15 @@ def _analytical() -> Predictor:
         shipped = _load_folder(data_path("models", "default"))
     except (InputError, PredictorError):
         return Predictor()
-    return Predictor("analytical", shipped.constants, {}, shipped.analytical_log_intervals, {}, shipped.error_kernels,
-                     LearnedPower({}, shipped.power.intervals))
+    return Predictor(
+        "analytical",
+        shipped.constants,
+        {},
+        shipped.analytical_log_intervals,
+        {},
+        shipped.error_kernels,
+        LearnedPower({}, shipped.power.intervals),
+    )
 
 
 def _load_folder(folder: Path) -> Predictor:

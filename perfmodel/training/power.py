@@ -15,8 +15,8 @@ from perfmodel.models import artefact
 from perfmodel.models.constants import Constants
 from perfmodel.models.families import FAMILIES
 from perfmodel.models.families.base import BOOSTER
-from perfmodel.models.learned import software_of
-from perfmodel.models.power import PowerConstants
+from perfmodel.models.families.gemm import GEMM
+from perfmodel.models.learned import software_of, variant_columns
 from perfmodel.models.power.learned import INTERVAL_GROUPS, LONG_S, interval_group
 from perfmodel.models.predictor import Predictor
 from perfmodel.models.trace_rows import Part, PreparedTable, prepare
@@ -42,7 +42,6 @@ class PowerTask:
 
     Attributes:
         predictor: of the latency, as it is.
-        power: constants of the physical power; None means the built-in ones.
     """
 
     family: str
@@ -51,7 +50,6 @@ class PowerTask:
     part: str
     rows: Any
     predictor: Predictor
-    power: PowerConstants | None
     seed: int
 
     @property
@@ -70,9 +68,7 @@ class PowerTask:
         return f"{self.family} {load_device(self.device).id} {self.part}"
 
 
-def power_tasks(
-    parts: Sequence[Part], predictor: Predictor, power: PowerConstants | None, seed: int
-) -> list[PowerTask]:
+def power_tasks(parts: Sequence[Part], predictor: Predictor, seed: int) -> list[PowerTask]:
     """The tasks of those parts that have measured power, on devices with a power limit."""
     tasks = []
     for part in parts:
@@ -80,7 +76,7 @@ def power_tasks(
             continue
         rows = chosen(part.rows, seed)
         if (rows["latency_s"] >= LONG_S).sum() >= FEWEST_ROWS or len(rows) >= 10 * FEWEST_ROWS:
-            tasks.append(PowerTask(part.family.name, part.op, part.device, part.part, rows, predictor, power, seed))
+            tasks.append(PowerTask(part.family.name, part.op, part.device, part.part, rows, predictor, seed))
     return tasks
 
 
@@ -94,8 +90,8 @@ class TrainedPower:
 
 
 @dataclass(frozen=True)
-class _Table:
-    """A part with its features and labels."""
+class PowerData:
+    """A part with its features and its labels (:mod:`perfmodel.training.power_rows`), arrays of shape ``[rows]``."""
 
     table: PreparedTable
     power_w: np.ndarray
@@ -103,7 +99,7 @@ class _Table:
     neighbour: np.ndarray
 
     @classmethod
-    def of(cls, task: PowerTask) -> _Table:
+    def of(cls, task: PowerTask) -> PowerData:
         rows = task.rows
         return cls(
             prepare(task.as_part, task.constants, task.seed), rows["power_w"].to_numpy(dtype=np.float64),
@@ -117,12 +113,12 @@ def train_power_part(task: PowerTask) -> TrainedPower:
     The latencies of the folds are predicted by boosters that saw none of the fold; the booster that ships reads the latencies
     of the predictor that it belongs to.
     """
-    data = _Table.of(task)
+    data = PowerData.of(task)
     table = data.table
     latencies = {"held_out": held_out(table, task.seed), "shipped": predicted_latency(task)}
-    models = physical(task.as_part, task.constants, task.power, latencies)
+    models = physical(task.as_part, task.constants, latencies)
     power = held_out_power(data, models["held_out"], task.seed)
-    rows = _judged(data, models["held_out"], latencies["held_out"], power)
+    rows = judged_rows(data, models["held_out"], latencies["held_out"], power)
     final = fit_power(table, models["shipped"], data.power_w, np.arange(len(table)), task.seed)
     entry = table.entry | entry_quantiles(rows)
     return TrainedPower(artefact.compress(strip(final)), entry, rows)
@@ -130,10 +126,10 @@ def train_power_part(task: PowerTask) -> TrainedPower:
 
 def judge_by_shapes(task: PowerTask) -> list[JudgedPower]:
     """Every row of a part, predicted by boosters of latency and power that saw no row of its group."""
-    data = _Table.of(task)
+    data = PowerData.of(task)
     latency = held_out(data.table, task.seed)
-    model = physical(task.as_part, task.constants, task.power, {"held_out": latency})["held_out"]
-    return _judged(data, model, latency, held_out_power(data, model, task.seed))
+    model = physical(task.as_part, task.constants, {"held_out": latency})["held_out"]
+    return judged_rows(data, model, latency, held_out_power(data, model, task.seed))
 
 
 def predicted_latency(task: PowerTask) -> np.ndarray:
@@ -145,11 +141,29 @@ def predicted_latency(task: PowerTask) -> np.ndarray:
     return result
 
 
+def matrix_of(
+    table: PreparedTable, model: Physical, variants: Sequence[str] | None = None, variant: str = ""
+) -> np.ndarray:
+    """What a booster of power reads, float32 of shape ``[rows, features]``.
+
+    Args:
+        table, model: the rows.
+        variants: of the booster, where it is another table's.
+        variant: under which of them to ask it.
+    """
+    own = len(table.family.schema.names)
+    told = table.matrix[:, own:]
+    if variants is not None:
+        columns = variant_columns(variants, table.family.kernel_classes)[list(variants).index(variant)]
+        told = np.tile(columns, (len(table), 1))
+    return np.concatenate([table.matrix[:, :own], model.features, told], axis=1)
+
+
 def fit_power(table: PreparedTable, model: Physical, power_w: np.ndarray, rows: np.ndarray, seed: int) -> Any:
     """A booster of ln(measured / physical power), trained on some rows."""
-    family, own = table.family, len(table.family.schema.names)
-    parameters = POWER_BOOSTER if family.name == "gemm" else SMALL_BOOSTER
-    matrix = np.concatenate([table.matrix[:, :own], model.features, table.matrix[:, own:]], axis=1)
+    family = table.family
+    parameters = POWER_BOOSTER if family is GEMM else SMALL_BOOSTER
+    matrix = matrix_of(table, model)
     # A label above the limit is the sampling's error.
     target = np.log(np.minimum(power_w, model.limit_w) / model.power_w)
     weight = weights(table.measured_s)
@@ -165,11 +179,10 @@ def fit_power(table: PreparedTable, model: Physical, power_w: np.ndarray, rows: 
     return joined(boosters)
 
 
-def held_out_power(data: _Table, model: Physical, seed: int) -> np.ndarray:
+def held_out_power(data: PowerData, model: Physical, seed: int) -> np.ndarray:
     """Power of every row by boosters that saw no row of its group; W, within idle and limit."""
     table = data.table
-    own = len(table.family.schema.names)
-    matrix = np.concatenate([table.matrix[:, :own], model.features, table.matrix[:, own:]], axis=1)
+    matrix = matrix_of(table, model)
     log_ratio = np.zeros(len(table))
     for fold in range(FOLDS):
         out = table.fold == fold
@@ -202,7 +215,9 @@ def quantiles_of(rows: Sequence[JudgedPower]) -> Quantiles:
 
 def entry_quantiles(rows: Sequence[JudgedPower]) -> dict[str, dict[str, list[list[float]]]]:
     """``power_quantiles`` and ``energy_quantiles`` of a manifest's entry, by software."""
-    by_software = {s: quantiles_of([r for r in rows if r.software == s]) for s in dict.fromkeys(r.software for r in rows)}
+    by_software = {
+        s: quantiles_of([r for r in rows if r.software == s]) for s in dict.fromkeys(r.software for r in rows)
+    }
     return {name: {s: q[name] for s, q in by_software.items()} for name in ("power_quantiles", "energy_quantiles")}
 
 
@@ -228,7 +243,7 @@ def with_quantiles(rows: JudgedPower, quantiles: Mapping[str, Sequence[Sequence[
     )
 
 
-def _judged(data: _Table, model: Physical, latency: np.ndarray, power: np.ndarray) -> list[JudgedPower]:
+def judged_rows(data: PowerData, model: Physical, latency: np.ndarray, power: np.ndarray) -> list[JudgedPower]:
     """Held-out rows by software and dtype; the interval of a fold's rows takes its quantiles from the other folds."""
     table, rows = data.table, len(data.table)
     long = table.measured_s >= LONG_S

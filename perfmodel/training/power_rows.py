@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from perfmodel.hardware import load_device
+from perfmodel.features.vector import feature_schema
+from perfmodel.hardware import Device, load_device
 from perfmodel.models.bounds import Extras
 from perfmodel.models.constants import Constants
 from perfmodel.models.machine import Conditions, Machine
-from perfmodel.models.power import PowerConstants, of_group
-from perfmodel.models.power.learned import LONG_S, SCHEMA, power_columns
+from perfmodel.models.power import of_group
+from perfmodel.models.power.learned import LONG_S, SCHEMA, power_columns, running_idle_w
 from perfmodel.models.trace_rows import Part, analysed, cache_states
-from perfmodel.features.vector import feature_schema
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,12 +48,20 @@ def file_order(table: pd.DataFrame) -> list[np.ndarray]:
 
     A file is what shares collection, software, operator and phase; rows without an ``order`` stand as they are.
     """
-    names = [c for c in ("device", "collection", "software", "op", "phase", "kind", "dtype", "out_dtype") if c in table.columns]
+    names = [
+        c
+        for c in ("device", "collection", "software", "op", "phase", "kind", "dtype", "out_dtype")
+        if c in table.columns
+    ]
     code = np.zeros(len(table), dtype=np.int64)
     for name in names:
         mine, distinct = table[name].astype(object).factorize()
         code = np.unique(code * (len(distinct) + 1) + mine + 1, return_inverse=True)[1].reshape(-1)
-    place = table["order"].to_numpy(dtype=np.float64) if "order" in table.columns else np.arange(len(table), dtype=np.float64)
+    place = (
+        table["order"].to_numpy(dtype=np.float64)
+        if "order" in table.columns
+        else np.arange(len(table), dtype=np.float64)
+    )
     order = np.lexsort((place, code))
     starts = np.flatnonzero(np.diff(code[order], prepend=-1))
     return np.split(order, starts[1:])
@@ -129,23 +137,19 @@ class Physical:
 
 
 def physical(
-    part: Part, constants: Constants | None, power: PowerConstants | None, latencies: Mapping[str, np.ndarray]
+    part: Part, constants: Constants | None, latencies: Mapping[str, np.ndarray], record: Device | None = None
 ) -> dict[str, Physical]:
     """The physical model's power of a part's rows, for some latencies of theirs.
 
     Args:
         part: rows of one device.
         constants: of the latency's physics.
-        power: of the power's.
         latencies: seconds of shape ``[rows]``, by name.
-
-    Raises:
-        InputError: the device file quotes no power limit.
+        record: the device with other power constants than its file's; None means that. It has a power limit.
     """
-    from perfmodel.models.power import idle_power_w
-
     device = load_device(part.device)
-    idle = idle_power_w(device, device.peak_clock_hz)
+    powered = record or device
+    idle = running_idle_w(powered, None)
     assert device.tdp_w is not None
     assert idle is not None
     schema = feature_schema(SCHEMA)
@@ -156,7 +160,7 @@ def physical(
         machine = Machine.of(device, chunk.group.op.dtype)
         for name, seconds in latencies.items():
             mine = seconds[chunk.rows]
-            found = of_group(chunk.group, device, chunk.bounds, mine, extras, Conditions(chunk.cache), power)
+            found = of_group(chunk.group, powered, chunk.bounds, mine, extras, Conditions(chunk.cache))
             watts[name][chunk.rows] = found["power_w"]
             columns = power_columns(chunk.group, device, chunk.bounds, extras, machine, mine, found["demand_w"])
             features[name][chunk.rows] = schema.matrix(columns)

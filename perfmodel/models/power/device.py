@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
+from perfmodel.errors import DeviceError
 from perfmodel.hardware.device import Device
 from perfmodel.models.machine import ASSUMED_CLOCK_HZ, Machine
 from perfmodel.models.power.constants import FALLBACK, REFERENCE_NM, PowerConstants
@@ -84,7 +86,7 @@ class DevicePower:
         )  # fmt: skip
         sources["idle_w"] = device.sources.get("idle_power_w", f"regressed: TDP, {memory}")
         sources["tdp_w"] = device.sources.get("tdp_w", "unknown")
-        return cls(
+        regressed = cls(
             idle_w=_idle_w(device, memory, c),
             tdp_w=device.tdp_w,
             idle_clock_rise=_idle_clock_rise(device, c),
@@ -100,6 +102,7 @@ class DevicePower:
             voltage=c.voltage, voltage_exponent=c.voltage_exponent, ceiling=c.ceiling, sharpness=c.sharpness,
             memory=memory, sources=sources,
         )  # fmt: skip
+        return _with_own(regressed, device)
 
     def relative_voltage(self, clock_ratio: np.ndarray | float) -> np.ndarray:
         """Voltage over the lowest one, at a clock over the highest."""
@@ -116,6 +119,44 @@ class DevicePower:
         above = (self.voltage.relative(clock_ratio) ** 3 - 1) / top
         idle: np.ndarray = self.idle_w * (1 + self.idle_clock_rise * above)
         return idle if self.tdp_w is None else np.minimum(idle, self.tdp_w)
+
+
+_OWN = "power."
+"""Before the names of a device file's own power constants, a table of ``measured``."""
+_OF_ARITHMETIC = "_j_per_flop"
+
+
+def _with_own(regressed: DevicePower, device: Device) -> DevicePower:
+    """With the constants that the device file has itself, ``[measured.power]``: ``idle_w``, ``bf16_j_per_flop`` and so on.
+
+    Raises:
+        DeviceError: a constant that there is not.
+    """
+    own = {name.removeprefix(_OWN): value for name, value in device.measured.items() if name.startswith(_OWN)}
+    if not own:
+        return regressed
+    arithmetic = {name.removesuffix(_OF_ARITHMETIC): v for name, v in own.items() if name.endswith(_OF_ARITHMETIC)}
+    numbers = {name: v for name, v in own.items() if not name.endswith(_OF_ARITHMETIC)}
+    if "vector" in arithmetic:
+        numbers[f"vector{_OF_ARITHMETIC}"] = arithmetic.pop("vector")
+    strange = sorted([*(set(arithmetic) - set(regressed.arithmetic_j_per_flop)), *(set(numbers) - set(_OWN_NUMBERS))])
+    if strange:
+        wanted = ", ".join((*_OWN_NUMBERS, *(f"{a}{_OF_ARITHMETIC}" for a in regressed.arithmetic_j_per_flop)))
+        raise DeviceError(f"{device.id}: measured.power.{strange[0]} is no power constant; wanted some of {wanted}")
+    sources = dict(regressed.sources)
+    for name in numbers:
+        sources[name] = device.sources.get(f"measured.{_OWN}{name}", "measured")
+    for name in arithmetic:
+        sources["arithmetic_j_per_flop"] = device.sources.get(f"measured.{_OWN}{name}{_OF_ARITHMETIC}", "measured")
+    joint = dict(regressed.arithmetic_j_per_flop) | arithmetic
+    changed: Any = numbers
+    return replace(regressed, arithmetic_j_per_flop=joint, sources=sources, **changed)
+
+
+_OWN_NUMBERS = (
+    "idle_w", "idle_clock_rise", "vector_j_per_flop", "element_j", "l2_j_per_byte", "dram_j_per_byte", "issue_j_per_clock",
+    "leakage_w", "ceiling",
+)  # fmt: skip
 
 
 def memory_of(device: Device) -> str:

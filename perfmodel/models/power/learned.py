@@ -18,15 +18,19 @@ import numpy as np
 
 from perfmodel.errors import PredictorError
 from perfmodel.features.vector import FeatureSchema, feature_schema
-from perfmodel.hardware.device import Device
+from perfmodel.hardware import Device
 from perfmodel.models.analytical import analyse
+from perfmodel.models.blend import compute_capability
 from perfmodel.models.bounds import Bounds, Extras
 from perfmodel.models.constants import Constants
 from perfmodel.models.families import FAMILIES, Family, family_of
 from perfmodel.models.families.base import Columns
 from perfmodel.models.learned import Key, Residual, kernel_of, software_of, source_names, stack_of
 from perfmodel.models.machine import Conditions, Machine
-from perfmodel.models.power import FACTOR, Activity, idle_power_w
+from perfmodel.models.power.activity import Activity
+from perfmodel.models.power.device import DevicePower
+from perfmodel.models.power.energy import FACTOR, clock_ratio_of
+from perfmodel.ops import Operator
 from perfmodel.ops.table import Group
 
 SCHEMA = "power"
@@ -40,6 +44,10 @@ INTERVAL_GROUPS = 2 * (len(LOADS) + 1)
 Pairs = tuple[tuple[float, float], ...]
 OTHER_VERSION_WEIGHT = 0.9
 """How far a booster is trusted for another version or kernel of the stack that it was trained on, or at another clock."""
+SIBLING_WEIGHT = 0.7
+"""How far a booster is trusted on a sibling of its device under the same stack. Of 0, 0.5, 0.9 and 1 on settled GEMMs of B200 with
+GB200's trees and the reverse, in eight formats and stacks each: 0.5 and 0.9 the best (fp8 of TensorRT-LLM on B200 20.8 to 14.2 and
+11.2 %, vLLM's fp8_block on GB200 73 to 57 and 47 %), bf16 and nvfp4 of vLLM, nearly all at the limit, best left alone."""
 _PRODUCT_OFFSET, _DRAM_OFFSET = 1e-4, 1e-3
 """Keep the logarithms of rates of 0 finite."""
 
@@ -78,6 +86,12 @@ def power_columns(
         "log_product_rate": np.log(activity.product_flops / seconds / machine.peak_flops + _PRODUCT_OFFSET),
         "log_dram_rate": np.log(bounds.dram_bytes / seconds / machine.dram_bytes_per_s + _DRAM_OFFSET),
     }
+
+
+def running_idle_w(device: Device, clock_hz: float | None) -> float | None:
+    """Idle power at the clock of a run, the highest unless one is given [W]; None where it is unknown."""
+    d = DevicePower.of(device)
+    return None if d.idle_w is None else float(d.idle_at(clock_ratio_of(d, clock_hz)))
 
 
 def interval_group(latency_s: np.ndarray, power_w: np.ndarray, limit_w: np.ndarray | float) -> np.ndarray:
@@ -152,6 +166,20 @@ class LearnedPower:
     residuals: Mapping[Key, PowerResidual] = field(default_factory=dict)
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
+    def find(self, op: Operator, device: Device) -> PowerResidual | None:
+        """The booster of this device, or of a sibling (the same compute capability)."""
+        family = family_of(op)
+        if family is None:
+            return None
+        part = family.part(op)
+        own = self.residuals.get((family.name, device.id, part))
+        if own is not None or device.compute_capability is None:
+            return own
+        for key in sorted(self.residuals):
+            if key[::2] == (family.name, part) and compute_capability(key[1]) == device.compute_capability:
+                return self.residuals[key]
+        return None
+
     def blend(
         self,
         group: Group,
@@ -170,11 +198,15 @@ class LearnedPower:
                 physical model, and perhaps ``columns``, the features by state of the cache.
             constants: of the latency's physics.
         """
-        limit, idle_w = device.tdp_w, idle_power_w(device, conditions.clock_hz)
+        limit, idle_w = device.tdp_w, running_idle_w(device, conditions.clock_hz)
         rows, physical, latency = len(group), part["power_w"], part["latency_s"]
         if limit is None or idle_w is None or np.isnan(physical).all():
             unknown = np.full(rows, np.nan)
-            return {"energy_low_j": unknown, "energy_high_j": unknown, "power_source": np.full(rows, None, dtype=object)}
+            return {
+                "energy_low_j": unknown,
+                "energy_high_j": unknown,
+                "power_source": np.full(rows, None, dtype=object),
+            }
         family = family_of(group.op)
         low, high = self.intervals.get("" if family is None else family.name, (-np.log(FACTOR), np.log(FACTOR)))
         # Of the physical power: offsets low and high of power, then of energy.
@@ -183,11 +215,13 @@ class LearnedPower:
             low + np.log(part["latency_low_s"] / latency), high + np.log(part["latency_high_s"] / latency),
         ])  # fmt: skip
         weight, power = np.zeros(rows), physical
-        found = None if family is None else self.residuals.get((family.name, device.id, family.part(group.op)))
+        found = self.find(group.op, device)
         if family is not None and found is not None:
             correction, weight, leant_on = self._correction(
                 found, family, group, device, bounds, extras, conditions, part, constants
             )
+            if found.residual.device != device.id:
+                weight = SIBLING_WEIGHT * weight
             power = np.clip(physical * np.exp(weight * correction), idle_w, limit)
             index = interval_group(latency, power, limit)
             for software in dict.fromkeys(s for s in leant_on.tolist() if s is not None):
