@@ -86,8 +86,10 @@ def grouped(rows: Sequence[JudgedPower], by: Sequence[str], target: str) -> list
         settled = _figures(columns, long & columns["settled"], target)
         short = _figures(columns, ~long, target)
         groups.append(
-            dict(zip(GROUP_KEYS, key, strict=True)) | {"size": None, "target": target, "n_groups": max(r.folds for r in mine)}
-            | figures | {"settled_share": settled.get("n", 0) / figures["n"], "settled": settled or None, "short": short or None}
+            dict(zip(GROUP_KEYS, key, strict=True)) | {"size": None, "target": target} | figures | {
+                "n_groups": max(r.folds for r in mine), "settled_share": settled.get("n", 0) / figures["n"],
+                "settled": settled or None, "short": short or None,
+            }
         )  # fmt: skip
     return groups
 

@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perfmodel.card import card_text
 from perfmodel.errors import InputError, PredictorError
+from perfmodel.hardware import load_device
 from perfmodel.models import artefact
+from perfmodel.models.power import DevicePower
 from perfmodel.models.power.learned import LearnedPower, power_schema
 from perfmodel.models.predictor import load_trained
 from perfmodel.power_accuracy import JudgedPower
@@ -39,7 +41,7 @@ FOLDER = "power"
 
 
 def train_power(
-    traces: pd.DataFrame | str | Path | Iterable[str | Path],
+    traces: pd.DataFrame | str | Path | Iterable[pd.DataFrame | str | Path],
     folder: str | Path,
     *,
     device: str | Path | None = None,
@@ -47,6 +49,7 @@ def train_power(
     families: Sequence[str] | None = None,
     seed: int = 0,
     jobs: int = 1,
+    needed: bool = True,
     report: Report = lambda line: None,
 ) -> dict[str, Any]:
     """Adds what traces say of power to a predictor; nothing of its latency changes.
@@ -59,10 +62,11 @@ def train_power(
         families: only these.
         seed: of folds, samples and boosters.
         jobs: processes to train in; same result.
+        needed: refuse traces without power labels; otherwise they change nothing.
         report: receives a line of progress now and then.
 
     Returns:
-        what ``accuracy.json`` then has under ``power``: a report by protocol.
+        what ``accuracy.json`` then has under ``power``: a report by protocol; empty where nothing was learned.
 
     Raises:
         InputError: the traces have no power labels to learn from.
@@ -73,6 +77,8 @@ def train_power(
     predictor = replace(load_trained(folder), power=LearnedPower())
     tables, hashes = load_tables(traces, device, keep=KEPT)
     tasks = power_tasks(learned_parts(tables, families, lambda line: None), predictor, seed)
+    if not tasks and not needed:
+        return {}
     if not tasks:
         raise InputError(
             "the traces hold no rows with power_w to learn power from: wanted some hundreds a device and family"
@@ -87,6 +93,7 @@ def train_power(
         report(f"{index + 1}/{len(tasks)} power of {task.name}: {_line(done.rows)}")
     reports, left_out = _reports(tasks, judged, seed, report)
     manifest |= {
+        "power_physics": {d: _numbers_of(d) for d in sorted({t.device for t in tasks})},
         "power_boosters": entries,
         "power_feature_schemas": {f: power_schema(f).sha256 for f in sorted({e["family"] for e in entries})},
         "power_log_intervals": physical_intervals(left_out),
@@ -95,6 +102,12 @@ def train_power(
     }
     _write(folder, manifest, reports, name)
     return reports
+
+
+def _numbers_of(device: str) -> dict[str, Any]:
+    """The constants of the physical power that the boosters were trained on the residual of."""
+    numbers = asdict(DevicePower.of(load_device(device)))
+    return {name: value for name, value in numbers.items() if name not in ("sources", "memory")}
 
 
 def _reports(
@@ -116,7 +129,8 @@ def _line(rows: Sequence[JudgedPower]) -> str:
     figures = power_report("", 0, rows)["pooled"]["power"]
     if not figures["n"]:
         return "no row of 0.1 ms or more"
-    return f"held-out MAPE {figures['mape']:.1%}, settled rows {figures['settled']['mape']:.1%}, physics {figures['analytical_mape']:.1%}"
+    settled = f", settled rows {figures['settled']['mape']:.1%}" if "settled" in figures else ""
+    return f"held-out MAPE {figures['mape']:.1%}{settled}, physics {figures['analytical_mape']:.1%}"
 
 
 def _write(folder: Path, manifest: dict[str, Any], reports: dict[str, Any], name: str) -> None:

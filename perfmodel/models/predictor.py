@@ -51,7 +51,7 @@ class Predictor:
     analytical_log_intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     corrections: Mapping[Key, Correction] = field(default_factory=dict)
     error_kernels: Mapping[str, Kernel] = field(default_factory=dict)
-    power: LearnedPower = LearnedPower()
+    power: LearnedPower = field(default_factory=LearnedPower)
 
     def predict(
         self,

@@ -193,8 +193,8 @@ def held_out_power(data: PowerData, model: Physical, seed: int) -> np.ndarray:
 
 
 def pairs_of(log_error: np.ndarray, group: np.ndarray) -> list[list[float]]:
-    """The 5 % and 95 % quantiles of errors by :func:`~perfmodel.models.power.learned.interval_group`; a group with few rows takes
-    those of all."""
+    """The 5 % and 95 % quantiles of errors by :func:`~perfmodel.models.power.learned.interval_group`; a group with few rows
+    takes those of all."""
     everything = np.quantile(log_error, INTERVAL)
     result = []
     for index in range(INTERVAL_GROUPS):
@@ -273,15 +273,15 @@ def judged_rows(data: PowerData, model: Physical, latency: np.ndarray, power: np
         if not len(index):
             continue
         whole, of_fold = part(index, software, dtype), table.fold[index]
-        columns = {name: np.empty(len(index)) for name in ("low_w", "high_w", "low_j", "high_j")}
+        columns: dict[str, Any] = {name: np.empty(len(index)) for name in ("low_w", "high_w", "low_j", "high_j")}
         for fold in np.unique(of_fold):
             inside = of_fold == fold
             # Other dtypes of the same software have a say, as in the manifest.
             alike = (table.software_of_row == software) & (table.fold != fold)
             others = np.flatnonzero(alike) if alike.any() else index
             quantiles = quantiles_of([part(others, software, dtype)])
-            mine = with_quantiles(part(index[inside], software, dtype), quantiles, model.idle_w)
+            bounded = with_quantiles(part(index[inside], software, dtype), quantiles, model.idle_w)
             for name, values in columns.items():
-                values[inside] = getattr(mine, name)
+                values[inside] = getattr(bounded, name)
         judged.append(replace(whole, **columns))
     return judged

@@ -1,9 +1,10 @@
 """Power of a software, or of a device, whose labels were left out: what a predictor without them would say.
 
-``software``: each software of a device is predicted by what the others on that device taught. Boosters do not carry over from one
-stack to another (:meth:`perfmodel.models.power.learned.PowerResidual.sources_for`), so that what is judged is the physical model with
-the idle power that the other labels show. ``device``: each device is left out, its own constants with it; the booster of a sibling
-that was measured under the same stack counts as in use. Latencies are the measured ones in both: it is power that is judged.
+``software``: each software of a device is predicted by what the others on that device taught. Boosters do not carry over from
+one stack to another (:meth:`perfmodel.models.power.learned.PowerResidual.sources_for`), so that what is judged is the physical
+model with the idle power that the other labels show. ``device``: each device is left out, its own constants with it; the
+booster of a sibling that was measured under the same stack counts as in use. Latencies are the measured ones in both: it is
+power that is judged.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ class _LongRows:
 
 
 def leave_out(tasks: Sequence[PowerTask], protocol: str) -> list[JudgedPower]:
-    """The long rows of every task, predicted without their software or their device, with intervals from what else was left out.
+    """The long rows of every task, predicted without their software or device, with intervals from what else was left out.
 
     Args:
         tasks: labelled parts.
@@ -147,7 +148,7 @@ def _with_idle(device: Device, running_w: float) -> Device:
 
 
 def _with_interval_of_others(rows: JudgedPower, judged: Sequence[JudgedPower]) -> JudgedPower:
-    """The interval that the same family's errors on other left-out software or devices give; none (NaN) where nothing else was."""
+    """The interval that the same family's errors on other left-out software or devices give; none (NaN) where nothing was."""
     alike = [r for r in judged if r.family == rows.family and (r.held_out, r.device) != (rows.held_out, rows.device)]
     nothing = np.full(len(rows.power_w), np.nan)
     if not alike:
@@ -156,8 +157,9 @@ def _with_interval_of_others(rows: JudgedPower, judged: Sequence[JudgedPower]) -
 
 
 def physical_intervals(left_out: Sequence[JudgedPower]) -> dict[str, list[float]]:
-    """ln offsets of the 90 % interval of the physical power of devices without labels, by family: those that cover nine of ten rows
-    of each device that was left out, the worst one included; at least :data:`~perfmodel.models.power.energy.FACTOR` either way."""
+    """ln offsets of the 90 % interval of the physical power of devices without labels, by family: those that cover nine of ten
+    rows of each device that was left out, the worst one included; at least
+    :data:`~perfmodel.models.power.energy.FACTOR` either way."""
     result: dict[str, list[float]] = {}
     for family in dict.fromkeys(r.family for r in left_out):
         pairs = []

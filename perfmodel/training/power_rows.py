@@ -29,7 +29,7 @@ KEPT = ("power_w", "power_limit_w", "collection", "order")
 SETTLED_WITHIN, SETTLED_ROWS = 0.05, 11
 SHORT_WEIGHT = 0.3
 """Of a label that was sampled for 0.3 s, beside 1 for one that was for a second."""
-MOST_LONG, MOST_SHORT = 12_000, 4_000
+MOST_LONG, MOST_SHORT = 8_000, 2_500
 """Rows of a software that a booster is trained on and judged by: tables hold up to 63,000, most of them short."""
 _NEAR = 0.05
 

@@ -45,9 +45,9 @@ Pairs = tuple[tuple[float, float], ...]
 OTHER_VERSION_WEIGHT = 0.9
 """How far a booster is trusted for another version or kernel of the stack that it was trained on, or at another clock."""
 SIBLING_WEIGHT = 0.7
-"""How far a booster is trusted on a sibling of its device under the same stack. Of 0, 0.5, 0.9 and 1 on settled GEMMs of B200 with
-GB200's trees and the reverse, in eight formats and stacks each: 0.5 and 0.9 the best (fp8 of TensorRT-LLM on B200 20.8 to 14.2 and
-11.2 %, vLLM's fp8_block on GB200 73 to 57 and 47 %), bf16 and nvfp4 of vLLM, nearly all at the limit, best left alone."""
+"""How far a booster is trusted on a sibling of its device under the same stack. Of 0, 0.5, 0.9 and 1 on settled GEMMs of B200
+with GB200's trees and the reverse 0.5 and 0.9 were the best (fp8 of TensorRT-LLM on B200 20.8 to 14.2 and 11.2 %, vLLM's
+fp8_block on GB200 73 to 57 and 47 %); vLLM's bf16 and nvfp4, nearly all at the limit, are best left alone."""
 _PRODUCT_OFFSET, _DRAM_OFFSET = 1e-4, 1e-3
 """Keep the logarithms of rates of 0 finite."""
 
@@ -107,8 +107,8 @@ class PowerResidual:
 
     Attributes:
         residual: the trees of ln(measured / physical power), their software and support.
-        power_quantiles: by software, of each :func:`interval_group` the 5 % and 95 % quantiles of ln(measured / predicted power)
-            on held-out groups of shapes.
+        power_quantiles: by software, of each :func:`interval_group` the 5 % and 95 % quantiles of ln(measured / predicted) on
+            held-out groups of shapes.
         energy_quantiles: the same of energy, with the latency of held-out groups predicted, too.
     """
 
@@ -253,8 +253,8 @@ class LearnedPower:
         part: Mapping[str, Any],
         constants: Constants | None,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """ln(measured / physical) of each row under the software of its latency, how far it is trusted, and the measured software
-        that it leans on (None where there is none)."""
+        """ln(measured / physical) of each row under the software of its latency, how far it is trusted, and the measured
+        software that it leans on (None where there is none)."""
         rows = len(group)
         correction, weight, leant_on = np.zeros(rows), np.zeros(rows), np.full(rows, None, dtype=object)
         machine = Machine.of(device, group.op.dtype, conditions)
@@ -273,7 +273,7 @@ class LearnedPower:
                 there = Conditions(cache_state, conditions.clock_hz)
                 as_measured = analyse(group, device, constants=constants, conditions=there)
                 by_cache[cache_state] = family.columns(group.op, as_measured, machine, device)
-            columns = {name: values[mine] for name, values in (by_cache[cache_state] | physical).items()}
+            columns = {name: values[mine] for name, values in {**by_cache[cache_state], **physical}.items()}
             weight[mine] = trust * residual.weight(columns)
             correction[mine] = found.correction(columns, sources)
             leant_on[mine] = software_of(sources[0])
