@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format typecheck layers bench bench-large bench-models bench-memory bench-packages bench-devices \
-	crosscheck predictors check-reproducible accuracy-page accuracy-gate demo-model docs wheel ci clean
+	crosscheck power-constants predictors check-reproducible accuracy-page accuracy-gate demo-model docs wheel ci clean
 
 ifndef PYTHON
 PYTHON := $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 python; do \
@@ -72,6 +72,10 @@ crosscheck: $(AIC) ## the catalogue against AIConfigurator's system files and me
 
 bench-devices: $(AIC) ## GPUs that no training has seen, from their catalogue files alone
 	$(VENV_TEST)/bin/python tests/bench/unseen_devices.py
+
+power-constants: $(TEST) ## fit the power constants again, to the public runs (perfmodel/models/power/fitted.toml)
+	@test -n "$(PERFMODEL_SHARED)" || { echo "make power-constants needs PERFMODEL_SHARED, a folder with data/energaizer" >&2; exit 2; }
+	$(VENV_TEST)/bin/python tools/fit_power.py "$(PERFMODEL_SHARED)/data"
 
 predictors: $(TRAIN) ## train the shipped predictors again, from the public traces, with the locked versions
 	@test -n "$(PERFMODEL_SHARED)" || { echo "make predictors needs PERFMODEL_SHARED, a folder with data/aiconfigurator" >&2; exit 2; }
