@@ -80,10 +80,11 @@ def score_group(
     held_out: str | None = None,
     workload: str | None = None,
     variant: str | None = None,
+    target: str = "latency",
 ) -> GroupAccuracy:
-    """The figures of one group; all arrays of shape ``[rows]`` in seconds.
+    """The figures of one group; all arrays of shape ``[rows]``, in seconds, watts or joules as ``target`` says.
 
-    ``bias`` is the mean of predicted / measured - 1, ``r2`` is taken on ln(latency). Rows whose interval is NaN claim none:
+    ``bias`` is the mean of predicted / measured - 1, ``r2`` is taken on the logarithm. Rows whose interval is NaN claim none:
     coverage is that of the others, None where there are none.
     """
     error = ape(predicted, measured)
@@ -93,7 +94,7 @@ def score_group(
     claimed = np.isfinite(low) & np.isfinite(high)
     covered = ((measured >= low) & (measured <= high))[claimed]
     return GroupAccuracy(
-        op=op, device=device, dtype=dtype, software=software, size=size, target="latency", n=len(measured), n_groups=folds,
+        op=op, device=device, dtype=dtype, software=software, size=size, target=target, n=len(measured), n_groups=folds,
         mape=float(error.mean()), median_ape=float(np.median(error)), p90_ape=float(np.quantile(error, 0.9)),
         bias=float((predicted / measured - 1).mean()), r2=1 - residual / spread if spread > 0 else 0.0,
         coverage_90=float(covered.mean()) if len(covered) else None,
@@ -185,6 +186,7 @@ def evaluate(
     root: str | Path | None = None,
     seed: int = 0,
     jobs: int = 1,
+    target: str = "latency",
 ) -> dict[str, Any]:
     """How far a predictor is from measured operators and runs.
 
@@ -201,9 +203,12 @@ def evaluate(
         root: where data sets lie that were named; None: the download or the installed package.
         seed: of the folds.
         jobs: processes to train in.
+        target: ``"latency"``, or ``"power"`` or ``"energy"`` of the operator traces that have ``power_w``: of rows of 0.1 ms or
+            more, with further figures of settled and of shorter rows (:mod:`perfmodel.power_accuracy`).
 
     Returns:
-        ``{protocol, seed, groups, overall, pooled, by_size}`` as ``evaluate --json`` has it.
+        ``{protocol, seed, groups, overall, pooled, by_size}`` as ``evaluate --json`` has it. Means are over the groups of the
+        protocol's first target, sizes those of latencies.
 
     Raises:
         InputError: an unknown protocol or group key, or no usable row.
@@ -211,10 +216,19 @@ def evaluate(
     """
     from perfmodel.models.constants import FALLBACK
     from perfmodel.models.predictor import load, load_trained
+    from perfmodel.protocols import TARGETS
     from perfmodel.protocols import protocol as protocol_of
     from perfmodel.protocols.runs import predicted_runs
     from perfmodel.protocols.task import Task, read
 
+    if target not in TARGETS:
+        raise InputError(f"target {target!r} is not known: {nearest(target, TARGETS)}")
+    if target != "latency":
+        from perfmodel.protocols.power import evaluate_power
+
+        return evaluate_power(
+            traces, predictor, target, device=device, by=by, protocol=protocol, root=root, seed=seed, jobs=jobs
+        )
     for key in by or ():
         if key not in GROUP_KEYS:
             raise InputError(f"cannot group by {key!r}: {nearest(key, GROUP_KEYS)}")
@@ -235,14 +249,17 @@ def evaluate(
         )
         raise InputError(f"the traces hold no usable row{why}")
     usual = BY if chosen is None else chosen.by
-    report = accuracy_report(protocol or "predict", seed, grouped(rows, usual if by is None else by))
-    report["by_size"] = [asdict(group) for group in grouped(rows, ("size",))]
+    groups = grouped(rows, usual if by is None else by)
+    main = "latency" if chosen is None else chosen.targets[0]
+    report = accuracy_report(protocol or "predict", seed, [g for g in groups if g.target == main])
+    report["groups"] = [asdict(group) for group in groups]
+    report["by_size"] = [asdict(group) for group in grouped([r for r in rows if r.target == "latency"], ("size",))]
     return {key: report[key] for key in ("protocol", "seed", "groups", "overall", "pooled", "by_size")}
 
 
 @dataclass(frozen=True)
 class JudgedRows:
-    """Rows of one (device, dtype, software) with what was predicted for them, in seconds."""
+    """Rows of one (device, dtype, software) with what was predicted for them, in seconds, watts or joules (``target``)."""
 
     device: str
     dtype: str
@@ -260,6 +277,7 @@ class JudgedRows:
     held_out: str | None = None
     workload: str | None = None
     variant: str | None = None
+    target: str = "latency"
 
     @property
     def booster(self) -> tuple[str, str]:
@@ -273,31 +291,9 @@ _FIGURES_OF_ROWS = ("latency_s", "latency_low_s", "latency_high_s", "analytical_
 def judge_part(part: Part, predictor: PredictorProtocol) -> list[JudgedRows]:
     """The rows of a part as the predictor sees them, by software and dtype: each under its own cache state and its own
     software, or its kernel or stack where those are what is known."""
-    record = load_device(part.device)
-    table, rows = part.rows, len(part.rows)
+    record, table = load_device(part.device), part.rows
     software = table["software"].astype(str).to_numpy(dtype=object)
-    states = cache_states(table)
-    kernel = np.full(rows, None, dtype=object)
-    if "kernel" in table.columns:
-        kernel = table["kernel"].astype(object).where(table["kernel"].notna(), None).to_numpy(dtype=object)
-    out = {name: np.empty(rows) for name in _FIGURES_OF_ROWS}
-    roofline, keys = np.empty(rows), np.empty(rows, dtype=np.uint64)
-    columns = descriptor_columns(table, part.op)
-    known_software = getattr(predictor, "known_software", None)
-    for group in from_columns(columns):
-        roofline[group.rows], keys[group.rows] = roofline_s(group, record), shape_keys(group)
-        runs: dict[tuple[str | None, str], list[np.ndarray]] = {}
-        for s, k, state in {*zip(software[group.rows], kernel[group.rows], states[group.rows], strict=True)}:
-            mine = (software[group.rows] == s) & (kernel[group.rows] == k) & (states[group.rows] == state)
-            known = None if known_software is None else known_software(s, record, group.op, k)
-            if known is not None and ":" in known:
-                keys[group.rows[mine]] ^= np.uint64(text_key(known.removeprefix(s)))
-            runs.setdefault((known, state), []).append(np.flatnonzero(mine))
-        for (known, state), places in sorted(runs.items(), key=str):
-            for chosen in np.array_split(np.concatenate(places), -(-sum(map(len, places)) // _ROWS_AT_A_TIME)):
-                e = predictor.predict(group.taken(chosen).op, record, software=known, cache=state)
-                for name, values in out.items():
-                    values[group.rows[chosen]] = getattr(e, name)
+    out, roofline, keys = predicted_columns(part, predictor, _FIGURES_OF_ROWS)
     beyond = beyond_kernel_s(table, part.op, getattr(predictor, "constants", None) or FALLBACK)
     for values in out.values():
         values += beyond
@@ -317,10 +313,45 @@ def judge_part(part: Part, predictor: PredictorProtocol) -> list[JudgedRows]:
     return judged
 
 
+def predicted_columns(
+    part: Part, predictor: PredictorProtocol, names: Sequence[str]
+) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+    """Some columns of the estimates of a part's rows, each under its own cache state and its own software, or its kernel or
+    stack where those are what is known; their roofline in seconds, and keys of their shapes (kernels told apart). Arrays of
+    shape ``[rows]``."""
+    record = load_device(part.device)
+    table, rows = part.rows, len(part.rows)
+    software = table["software"].astype(str).to_numpy(dtype=object)
+    states = cache_states(table)
+    kernel = np.full(rows, None, dtype=object)
+    if "kernel" in table.columns:
+        kernel = table["kernel"].astype(object).where(table["kernel"].notna(), None).to_numpy(dtype=object)
+    out = {name: np.empty(rows) for name in names}
+    roofline, keys = np.empty(rows), np.empty(rows, dtype=np.uint64)
+    columns = descriptor_columns(table, part.op)
+    known_software = getattr(predictor, "known_software", None)
+    for group in from_columns(columns):
+        roofline[group.rows], keys[group.rows] = roofline_s(group, record), shape_keys(group)
+        runs: dict[tuple[str | None, str], list[np.ndarray]] = {}
+        for s, k, state in {*zip(software[group.rows], kernel[group.rows], states[group.rows], strict=True)}:
+            mine = (software[group.rows] == s) & (kernel[group.rows] == k) & (states[group.rows] == state)
+            known = None if known_software is None else known_software(s, record, group.op, k)
+            if known is not None and ":" in known:
+                keys[group.rows[mine]] ^= np.uint64(text_key(known.removeprefix(s)))
+            runs.setdefault((known, state), []).append(np.flatnonzero(mine))
+        for (known, state), places in sorted(runs.items(), key=str):
+            for chosen in np.array_split(np.concatenate(places), -(-sum(map(len, places)) // _ROWS_AT_A_TIME)):
+                e = predictor.predict(group.taken(chosen).op, record, software=known, cache=state)
+                for name, values in out.items():
+                    found = getattr(e, name)
+                    values[group.rows[chosen]] = np.nan if found is None else found
+    return out, roofline, keys
+
+
 def _noise_by_software(rows: Sequence[JudgedRows]) -> dict[tuple[str, str, str, str], float]:
     noise = {}
     by_table: dict[tuple[str, str, str], list[JudgedRows]] = {}
-    for r in rows:
+    for r in (r for r in rows if r.target == "latency"):
         by_table.setdefault((r.family, r.device, r.dtype), []).append(r)
     for table, mine in by_table.items():
         software = np.concatenate([np.full(len(r.measured), r.software, dtype=object) for r in mine])
@@ -336,12 +367,12 @@ def grouped(rows: Sequence[JudgedRows], by: Sequence[str]) -> list[GroupAccuracy
     noise = _noise_by_software(rows)
     pieces: dict[tuple[str | None, ...], list[tuple[JudgedRows, np.ndarray]]] = {}
     for r in rows:
-        bucket = size_bucket(r.measured)
+        bucket = size_bucket(r.measured) if r.target == "latency" else np.full(len(r.measured), len(SIZE_NAMES) - 1)
         for size in np.unique(bucket) if "size" in by else [None]:
             chosen = np.arange(len(bucket)) if size is None else np.flatnonzero(bucket == size)
             name = None if size is None else SIZE_NAMES[size]
             values = (r.family, r.device, r.dtype, r.software, name, r.held_out, r.workload, r.variant)
-            key = tuple(v if k in by else None for k, v in zip(GROUP_KEYS, values, strict=True))
+            key = (r.target, *(v if k in by else None for k, v in zip(GROUP_KEYS, values, strict=True)))
             pieces.setdefault(key, []).append((r, chosen))
     groups = []
     for key, parts in pieces.items():
@@ -350,11 +381,12 @@ def grouped(rows: Sequence[JudgedRows], by: Sequence[str]) -> list[GroupAccuracy
             for name in ("measured", "predicted", "low", "high", "analytical", "roofline")
         }
         known = [f for r, _ in parts if (f := noise.get((r.family, r.device, r.dtype, r.software))) is not None]
-        op, device, dtype, software, size_name, held_out, workload, variant = key
+        target, op, device, dtype, software, size_name, held_out, workload, variant = key
+        assert target is not None
         groups.append(
             score_group(
                 op=op, device=device, dtype=dtype, software=software, size=size_name, held_out=held_out, workload=workload,
-                variant=variant, **figures, folds=max(r.folds for r, _ in parts),
+                variant=variant, target=target, **figures, folds=max(r.folds for r, _ in parts),
                 noise=float(np.mean(known)) if known else None,
             )
         )  # fmt: skip
