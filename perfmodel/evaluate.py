@@ -80,10 +80,11 @@ def score_group(
     held_out: str | None = None,
     workload: str | None = None,
     variant: str | None = None,
+    target: str = "latency",
 ) -> GroupAccuracy:
-    """The figures of one group; all arrays of shape ``[rows]`` in seconds.
+    """The figures of one group; all arrays of shape ``[rows]``, in seconds, watts or joules as ``target`` says.
 
-    ``bias`` is the mean of predicted / measured - 1, ``r2`` is taken on ln(latency). Rows whose interval is NaN claim none:
+    ``bias`` is the mean of predicted / measured - 1, ``r2`` is taken on the logarithm. Rows whose interval is NaN claim none:
     coverage is that of the others, None where there are none.
     """
     error = ape(predicted, measured)
@@ -93,7 +94,7 @@ def score_group(
     claimed = np.isfinite(low) & np.isfinite(high)
     covered = ((measured >= low) & (measured <= high))[claimed]
     return GroupAccuracy(
-        op=op, device=device, dtype=dtype, software=software, size=size, target="latency", n=len(measured), n_groups=folds,
+        op=op, device=device, dtype=dtype, software=software, size=size, target=target, n=len(measured), n_groups=folds,
         mape=float(error.mean()), median_ape=float(np.median(error)), p90_ape=float(np.quantile(error, 0.9)),
         bias=float((predicted / measured - 1).mean()), r2=1 - residual / spread if spread > 0 else 0.0,
         coverage_90=float(covered.mean()) if len(covered) else None,
@@ -249,7 +250,7 @@ def evaluate(
 
 @dataclass(frozen=True)
 class JudgedRows:
-    """Rows of one (device, dtype, software) with what was predicted for them, in seconds."""
+    """Rows of one (device, dtype, software) with what was predicted for them, in seconds, watts or joules (``target``)."""
 
     device: str
     dtype: str
@@ -267,6 +268,7 @@ class JudgedRows:
     held_out: str | None = None
     workload: str | None = None
     variant: str | None = None
+    target: str = "latency"
 
     @property
     def booster(self) -> tuple[str, str]:
@@ -340,7 +342,7 @@ def predicted_columns(
 def _noise_by_software(rows: Sequence[JudgedRows]) -> dict[tuple[str, str, str, str], float]:
     noise = {}
     by_table: dict[tuple[str, str, str], list[JudgedRows]] = {}
-    for r in rows:
+    for r in (r for r in rows if r.target == "latency"):
         by_table.setdefault((r.family, r.device, r.dtype), []).append(r)
     for table, mine in by_table.items():
         software = np.concatenate([np.full(len(r.measured), r.software, dtype=object) for r in mine])
@@ -356,7 +358,7 @@ def grouped(rows: Sequence[JudgedRows], by: Sequence[str]) -> list[GroupAccuracy
     noise = _noise_by_software(rows)
     pieces: dict[tuple[str | None, ...], list[tuple[JudgedRows, np.ndarray]]] = {}
     for r in rows:
-        bucket = size_bucket(r.measured)
+        bucket = size_bucket(r.measured) if r.target == "latency" else np.full(len(r.measured), len(SIZE_NAMES) - 1)
         for size in np.unique(bucket) if "size" in by else [None]:
             chosen = np.arange(len(bucket)) if size is None else np.flatnonzero(bucket == size)
             name = None if size is None else SIZE_NAMES[size]
