@@ -129,11 +129,36 @@ FALLBACK = PowerConstants()
 """What is known without a fit: figures of documents, and orders of magnitude where there are none."""
 
 
+@dataclass(frozen=True)
+class Fitted:
+    """What ``fitted.toml`` holds.
+
+    Attributes:
+        constants: the power constants.
+        cap: those of :class:`perfmodel.models.power.capped.CapResponse`.
+        intervals: ln(measured / predicted) between which nine tenths of the runs lie: ``seen`` on a device that the constants
+            were fitted on, ``unseen`` on others.
+        devices: the ids of the former.
+    """
+
+    constants: PowerConstants
+    cap: Mapping[str, float]
+    intervals: Mapping[str, tuple[float, float]]
+    devices: tuple[str, ...]
+
+
 @cache
-def fitted() -> PowerConstants:
-    """The constants that were fitted to measured runs (``fitted.toml`` beside this module; ``docs/power.md`` says how)."""
+def fit_file() -> Fitted:
+    """What was fitted to measured runs (``fitted.toml`` beside this module; ``tools/fit_power.py`` writes it)."""
     import tomllib
     from importlib.resources import files
 
-    text = (files("perfmodel.models.power") / "fitted.toml").read_text(encoding="utf-8")
-    return PowerConstants.from_dict(tomllib.loads(text)["constants"])
+    data = tomllib.loads(files("perfmodel.models.power").joinpath("fitted.toml").read_text(encoding="utf-8"))
+    intervals = {str(name): (float(low), float(high)) for name, (low, high) in data["intervals"].items()}
+    cap = {str(name): float(value) for name, value in data["cap"].items()}
+    return Fitted(PowerConstants.from_dict(data["constants"]), cap, intervals, tuple(data["devices"]))
+
+
+def fitted() -> PowerConstants:
+    """The constants that were fitted to measured runs."""
+    return fit_file().constants
