@@ -207,7 +207,8 @@ def evaluate(
             more, with further figures of settled and of shorter rows (:mod:`perfmodel.power_accuracy`).
 
     Returns:
-        ``{protocol, seed, groups, overall, pooled, by_size}`` as ``evaluate --json`` has it.
+        ``{protocol, seed, groups, overall, pooled, by_size}`` as ``evaluate --json`` has it. Means are over the groups of the
+        protocol's first target, sizes those of latencies.
 
     Raises:
         InputError: an unknown protocol or group key, or no usable row.
@@ -243,8 +244,11 @@ def evaluate(
     if not rows:
         raise InputError("the traces hold no usable row")
     usual = BY if chosen is None else chosen.by
-    report = accuracy_report(protocol or "predict", seed, grouped(rows, usual if by is None else by))
-    report["by_size"] = [asdict(group) for group in grouped(rows, ("size",))]
+    groups = grouped(rows, usual if by is None else by)
+    main = "latency" if chosen is None else chosen.targets[0]
+    report = accuracy_report(protocol or "predict", seed, [g for g in groups if g.target == main])
+    report["groups"] = [asdict(group) for group in groups]
+    report["by_size"] = [asdict(group) for group in grouped([r for r in rows if r.target == "latency"], ("size",))]
     return {key: report[key] for key in ("protocol", "seed", "groups", "overall", "pooled", "by_size")}
 
 
@@ -363,7 +367,7 @@ def grouped(rows: Sequence[JudgedRows], by: Sequence[str]) -> list[GroupAccuracy
             chosen = np.arange(len(bucket)) if size is None else np.flatnonzero(bucket == size)
             name = None if size is None else SIZE_NAMES[size]
             values = (r.family, r.device, r.dtype, r.software, name, r.held_out, r.workload, r.variant)
-            key = tuple(v if k in by else None for k, v in zip(GROUP_KEYS, values, strict=True))
+            key = (r.target, *(v if k in by else None for k, v in zip(GROUP_KEYS, values, strict=True)))
             pieces.setdefault(key, []).append((r, chosen))
     groups = []
     for key, parts in pieces.items():
@@ -372,11 +376,12 @@ def grouped(rows: Sequence[JudgedRows], by: Sequence[str]) -> list[GroupAccuracy
             for name in ("measured", "predicted", "low", "high", "analytical", "roofline")
         }
         known = [f for r, _ in parts if (f := noise.get((r.family, r.device, r.dtype, r.software))) is not None]
-        op, device, dtype, software, size_name, held_out, workload, variant = key
+        target, op, device, dtype, software, size_name, held_out, workload, variant = key
+        assert target is not None
         groups.append(
             score_group(
                 op=op, device=device, dtype=dtype, software=software, size=size_name, held_out=held_out, workload=workload,
-                variant=variant, **figures, folds=max(r.folds for r, _ in parts),
+                variant=variant, target=target, **figures, folds=max(r.folds for r, _ in parts),
                 noise=float(np.mean(known)) if known else None,
             )
         )  # fmt: skip
