@@ -36,7 +36,7 @@ SMALL_BOOSTER: Mapping[str, Any] = {**POWER_BOOSTER, "max_leaves": 24, "trees": 
 
 _FEWER, _FASTER = 3, 2
 """The boosters that say how long held-out kernels take have a third of the trees of those that ship and learn twice as fast:
-their latency is a little worse, and a fifth of the power's error or less follows from it."""
+their latencies are a little worse, so that the figures of power and energy are, too."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ def judge_by_shapes(task: PowerTask) -> list[JudgedPower]:
 
 
 def held_out_latency(table: PreparedTable, seed: int) -> np.ndarray:
-    """Latencies of every row by boosters that saw no row of its group, of the labelled rows alone; seconds of shape ``[rows]``."""
+    """Seconds of every row by boosters that saw no row of its group, and labelled rows alone; shape ``[rows]``."""
     own = table.family.booster
     lighter = {**own, "trees": max(own["trees"] // _FEWER, 1), "eta": min(own["eta"] * _FASTER, 0.3)}
     return held_out(replace(table, family=replace(table.family, booster=lighter)), seed)
