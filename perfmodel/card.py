@@ -56,10 +56,10 @@ def power_section(manifest: dict[str, Any], accuracy: dict[str, Any]) -> list[st
         "## Power",
         "",
         f"Boosters on ln(measured / physical power): {len(boosters)}, of {sum(b['rows'] for b in boosters)} labelled rows.",
-        "Rows of 0.1 ms or more were sampled for a second, shorter ones for 0.3 s. *Kept* are the settled ones: within 5 % of the",
-        "median of the eleven rows of their dtype around them in file order. *Limit* and *median W* are constant predictors,",
-        "*noise* is the disagreement of the same shape under another software, *next* that of rows measured one after the other",
-        "that took the same time. Latencies are predicted, too, where shapes are held out, and given where others are.",
+        "Rows of 0.1 ms or more were sampled for a second, shorter ones for 0.3 s. *Kept* are the settled ones: within 5 % of",
+        "the median of the eleven rows of their dtype around them in file order. *Limit* and *median W* are constant",
+        "predictors, *noise* is the disagreement of the same shape under another software, *next* that of rows measured one",
+        "after the other that took the same time. Latencies are predicted, too, where shapes are held out, else given.",
     ]
     for protocol, report in reports.items():
         lines += ["", f"Held out: {POWER_PROTOCOLS[protocol]}.", *power_table(report)]

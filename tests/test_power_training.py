@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ pytest.importorskip("xgboost", reason="training needs the extra train")
 pytest.importorskip("scipy", reason="training needs the extra train")
 
 from perfmodel.train_power import train_power  # noqa: E402
+from perfmodel.training import power  # noqa: E402
 from perfmodel.training.power_rows import chosen, labelled, neighbour_noise, settled  # noqa: E402
 
 STACKS = {"stack0-1.0": 1.15, "stack1-1.0": 0.85}
@@ -143,7 +145,7 @@ def test_the_noise_of_files_is_that_of_equal_shapes() -> None:
 
 
 # --------------------------------------------------------------------------------------------------------------- training
-def traces(device: str = "h100-sxm", pairs: int = 40, seed: int = 0) -> Any:
+def traces(device: str = "h100-sxm", pairs: int = 44, seed: int = 0) -> Any:
     """GEMMs whose power is the physical one times a factor of each stack's own, under a predictor that :func:`folder` wrote."""
     rng = np.random.default_rng(seed)
     m = np.tile([256, 512, 1024, 2048, 4096], pairs)
@@ -158,6 +160,17 @@ def traces(device: str = "h100-sxm", pairs: int = 40, seed: int = 0) -> Any:
         rows["latency_s"], rows["power_w"] = 1.0, 1.0
         tables.append((rows, factor))
     return tables
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_boosters() -> Iterator[None]:
+    """Enough for factors that do not depend on the shape."""
+    small = {**power.POWER_BOOSTER, "trees": 20, "max_leaves": 8, "eta": 0.4}
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("POWER_BOOSTER", "SMALL_BOOSTER"):
+            patch.setattr(power, name, small)
+        patch.setattr(power, "_FEWER", 20)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -235,7 +248,8 @@ def test_evaluate_power(trained: tuple[Path, Path, dict[str, Any], Any], protoco
     assert len(result["groups"]) == 4
     for group in result["groups"]:
         assert group["target"] == "power"
-        assert group["mape"] < 0.03 if protocol is None else group["mape"] < 0.5
+        # Without the software's or the device's own labels the physics is left, which these made-up labels are far from.
+        assert 0 < group["mape"] < (0.03 if protocol is None else 2.0)
         assert group["settled"]["n"] <= group["n"]
     if protocol is None:
         assert result["overall"]["mape"] < result["overall"]["analytical_mape"]
