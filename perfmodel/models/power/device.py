@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
 from perfmodel.hardware.device import Device
 from perfmodel.models.machine import ASSUMED_CLOCK_HZ, Machine
 from perfmodel.models.power.constants import REFERENCE_NM, PowerConstants, fitted
-from perfmodel.models.power.own import with_own
 from perfmodel.models.power.voltage import VoltageCurve
 
 _ASSUMED_NM = 5.0
@@ -19,6 +19,8 @@ _NARROWEST_HBM_BITS = 1024
 """Memory buses from this width on are HBM's (of GPUs and TPUs)."""
 _BEYOND_GDDR_BYTES_PER_S = 2e12
 """A board that quotes no bus is taken for one with HBM from this bandwidth on."""
+_SMALLEST_WITH_GDDR5 = 12.0
+"""Slow pins on a narrow bus are LPDDR's on chips of a finer process than this, GDDR5's on others [nm]."""
 _MOST_PACKED = 4.0
 """Values that ordinary units multiply in one 32-bit lane at most."""
 _ISSUE_SHARE = 0.4
@@ -74,7 +76,7 @@ class DevicePower:
             device: the machine.
             constants: fitted ones; None means the shipped ones.
         """
-        return with_own(_of(device, constants or fitted()), device)
+        return _of(device, constants or fitted())
 
     def relative_voltage(self, clock_ratio: np.ndarray | float) -> np.ndarray:
         """Voltage over the lowest one, at a clock over the highest."""
@@ -96,7 +98,7 @@ class DevicePower:
 
 
 @lru_cache(maxsize=256)
-def _memory(kind: str, rate: float | None, bits: int | None, bandwidth: float) -> str:
+def _memory(kind: str, rate: float | None, bits: int | None, bandwidth: float, nm: float) -> str:
     if kind == "cpu":
         if rate is not None and rate > 7e9 and (bits or 0) <= 256:
             return "lpddr"
@@ -106,7 +108,7 @@ def _memory(kind: str, rate: float | None, bits: int | None, bandwidth: float) -
         return "hbm3" if rate is None or rate > 3.7e9 else "hbm2e" if rate > 2.5e9 else "hbm2"
     if rate is None:
         return "gddr6"
-    if rate < 7e9 and bits is not None and bits <= 256:
+    if rate < 7e9 and bits is not None and bits <= 256 and nm < _SMALLEST_WITH_GDDR5:
         return "lpddr"
     return "gddr5" if rate <= 11.5e9 else "gddr6" if rate <= 24e9 else "gddr7"
 
@@ -118,6 +120,7 @@ def memory_of(device: Device) -> str:
         device.memory_rate_bits_per_s_per_pin,
         device.memory_bus_bits,
         device.memory_bandwidth_bytes_per_s,
+        device.process_nm or _ASSUMED_NM,
     )
 
 
@@ -150,13 +153,13 @@ def _of(device: Device, c: PowerConstants) -> DevicePower:
         numbers |= own
         arithmetic |= by_flop
         how = "regressed from TDP: all cores at full rate and base clock draw it"
-    at_peak = device.measured.get("idle_power_at_peak_clock_w")
-    known_rise = at_peak is not None and device.idle_power_w is not None
-    return DevicePower(
+    at_peak, lowest = device.measured.get("idle_power_at_peak_clock_w"), device.idle_power_w
+    rise = c.idle_clock_rise if at_peak is None or lowest is None else max(0.0, at_peak / lowest - 1)
+    regressed = DevicePower(
         idle_w=idle_w,
         tdp_w=device.tdp_w,
         idle_linear_rise=c.idle_linear_rise,
-        idle_clock_rise=max(0.0, at_peak / device.idle_power_w - 1) if known_rise else c.idle_clock_rise,
+        idle_clock_rise=rise,
         units=machine.units,
         peak_clock_hz=peak_clock_hz,
         arithmetic_j_per_flop=arithmetic,
@@ -170,6 +173,45 @@ def _of(device: Device, c: PowerConstants) -> DevicePower:
             "tdp_w": device.sources.get("tdp_w", "unknown"),
         },
     )  # fmt: skip
+    return _with_own(regressed, device)
+
+
+_OWN = "power."
+"""Before the names of a device file's own power constants, a table of ``measured``."""
+_OF_ARITHMETIC = "_j_per_flop"
+
+
+def _with_own(regressed: DevicePower, device: Device) -> DevicePower:
+    """With the constants that the device file has itself, ``[measured.power]``: ``idle_w``, ``bf16_j_per_flop`` and so on.
+
+    Raises:
+        DeviceError: a constant that there is not.
+    """
+    own = {name.removeprefix(_OWN): value for name, value in device.measured.items() if name.startswith(_OWN)}
+    if not own:
+        return regressed
+    arithmetic = {name.removesuffix(_OF_ARITHMETIC): v for name, v in own.items() if name.endswith(_OF_ARITHMETIC)}
+    numbers = {name: v for name, v in own.items() if not name.endswith(_OF_ARITHMETIC)}
+    if "vector" in arithmetic:
+        numbers[f"vector{_OF_ARITHMETIC}"] = arithmetic.pop("vector")
+    strange = sorted([*(set(arithmetic) - set(regressed.arithmetic_j_per_flop)), *(set(numbers) - set(_OWN_NUMBERS))])
+    if strange:
+        wanted = ", ".join((*_OWN_NUMBERS, *(f"{a}{_OF_ARITHMETIC}" for a in regressed.arithmetic_j_per_flop)))
+        raise DeviceError(f"{device.id}: measured.power.{strange[0]} is no power constant; wanted some of {wanted}")
+    sources = dict(regressed.sources)
+    for name in numbers:
+        sources[name] = device.sources.get(f"measured.{_OWN}{name}", "measured")
+    for name in arithmetic:
+        sources["arithmetic_j_per_flop"] = device.sources.get(f"measured.{_OWN}{name}{_OF_ARITHMETIC}", "measured")
+    joint = dict(regressed.arithmetic_j_per_flop) | arithmetic
+    changed: Any = numbers
+    return replace(regressed, arithmetic_j_per_flop=joint, sources=sources, **changed)
+
+
+_OWN_NUMBERS = (
+    "idle_w", "idle_clock_rise", "vector_j_per_flop", "element_j", "l2_j_per_byte", "dram_j_per_byte", "issue_j_per_clock",
+    "leakage_w", "ceiling",
+)  # fmt: skip
 
 
 def _of_tdp(

@@ -28,6 +28,7 @@ from perfmodel.models.families.base import Columns
 from perfmodel.models.learned import Key, Residual, kernel_of, software_of, source_names, stack_of
 from perfmodel.models.machine import Conditions, Machine
 from perfmodel.models.power.activity import Activity
+from perfmodel.models.power.constants import fit_file
 from perfmodel.models.power.device import DevicePower
 from perfmodel.models.power.energy import clock_ratio_of
 from perfmodel.ops import Operator
@@ -204,7 +205,7 @@ class LearnedPower:
         if limit is None or idle_w is None or np.isnan(physical).all():
             return {"power_source": np.full(rows, None, dtype=object)}
         family = family_of(group.op)
-        offsets = self._physical_offsets(family, part)
+        offsets = self._physical_offsets(family, device, part)
         weight, power = np.zeros(rows), physical
         found = self.find(group.op, device)
         if family is not None and found is not None:
@@ -232,8 +233,11 @@ class LearnedPower:
             "power_source": source_names(weight),
         }
 
-    def _physical_offsets(self, family: Family | None, part: Mapping[str, Any]) -> np.ndarray:
-        """ln offsets of the physical power's interval and of its energy's: low, high, low, high; shape ``[4, rows]``."""
+    def _physical_offsets(self, family: Family | None, device: Device, part: Mapping[str, Any]) -> np.ndarray:
+        """ln offsets of the physical power's interval and of its energy's: low, high, low, high; shape ``[4, rows]``.
+
+        Where the physical constants were fitted to runs of the device, or its kind has no labels, their own intervals hold.
+        """
         power, energy = part["power_w"], part["power_w"] * part["latency_s"]
         tiny = np.finfo(np.float64).tiny
         ends = [part["power_low_w"], part["power_high_w"], part["energy_low_j"], part["energy_high_j"]]
@@ -241,7 +245,8 @@ class LearnedPower:
         offsets = np.stack(
             [np.log(np.maximum(e, tiny) / np.maximum(m, tiny)) for e, m in zip(ends, middles, strict=True)]
         )
-        low, high = (0.0, 0.0) if family is None else self.intervals.get(family.name, (0.0, 0.0))
+        apart = family is None or device.kind != "gpu" or device.id in fit_file().devices
+        low, high = (0.0, 0.0) if apart or family is None else self.intervals.get(family.name, (0.0, 0.0))
         offsets[::2], offsets[1::2] = np.minimum(offsets[::2], low), np.maximum(offsets[1::2], high)
         return offsets
 

@@ -44,15 +44,17 @@ class Load:
     def terms(self, d: DevicePower, dispatch_s: float) -> dict[str, np.ndarray]:
         """Energy by cause [J]: of the kernels, and of a device that idles while it waits for the host.
 
-        Kernels take the time that they were predicted to, scaled so that with the gaps it becomes the run's: what a device waits
-        for is the host, which takes ``dispatch_s`` a launch.
+        Kernels take the time that they were predicted to, scaled so that with the gaps it becomes the run's: what a device
+        waits for is the host, which takes ``dispatch_s`` a launch.
         """
         host_s = dispatch_s * self.launches
         busy_s = self.latency_s * self.busy_s / np.maximum(self.kernel_s, host_s)
         ratio = np.minimum(self.clock_hz / d.peak_clock_hz, 1.0)
         total: dict[str, np.ndarray] = {}
         for number, part in enumerate(self.parts.values()):
-            mine = energy_terms(d, replace(part, occupancy=np.ones_like(busy_s)), busy_s if number == 0 else 0 * busy_s, ratio)
+            mine = energy_terms(
+                d, replace(part, occupancy=np.ones_like(busy_s)), busy_s if number == 0 else 0 * busy_s, ratio
+            )
             total = {name: joules + total.get(name, 0.0) for name, joules in mine.items()}
         return total | {"idle": d.idle_at(ratio) * self.latency_s}
 
