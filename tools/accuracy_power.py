@@ -12,8 +12,8 @@ _CEILING = {
     ("h200-sxm", "vllm"): 0.93, ("b200-sxm", "trtllm"): 0.97, ("gb200", "trtllm"): 0.97, ("b200-sxm", "vllm"): 0.75,
     ("gb200", "vllm"): 0.75,
 }  # fmt: skip
-"""R² that the disagreement of neighbouring labels leaves to be reached, by device and stack, from a study of these tables before
-anything was trained."""
+"""R² that the disagreement of neighbouring labels leaves to be reached, by device and stack, from a study of these tables
+before anything was trained."""
 
 
 def power(accuracy: Accuracy) -> list[str]:
@@ -39,12 +39,14 @@ def _targets(reports: Mapping[str, Any]) -> list[str]:
              f"MAPE ≤ {wanted}, median ≤ 3 %" + (f", R² ≥ {ceiling - 0.03:.2f}" if ceiling else ""), *_figures(group))
         )  # fmt: skip
     for group in (g for g in _groups(reports, "software", "groups") if g["dtype"] == "bf16"):
-        rows.append((f"GEMM in bf16 across files, {group['device']} {group['software']}", "settled ≤ 8 %", *_figures(group)))
+        rows.append(
+            (f"GEMM in bf16 across files, {group['device']} {group['software']}", "settled ≤ 8 %", *_figures(group))
+        )
     for group in _groups(reports, "device", "by_device"):
         rows.append((f"GEMM in all dtypes, {group['device']} left out", "settled ≤ 10 %", *_figures(group)))
     names = (
-        "", "wanted", "rows", "MAPE", "median", "R²", "physics", "the limit", "training median", "labels: other file", "next row",
-        "kept", "settled: MAPE", "the limit", "training median", "coverage",
+        "", "wanted", "rows", "MAPE", "median", "R²", "physics", "the limit", "training median", "labels: other file",
+        "next row", "kept", "settled: MAPE", "the limit", "training median", "coverage",
     )  # fmt: skip
     return _table(names, rows)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from perfmodel.errors import DeviceError
 from perfmodel.hardware.device import Device
 from perfmodel.models.machine import ASSUMED_CLOCK_HZ, Machine
 from perfmodel.models.power.constants import REFERENCE_NM, PowerConstants, fitted
