@@ -16,9 +16,10 @@ from dataclasses import replace
 import numpy as np
 
 from perfmodel.hardware.device import Device
-from perfmodel.models import gemm, power
+from perfmodel.models import gemm
 from perfmodel.models.constants import Constants
 from perfmodel.models.machine import Conditions, Machine
+from perfmodel.models.vector_power import vector_power_w
 
 K_STEP = 8.0
 """Elements of k that a step of the loop takes: the ``128x128x8`` and its sisters of cuBLAS."""
@@ -42,11 +43,11 @@ def throttle(device: Device, conditions: Conditions, c: Constants) -> float:
     """Share of the peak clock that the power limit leaves to dense fp32 arithmetic on the vector units, at most 1.
 
     What the arithmetic would draw follows from the energy of an operation and the process
-    (:func:`perfmodel.models.power.vector_power_w`).
+    (:func:`perfmodel.models.vector_power.vector_power_w`).
     """
     if conditions.clock_hz is not None or device.tdp_w is None:
         return 1.0
-    return float(min(1.0, device.tdp_w / power.vector_power_w(device)) ** c.simt_throttle_power)
+    return float(min(1.0, device.tdp_w / vector_power_w(device)) ** c.simt_throttle_power)
 
 
 def as_timed(latency_s: np.ndarray, c: Constants) -> np.ndarray:

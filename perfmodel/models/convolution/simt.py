@@ -9,10 +9,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from perfmodel.models import gemm, power
+from perfmodel.models import gemm
 from perfmodel.models.bounds import Setting
 from perfmodel.models.constants import Constants
 from perfmodel.models.machine import Machine
+from perfmodel.models.vector_power import vector_power_w
 
 CONVOLUTION = gemm.Kernels(np.array([(128.0, 32.0), (128.0, 64.0), (128.0, 128.0)]), np.array([1.0]), k_step=8.0)
 """Tiles of cuDNN's fp32 convolutions (``scudnn_128x64`` and its sisters): 128 outputs by 32 to 128 channels, no split-K, 8
@@ -30,7 +31,7 @@ def throttle(s: Setting) -> float:
     """Share of the peak clock that the power limit leaves to dense fp32 arithmetic on the vector units, at most 1."""
     if s.conditions.clock_hz is not None or s.device.tdp_w is None or s.device.kind == "cpu":
         return 1.0
-    return float(min(1.0, s.device.tdp_w / power.vector_power_w(s.device)) ** s.constants.throttle_power)
+    return float(min(1.0, s.device.tdp_w / vector_power_w(s.device)) ** s.constants.throttle_power)
 
 
 def product(s: Setting, efficiency: float | None = None) -> tuple[Machine, Constants]:
