@@ -33,6 +33,9 @@ class Command(NamedTuple):
 COMMANDS = (
     Command("predict", "perfmodel.cli.predict", "latency, power, energy and memory of a model file on a device"),
     Command("compare", "perfmodel.cli.compare", "the same on several devices, ranked by latency"),
+    Command(
+        "energy-table", "perfmodel.cli.energy_table", "energy per FLOP and byte, and what other circuits would take"
+    ),
     Command("devices", "perfmodel.cli.devices", "the catalogue of devices, or everything known of one"),
     Command("datasets", "perfmodel.cli.datasets", "public data sets as operator traces"),
     Command("collect", "perfmodel.cli.collect", "the shapes that are worth measuring first on a device"),

@@ -12,10 +12,22 @@ from perfmodel.errors import InputError
 DIM_METAVAR = "NAME=N"
 
 
-def add_prediction_options(parser: argparse.ArgumentParser, *, device_metavar: str, device_help: str) -> None:
-    """MODEL, ``--device`` and everything else that conditions a prediction."""
-    parser.add_argument("model", metavar="MODEL", help="the model file (.onnx); its weights are not needed")
-    parser.add_argument("--device", metavar=device_metavar, required=True, help=device_help)
+def add_prediction_options(
+    parser: argparse.ArgumentParser, *, device_metavar: str, device_help: str, model_required: bool = True
+) -> None:
+    """MODEL, ``--device`` and everything else that conditions a prediction.
+
+    Args:
+        device_metavar, device_help: of ``--device``.
+        model_required: whether MODEL and ``--device`` must be given.
+    """
+    parser.add_argument(
+        "model",
+        metavar="MODEL",
+        nargs=None if model_required else "?",
+        help="the model file (.onnx); its weights are not needed",
+    )
+    parser.add_argument("--device", metavar=device_metavar, required=model_required, help=device_help)
     parser.add_argument(
         "--dim",
         metavar=DIM_METAVAR,
@@ -102,6 +114,18 @@ def prediction_conditions(arguments: argparse.Namespace) -> dict[str, Any]:
         "power_limit_w": arguments.power_limit_w,
         "cache": arguments.cache,
     }
+
+
+def device_list(text: str) -> list[str]:
+    """The devices named, in order, each once.
+
+    Raises:
+        InputError: there are none.
+    """
+    devices = list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    if not devices:
+        raise InputError(f"--device {text!r} names no device: wanted ids separated by commas, as in h100-sxm,l40s")
+    return devices
 
 
 def _dtype_map(texts: list[str]) -> dict[str, str]:
