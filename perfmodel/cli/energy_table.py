@@ -13,8 +13,7 @@ DESCRIPTION = (
     "Energy per FLOP by number format and per byte by level of memory, next to published figures; and what a model would take\n"
     "with circuits that nobody built: narrower operands, adders in place of multipliers."
 )
-EXAMPLE = """perfmodel energy-table
-  perfmodel energy-table --device h100-sxm,a100-pcie-40gb --what-if bits=8
+EXAMPLE = """perfmodel energy-table --device h100-sxm,a100-pcie-40gb --what-if bits=8
   perfmodel energy-table bert.onnx --device h100-sxm --dim batch=8 --dim seq=128 --what-if multiplier=adder"""
 
 
