@@ -80,10 +80,11 @@ def score_group(
     held_out: str | None = None,
     workload: str | None = None,
     variant: str | None = None,
+    target: str = "latency",
 ) -> GroupAccuracy:
-    """The figures of one group; all arrays of shape ``[rows]`` in seconds.
+    """The figures of one group; all arrays of shape ``[rows]``, in seconds, watts or joules as ``target`` says.
 
-    ``bias`` is the mean of predicted / measured - 1, ``r2`` is taken on ln(latency). Rows whose interval is NaN claim none:
+    ``bias`` is the mean of predicted / measured - 1, ``r2`` is taken on the logarithm. Rows whose interval is NaN claim none:
     coverage is that of the others, None where there are none.
     """
     error = ape(predicted, measured)
@@ -93,7 +94,7 @@ def score_group(
     claimed = np.isfinite(low) & np.isfinite(high)
     covered = ((measured >= low) & (measured <= high))[claimed]
     return GroupAccuracy(
-        op=op, device=device, dtype=dtype, software=software, size=size, target="latency", n=len(measured), n_groups=folds,
+        op=op, device=device, dtype=dtype, software=software, size=size, target=target, n=len(measured), n_groups=folds,
         mape=float(error.mean()), median_ape=float(np.median(error)), p90_ape=float(np.quantile(error, 0.9)),
         bias=float((predicted / measured - 1).mean()), r2=1 - residual / spread if spread > 0 else 0.0,
         coverage_90=float(covered.mean()) if len(covered) else None,
@@ -203,7 +204,8 @@ def evaluate(
         jobs: processes to train in.
 
     Returns:
-        ``{protocol, seed, groups, overall, pooled, by_size}`` as ``evaluate --json`` has it.
+        ``{protocol, seed, groups, overall, pooled, by_size}`` as ``evaluate --json`` has it. Means are over the groups of the
+        protocol's first target, sizes those of latencies.
 
     Raises:
         InputError: an unknown protocol or group key, or no usable row.
@@ -235,14 +237,17 @@ def evaluate(
         )
         raise InputError(f"the traces hold no usable row{why}")
     usual = BY if chosen is None else chosen.by
-    report = accuracy_report(protocol or "predict", seed, grouped(rows, usual if by is None else by))
-    report["by_size"] = [asdict(group) for group in grouped(rows, ("size",))]
+    groups = grouped(rows, usual if by is None else by)
+    main = "latency" if chosen is None else chosen.targets[0]
+    report = accuracy_report(protocol or "predict", seed, [g for g in groups if g.target == main])
+    report["groups"] = [asdict(group) for group in groups]
+    report["by_size"] = [asdict(group) for group in grouped([r for r in rows if r.target == "latency"], ("size",))]
     return {key: report[key] for key in ("protocol", "seed", "groups", "overall", "pooled", "by_size")}
 
 
 @dataclass(frozen=True)
 class JudgedRows:
-    """Rows of one (device, dtype, software) with what was predicted for them, in seconds."""
+    """Rows of one (device, dtype, software) with what was predicted for them, in seconds, watts or joules (``target``)."""
 
     device: str
     dtype: str
@@ -260,6 +265,7 @@ class JudgedRows:
     held_out: str | None = None
     workload: str | None = None
     variant: str | None = None
+    target: str = "latency"
 
     @property
     def booster(self) -> tuple[str, str]:
@@ -320,7 +326,7 @@ def judge_part(part: Part, predictor: PredictorProtocol) -> list[JudgedRows]:
 def _noise_by_software(rows: Sequence[JudgedRows]) -> dict[tuple[str, str, str, str], float]:
     noise = {}
     by_table: dict[tuple[str, str, str], list[JudgedRows]] = {}
-    for r in rows:
+    for r in (r for r in rows if r.target == "latency"):
         by_table.setdefault((r.family, r.device, r.dtype), []).append(r)
     for table, mine in by_table.items():
         software = np.concatenate([np.full(len(r.measured), r.software, dtype=object) for r in mine])
@@ -336,12 +342,12 @@ def grouped(rows: Sequence[JudgedRows], by: Sequence[str]) -> list[GroupAccuracy
     noise = _noise_by_software(rows)
     pieces: dict[tuple[str | None, ...], list[tuple[JudgedRows, np.ndarray]]] = {}
     for r in rows:
-        bucket = size_bucket(r.measured)
+        bucket = size_bucket(r.measured) if r.target == "latency" else np.full(len(r.measured), len(SIZE_NAMES) - 1)
         for size in np.unique(bucket) if "size" in by else [None]:
             chosen = np.arange(len(bucket)) if size is None else np.flatnonzero(bucket == size)
             name = None if size is None else SIZE_NAMES[size]
             values = (r.family, r.device, r.dtype, r.software, name, r.held_out, r.workload, r.variant)
-            key = tuple(v if k in by else None for k, v in zip(GROUP_KEYS, values, strict=True))
+            key = (r.target, *(v if k in by else None for k, v in zip(GROUP_KEYS, values, strict=True)))
             pieces.setdefault(key, []).append((r, chosen))
     groups = []
     for key, parts in pieces.items():
@@ -350,11 +356,12 @@ def grouped(rows: Sequence[JudgedRows], by: Sequence[str]) -> list[GroupAccuracy
             for name in ("measured", "predicted", "low", "high", "analytical", "roofline")
         }
         known = [f for r, _ in parts if (f := noise.get((r.family, r.device, r.dtype, r.software))) is not None]
-        op, device, dtype, software, size_name, held_out, workload, variant = key
+        target, op, device, dtype, software, size_name, held_out, workload, variant = key
+        assert target is not None
         groups.append(
             score_group(
                 op=op, device=device, dtype=dtype, software=software, size=size_name, held_out=held_out, workload=workload,
-                variant=variant, **figures, folds=max(r.folds for r, _ in parts),
+                variant=variant, target=target, **figures, folds=max(r.folds for r, _ in parts),
                 noise=float(np.mean(known)) if known else None,
             )
         )  # fmt: skip

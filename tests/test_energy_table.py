@@ -71,7 +71,7 @@ def test_wider_and_older_circuits_take_more(operation: str, bits: int, nm: float
 
 # ---------------------------------------------------------------------------------------------------------- the what-if
 def test_eight_bits_by_hand() -> None:
-    # At 7 nm: c = (0.21 + 0.38) / 2 = 0.295, c' = (0.07 + 0.03) / 2 = 0.05. Of 1 pJ 0.705 is left, of it half with half the bits.
+    # At 7 nm: c = (0.21 + 0.38) / 2 = 0.295, c' = (0.07 + 0.03) / 2 = 0.05. 0.705 of 1 pJ is left, half of it with half the bits.
     changed = changed_flop_j(1 * PJ, "bf16", 7, EIGHT)
     assert changed is not None
     assert (changed.value / PJ, changed.low / PJ, changed.high / PJ) == pytest.approx((0.4025, 0.05 / 0.295, 0.755))

@@ -13,7 +13,8 @@ DESCRIPTION = "Judge a predictor against measured operators and runs of whole ne
 EXAMPLE = (
     "perfmodel evaluate traces.parquet --predictor my-predictor --by device,dtype\n"
     "  perfmodel evaluate traces.parquet runs.parquet --protocol models\n"
-    "  perfmodel evaluate neusight --from path/to/neusight --protocol neusight"
+    "  perfmodel evaluate neusight --from path/to/neusight --protocol neusight\n"
+    "  perfmodel evaluate zeus --protocol caps"
 )
 
 
@@ -63,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json != TO_STDOUT:
         usual = BY if arguments.protocol is None else PROTOCOLS[arguments.protocol].by
         console().print(_table(result["groups"], by or usual, overall=result["overall"]))
-        if "size" not in (by or usual):
+        if "size" not in (by or usual) and result["by_size"]:
             console().print(_table(result["by_size"], ("size",)))
     return 0
 
@@ -73,6 +74,8 @@ def _table(groups: list[dict[str, Any]], by: tuple[str, ...], overall: dict[str,
     from rich.table import Table
 
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), caption="errors in percent" if overall else None)
+    if len({group["target"] for group in groups}) > 1:
+        by = ("target", *by)
     # One column, which is broken between names: a column each breaks within them on 80 columns.
     table.add_column(" ".join(by), overflow="fold")
     figures = ("mape", "median_ape", "p90_ape", "bias", "coverage_90", "analytical_mape", "roofline_mape", "noise_mape")

@@ -9,6 +9,8 @@ from perfmodel.hardware import Device, load_device
 from perfmodel.hardware.published_energy import SRAM, dram_j_per_byte, sram_j_per_byte
 from perfmodel.models.circuits import WhatIf, changed_flop_j, circuits_j
 from perfmodel.models.power import DevicePower, OperationEnergy, PowerConstants, clock_ratio_of, energy_per_operation
+from perfmodel.models.power.constants import fit_file
+from perfmodel.models.power.fit import SPREADS
 from perfmodel.predict.result import Estimate
 
 FITTED, DEVICE_FILE, REGRESSED = "fitted", "device file", "regressed"
@@ -163,10 +165,7 @@ def _check_clock(device: Device, clock_mhz: float) -> None:
 
 
 def _row(device: Device, row: OperationEnergy, what_if: WhatIf | None) -> Row:
-    name = f"{row.dtype}_j_per_flop" if row.operation == FLOP else _CONSTANT[row.operation]
-    own = device.sources.get(f"{_OWN}{name}")
-    basis = FITTED if own is not None else REGRESSED
-    source = own or _regressed(device, row)
+    basis, source = _basis(device, row)
     factor = FACTORS[basis]
     energy = Estimate(row.energy_j, row.energy_j / factor, row.energy_j * factor)
     changed = None
@@ -194,11 +193,18 @@ def _reference(process_nm: float | None, row: OperationEnergy) -> Reference | No
     return Reference(f"half of a bare multiplier and accumulator, scaled to {process_nm:g} nm", circuit, circuit)
 
 
-def _regressed(device: Device, row: OperationEnergy) -> str:
+def _basis(device: Device, row: OperationEnergy) -> tuple[str, str]:
+    """What a figure rests on, by its kind and in words."""
+    name = f"{row.dtype}_j_per_flop" if row.operation == FLOP else _CONSTANT[row.operation]
+    own = device.sources.get(f"{_OWN}{name}")
+    if own is not None:
+        return FITTED, own
+    of_runs = {FLOP: f"flop.{row.dtype}", DRAM_BYTE: f"dram.{row.dtype}"}.get(row.operation, name)
+    if device.id in fit_file().devices and of_runs in SPREADS:
+        return FITTED, "fitted to the energy of whole networks on this device (docs/power.md)"
     if row.operation == DRAM_BYTE:
-        return f"regressed from the kind of memory, {row.dtype}"
-    process = "an assumed process" if device.process_nm is None else f"{device.process_nm:g} nm"
-    return f"regressed from {process}"
+        return REGRESSED, f"regressed from the kind of memory, {row.dtype}"
+    return REGRESSED, row.source
 
 
 def _idle_basis(device: Device, d: DevicePower) -> tuple[str, str]:

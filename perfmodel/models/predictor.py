@@ -199,7 +199,10 @@ class Predictor:
                 base_software=lambda name: self._base_software(name, device, group.op),
                 columns=lambda state: self.error_features(group, device, replace(conditions, cache=state)),
             )  # fmt: skip
-        part |= power_model.of_group(group, device, bounds, part["latency_s"], extras, conditions)
+        part |= power_model.of_group(
+            group, device, bounds, part["latency_s"], extras, conditions,
+            latency_low_s=part["latency_low_s"], latency_high_s=part["latency_high_s"],
+        )  # fmt: skip
         rows = len(group)
         return part | {
             "terms": bounds.terms,

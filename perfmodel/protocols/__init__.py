@@ -30,12 +30,14 @@ class Protocol:
         holds_out: what is held out, for ``--help`` and the documentation.
         module: has ``judge``.
         by: what results are grouped by unless ``--by`` says otherwise.
+        targets: what is judged; the means over groups are those of the first.
     """
 
     name: str
     holds_out: str
     module: str
     by: tuple[str, ...]
+    targets: tuple[str, ...] = ("latency",)
 
     def judge(self, task: Task) -> list[JudgedRows]:
         """What was held out, with predictions that never saw it."""
@@ -64,6 +66,27 @@ PROTOCOLS = {
             "each of NeuSight's GPUs, or with a whole checkout what upstream tested on",
             "neusight",
             ("held_out", "op", "variant"),
+        ),
+        Protocol(
+            "energy",
+            "each network of a device, from the fit of the power constants to runs with energies",
+            "energy",
+            ("device", "variant", "workload"),
+            ("energy", "power"),
+        ),
+        Protocol(
+            "energy-device",
+            "each device, from the fit of the power constants",
+            "energy",
+            ("device", "variant", "workload"),
+            ("energy", "power"),
+        ),
+        Protocol(
+            "caps",
+            "each GPU of runs under power limits, given the same work without a limit",
+            "caps",
+            ("device",),
+            ("energy", "power", "latency"),
         ),
     )
 }

@@ -5,6 +5,8 @@
 - :mod:`~perfmodel.models.power.device`: those of one device, from its file or regressed from its data sheet;
 - :mod:`~perfmodel.models.power.activity`: what an execution does;
 - :mod:`~perfmodel.models.power.energy`: energy by cause, and power under a limit;
+- :mod:`~perfmodel.models.power.load`: whole runs;
+- :mod:`~perfmodel.models.power.fit`: the fit of the constants to measured runs (``fitted.toml`` holds what came of it);
 - :mod:`~perfmodel.models.power.table`: a device's energy per operation.
 
 The formulas, their sources and how far they are from measured power stand in ``docs/power.md``.
@@ -14,9 +16,10 @@ from __future__ import annotations
 
 from perfmodel.hardware.device import Device
 from perfmodel.models.power.activity import Activity
-from perfmodel.models.power.constants import FALLBACK, MEMORIES, PowerConstants
+from perfmodel.models.power.constants import FALLBACK, MEMORIES, PowerConstants, fitted
 from perfmodel.models.power.device import DevicePower, memory_of
 from perfmodel.models.power.energy import ENERGY_TERMS, FACTOR, clock_ratio_of, energy_terms, limited, of_group, shares
+from perfmodel.models.power.load import Load
 from perfmodel.models.power.table import OperationEnergy, energy_per_operation
 from perfmodel.models.power.voltage import VoltageCurve
 
@@ -36,7 +39,7 @@ def limit_w(device: Device, power_limit_w: float | None) -> float | None:
 
 
 __all__ = [
-    "ENERGY_TERMS", "FACTOR", "FALLBACK", "MEMORIES", "Activity", "DevicePower", "OperationEnergy", "PowerConstants",
-    "VoltageCurve", "clock_ratio_of", "energy_per_operation", "energy_terms", "idle_power_w", "limit_w", "limited",
+    "ENERGY_TERMS", "FACTOR", "FALLBACK", "MEMORIES", "Activity", "DevicePower", "Load", "OperationEnergy", "PowerConstants",
+    "VoltageCurve", "clock_ratio_of", "energy_per_operation", "energy_terms", "fitted", "idle_power_w", "limit_w", "limited",
     "memory_of", "of_group", "shares",
 ]  # fmt: skip

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Self
 
 from perfmodel.dtypes import ARITHMETICS
@@ -28,15 +29,16 @@ _RELATIVE_TO_BF16 = {
 
 def _arithmetic() -> Mapping[str, float]:
     bf16 = 0.5e-12
-    return {name: share * bf16 for name, share in _RELATIVE_TO_BF16.items()} | {"fp32": 2.5e-12}
+    return {name: share * bf16 for name, share in _RELATIVE_TO_BF16.items()} | {"fp32": 5.0 * bf16}
 
 
 def _memories() -> Mapping[str, float]:
-    # Access and interface of HBM2 3.9 pJ/bit, of GDDR5 14 pJ/bit (O'Connor et al., "Fine-Grained DRAM", MICRO 2017, section 2);
-    # the way across the chip on top. Of CPUs the package's share alone: the modules are outside what TDP and RAPL's package
-    # domain count.
+    # Of HBM2 3.9 pJ/bit, of GDDR5 14 pJ/bit (O'Connor et al., "Fine-Grained DRAM", MICRO 2017, section 2); of GDDR6 7.5, of HBM2E
+    # 6.0 pJ/bit (Micron, "Ultra-Bandwidth Solutions", memory comparison); of GDDR7 a third less than GDDR6 and of HBM3 a sixth
+    # less than HBM2E, assumed. Of CPUs the package's side of the interface alone, assumed: the modules are outside what TDP
+    # and RAPL's package domain count.
     return {
-        "hbm2": 44e-12, "hbm2e": 42e-12, "hbm3": 40e-12, "gddr5": 130e-12, "gddr6": 90e-12, "gddr7": 75e-12,
+        "hbm2": 44e-12, "hbm2e": 48e-12, "hbm3": 40e-12, "gddr5": 112e-12, "gddr6": 60e-12, "gddr7": 40e-12,
         "ddr4": 60e-12, "ddr5": 50e-12, "lpddr": 40e-12,
     }  # fmt: skip
 
@@ -49,7 +51,7 @@ class PowerConstants:
     """Energy of a FLOP inside products by the arithmetic that runs it, on matrix units where it has some [J]."""
     vector_j_per_flop: float = 5.5e-12
     """Energy of an fp32 FLOP of the ordinary units, operands and instruction included [J]."""
-    element_j: float = 70e-12
+    element_j: float = 68e-12
     """Energy of a value that ordinary instructions load or store outside a product's main loop [J]."""
     l2_j_per_byte: float = 10e-12
     """Energy of a byte that units take from the last-level cache [J]."""
@@ -57,20 +59,29 @@ class PowerConstants:
     """Energy of a byte that crosses the memory interface, by kind of memory, whatever the voltage of the chip [J]."""
     issue_j_per_clock: float = 360e-12
     """Energy of one clock of one busy unit: clock tree, schedulers, registers that are kept [J]."""
-    leakage_w_per_unit: float = 0.01
+    leakage_w_per_unit: float = 0.03
     """What a unit that is awake leaks beyond idle [W]."""
-    process_exponent: float = 0.7
+    process_exponent: float = 0.8
     """Energy on the chip grows as the feature size (its marketing name) to this power."""
     voltage_exponent: float = 2.5
     """Energy per operation on the chip grows as the voltage to this power."""
-    idle_share_hbm: float = 0.18
-    """Idle power over TDP where a device file quotes none, of boards with HBM."""
+    idle_share_hbm: float = 0.17
+    """Idle power, memory clocked for work, over TDP where a device file quotes none, of boards with HBM: A100 0.15 and 0.18, H100
+    0.10 (EnergAIzer's artefact); V100 53 of 300 W in a listing of nvidia-smi (zai-org/GLM-130B, issue 32)."""
     idle_share_other: float = 0.3
-    """The same of boards with other memory."""
+    """The same of boards with other memory: RTX A4000 38 of 140 W (huggingface/text-generation-inference, issue 946), A40 110 of
+    300 W at its top clock (NVIDIA/open-gpu-kernel-modules, issue 874). Without a process such boards draw a third of that."""
+    idle_share_cpu: float = 0.25
+    """The same of a CPU's package. Published results of SPECpower_ssj2008 have servers at active idle at a fifth to a third of
+    what they draw at full load."""
+    idle_linear_rise: float = 0.08
+    """What idle power gains up to the top clock by the clock alone, over its lowest."""
     idle_clock_rise: float = 0.45
-    """What idle power gains from the lowest to the highest clock and voltage, over its lowest."""
-    ceiling: float = 0.97
-    """Share of the power limit that a steady load at the limit draws on average."""
+    """What idle power gains from the lowest to the highest clock and voltage, over its lowest: 0.51 and 0.37 on two A100, 0.65 on
+    an H100 (EnergAIzer's artefact, config/dvfs)."""
+    ceiling: float = 0.985
+    """Share of the power limit that a steady load at the limit draws on average: 0.98 to 0.99 in AIConfigurator's tables of H200,
+    B200 and GB200."""
     sharpness: float = 8.0
     """How abruptly the power limit holds: the exponent of the soft minimum of demand and limit."""
     voltage: VoltageCurve = field(default_factory=VoltageCurve)
@@ -115,4 +126,39 @@ def _positive(name: str, value: object) -> float:
 
 
 FALLBACK = PowerConstants()
-"""Where no predictor is at hand."""
+"""What is known without a fit: figures of documents, and orders of magnitude where there are none."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What ``fitted.toml`` holds.
+
+    Attributes:
+        constants: the power constants.
+        cap: those of :class:`perfmodel.models.power.capped.CapResponse`.
+        intervals: ln(measured / predicted) between which nine tenths of the runs lie: ``seen`` on a device that the constants
+            were fitted on, ``unseen`` on others.
+        devices: the ids of the former.
+    """
+
+    constants: PowerConstants
+    cap: Mapping[str, float]
+    intervals: Mapping[str, tuple[float, float]]
+    devices: tuple[str, ...]
+
+
+@cache
+def fit_file() -> Fitted:
+    """What was fitted to measured runs (``fitted.toml`` beside this module; ``tools/fit_power.py`` writes it)."""
+    import tomllib
+    from importlib.resources import files
+
+    data = tomllib.loads(files("perfmodel.models.power").joinpath("fitted.toml").read_text(encoding="utf-8"))
+    intervals = {str(name): (float(low), float(high)) for name, (low, high) in data["intervals"].items()}
+    cap = {str(name): float(value) for name, value in data["cap"].items()}
+    return Fitted(PowerConstants.from_dict(data["constants"]), cap, intervals, tuple(data["devices"]))
+
+
+def fitted() -> PowerConstants:
+    """The constants that were fitted to measured runs."""
+    return fit_file().constants

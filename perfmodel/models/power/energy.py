@@ -9,6 +9,8 @@ clock, the voltage with it, falls until the demand fits.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
@@ -16,7 +18,7 @@ from perfmodel.hardware.device import Device
 from perfmodel.models.bounds import Bounds, Extras
 from perfmodel.models.machine import Conditions
 from perfmodel.models.power.activity import Activity
-from perfmodel.models.power.constants import PowerConstants
+from perfmodel.models.power.constants import PowerConstants, fit_file
 from perfmodel.models.power.device import DevicePower
 from perfmodel.ops.table import Group
 
@@ -24,7 +26,7 @@ ENERGY_TERMS = ("idle", "leakage", "issue", "arithmetic", "elements", "l2", "dra
 """Causes of energy. ``issue`` is what a busy unit takes each clock whatever it computes; ``elements`` the loads, stores and
 arithmetic outside products."""
 FACTOR = 1.5
-"""The interval of power is a factor of this either way, within idle and limit, where no label says better."""
+"""The interval of power of devices whose kind no label measured is a factor of this either way, within idle and limit."""
 
 
 def clock_ratio_of(d: DevicePower, clock_hz: float | None) -> float:
@@ -82,11 +84,62 @@ def limited(d: DevicePower, demand_w: np.ndarray, idle_w: np.ndarray, limit_w: f
     return result
 
 
+@dataclass(frozen=True)
+class Estimated:
+    """Power and energy of rows within idle and limit; arrays of shape ``[rows]``.
+
+    Attributes:
+        idle_w: idle power at the clock, a number.
+        demand_w: power without a limit.
+        power_w: power under the limit.
+        follows: how much the logarithm of the power grows with that of the demand: 1 far below the limit, 0 at it.
+        static: share of the demand that is there each second, whatever is computed.
+    """
+
+    idle_w: float
+    demand_w: np.ndarray
+    power_w: np.ndarray
+    follows: np.ndarray
+    static: np.ndarray
+
+    @classmethod
+    def of(cls, d: DevicePower, terms: Mapping[str, np.ndarray], latency_s: np.ndarray, ratio: float, limit_w: float) -> Self:
+        """From the energy by cause (:func:`energy_terms`)."""
+        idle = float(d.idle_at(ratio))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            per_second = {name: np.where(latency_s > 0, joules / latency_s, 0.0) for name, joules in terms.items()}
+        dynamic = np.asarray(sum(watts for name, watts in per_second.items() if name != "idle"))
+        demand = idle + dynamic
+        power = limited(d, demand, np.asarray(idle), limit_w)
+        room = max(d.ceiling * limit_w - idle, 1e-9)
+        slope = 1 / (1 + np.minimum(dynamic / room, 1e6) ** d.sharpness)
+        follows = np.where(dynamic > 0, (power - idle) / power * slope * demand / np.maximum(dynamic, 1e-30), 0.0)
+        static = (idle + per_second["leakage"] + per_second["issue"]) / demand
+        return cls(idle, demand, power, np.clip(follows, 0.0, 1.0), static)
+
+
+def log_interval(device: Device) -> tuple[float, float]:
+    """ln(measured / predicted) of power with the latency given: between which nine tenths of what was measured lie.
+
+    CPUs and TPUs have no labels; their interval is a factor of :data:`FACTOR` either way.
+    """
+    known = fit_file()
+    if device.id in known.devices:
+        return known.intervals["seen"]
+    assumed = float(np.log(FACTOR))
+    return known.intervals["unseen"] if device.kind == "gpu" else (-assumed, assumed)
+
+
 def of_group(
     group: Group, device: Device, bounds: Bounds, latency_s: np.ndarray, extras: Extras, conditions: Conditions,
-    constants: PowerConstants | None = None,
+    constants: PowerConstants | None = None, *, latency_low_s: np.ndarray | None = None,
+    latency_high_s: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:  # fmt: skip
-    """Power of a group's rows under the device's own limit.
+    """Power and energy of a group's rows under the device's own limit.
+
+    Their intervals join what the constants may be off by with what the latency may: energy above idle hardly depends on how
+    long the same work takes, so that a longer latency is less power, and an energy higher by the static share alone. At the
+    limit the power is certain, and the energy as uncertain as the latency.
 
     Args:
         group: like descriptors.
@@ -95,11 +148,12 @@ def of_group(
         latency_s: seconds of one execution, measured or predicted.
         extras: traffic and arithmetic of fused epilogues.
         conditions: their clock counts.
-        constants: fitted ones; None means the built-in ones.
+        constants: fitted ones; None means the shipped ones.
+        latency_low_s, latency_high_s: the interval of the latency; None means that it is certain.
 
     Returns:
-        ``power_w``, ``power_low_w``, ``power_high_w`` (NaN where the TDP or the idle power is unknown); ``demand_w``, the power
-        without a limit; ``dynamic_j``, energy above idle without a limit.
+        ``power_w``, ``power_low_w``, ``power_high_w``, ``energy_low_j``, ``energy_high_j`` (NaN where the TDP or the idle power
+        is unknown); ``demand_w``, the power without a limit; ``dynamic_j``, energy above idle without a limit.
     """
     d = DevicePower.of(device, constants)
     ratio = clock_ratio_of(d, conditions.clock_hz)
@@ -107,13 +161,45 @@ def of_group(
     dynamic_j = np.asarray(sum(joules for name, joules in terms.items() if name != "idle"))
     if d.idle_w is None or d.tdp_w is None:
         unknown = np.full(len(group), np.nan)
-        return dict.fromkeys(("power_w", "power_low_w", "power_high_w", "demand_w"), unknown) | {"dynamic_j": dynamic_j}
-    idle = d.idle_at(ratio)
+        names = ("power_w", "power_low_w", "power_high_w", "energy_low_j", "energy_high_j", "demand_w")
+        return dict.fromkeys(names, unknown) | {"dynamic_j": dynamic_j}
+    e = Estimated.of(d, terms, latency_s, ratio, d.tdp_w)
+    ends = intervals(
+        e, log_interval(device), latency_s, latency_s if latency_low_s is None else latency_low_s,
+        latency_s if latency_high_s is None else latency_high_s, d.tdp_w,
+    )  # fmt: skip
+    return {"power_w": e.power_w, "demand_w": e.demand_w, "dynamic_j": dynamic_j} | ends
+
+
+def intervals(
+    e: Estimated, off: tuple[float, float], latency_s: np.ndarray, latency_low_s: np.ndarray, latency_high_s: np.ndarray,
+    limit_w: float,
+) -> dict[str, np.ndarray]:  # fmt: skip
+    """The ends of the intervals of power and energy (:func:`of_group`).
+
+    Args:
+        e: the estimate.
+        off: ln offsets of the power with the latency given.
+        latency_s, latency_low_s, latency_high_s: the latency and its interval.
+        limit_w: the limit in force.
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
-        demand = idle + np.where(latency_s > 0, dynamic_j / latency_s, 0.0)
-    value = limited(d, demand, idle, d.tdp_w)
-    low, high = (np.clip(value * factor, idle, d.tdp_w) for factor in (1 / FACTOR, FACTOR))
-    return {"power_w": value, "power_low_w": low, "power_high_w": high, "demand_w": demand, "dynamic_j": dynamic_j}
+        shorter, longer = (
+            np.where((latency_s > 0) & (end > 0), np.abs(np.log(end / latency_s)), 0.0)
+            for end in (latency_low_s, latency_high_s)
+        )
+    of_power = e.follows * (1 - e.static)  # d ln P / d ln t, negative
+    of_energy = 1 - of_power
+    power_low = e.power_w * np.exp(-np.hypot(e.follows * off[0], of_power * longer))
+    power_high = e.power_w * np.exp(np.hypot(e.follows * off[1], of_power * shorter))
+    energy = e.power_w * latency_s
+    low = energy * np.exp(-np.hypot(e.follows * off[0], of_energy * shorter))
+    high = energy * np.exp(np.hypot(e.follows * off[1], of_energy * longer))
+    return {
+        "power_low_w": np.clip(power_low, e.idle_w, e.power_w), "power_high_w": np.clip(power_high, e.power_w, limit_w),
+        "energy_low_j": np.maximum(low, np.minimum(e.idle_w * latency_low_s, energy)),
+        "energy_high_j": np.minimum(high, np.maximum(limit_w * latency_high_s, energy)),
+    }  # fmt: skip
 
 
 def shares(terms: Mapping[str, np.ndarray], energy_j: np.ndarray) -> dict[str, np.ndarray]:
