@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from perfmodel.graph import Graph, Node
 from perfmodel.hardware import catalogue, load_device
 from perfmodel.hardware.published_energy import circuit_j, dram_j_per_byte, published, sram_j_per_byte
 from perfmodel.models.circuits import WhatIf, changed_flop_j, circuits_j, parse
+from perfmodel.models.power import DevicePower
 from perfmodel.models.predictor import Predictor
 from perfmodel.ops import Elementwise, Gemm, Operator
 
@@ -27,6 +30,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "energy-per-operation.md"
 RESNET = str(ROOT / "examples" / "resnet18.onnx")
 PJ = 1e-12
+OWN = re.compile(r"power\.").match
 EIGHT, ADDERS = WhatIf(bits=8), WhatIf(multiplier="adder")
 
 
@@ -71,7 +75,7 @@ def test_wider_and_older_circuits_take_more(operation: str, bits: int, nm: float
 
 # ---------------------------------------------------------------------------------------------------------- the what-if
 def test_eight_bits_by_hand() -> None:
-    # At 7 nm: c = (0.21 + 0.38) / 2 = 0.295, c' = (0.07 + 0.03) / 2 = 0.05. 0.705 of 1 pJ is left, half of it with half the bits.
+    # At 7 nm: c = (0.21 + 0.38) / 2 = 0.295, c' = (0.07 + 0.03) / 2 = 0.05. 0.705 pJ are left, half of it with half the bits.
     changed = changed_flop_j(1 * PJ, "bf16", 7, EIGHT)
     assert changed is not None
     assert (changed.value / PJ, changed.low / PJ, changed.high / PJ) == pytest.approx((0.4025, 0.05 / 0.295, 0.755))
@@ -145,7 +149,7 @@ def test_every_device_has_a_table(device: str) -> None:
     for row in table.rows:
         energies = [row.energy_j, *([row.what_if_j] if row.what_if_j else [])]
         assert all(0 < e.low <= e.value <= e.high < 1e-6 for e in energies), row
-        assert row.whole_chip_j is None or row.whole_chip_j > row.energy_j.value
+        assert (row.whole_chip_j is None) == (row.operation != "flop" or table.idle_power_w is None)
         assert row.basis in FACTORS
         assert row.source
     if table.idle_power_w is not None:
@@ -153,19 +157,38 @@ def test_every_device_has_a_table(device: str) -> None:
     json.dumps(table.to_dict(), allow_nan=False)
 
 
-def test_figures_that_were_fitted_lie_where_they_would_be_regressed() -> None:
-    """The factor of regressed figures is not a wish: it holds for the GPUs whose figures were fitted."""
-    for device in catalogue().values():
-        fitted = {r.operation + (r.dtype or ""): r for r in device_table(device).rows if r.basis == FITTED}
-        plain = {name: value for name, value in device.measured.items() if not name.startswith("power.")}
-        from dataclasses import replace
+@pytest.mark.parametrize("device", sorted(d.id for d in catalogue().values() if any(map(OWN, d.measured))))
+def test_figures_that_were_fitted_lie_where_they_would_be_regressed(device: str) -> None:
+    """The factor of regressed figures holds for the GPUs whose own figures were fitted."""
+    record = load_device(device)
+    fitted = {(r.operation, r.dtype): r for r in device_table(record).rows if r.basis == FITTED}
+    assert fitted
+    measured = {name: value for name, value in record.measured.items() if not OWN(name)}
+    sources = {name: text for name, text in record.sources.items() if not OWN(name.removeprefix("measured."))}
+    regressed = {
+        (r.operation, r.dtype): r for r in device_table(replace(record, measured=measured, sources=sources)).rows
+    }
+    for key, row in fitted.items():
+        assert regressed[key].basis == REGRESSED
+        assert regressed[key].energy_j.low <= row.energy_j.value <= regressed[key].energy_j.high, key
 
-        sources = {name: text for name, text in device.sources.items() if not name.startswith("measured.power.")}
-        for row in device_table(replace(device, measured=plain, sources=sources)).rows:
-            assert row.basis == REGRESSED
-            own = fitted.get(row.operation + (row.dtype or ""))
-            if own is not None:
-                assert row.energy_j.low <= own.energy_j.value <= row.energy_j.high, (device.id, row)
+
+def test_the_whole_chip_within_its_power_limit() -> None:
+    """A toy whose limit binds, at the clock that it is held to; and one that is never held."""
+    peak = {"bf16": 1e14, "fp32": 1e11}
+    held, free = (device_table(toy_device(tdp_w=w, peak_flops=peak)).row("flop", "bf16") for w in (30.0, 1e6))
+    assert held is not None
+    assert held.whole_chip_j is not None
+    assert free is not None
+    assert free.whole_chip_j is not None
+    d = DevicePower.of(toy_device(tdp_w=1e6, peak_flops=peak))
+    v = 1 + d.voltage.rise  # at the top clock
+    watts = float(d.idle_at(1.0)) + d.leakage_w * v**3 + v**d.voltage_exponent * d.issue_j_per_clock * 1e9
+    assert free.whole_chip_j == pytest.approx(free.energy_j.value + watts / 1e14)
+    assert free.whole_chip_j * 1e14 > 30.0
+    # The limit is drawn at less than the peak rate, and each FLOP still has its share of all of it.
+    assert d.ceiling * 30.0 / 1e14 < held.whole_chip_j < d.ceiling * 30.0 / 0.2e14
+    assert held.energy_j == free.energy_j
 
 
 def test_the_sources_of_idle_power() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from perfmodel.hardware import Device, load_device
 from perfmodel.hardware.published_energy import SRAM, dram_j_per_byte, sram_j_per_byte
 from perfmodel.models.circuits import WhatIf, changed_flop_j, circuits_j
@@ -18,6 +20,8 @@ FACTORS = {FITTED: 1.4, DEVICE_FILE: 1.2, REGRESSED: 2.0}
 """The interval is a factor of this either way, by what a figure rests on. Of a fitted one it is how far its prior let it move;
 the energies that were fitted to three GPUs lie within 2 of what is regressed for them. Idle power of a device file differs
 between samples and with temperature."""
+_LOWEST_CLOCK, _CLOCKS = 0.2, 401
+"""Clocks that are tried under the power limit, over the highest."""
 FLOP, L2_BYTE, DRAM_BYTE = "flop", "l2_byte", "dram_byte"
 _CONSTANT = {
     "vector_flop": "vector_j_per_flop", "element": "element_j", L2_BYTE: "l2_j_per_byte", DRAM_BYTE: "dram_j_per_byte",
@@ -52,8 +56,8 @@ class Row:
         operation: as in :class:`perfmodel.models.power.OperationEnergy`.
         dtype: the arithmetic of a FLOP, the kind of memory of a DRAM byte; else None.
         energy_j: what one more takes [J].
-        whole_chip_j: of a FLOP at the datasheet's peak, with its share of what the chip takes however little it does [J];
-            None for others.
+        whole_chip_j: of a FLOP, with its share of what the chip takes whatever it does, where nothing but such FLOPs keeps all
+            units busy at the highest clock that the power limit allows [J]; None for others, and where idle power is unknown.
         published: what documents say of it; None where they say nothing.
         basis: ``"fitted"`` (to measured power of this device), ``"device file"`` or ``"regressed"``.
         source: the same in words.
@@ -142,7 +146,8 @@ def device_table(
     d = DevicePower.of(record, constants)
     clock_hz = None if clock_mhz is None else clock_mhz * 1e6
     rows = tuple(
-        _row(record, row, what_if) for row in energy_per_operation(record, clock_hz=clock_hz, constants=constants)
+        _row(record, row, d, clock_hz, what_if)
+        for row in energy_per_operation(record, clock_hz=clock_hz, constants=constants)
     )
     basis, source = _idle_basis(record, d)
     factor = FACTORS[basis]
@@ -164,7 +169,7 @@ def _check_clock(device: Device, clock_mhz: float) -> None:
     Machine.of(device, "fp32", Conditions(clock_hz=clock_mhz * 1e6))
 
 
-def _row(device: Device, row: OperationEnergy, what_if: WhatIf | None) -> Row:
+def _row(device: Device, row: OperationEnergy, d: DevicePower, clock_hz: float | None, what_if: WhatIf | None) -> Row:
     basis, source = _basis(device, row)
     factor = FACTORS[basis]
     energy = Estimate(row.energy_j, row.energy_j / factor, row.energy_j * factor)
@@ -173,9 +178,25 @@ def _row(device: Device, row: OperationEnergy, what_if: WhatIf | None) -> Row:
         found = changed_flop_j(row.energy_j, row.dtype, device.process_nm, what_if)
         if found is not None:
             changed = Estimate(found.value, found.low / factor, found.high * factor)
-    return Row(
-        row.operation, row.dtype, energy, row.with_issue_j, _reference(device.process_nm, row), basis, source, changed
+    whole = _whole_chip_j(device, row.dtype, d, clock_hz) if row.operation == FLOP and row.dtype is not None else None
+    return Row(row.operation, row.dtype, energy, whole, _reference(device.process_nm, row), basis, source, changed)
+
+
+def _whole_chip_j(device: Device, arithmetic: str, d: DevicePower, clock_hz: float | None) -> float | None:
+    if d.idle_w is None:
+        return None
+    ratio = np.linspace(_LOWEST_CLOCK, 1.0, _CLOCKS) * clock_ratio_of(d, clock_hz)
+    voltage = d.relative_voltage(ratio)
+    dynamic = voltage**d.voltage_exponent
+    quoted_at = device.clock_hz(arithmetic) or d.peak_clock_hz
+    rate = device.peak_flops[arithmetic] * ratio * d.peak_clock_hz / quoted_at
+    power = d.idle_at(ratio) + d.leakage_w * voltage**3
+    power = power + dynamic * (
+        d.issue_j_per_clock * d.peak_clock_hz * ratio + d.arithmetic_j_per_flop[arithmetic] * rate
     )
+    limit = np.inf if d.tdp_w is None else d.ceiling * d.tdp_w
+    highest = max(int(np.searchsorted(power, limit)) - 1, 0)
+    return float(min(power[highest], limit) / rate[highest])
 
 
 def _reference(process_nm: float | None, row: OperationEnergy) -> Reference | None:
