@@ -186,6 +186,7 @@ def evaluate(
     root: str | Path | None = None,
     seed: int = 0,
     jobs: int = 1,
+    target: str = "latency",
 ) -> dict[str, Any]:
     """How far a predictor is from measured operators and runs.
 
@@ -202,6 +203,8 @@ def evaluate(
         root: where data sets lie that were named; None: the download or the installed package.
         seed: of the folds.
         jobs: processes to train in.
+        target: ``"latency"``, or ``"power"`` or ``"energy"`` of the operator traces that have ``power_w``: of rows of 0.1 ms or
+            more, with further figures of settled and of shorter rows (:mod:`perfmodel.power_accuracy`).
 
     Returns:
         ``{protocol, seed, groups, overall, pooled, by_size}`` as ``evaluate --json`` has it. Means are over the groups of the
@@ -213,10 +216,19 @@ def evaluate(
     """
     from perfmodel.models.constants import FALLBACK
     from perfmodel.models.predictor import load, load_trained
+    from perfmodel.protocols import TARGETS
     from perfmodel.protocols import protocol as protocol_of
     from perfmodel.protocols.runs import predicted_runs
     from perfmodel.protocols.task import Task, read
 
+    if target not in TARGETS:
+        raise InputError(f"target {target!r} is not known: {nearest(target, TARGETS)}")
+    if target != "latency":
+        from perfmodel.protocols.power import evaluate_power
+
+        return evaluate_power(
+            traces, predictor, target, device=device, by=by, protocol=protocol, root=root, seed=seed, jobs=jobs
+        )
     for key in by or ():
         if key not in GROUP_KEYS:
             raise InputError(f"cannot group by {key!r}: {nearest(key, GROUP_KEYS)}")
@@ -279,31 +291,9 @@ _FIGURES_OF_ROWS = ("latency_s", "latency_low_s", "latency_high_s", "analytical_
 def judge_part(part: Part, predictor: PredictorProtocol) -> list[JudgedRows]:
     """The rows of a part as the predictor sees them, by software and dtype: each under its own cache state and its own
     software, or its kernel or stack where those are what is known."""
-    record = load_device(part.device)
-    table, rows = part.rows, len(part.rows)
+    record, table = load_device(part.device), part.rows
     software = table["software"].astype(str).to_numpy(dtype=object)
-    states = cache_states(table)
-    kernel = np.full(rows, None, dtype=object)
-    if "kernel" in table.columns:
-        kernel = table["kernel"].astype(object).where(table["kernel"].notna(), None).to_numpy(dtype=object)
-    out = {name: np.empty(rows) for name in _FIGURES_OF_ROWS}
-    roofline, keys = np.empty(rows), np.empty(rows, dtype=np.uint64)
-    columns = descriptor_columns(table, part.op)
-    known_software = getattr(predictor, "known_software", None)
-    for group in from_columns(columns):
-        roofline[group.rows], keys[group.rows] = roofline_s(group, record), shape_keys(group)
-        runs: dict[tuple[str | None, str], list[np.ndarray]] = {}
-        for s, k, state in {*zip(software[group.rows], kernel[group.rows], states[group.rows], strict=True)}:
-            mine = (software[group.rows] == s) & (kernel[group.rows] == k) & (states[group.rows] == state)
-            known = None if known_software is None else known_software(s, record, group.op, k)
-            if known is not None and ":" in known:
-                keys[group.rows[mine]] ^= np.uint64(text_key(known.removeprefix(s)))
-            runs.setdefault((known, state), []).append(np.flatnonzero(mine))
-        for (known, state), places in sorted(runs.items(), key=str):
-            for chosen in np.array_split(np.concatenate(places), -(-sum(map(len, places)) // _ROWS_AT_A_TIME)):
-                e = predictor.predict(group.taken(chosen).op, record, software=known, cache=state)
-                for name, values in out.items():
-                    values[group.rows[chosen]] = getattr(e, name)
+    out, roofline, keys = predicted_columns(part, predictor, _FIGURES_OF_ROWS)
     beyond = beyond_kernel_s(table, part.op, getattr(predictor, "constants", None) or FALLBACK)
     for values in out.values():
         values += beyond
@@ -321,6 +311,41 @@ def judge_part(part: Part, predictor: PredictorProtocol) -> list[JudgedRows]:
                     )
                 )  # fmt: skip
     return judged
+
+
+def predicted_columns(
+    part: Part, predictor: PredictorProtocol, names: Sequence[str]
+) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+    """Some columns of the estimates of a part's rows, each under its own cache state and its own software, or its kernel or
+    stack where those are what is known; their roofline in seconds, and keys of their shapes (kernels told apart). Arrays of
+    shape ``[rows]``."""
+    record = load_device(part.device)
+    table, rows = part.rows, len(part.rows)
+    software = table["software"].astype(str).to_numpy(dtype=object)
+    states = cache_states(table)
+    kernel = np.full(rows, None, dtype=object)
+    if "kernel" in table.columns:
+        kernel = table["kernel"].astype(object).where(table["kernel"].notna(), None).to_numpy(dtype=object)
+    out = {name: np.empty(rows) for name in names}
+    roofline, keys = np.empty(rows), np.empty(rows, dtype=np.uint64)
+    columns = descriptor_columns(table, part.op)
+    known_software = getattr(predictor, "known_software", None)
+    for group in from_columns(columns):
+        roofline[group.rows], keys[group.rows] = roofline_s(group, record), shape_keys(group)
+        runs: dict[tuple[str | None, str], list[np.ndarray]] = {}
+        for s, k, state in {*zip(software[group.rows], kernel[group.rows], states[group.rows], strict=True)}:
+            mine = (software[group.rows] == s) & (kernel[group.rows] == k) & (states[group.rows] == state)
+            known = None if known_software is None else known_software(s, record, group.op, k)
+            if known is not None and ":" in known:
+                keys[group.rows[mine]] ^= np.uint64(text_key(known.removeprefix(s)))
+            runs.setdefault((known, state), []).append(np.flatnonzero(mine))
+        for (known, state), places in sorted(runs.items(), key=str):
+            for chosen in np.array_split(np.concatenate(places), -(-sum(map(len, places)) // _ROWS_AT_A_TIME)):
+                e = predictor.predict(group.taken(chosen).op, record, software=known, cache=state)
+                for name, values in out.items():
+                    found = getattr(e, name)
+                    values[group.rows[chosen]] = np.nan if found is None else found
+    return out, roofline, keys
 
 
 def _noise_by_software(rows: Sequence[JudgedRows]) -> dict[tuple[str, str, str, str], float]:

@@ -19,6 +19,7 @@ import numpy as np
 
 from perfmodel import __version__
 from perfmodel.card import card_text
+from perfmodel.datasets.schema import require_pandas
 from perfmodel.evaluate import accuracy_report, grouped
 from perfmodel.features.vector import feature_schema
 from perfmodel.hardware import load_device
@@ -31,6 +32,7 @@ from perfmodel.models.kernel import Kernel
 from perfmodel.models.manifest import UNSEEN_SCHEMA
 from perfmodel.models.trace_rows import Part, check_seconds
 from perfmodel.plotted import plotted, seen
+from perfmodel.train_power import train_power
 from perfmodel.training.parallel import in_parallel
 from perfmodel.training.parts import BY, PartTask, TrainedPart, train_part
 from perfmodel.training.resume import FOLDER, Pieces, fingerprint, locked_versions
@@ -51,6 +53,7 @@ def train(
     families: Sequence[str] | None = None,
     constants: Constants | None = None,
     resume: str | Path | None = None,
+    power: bool = True,
     seed: int = 0,
     jobs: int = 1,
     report: Report = lambda line: None,
@@ -66,6 +69,7 @@ def train(
             (``"attention"`` is all its phases); None means all.
         constants: physics constants; None fits them to the GEMMs, or takes the built-in ones where there are none.
         resume: the folder in which finished pieces are kept until all are done; None means ``.partial`` in ``output``.
+        power: also what the traces say of power, where they have labels (:func:`perfmodel.train_power.train_power`).
         seed: of the folds, the constants' sample and the boosters.
         jobs: processes to train in; the result does not depend on it, since each booster is trained by one thread.
         report: receives a line of progress now and then.
@@ -78,7 +82,9 @@ def train(
         InputError: a device or a family that is unknown; no usable rows.
         MissingExtraError: the extra ``train`` is not installed.
     """
-    tables, hashes = load_tables(traces, device)
+    pandas = require_pandas()
+    given: list[Any] = [traces] if isinstance(traces, (str, Path, pandas.DataFrame)) else list(traces)
+    tables, hashes = load_tables(given, device)
     parts = learned_parts(tables, families, report)
     for part in parts:
         check_seconds(part, load_device(part.device), constants)
@@ -124,6 +130,19 @@ def train(
     # Last: a folder whose training was interrupted keeps its old manifest, whose hashes then refuse the new files.
     artefact.write_json(folder, artefact.MANIFEST, manifest)
     pieces.remove()
+    if power:
+        reports = train_power(
+            given,
+            output,
+            device=device,
+            name=name,
+            families=families,
+            seed=seed,
+            jobs=jobs,
+            needed=False,
+            report=report,
+        )
+        accuracy |= {"power": reports} if reports else {}
     return accuracy
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from perfmodel.cli import options
 from perfmodel.cli.output import TO_STDOUT, console, write_json
-from perfmodel.protocols import PROTOCOLS
+from perfmodel.protocols import PROTOCOLS, SOFTWARE, TARGETS
 
 DESCRIPTION = "Judge a predictor against measured operators and runs of whole networks."
 EXAMPLE = (
@@ -29,8 +29,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--protocol",
         metavar="NAME",
-        choices=tuple(PROTOCOLS),
+        choices=(*PROTOCOLS, SOFTWARE),
         help=f"train anew and judge what was held out. {protocols}. Without it the traces are simply predicted",
+    )
+    parser.add_argument(
+        "--target",
+        choices=TARGETS,
+        default="latency",
+        help="what is judged; power and energy of operators take the protocols shapes, software (each software of a device, by "
+        "what the others taught) and device, and are grouped by op,device,dtype,software,held_out (default latency)",
     )
     parser.add_argument(
         "--by",
@@ -47,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Evaluate, write the JSON where it was asked for, and show the tables."""
     from perfmodel.evaluate import BY, evaluate
+    from perfmodel.power_accuracy import BY as POWER_BY
 
     by = None if arguments.by is None else tuple(key.strip() for key in arguments.by.split(",") if key.strip())
     result = evaluate(
@@ -58,15 +66,51 @@ def run(arguments: argparse.Namespace) -> int:
         root=arguments.source,
         seed=arguments.seed,
         jobs=arguments.jobs,
+        target=arguments.target,
     )
     if arguments.json is not None:
         write_json(result, arguments.json)
-    if arguments.json != TO_STDOUT:
+    if arguments.json != TO_STDOUT and arguments.target != "latency":
+        console().print(_power_table(result["groups"], by or POWER_BY, result["overall"]))
+    elif arguments.json != TO_STDOUT:
         usual = BY if arguments.protocol is None else PROTOCOLS[arguments.protocol].by
         console().print(_table(result["groups"], by or usual, overall=result["overall"]))
         if "size" not in (by or usual) and result["by_size"]:
             console().print(_table(result["by_size"], ("size",)))
     return 0
+
+
+def _power_table(groups: list[dict[str, Any]], by: tuple[str, ...], overall: dict[str, Any]) -> Any:
+    """Figures of rows of 0.1 ms or more, those of settled rows, and the constant predictors beside them."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    caption = "errors in percent, of rows of 0.1 ms or more; noise: the same shape under other software"
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), caption=caption)
+    for key in by:
+        table.add_column(key, overflow="fold")
+    titles = ("rows", "MAPE", "med.", "cov.", "phys.", "limit", "const.", "noise", "kept", "settled", "phys.", "limit")
+    for title in titles:
+        table.add_column(title, justify="right", no_wrap=True)
+    figures = (
+        "mape",
+        "median_ape",
+        "coverage_90",
+        "analytical_mape",
+        "limit_mape",
+        "median_mape",
+        "noise_mape",
+        "settled_share",
+    )
+    for group in (*groups, {"overall": True, **overall}):
+        names = [str(group.get(key) or ("mean" if "overall" in group and key == by[0] else "")) for key in by]
+        settled = group.get("settled") or {}
+        values = [
+            *(group.get(f) for f in figures),
+            *(settled.get(f) for f in ("mape", "analytical_mape", "limit_mape")),
+        ]
+        table.add_row(*names, str(group["n"]), *("" if v is None else f"{100 * v:.1f}" for v in values))
+    return table
 
 
 def _table(groups: list[dict[str, Any]], by: tuple[str, ...], overall: dict[str, Any] | None = None) -> Any:

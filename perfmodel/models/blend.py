@@ -86,7 +86,7 @@ class Learned:
         if device.compute_capability is None:
             return None
         for key in sorted(self.residuals):
-            if key[::2] == (family.name, part) and _compute_capability(key[1]) == device.compute_capability:
+            if key[::2] == (family.name, part) and compute_capability(key[1]) == device.compute_capability:
                 return self.residuals[key], ELSEWHERE_WEIGHT
         unseen = self.residuals.get((family.name, UNSEEN, part))
         # Where another arithmetic stands in (bf16 on a V100), so do other kernels.
@@ -110,7 +110,8 @@ class Learned:
         *,
         fused: bool,
     ) -> dict[str, Any]:
-        """The columns of the estimates that say latency, interval, source and software.
+        """The columns of the estimates that say latency, interval, source and software; and ``columns``, the features by
+        cache state, as far as they were computed.
 
         Args:
             group: like descriptors.
@@ -125,6 +126,7 @@ class Learned:
         log_low, log_high = np.full(rows, low), np.full(rows, high)
         latency, weight = bounds.latency_s, np.zeros(rows)
         chosen = np.full(rows, None, dtype=object)
+        by_cache: dict[str, dict[str, np.ndarray]] = {}
         found = self.find(group.op, device)
         if found is not None:
             residual, trust = found.residual, found.trust
@@ -143,8 +145,8 @@ class Learned:
             # Outside the support of all rows the trees are not even read.
             if weight.any():
                 # Features that were computed already serve where nothing about them differs.
-                known = {} if fused else {conditions.cache: columns}
-                correction = self._corrections(group, device, conditions, found, choices, known)
+                by_cache |= {} if fused else {conditions.cache: columns}
+                correction = self._corrections(group, device, conditions, found, choices, by_cache)
                 able = residual.runs(columns, choices)
                 fastest: np.ndarray = np.argmin(np.where(able, correction, np.inf), axis=0)
                 latency = bounds.latency_s * np.exp(weight * correction[fastest, np.arange(rows)])
@@ -170,6 +172,7 @@ class Learned:
             "floor_s": bounds.floor_s,
             "source": source_names(weight),
             "software": chosen,
+            "columns": by_cache,
         }
 
     def _not_faster_than_half(
@@ -202,15 +205,17 @@ class Learned:
         conditions: Conditions,
         found: Found,
         choices: Sequence[str],
-        known: Mapping[str, dict[str, np.ndarray]],
+        by_cache: dict[str, dict[str, np.ndarray]],
     ) -> np.ndarray:
         """ln(measured / analytical) under each stack, shape ``[stacks, rows]``.
 
         The features are those of the cache state in which the stack was measured. The ratio is then applied to the
         analytical latency in the state that was asked for: the physics converts between cache states.
+
+        Args:
+            by_cache: the features by cache state that are known already; takes those that are computed.
         """
         residual = found.residual
-        by_cache = dict(known)
         corrections = []
         for choice in choices:
             cache = residual.cache[residual.software.index(choice)]
@@ -309,7 +314,8 @@ def _notes(op: Operator, device: Device, residual: Residual, choices: Sequence[s
     return lines
 
 
-def _compute_capability(device_id: str) -> str | None:
+def compute_capability(device_id: str) -> str | None:
+    """The compute capability of a device by its id; None where it has none, or is not in the catalogue."""
     if device_id == UNSEEN:
         return None
     try:

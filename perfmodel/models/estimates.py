@@ -19,6 +19,10 @@ class Estimates:
     Attributes:
         latency_s, latency_low_s, latency_high_s: seconds of one execution and its 90 % interval.
         power_w, power_low_w, power_high_w: mean power; NaN where the device's TDP is unknown.
+        energy_low_j, energy_high_j: the 90 % interval of the energy of one execution; None where the ends of the latency's
+            and of the power's interval are to be multiplied.
+        power_source: ``learned``, ``blended`` or ``analytical``, of the power (``source`` is that of the latency); None where
+            the TDP is unknown.
         analytical_s: what the analytical model alone says.
         floor_s: the physical floor.
         bound, source: names (object arrays).
@@ -45,6 +49,9 @@ class Estimates:
     workspace_bytes: np.ndarray
     algorithm: np.ndarray
     details: Mapping[str, np.ndarray] = field(default_factory=dict)
+    energy_low_j: np.ndarray | None = None
+    energy_high_j: np.ndarray | None = None
+    power_source: np.ndarray | None = None
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:

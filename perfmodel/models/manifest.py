@@ -18,7 +18,8 @@ from perfmodel.models.corrections import Correction
 from perfmodel.models.families import FAMILIES
 from perfmodel.models.families.gemm import GEMM
 from perfmodel.models.kernel import Kernel
-from perfmodel.models.learned import UNSEEN, Key, Residual
+from perfmodel.models.learned import SIZE_BUCKETS_S, UNSEEN, Key, Residual
+from perfmodel.models.power.learned import LearnedPower, PowerResidual, power_schema
 
 UNSEEN_SCHEMA = "gemm_unseen"
 """Features of the boosters for devices that were not measured."""
@@ -33,6 +34,7 @@ class Contents:
     intervals: dict[str, tuple[float, float]]
     corrections: dict[Key, Correction]
     error_kernels: dict[str, Kernel]
+    power: LearnedPower
 
 
 def read(folder: Path) -> Contents:
@@ -77,11 +79,55 @@ def read(folder: Path) -> Contents:
             correction = Correction.from_entry(entry, stored)
             corrections[correction.key] = correction
         kernels = {str(name): Kernel.from_dict(value) for name, value in manifest.get("error_kernels", {}).items()}
-        return Contents(Constants.from_dict(manifest["constants"]), residuals, intervals, corrections, kernels)
+        return Contents(
+            Constants.from_dict(manifest["constants"]),
+            residuals,
+            intervals,
+            corrections,
+            kernels,
+            _power(folder, manifest),
+        )
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
         raise PredictorError(
             f"the manifest of {folder} lacks something or holds a wrong type: {type(error).__name__} {error}"
         ) from None
+
+
+def _power(folder: Path, manifest: Mapping[str, Any]) -> LearnedPower:
+    """What a manifest says of power; nothing, where it is of a version that learned none."""
+    residuals = {}
+    for entry in manifest.get("power_boosters", []):
+        family = str(entry["family"])
+        if family not in FAMILIES:
+            raise PredictorError(
+                f"{folder} holds the family {family!r}, which this version does not know: {nearest(family, FAMILIES)}"
+            )
+        schema = power_schema(family)
+        if manifest["power_feature_schemas"][family] != schema.sha256:
+            raise PredictorError(
+                f"{folder} learned power from other features than this version computes: train its power again"
+            )
+        residual = power_residual_of(
+            entry, partial(artefact.read_file, folder, str(entry["file"]), str(entry["sha256"]))
+        )
+        residuals[residual.key] = residual
+    intervals = {str(key): _pair(value) for key, value in manifest.get("power_log_intervals", {}).items()}
+    for key, (low, high) in intervals.items():
+        if not -np.inf < low <= 0 <= high < np.inf:
+            raise PredictorError(
+                f"the manifest of {folder} has the interval {low}, {high} of power for {key}, not around 0"
+            )
+    return LearnedPower(residuals, intervals)
+
+
+def power_residual_of(entry: Mapping[str, Any], read_bytes: Any) -> PowerResidual:
+    """The residual that an entry of ``power_boosters`` describes."""
+    unused = {"quantiles": [[0.0, 0.0]] * (len(SIZE_BUCKETS_S) + 1)}  # of latencies
+    return PowerResidual(
+        residual_of({**entry, **unused}, power_schema(str(entry["family"])), read_bytes),
+        {str(s): tuple(map(_pair, pairs)) for s, pairs in entry["power_quantiles"].items()},
+        {str(s): tuple(map(_pair, pairs)) for s, pairs in entry["energy_quantiles"].items()},
+    )
 
 
 def residual_of(entry: Mapping[str, Any], schema: FeatureSchema, read_bytes: Any) -> Residual:

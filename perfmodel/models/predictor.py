@@ -23,6 +23,7 @@ from perfmodel.models.families import Family, family_of
 from perfmodel.models.kernel import Kernel, error_kernel
 from perfmodel.models.learned import Key, Residual, software_of, stack_of, variant_of
 from perfmodel.models.machine import Conditions, Machine
+from perfmodel.models.power.learned import LearnedPower
 from perfmodel.models.protocol import PredictorProtocol
 from perfmodel.ops import Operator
 from perfmodel.ops.table import Group, groups_of
@@ -41,6 +42,7 @@ class Predictor:
             :func:`~perfmodel.models.blend.interval_key`; what was not measured takes a factor of :data:`ASSUMED_FACTOR`.
         corrections: what few rows measured on a device add, by (family, device id, part).
         error_kernels: the covariance of errors on devices that were not measured, by family; others take a general one.
+        power: what was learned of power.
     """
 
     name: str = "analytical"
@@ -49,6 +51,7 @@ class Predictor:
     analytical_log_intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     corrections: Mapping[Key, Correction] = field(default_factory=dict)
     error_kernels: Mapping[str, Kernel] = field(default_factory=dict)
+    power: LearnedPower = field(default_factory=LearnedPower)
 
     def predict(
         self,
@@ -87,7 +90,7 @@ class Predictor:
         out = {name: np.full(rows, np.nan) for name in _FLOAT_COLUMNS}
         terms = {name: np.full(rows, np.nan) for name in TERMS}
         details = {name: np.full(rows, np.nan) for name in DETAILS}
-        text = {name: np.full(rows, None, dtype=object) for name in ("bound", "source", "software", "algorithm")}
+        text = {name: np.full(rows, None, dtype=object) for name in _TEXT_COLUMNS}
         notes: dict[str, None] = {}
         self._check_software(software)
         for group in groups:
@@ -203,6 +206,7 @@ class Predictor:
             group, device, bounds, part["latency_s"], extras, conditions,
             latency_low_s=part["latency_low_s"], latency_high_s=part["latency_high_s"],
         )  # fmt: skip
+        part |= self.power.blend(group, device, bounds, extras, conditions, part, self.constants)
         rows = len(group)
         return part | {
             "terms": bounds.terms,
@@ -215,8 +219,9 @@ class Predictor:
 
 _FLOAT_COLUMNS = (
     "latency_s", "latency_low_s", "latency_high_s", "power_w", "power_low_w", "power_high_w", "analytical_s", "floor_s",
-    "workspace_bytes",
+    "workspace_bytes", "energy_low_j", "energy_high_j",
 )  # fmt: skip
+_TEXT_COLUMNS = ("bound", "source", "software", "algorithm", "power_source")
 
 
 def _per_row(values: np.ndarray | None, rows: int, name: str) -> np.ndarray:
@@ -300,7 +305,15 @@ def _analytical() -> Predictor:
         shipped = _load_folder(data_path("models", "default"))
     except (InputError, PredictorError):
         return Predictor()
-    return Predictor("analytical", shipped.constants, {}, shipped.analytical_log_intervals, {}, shipped.error_kernels)
+    return Predictor(
+        "analytical",
+        shipped.constants,
+        {},
+        shipped.analytical_log_intervals,
+        {},
+        shipped.error_kernels,
+        LearnedPower({}, shipped.power.intervals),
+    )
 
 
 def _load_folder(folder: Path) -> Predictor:
@@ -312,6 +325,7 @@ def _load_folder(folder: Path) -> Predictor:
         contents.intervals,
         contents.corrections,
         contents.error_kernels,
+        contents.power,
     )
 
 

@@ -133,6 +133,10 @@ def _operator(node: Node, e: Estimates, row: int) -> OperatorPrediction:
     if not np.isnan(e.power_w[row]):
         power = Estimate(float(e.power_w[row]), float(e.power_low_w[row]), float(e.power_high_w[row]))
         energy = Estimate(power.value * total.value, power.low * total.low, power.high * total.high)
+        if e.energy_low_j is not None and e.energy_high_j is not None:
+            energy = replace(
+                energy, low=node.count * float(e.energy_low_j[row]), high=node.count * float(e.energy_high_j[row])
+            )
     return OperatorPrediction(
         name=node.name,
         op=node.op.op,

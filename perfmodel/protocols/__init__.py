@@ -92,6 +92,12 @@ PROTOCOLS = {
 }
 
 
+SOFTWARE = "software"
+"""Of power alone (:mod:`perfmodel.protocols.power`): each software of a device, by what the others on it taught."""
+TARGETS = ("latency", "power", "energy")
+"""What ``perfmodel evaluate`` judges."""
+
+
 def protocol(name: str) -> Protocol:
     """The protocol of a name.
 

@@ -48,7 +48,10 @@ class Task:
 
 
 def read(
-    traces: Traces | Sequence[Traces], root: str | Path | None = None, device: str | Path | None = None
+    traces: Traces | Sequence[Traces],
+    root: str | Path | None = None,
+    device: str | Path | None = None,
+    keep: Sequence[str] = (),
 ) -> tuple[Tables, tuple[Runs, ...]]:
     """The usable rows of operator traces, by operator, and tables of run traces.
 
@@ -56,6 +59,7 @@ def read(
         traces: tables, paths of tables, or names of data sets (:data:`perfmodel.datasets.registry.ADAPTERS`).
         root: where the data sets lie; None: the download or the installed package.
         device: the path of the TOML of a device that the catalogue lacks; rows that bear its id use it.
+        keep: further columns to keep where a table has them.
 
     Raises:
         InputError: nothing was given or is usable, or ``root`` without a data set's name.
@@ -71,7 +75,7 @@ def read(
     tables = [item for item in found if not isinstance(item, Runs)]
     if not tables and runs:
         return {}, runs
-    return load_tables(tables, device, keep=_ALSO_KEPT)[0], runs
+    return load_tables(tables, device, keep=(*_ALSO_KEPT, *(c for c in keep if c not in _ALSO_KEPT)))[0], runs
 
 
 def _listed(traces: Any) -> list[Traces]:

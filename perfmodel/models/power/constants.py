@@ -33,9 +33,9 @@ def _arithmetic() -> Mapping[str, float]:
 
 
 def _memories() -> Mapping[str, float]:
-    # Of HBM2 3.9 pJ/bit, of GDDR5 14 pJ/bit (O'Connor et al., "Fine-Grained DRAM", MICRO 2017, section 2); of GDDR6 7.5, of HBM2E
-    # 6.0 pJ/bit (Micron, "Ultra-Bandwidth Solutions", memory comparison); of GDDR7 a third less than GDDR6 and of HBM3 a sixth
-    # less than HBM2E, assumed. Of CPUs the package's side of the interface alone, assumed: the modules are outside what TDP
+    # Of HBM2 3.9 pJ/bit, of GDDR5 14 pJ/bit (O'Connor et al., "Fine-Grained DRAM", MICRO 2017, section 2); of GDDR6 7.5, of
+    # HBM2E 6.0 pJ/bit (Micron, "Ultra-Bandwidth Solutions", memory comparison); of GDDR7 a third less than GDDR6 and of HBM3 a
+    # sixth less than HBM2E, assumed. Of CPUs the package's side of the interface alone, assumed: the modules are outside what TDP
     # and RAPL's package domain count.
     return {
         "hbm2": 44e-12, "hbm2e": 48e-12, "hbm3": 40e-12, "gddr5": 112e-12, "gddr6": 60e-12, "gddr7": 40e-12,
@@ -66,22 +66,22 @@ class PowerConstants:
     voltage_exponent: float = 2.5
     """Energy per operation on the chip grows as the voltage to this power."""
     idle_share_hbm: float = 0.17
-    """Idle power, memory clocked for work, over TDP where a device file quotes none, of boards with HBM: A100 0.15 and 0.18, H100
-    0.10 (EnergAIzer's artefact); V100 53 of 300 W in a listing of nvidia-smi (zai-org/GLM-130B, issue 32)."""
+    """Idle power, memory clocked for work, over TDP where a device file quotes none, of boards with HBM: A100 0.15 and 0.18,
+    H100 0.10 (EnergAIzer's artefact); V100 53 of 300 W in a listing of nvidia-smi (zai-org/GLM-130B, issue 32)."""
     idle_share_other: float = 0.3
-    """The same of boards with other memory: RTX A4000 38 of 140 W (huggingface/text-generation-inference, issue 946), A40 110 of
-    300 W at its top clock (NVIDIA/open-gpu-kernel-modules, issue 874). Without a process such boards draw a third of that."""
+    """The same of boards with other memory: RTX A4000 38 of 140 W (huggingface/text-generation-inference, issue 946), A40 110
+    of 300 W at its top clock (NVIDIA/open-gpu-kernel-modules, issue 874). Without a process such boards draw a third of that."""
     idle_share_cpu: float = 0.25
     """The same of a CPU's package. Published results of SPECpower_ssj2008 have servers at active idle at a fifth to a third of
     what they draw at full load."""
     idle_linear_rise: float = 0.08
     """What idle power gains up to the top clock by the clock alone, over its lowest."""
     idle_clock_rise: float = 0.45
-    """What idle power gains from the lowest to the highest clock and voltage, over its lowest: 0.51 and 0.37 on two A100, 0.65 on
-    an H100 (EnergAIzer's artefact, config/dvfs)."""
+    """What idle power gains from the lowest to the highest clock and voltage, over its lowest: 0.51 and 0.37 on two A100, 0.65
+    on an H100 (EnergAIzer's artefact, config/dvfs)."""
     ceiling: float = 0.985
-    """Share of the power limit that a steady load at the limit draws on average: 0.98 to 0.99 in AIConfigurator's tables of H200,
-    B200 and GB200."""
+    """Share of the power limit that a steady load at the limit draws on average: 0.98 to 0.99 in AIConfigurator's tables of
+    H200, B200 and GB200."""
     sharpness: float = 8.0
     """How abruptly the power limit holds: the exponent of the soft minimum of demand and limit."""
     voltage: VoltageCurve = field(default_factory=VoltageCurve)

@@ -44,8 +44,8 @@ class Load:
     def terms(self, d: DevicePower, dispatch_s: float) -> dict[str, np.ndarray]:
         """Energy by cause [J]: of the kernels, and of a device that idles while it waits for the host.
 
-        Kernels take the time that they were predicted to, scaled so that with the gaps it becomes the run's: what a device waits
-        for is the host, which takes ``dispatch_s`` a launch.
+        Kernels take the time that they were predicted to, scaled so that with the gaps it becomes the run's: what a device
+        waits for is the host, which takes ``dispatch_s`` a launch.
         """
         host_s = dispatch_s * self.launches
         busy_s = self.latency_s * self.busy_s / np.maximum(self.kernel_s, host_s)
