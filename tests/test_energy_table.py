@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -232,6 +233,19 @@ def test_causes_add_up_to_the_predicted_energy() -> None:
         assert [sum(o.by_cause_j.values()) for o in e.operators] == pytest.approx(
             [o.energy_j.value for o in e.prediction.operators]
         )
+
+
+def test_a_power_below_idle_is_all_idle() -> None:
+    class Low(Predictor):
+        def predict(self, *ops: Any, **options: Any) -> Any:
+            estimates = super().predict(*ops, **options)
+            low = 0.5 * np.ones_like(estimates.power_w)
+            return replace(estimates, power_w=low, power_low_w=low, power_high_w=low)
+
+    e = model_energy(graph(GEMM), toy_device(), what_if=EIGHT, predictor=Low("low", TOY_CONSTANTS), fusion="none")
+    (gemm,) = e.operators
+    assert gemm.by_cause_j["idle"] == pytest.approx(0.5 * gemm.operator.latency_s.value)
+    assert all(joules == 0 for cause, joules in gemm.by_cause_j.items() if cause != "idle")
 
 
 def test_what_changes_and_what_does_not() -> None:

@@ -26,7 +26,7 @@ _PUBLISHED = {"add": "add", "multiply": "multiply", "byte": "byte of", "instruct
 _LEGEND = (
     "Energies in pJ. takes: what one more costs. whole chip: with its share of what the chip draws whatever it does, all units "
     "busy at the clock that the power limit allows. published: of a FLOP half of a bare multiplier and accumulator, of an L2 "
-    "byte one of a 1 MB SRAM, both scaled to the process; of DRAM the nearest kind. `perfmodel energy-table` lists the documents."
+    "byte one of a 1 MB SRAM, both scaled to the process; of DRAM the nearest kind. `perfmodel energy-table` lists documents."
 )
 _WHAT_IF = (
     "A what-if: circuits that nobody built. e' = c' + (e - c) b'/b for a FLOP that takes e, of which c is half of a multiplier "

@@ -216,7 +216,8 @@ class _Rows:
         activity = Activity.of(local, self.device, bounds, extras)
         d = DevicePower.of(self.device, self.power)
         terms = energy_terms(d, activity, latency_s, clock_ratio_of(d, self.conditions.clock_hz))
-        now = shares(terms, energy_j)
+        # A power that was learned may lie below the physical model's idle power at the clock: then all of it is that.
+        now = shares({**terms, "idle": np.minimum(terms["idle"], energy_j)}, energy_j)
         if not self.change or not group.op.products:
             return now, now, now, now
         arithmetic = self._arithmetic_ratio(activity.arithmetic)
