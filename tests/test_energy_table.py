@@ -35,6 +35,13 @@ OWN = re.compile(r"power\.").match
 EIGHT, ADDERS = WhatIf(bits=8), WhatIf(multiplier="adder")
 
 
+def pj(operation: str, format_name: str, nm: float) -> float:
+    """A circuit's energy in pJ: pytest.approx takes everything below 1e-12 for the same."""
+    joules = circuit_j(operation, format_name, nm)
+    assert joules is not None
+    return joules / PJ
+
+
 # ---------------------------------------------------------------------------------------------------- published figures
 def test_figures_are_those_of_the_documents() -> None:
     found = {(p.document.id, p.operation, p.what): (p.low_j / PJ, p.high_j / PJ) for p in published()}
@@ -50,20 +57,21 @@ def test_figures_are_those_of_the_documents() -> None:
 
 def test_circuits_at_the_documents_own_nodes() -> None:
     for nm, fp16, int8 in ((45, 1.1, 0.2), (7, 0.34, 0.07)):
-        assert circuit_j("multiply", "fp16", nm) == pytest.approx(fp16 * PJ)
-        assert circuit_j("multiply", "int8", nm) == pytest.approx(int8 * PJ)
-    assert circuit_j("multiply", "bf16", 7) == pytest.approx(0.21 * PJ)
+        assert pj("multiply", "fp16", nm) == pytest.approx(fp16)
+        assert pj("multiply", "int8", nm) == pytest.approx(int8)
+    assert pj("multiply", "bf16", 7) == pytest.approx(0.21)
     assert circuit_j("multiply", "fp64", 7) is None
 
 
 def test_other_nodes_and_widths_by_hand() -> None:
     # ln(1.1 / 0.34) / ln(45 / 7) = 1.1742 / 1.8608 = 0.6310; (4 / 7)^0.6310 = 0.7025; 0.34 times that.
-    assert circuit_j("multiply", "fp16", 4) == pytest.approx(0.23885 * PJ, rel=1e-4)
+    assert pj("multiply", "fp16", 4) == pytest.approx(0.23885, rel=1e-4)
     # ln(1.48 / 0.07) / ln 4 = 3.0513 / 1.3863 = 2.2011: twice the width takes 2^2.2011 = 4.598 times as much.
-    assert circuit_j("multiply", "int16", 7) == pytest.approx(0.32187 * PJ, rel=1e-4)
+    assert pj("multiply", "int16", 7) == pytest.approx(0.32187, rel=1e-4)
     # A cache of 1 MB: 100 pJ at 45 nm, 14 pJ at 7 nm, for 64 bits. At the square root of 45 · 7 the root of their product.
-    assert sram_j_per_byte((45 * 7) ** 0.5) == pytest.approx((100 * 14) ** 0.5 / 8 * PJ)
-    assert dram_j_per_byte("hbm3") == ("HBM2", pytest.approx(31.25 * PJ), pytest.approx(56.25 * PJ))
+    assert sram_j_per_byte((45 * 7) ** 0.5) / PJ == pytest.approx((100 * 14) ** 0.5 / 8)
+    name, low, high = dram_j_per_byte("hbm3") or ("", 0.0, 0.0)
+    assert (name, low / PJ, high / PJ) == ("HBM2", pytest.approx(31.25), pytest.approx(56.25))
     assert dram_j_per_byte("lpddr") is None
 
 
@@ -96,7 +104,8 @@ def test_an_adder_by_hand() -> None:
 def test_less_than_the_bare_circuits_shrinks_as_they_do() -> None:
     changed = changed_flop_j(0.1 * PJ, "bf16", 7, EIGHT)
     assert changed is not None
-    assert changed.low == changed.value == changed.high == pytest.approx(0.1 * PJ * 0.05 / 0.295)
+    assert changed.low == changed.value == changed.high
+    assert changed.value / PJ == pytest.approx(0.1 * 0.05 / 0.295)
 
 
 def test_what_no_document_has() -> None:
@@ -185,10 +194,14 @@ def test_the_whole_chip_within_its_power_limit() -> None:
     d = DevicePower.of(toy_device(tdp_w=1e6, peak_flops=peak))
     v = 1 + d.voltage.rise  # at the top clock
     watts = float(d.idle_at(1.0)) + d.leakage_w * v**3 + v**d.voltage_exponent * d.issue_j_per_clock * 1e9
-    assert free.whole_chip_j == pytest.approx(free.energy_j.value + watts / 1e14)
+    assert 1e14 * free.whole_chip_j == pytest.approx(1e14 * free.energy_j.value + watts)
     assert free.whole_chip_j * 1e14 > 30.0
-    # The limit is drawn at less than the peak rate, and each FLOP still has its share of all of it.
-    assert d.ceiling * 30.0 / 1e14 < held.whole_chip_j < d.ceiling * 30.0 / 0.2e14
+    # At 1 GHz times r and the lowest voltage: 10 W (1 + 0.08 r) + leakage + r (1e9 issue + 1e14 FLOP) is the limit.
+    limit = d.ceiling * 30.0
+    each = 10.0 * d.idle_linear_rise + 1e9 * d.issue_j_per_clock + 1e14 * d.arithmetic_j_per_flop["bf16"]
+    r = (limit - 10.0 - d.leakage_w) / each
+    assert 0.2 < r < 0.73
+    assert 1e14 * held.whole_chip_j == pytest.approx(limit / r, rel=0.005)
     assert held.energy_j == free.energy_j
 
 
@@ -225,8 +238,10 @@ GEMM = Gemm(m=512, n=512, k=512, dtype="bf16")
 
 def test_causes_add_up_to_the_predicted_energy() -> None:
     silu = Elementwise(kind="silu", elements=10**6, dtype="bf16")
-    for launch in ("graph", "eager"):
-        e = energy(None, GEMM, silu, GEMM, launch=launch)
+    tiny = Gemm(m=16, n=16, k=16, dtype="bf16")
+    for launch, ops in (("graph", (GEMM, silu, GEMM)), ("eager", (tiny, tiny))):
+        e = energy(None, *ops, launch=launch)
+        assert (e.prediction.launch_gap_s > 0) == (launch == "eager")
         assert sum(e.by_cause_j.values()) == pytest.approx(e.prediction.energy_j.value, rel=1e-9)
         assert e.what_if_j.value == pytest.approx(e.prediction.energy_j.value, rel=1e-9)
         assert all(joules >= 0 for joules in e.by_cause_j.values())
