@@ -39,7 +39,9 @@ def test_power_is_paid_for_with_time(cap: float) -> None:
     assert (capped.power_w <= cap + 1e-9).all()
     assert (capped.power_high_w <= cap).all()
     assert (capped.latency_s[free.power_w > cap] > free.latency_s[free.power_w > cap]).all()
-    assert (capped.latency_s[free.power_w <= cap] == free.latency_s[free.power_w <= cap]).all()
+    # The limit is soft: far below it nothing changes, close to it a little.
+    far = free.power_w <= 0.6 * cap
+    assert capped.latency_s[far] == pytest.approx(free.latency_s[far], rel=5e-3)
     assert (capped.bound[free.power_w > cap] == "power").all()
     # Voltage falls to 0.694 / 0.894 of its peak at best: no operator takes less energy than the cube of that of its own. When
     # nothing runs at the peak clock the H100 draws 118 W, 120 at its very top.

@@ -59,7 +59,9 @@ def main(data: Path) -> None:
     # Every table of an unseen device weighs the same.
     rng = np.random.default_rng(0)
     pooled = np.concatenate([rng.choice(errors, ROWS_PER_TABLE) for errors in unseen])
-    text = _written(constants, response.to_dict(), {"seen": seen, "unseen": pooled}, timing.dispatch_s, len(everything), data)
+    text = _written(
+        constants, response.to_dict(), {"seen": seen, "unseen": pooled}, timing.dispatch_s, len(everything), data
+    )
     TARGET.write_text(text, encoding="utf-8")
     print(text)
 

@@ -13,12 +13,19 @@ DIM_METAVAR = "NAME=N"
 
 
 def add_prediction_options(
-    parser: argparse.ArgumentParser, *, device_metavar: str, device_help: str, model_required: bool = True
+    parser: argparse.ArgumentParser,
+    *,
+    device_metavar: str,
+    device_help: str,
+    ranges: bool = False,
+    model_required: bool = True,
 ) -> None:
     """MODEL, ``--device`` and everything else that conditions a prediction.
 
     Args:
+        parser: gets them.
         device_metavar, device_help: of ``--device``.
+        ranges: whether ``--clock-mhz`` and ``--power-limit-w`` take a range, too (:func:`number_or_range`).
         model_required: whether MODEL and ``--device`` must be given.
     """
     parser.add_argument(
@@ -83,8 +90,10 @@ def add_prediction_options(
         help="what the last-level cache may hold: rotating: activations, while weights come from memory (default); "
         "warm: all operands; cold: nothing",
     )
-    parser.add_argument("--clock-mhz", metavar="F", type=positive, help="the clock that the device is locked to")
-    parser.add_argument("--power-limit-w", metavar="W", type=positive, help="the device's power limit, below its TDP")
+    number: dict[str, Any] = {"type": number_or_range if ranges else positive}
+    also = "; or a range START:STOP:STEP to sweep" if ranges else ""
+    parser.add_argument("--clock-mhz", metavar="F", help=f"the clock that the device is locked to{also}", **number)
+    parser.add_argument("--power-limit-w", metavar="W", help=f"the device's power limit, below its TDP{also}", **number)
     parser.add_argument("--explain", action="store_true", help="print, for each operator shown, the terms of its bound")
 
 
@@ -167,3 +176,23 @@ def positive(text: str) -> float:
     if not (value > 0 and math.isfinite(value)):
         raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
     return value
+
+
+LONGEST_RANGE = 1000
+"""Numbers that a range may have."""
+
+
+def number_or_range(text: str) -> float | list[float]:
+    """A finite number above 0, or those of START:STOP:STEP, the last included, for argparse."""
+    if ":" not in text:
+        return positive(text)
+    parts = [positive(part) for part in text.split(":")]
+    if len(parts) != 3 or parts[1] < parts[0]:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no range START:STOP:STEP with START at most STOP, as in 200:400:25"
+        )
+    start, stop, step = parts
+    count = math.floor((stop - start) / step * (1 + 1e-12)) + 1
+    if count > LONGEST_RANGE:
+        raise argparse.ArgumentTypeError(f"the range {text!r} has {count:,} numbers; wanted at most {LONGEST_RANGE:,}")
+    return [start + index * step for index in range(count)]

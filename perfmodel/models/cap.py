@@ -146,7 +146,9 @@ def _bounded(result: dict[str, Any], free: dict[str, Any], idle: float, cap: flo
     """The intervals of power and energy: as wide as without the cap, within idle and the cap; the energy follows the power and
     the latency."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        low, high = (np.where(free["power_w"] > 0, free[n] / free["power_w"], 1.0) for n in ("power_low_w", "power_high_w"))
+        low, high = (
+            np.where(free["power_w"] > 0, free[n] / free["power_w"], 1.0) for n in ("power_low_w", "power_high_w")
+        )
         before = free["power_w"] * free["latency_s"]
         ends = {n: np.where(before > 0, free[n] / before, 1.0) for n in ("energy_low_j", "energy_high_j")}
     power = result["power_w"]

@@ -72,7 +72,7 @@ def compose(
     latency, gap_s = with_launches(device_s, launches, launch)
     workspace = dict(zip((n.name for n in nodes), estimates.workspace_bytes[index].tolist(), strict=True))
     memory = plan_on_cpu(cpu_graph or graph) if device.kind == "cpu" else plan(graph, workspace=workspace)
-    power, energy = _power(operators, device, latency, gap_s, power_limit_w)
+    power, energy = _power(operators, device, latency, gap_s, power_limit_w, clock_hz)
     return ModelPrediction(
         model=graph.name,
         device=device.id,
@@ -165,23 +165,29 @@ def _power(
     latency: Estimate,
     gap_s: float,
     power_limit_w: float | None,
+    clock_hz: float | None,
 ) -> tuple[Estimate | None, Estimate | None]:
-    """Mean power of the run, and its energy; the device idles while it waits for the host."""
+    """Mean power of the run, and its energy; the device idles at its clock while it waits for the host."""
     from perfmodel.models.power import idle_power_w, limit_w
 
     idle, limit = idle_power_w(device), limit_w(device, power_limit_w)
     if idle is None or limit is None or latency.value <= 0:
         return None, None
     idle = min(idle, limit)
+    waiting = min(idle_power_w(device, device.peak_clock_hz if clock_hz is None else clock_hz) or idle, limit)
 
     def mean(kind: str) -> float:
         # Weighted by the time each operator is expected to take: the mean power of the mix.
         joules = sum(getattr(o.power_w, kind) * o.latency_s.value for o in operators if o.power_w is not None)
-        return float(min(max((joules + idle * gap_s) / latency.value, idle), limit))
+        return float(min(max((joules + waiting * gap_s) / latency.value, idle), limit))
+
+    def joules(kind: str) -> float:
+        return float(sum(getattr(o.energy_j, kind) for o in operators if o.energy_j is not None) + waiting * gap_s)
 
     power = Estimate(mean("value"), mean("low"), mean("high"))
-    energy = Estimate(power.value * latency.value, power.low * latency.low, power.high * latency.high)
-    return power, energy
+    value = power.value * latency.value
+    # Errors of operators of one kind go the same way: the ends are added, as those of the latency are.
+    return power, Estimate(value, min(joules("low"), value), max(joules("high"), value))
 
 
 def _utilisation(nodes: list[Node], device: Device, latency_s: float) -> float:

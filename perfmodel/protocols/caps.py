@@ -145,7 +145,9 @@ def _judged(item: Capped, response: CapResponse, errors: dict[str, np.ndarray], 
             low, high = np.exp(np.quantile(errors[target], COVERED))
             ends = [predicted * low, predicted * high]
             if target == "power":
-                ends = [np.clip(end, item.runs.idle_w[mine] * response.idle_factor, item.runs.tdp_w[mine]) for end in ends]
+                ends = [
+                    np.clip(end, item.runs.idle_w[mine] * response.idle_factor, item.runs.tdp_w[mine]) for end in ends
+                ]
             yield JudgedRows(
                 device=held_out, dtype="-", software=str(item.software[0]), family="run", workload=workload,
                 held_out=held_out, target=target, folds=1, measured=measured, predicted=predicted, low=ends[0], high=ends[1],

@@ -50,7 +50,9 @@ def judge(task: Task) -> list[JudgedRows]:
     else:
         judged = [rows for item in found for rows in _device(item, [o for o in found if o.device.id != item.device.id])]
     if not judged:
-        raise InputError(f"the protocol {task.protocol} needs runs of at least two networks of a device, or of two devices")
+        raise InputError(
+            f"the protocol {task.protocol} needs runs of at least two networks of a device, or of two devices"
+        )
     return judged
 
 
@@ -69,7 +71,9 @@ class _Fitted:
             timing = fit_timing(load, kinds)
             timings.append(timing)
             measured.append(
-                MeasuredLoad(item.device, timing.timed(load, kinds, given=given), item.energy_j[rows], timing.dispatch_s)
+                MeasuredLoad(
+                    item.device, timing.timed(load, kinds, given=given), item.energy_j[rows], timing.dispatch_s
+                )
             )
         self.constants = fit_power(measured)
         self.timing: Timing = timings[0]

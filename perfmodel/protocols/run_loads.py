@@ -64,7 +64,9 @@ def labelled(runs: Runs, predictor: Predictor) -> list[Labelled]:
         mine = table[(table["device"].astype(str) == name) & table["energy_j"].notna() & table["clock_mhz"].notna()]
         if len(mine):
             device = load_device(name)
-            found.append(Labelled(device, mine, _load(mine, device, runs.operators, predictor), _numbers(mine, "energy_j")))
+            found.append(
+                Labelled(device, mine, _load(mine, device, runs.operators, predictor), _numbers(mine, "energy_j"))
+            )
     return found
 
 
@@ -73,9 +75,7 @@ def _numbers(table: pd.DataFrame, name: str) -> np.ndarray:
     return values
 
 
-def _load(
-    table: pd.DataFrame, device: Device, operators: Callable[[str], pd.DataFrame], predictor: Predictor
-) -> Load:
+def _load(table: pd.DataFrame, device: Device, operators: Callable[[str], pd.DataFrame], predictor: Predictor) -> Load:
     clock_hz = np.round(_numbers(table, "clock_mhz"), 1) * 1e6  # averages differ in the last digits
     known: dict[tuple[str, float], _Sums] = {}
     sums = []

@@ -112,16 +112,16 @@ def under_cap(runs: CappedRuns, response: CapResponse) -> tuple[np.ndarray, np.n
     return power, runs.latency_s * stretch
 
 
-def _stretch(
-    runs: CappedRuns, r: CapResponse, idle: np.ndarray, wanted: np.ndarray, power: np.ndarray
-) -> np.ndarray:
+def _stretch(runs: CappedRuns, r: CapResponse, idle: np.ndarray, wanted: np.ndarray, power: np.ndarray) -> np.ndarray:
     """How much longer the runs take, at least 1."""
     logit = np.log(r.sensitivity / (1 - r.sensitivity)) + r.sensitivity_slope * (runs.power_w / runs.tdp_w - _NEAR)
     share = 1 / (1 + np.exp(-logit))
     curve = VoltageCurve(flat_to=r.flat_to, rise=r.rise)
     relative = curve.relative(CLOCKS) / curve.relative(1.0)
     times = (1 - share)[:, None] + share[:, None] / CLOCKS
-    watts = idle[:, None] + wanted[:, None] * ((1 - r.memory_share) * relative**r.voltage_exponent + r.memory_share) / times
+    watts = (
+        idle[:, None] + wanted[:, None] * ((1 - r.memory_share) * relative**r.voltage_exponent + r.memory_share) / times
+    )
     clock = np.array([np.interp(w, row, CLOCKS) for w, row in zip(power, watts, strict=True)])
     result = (1 - share) + share / clock
     # Below the lowest clock the device waits in between.

@@ -35,8 +35,8 @@ def _arithmetic() -> Mapping[str, float]:
 def _memories() -> Mapping[str, float]:
     # Of HBM2 3.9 pJ/bit, of GDDR5 14 pJ/bit (O'Connor et al., "Fine-Grained DRAM", MICRO 2017, section 2); of GDDR6 7.5, of
     # HBM2E 6.0 pJ/bit (Micron, "Ultra-Bandwidth Solutions", memory comparison); of GDDR7 a third less than GDDR6 and of HBM3 a
-    # sixth less than HBM2E, assumed. Of CPUs the package's side of the interface alone, assumed: the modules are outside what TDP
-    # and RAPL's package domain count.
+    # sixth less than HBM2E, assumed. Of CPUs the package's side of the interface alone, assumed: the modules are outside what
+    # TDP and RAPL's package domain count.
     return {
         "hbm2": 44e-12, "hbm2e": 48e-12, "hbm3": 40e-12, "gddr5": 112e-12, "gddr6": 60e-12, "gddr7": 40e-12,
         "ddr4": 60e-12, "ddr5": 50e-12, "lpddr": 40e-12,
@@ -70,7 +70,7 @@ class PowerConstants:
     H100 0.10 (EnergAIzer's artefact); V100 53 of 300 W in a listing of nvidia-smi (zai-org/GLM-130B, issue 32)."""
     idle_share_other: float = 0.3
     """The same of boards with other memory: RTX A4000 38 of 140 W (huggingface/text-generation-inference, issue 946), A40 110
-    of 300 W at its top clock (NVIDIA/open-gpu-kernel-modules, issue 874). Without a process such boards draw a third of that."""
+    of 300 W at its top clock (NVIDIA/open-gpu-kernel-modules, issue 874). Without a process they draw a third of it."""
     idle_share_cpu: float = 0.25
     """The same of a CPU's package. Published results of SPECpower_ssj2008 have servers at active idle at a fifth to a third of
     what they draw at full load."""

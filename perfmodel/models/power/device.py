@@ -20,6 +20,8 @@ _NARROWEST_HBM_BITS = 1024
 """Memory buses from this width on are HBM's (of GPUs and TPUs)."""
 _BEYOND_GDDR_BYTES_PER_S = 2e12
 """A board that quotes no bus is taken for one with HBM from this bandwidth on."""
+_SMALLEST_WITH_GDDR5 = 12.0
+"""Slow pins on a narrow bus are LPDDR's on chips of a finer process than this, GDDR5's on others [nm]."""
 _MOST_PACKED = 4.0
 """Values that ordinary units multiply in one 32-bit lane at most."""
 _ISSUE_SHARE = 0.4
@@ -97,7 +99,7 @@ class DevicePower:
 
 
 @lru_cache(maxsize=256)
-def _memory(kind: str, rate: float | None, bits: int | None, bandwidth: float) -> str:
+def _memory(kind: str, rate: float | None, bits: int | None, bandwidth: float, nm: float) -> str:
     if kind == "cpu":
         if rate is not None and rate > 7e9 and (bits or 0) <= 256:
             return "lpddr"
@@ -107,7 +109,7 @@ def _memory(kind: str, rate: float | None, bits: int | None, bandwidth: float) -
         return "hbm3" if rate is None or rate > 3.7e9 else "hbm2e" if rate > 2.5e9 else "hbm2"
     if rate is None:
         return "gddr6"
-    if rate < 7e9 and bits is not None and bits <= 256:
+    if rate < 7e9 and bits is not None and bits <= 256 and nm < _SMALLEST_WITH_GDDR5:
         return "lpddr"
     return "gddr5" if rate <= 11.5e9 else "gddr6" if rate <= 24e9 else "gddr7"
 
@@ -119,6 +121,7 @@ def memory_of(device: Device) -> str:
         device.memory_rate_bits_per_s_per_pin,
         device.memory_bus_bits,
         device.memory_bandwidth_bytes_per_s,
+        device.process_nm or _ASSUMED_NM,
     )
 
 

@@ -103,7 +103,9 @@ class Estimated:
     static: np.ndarray
 
     @classmethod
-    def of(cls, d: DevicePower, terms: Mapping[str, np.ndarray], latency_s: np.ndarray, ratio: float, limit_w: float) -> Self:
+    def of(
+        cls, d: DevicePower, terms: Mapping[str, np.ndarray], latency_s: np.ndarray, ratio: float, limit_w: float
+    ) -> Self:
         """From the energy by cause (:func:`energy_terms`)."""
         idle = float(d.idle_at(ratio))
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -139,7 +141,7 @@ def of_group(
 
     Their intervals join what the constants may be off by with what the latency may: energy above idle hardly depends on how
     long the same work takes, so that a longer latency is less power, and an energy higher by the static share alone. At the
-    limit the power is certain, and the energy as uncertain as the latency.
+    limit the power does not depend on the latency, and the energy is as uncertain as that.
 
     Args:
         group: like descriptors.
@@ -190,11 +192,11 @@ def intervals(
         )
     of_power = e.follows * (1 - e.static)  # d ln P / d ln t, negative
     of_energy = 1 - of_power
-    power_low = e.power_w * np.exp(-np.hypot(e.follows * off[0], of_power * longer))
-    power_high = e.power_w * np.exp(np.hypot(e.follows * off[1], of_power * shorter))
+    power_low = e.power_w * np.exp(-np.hypot(off[0], of_power * longer))
+    power_high = e.power_w * np.exp(np.hypot(off[1], of_power * shorter))
     energy = e.power_w * latency_s
-    low = energy * np.exp(-np.hypot(e.follows * off[0], of_energy * shorter))
-    high = energy * np.exp(np.hypot(e.follows * off[1], of_energy * longer))
+    low = energy * np.exp(-np.hypot(off[0], of_energy * shorter))
+    high = energy * np.exp(np.hypot(off[1], of_energy * longer))
     return {
         "power_low_w": np.clip(power_low, e.idle_w, e.power_w), "power_high_w": np.clip(power_high, e.power_w, limit_w),
         "energy_low_j": np.maximum(low, np.minimum(e.idle_w * latency_low_s, energy)),

@@ -93,10 +93,12 @@ def moved(constants: PowerConstants, factors: Mapping[str, float]) -> PowerConst
     return replace(
         constants,
         arithmetic_j_per_flop={
-            name: float(joules * (tf32 if name == "tf32" else flop)) for name, joules in constants.arithmetic_j_per_flop.items()
+            name: float(joules * (tf32 if name == "tf32" else flop))
+            for name, joules in constants.arithmetic_j_per_flop.items()
         },
         dram_j_per_byte={
-            name: float(joules * (hbm if name.startswith("hbm") else 1.0)) for name, joules in constants.dram_j_per_byte.items()
+            name: float(joules * (hbm if name.startswith("hbm") else 1.0))
+            for name, joules in constants.dram_j_per_byte.items()
         },
         **{name: float(getattr(constants, name) * f) for name, f in factors.items() if "." not in name},
     )

@@ -209,8 +209,12 @@ class LearnedPower:
                 "power_source": np.full(rows, None, dtype=object),
             }
         family = family_of(group.op)
-        if "energy_low_j" in part and (device.kind != "gpu" or device.id in fit_file().devices) and self.find(group.op, device) is None:
-            # The constants were fitted to runs of this device, or its kind has no labels: the physical model's own intervals hold.
+        if (
+            "energy_low_j" in part
+            and (device.kind != "gpu" or device.id in fit_file().devices)
+            and self.find(group.op, device) is None
+        ):
+            # The constants were fitted to runs of this device, or its kind has no labels: the physics' own intervals hold.
             return {"power_source": np.full(rows, "analytical", dtype=object)}
         low, high = self.intervals.get("" if family is None else family.name, (-np.log(FACTOR), np.log(FACTOR)))
         # Of the physical power: offsets low and high of power, then of energy.

@@ -52,7 +52,9 @@ class Load:
         ratio = np.minimum(self.clock_hz / d.peak_clock_hz, 1.0)
         total: dict[str, np.ndarray] = {}
         for number, part in enumerate(self.parts.values()):
-            mine = energy_terms(d, replace(part, occupancy=np.ones_like(busy_s)), busy_s if number == 0 else 0 * busy_s, ratio)
+            mine = energy_terms(
+                d, replace(part, occupancy=np.ones_like(busy_s)), busy_s if number == 0 else 0 * busy_s, ratio
+            )
             total = {name: joules + total.get(name, 0.0) for name, joules in mine.items()}
         return total | {"idle": d.idle_at(ratio) * self.latency_s}
 

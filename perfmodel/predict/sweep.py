@@ -1,0 +1,158 @@
+"""The energy-latency curve of a model: the same prediction under a range of power limits or clocks, and its knee."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from perfmodel.errors import InputError
+from perfmodel.graph import Graph, without_collection
+from perfmodel.hardware import Device, load_device
+from perfmodel.models.predictor import load as load_predictor
+from perfmodel.predict import _predict, _prepare
+from perfmodel.predict.result import ModelPrediction
+
+SWEPT = ("power_limit_w", "clock_mhz")
+"""What can be swept, with its unit in the name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One setting and what the model costs there.
+
+    Attributes:
+        value: the setting, in the unit of :attr:`Sweep.swept`.
+        prediction: under it.
+    """
+
+    value: float
+    prediction: ModelPrediction
+
+    @property
+    def latency_s(self) -> float:
+        """Seconds."""
+        return self.prediction.latency_s.value
+
+    @property
+    def energy_j(self) -> float:
+        """Joules."""
+        assert self.prediction.energy_j is not None
+        return self.prediction.energy_j.value
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """An energy-latency curve.
+
+    Attributes:
+        swept: one of :data:`SWEPT`.
+        points: in the order of the settings.
+    """
+
+    swept: str
+    points: tuple[Point, ...]
+
+    @property
+    def pareto(self) -> tuple[Point, ...]:
+        """The points to which no other is superior in both latency and energy, the fastest first."""
+        best: list[Point] = []
+        for point in sorted(self.points, key=lambda p: (p.latency_s, p.energy_j)):
+            if not best or point.energy_j < best[-1].energy_j:
+                best.append(point)
+        return tuple(best)
+
+    @property
+    def least_energy(self) -> Point:
+        """The point of the lowest energy, the faster of two."""
+        return self.pareto[-1]
+
+    @property
+    def knee(self) -> Point:
+        """The point after which saving more energy costs much more time.
+
+        Of the points that no other beats, the one farthest from the straight line between the fastest and the thriftiest, both
+        axes scaled to 1 (Satopää et al., "Finding a 'Kneedle' in a Haystack", ICDCS workshops 2011). Where none lies below the
+        line it is the one of the lowest energy-delay product.
+        """
+        front = self.pareto
+        if len(front) > 2:
+            latency, energy = (np.array([getattr(p, name) for p in front]) for name in ("latency_s", "energy_j"))
+            along = (latency - latency[0]) / (latency[-1] - latency[0])
+            saved = (energy[0] - energy) / (energy[0] - energy[-1])
+            below = saved - along
+            if below.max() > 1e-9:
+                return front[int(np.argmax(below))]
+        return min(front, key=lambda p: p.energy_j * p.latency_s)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The keys of ``perfmodel sweep --json``."""
+        first = self.points[0].prediction
+        pareto = {id(point) for point in self.pareto}
+        return {
+            "model": first.model, "device": first.device, "predictor": first.predictor, "swept": self.swept,
+            "points": [
+                {
+                    "value": p.value, "latency_s": p.prediction.latency_s.to_dict(),
+                    "power_w": None if p.prediction.power_w is None else p.prediction.power_w.to_dict(),
+                    "energy_j": None if p.prediction.energy_j is None else p.prediction.energy_j.to_dict(),
+                    "energy_delay_js": p.energy_j * p.latency_s, "pareto": id(p) in pareto,
+                }
+                for p in self.points
+            ],
+            "knee": self.knee.value, "least_energy": self.least_energy.value, "warnings": list(first.warnings),
+        }  # fmt: skip
+
+
+def sweep(
+    model: str | os.PathLike[str] | Graph | Any,
+    device: str | os.PathLike[str] | Device,
+    *,
+    power_limit_w: float | Sequence[float] | None = None,
+    clock_mhz: float | Sequence[float] | None = None,
+    predictor: Any = "default",
+    dims: Any = None,
+    dtype: str | None = None,
+    dtype_map: Any = None,
+    kv_dtype: str | None = None,
+    software: str | None = None,
+    fusion: str = "engine",
+    launch: str = "graph",
+    cache: str = "rotating",
+) -> Sweep:
+    """Predictions of a model under a range of power limits or of clocks; the file is read and fused once.
+
+    Args:
+        model, device: as for :func:`perfmodel.predict`.
+        power_limit_w, clock_mhz: one of them several numbers, the other a number or None.
+        predictor, dims, dtype, dtype_map, kv_dtype, software, fusion, launch, cache: as there.
+
+    Raises:
+        InputError: also where none or both of them are several numbers, or the device's power is unknown.
+    """
+    settings: dict[str, float | Sequence[float] | None] = {"power_limit_w": power_limit_w, "clock_mhz": clock_mhz}
+    several = [name for name, value in settings.items() if value is not None and not isinstance(value, (int, float))]
+    if len(several) != 1:
+        options = " or ".join("--" + name.replace("_", "-") for name in SWEPT)
+        raise InputError(f"a sweep needs one range, of {options}, as in 200:400:25; got {len(several)}")
+    [swept] = several
+    values = [float(v) for v in np.asarray(settings[swept], dtype=np.float64)]
+    if not values:
+        raise InputError(f"the range of {swept} is empty")
+    record = load_device(device)
+    loaded = load_predictor(predictor)
+    points = []
+    with without_collection():
+        prepared = _prepare(model, dims, dtype, dtype_map, kv_dtype, fusion)
+        for value in values:
+            setting: dict[str, Any] = {**settings, swept: value}
+            prediction = _predict(
+                prepared, record, dims, loaded, software, launch, setting["clock_mhz"], setting["power_limit_w"], cache
+            )
+            if prediction.energy_j is None:
+                raise InputError(f"{record.id} quotes no TDP: its power is unknown, and there is no curve to draw")
+            points.append(Point(value, prediction))
+    return Sweep(swept, tuple(points))
