@@ -13,7 +13,12 @@ DIM_METAVAR = "NAME=N"
 
 
 def add_prediction_options(
-    parser: argparse.ArgumentParser, *, device_metavar: str, device_help: str, ranges: bool = False
+    parser: argparse.ArgumentParser,
+    *,
+    device_metavar: str,
+    device_help: str,
+    ranges: bool = False,
+    model_required: bool = True,
 ) -> None:
     """MODEL, ``--device`` and everything else that conditions a prediction.
 
@@ -21,9 +26,15 @@ def add_prediction_options(
         parser: gets them.
         device_metavar, device_help: of ``--device``.
         ranges: whether ``--clock-mhz`` and ``--power-limit-w`` take a range, too (:func:`number_or_range`).
+        model_required: whether MODEL and ``--device`` must be given.
     """
-    parser.add_argument("model", metavar="MODEL", help="the model file (.onnx or .mlir); its weights are not needed")
-    parser.add_argument("--device", metavar=device_metavar, required=True, help=device_help)
+    parser.add_argument(
+        "model",
+        metavar="MODEL",
+        nargs=None if model_required else "?",
+        help="the model file (.onnx or .mlir); its weights are not needed",
+    )
+    parser.add_argument("--device", metavar=device_metavar, required=model_required, help=device_help)
     parser.add_argument(
         "--dim",
         metavar=DIM_METAVAR,
@@ -119,6 +130,18 @@ def prediction_conditions(arguments: argparse.Namespace) -> dict[str, Any]:
         "cache": arguments.cache,
         "entry": arguments.entry,
     }
+
+
+def device_list(text: str) -> list[str]:
+    """The devices named, in order, each once.
+
+    Raises:
+        InputError: there are none.
+    """
+    devices = list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    if not devices:
+        raise InputError(f"--device {text!r} names no device: wanted ids separated by commas, as in h100-sxm,l40s")
+    return devices
 
 
 def _dtype_map(texts: list[str]) -> dict[str, str]:

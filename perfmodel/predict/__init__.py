@@ -107,6 +107,23 @@ def compare(
     return sorted(predictions, key=lambda p: p.latency_s.value)
 
 
+def kernels_of(
+    model: str | os.PathLike[str] | Graph | Any,
+    *,
+    dims: Mapping[str, int] | None = None,
+    dtype: str | None = None,
+    dtype_map: Mapping[str, str] | None = None,
+    kv_dtype: str | None = None,
+    fusion: str = "engine",
+) -> Graph:
+    """The graph whose nodes are the kernels that :func:`predict` predicts: bound, fused, in the formats asked for.
+
+    Args:
+        model, dims, dtype, dtype_map, kv_dtype, fusion: as there.
+    """
+    return _prepare(model, dims, dtype, dtype_map, kv_dtype, fusion).graph
+
+
 @dataclass(frozen=True)
 class _Prepared:
     """What does not depend on the device: the bound graph as the file has it, and fused and in the formats asked for."""
@@ -219,4 +236,4 @@ def _check(value: str, known: Sequence[str], name: str) -> None:
         raise InputError(f"{name} is {value!r}: {nearest(str(value), known)}")
 
 
-__all__ = ["Estimate", "ModelPrediction", "OperatorPrediction", "compare", "predict"]
+__all__ = ["Estimate", "ModelPrediction", "OperatorPrediction", "compare", "kernels_of", "predict"]

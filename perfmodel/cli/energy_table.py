@@ -1,0 +1,111 @@
+"""``perfmodel energy-table``."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from perfmodel.cli import options
+from perfmodel.cli.output import TO_STDOUT, console, write_json
+from perfmodel.errors import InputError
+
+DESCRIPTION = (
+    "Energy per FLOP by number format and per byte by level of memory, next to published figures; and what a model would take\n"
+    "with circuits that nobody built: narrower operands, adders in place of multipliers."
+)
+EXAMPLE = """perfmodel energy-table --device h100-sxm,a100-pcie-40gb --what-if bits=8
+  perfmodel energy-table bert.onnx --device h100-sxm --dim batch=8 --dim seq=128 --what-if multiplier=adder"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of this command."""
+    options.add_prediction_options(
+        parser,
+        device_metavar="D1,D2,...",
+        device_help="device ids or device TOMLs, separated by commas; without it a line for each device of the catalogue",
+        model_required=False,
+    )
+    parser.add_argument(
+        "--what-if",
+        metavar="CHANGE",
+        action="append",
+        default=[],
+        help="bits=N: operands of products are integers of N bits; multiplier=adder: each product becomes an integer sum; "
+        "once for each, or separated by commas",
+    )
+    options.add_json_option(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """The table, and the energy of the model where one is given."""
+    from perfmodel.models.circuits import parse
+
+    change = parse(arguments.what_if)
+    if arguments.device is None and (change or arguments.model is not None or arguments.clock_mhz is not None):
+        asked = "MODEL" if arguments.model is not None else "--what-if" if change else "--clock-mhz"
+        raise InputError(f"{asked} needs a device: give --device, as in --device h100-sxm")
+    if arguments.model is None:
+        return _tables(arguments, change)
+    return _model(arguments, change)
+
+
+def _tables(arguments: argparse.Namespace, change: Any) -> int:
+    from perfmodel.energy_table import device_table
+    from perfmodel.energy_table.model import power_constants
+    from perfmodel.hardware import catalogue
+    from perfmodel.hardware.published_energy import published
+    from perfmodel.models.predictor import load
+
+    constants = power_constants(load(arguments.predictor))
+    everything = arguments.device is None
+    devices = list(catalogue()) if everything else options.device_list(arguments.device)
+    tables = [device_table(d, clock_mhz=arguments.clock_mhz, what_if=change, constants=constants) for d in devices]
+    if arguments.json is not None:
+        write_json(
+            {
+                "devices": [t.to_dict() for t in tables],
+                **_change(change),
+                "published": [_figure(p) for p in published()],
+            },
+            arguments.json,
+        )
+    if arguments.json != TO_STDOUT:
+        from perfmodel.cli import operation_tables as screen
+
+        if everything:
+            screen.print_summary(console(), tables)
+            screen.print_published(console(), published())
+        else:
+            screen.print_tables(console(), tables, change)
+    return 0
+
+
+def _model(arguments: argparse.Namespace, change: Any) -> int:
+    from perfmodel.energy_table import model_energy
+
+    conditions = options.prediction_conditions(arguments)
+    devices = options.device_list(arguments.device)
+    energies = [model_energy(arguments.model, d, what_if=change, **conditions) for d in devices]
+    if arguments.json is not None:
+        write_json({"models": [e.to_dict() for e in energies], **_change(change)}, arguments.json)
+    if arguments.json != TO_STDOUT:
+        from perfmodel.cli import operation_tables as screen
+
+        for energy in energies:
+            screen.print_model(console(), energy, dtype=conditions["dtype"], explain=arguments.explain)
+    return 0
+
+
+def _change(change: Any) -> dict[str, Any]:
+    from perfmodel.models.circuits import FORMULA
+
+    if not change:
+        return {"what_if": None}
+    return {"what_if": {"bits": change.bits, "multiplier": change.multiplier, "formula": FORMULA}}
+
+
+def _figure(p: Any) -> dict[str, Any]:
+    return {
+        "operation": p.operation, "what": p.what, "process_nm": p.process_nm, "low_j": p.low_j, "high_j": p.high_j,
+        "document": p.document.title, "seen": p.document.seen,
+    }  # fmt: skip
