@@ -124,22 +124,26 @@ def model_energy(
     clock_mhz: float | None = None,
     power_limit_w: float | None = None,
     cache: str = "rotating",
+    entry: str | None = None,
 ) -> ModelEnergy:
     """The energy of a model by cause, and with other circuits.
 
     Args:
         what_if: other circuits; None changes nothing.
         model, device, dims, dtype, dtype_map, kv_dtype, predictor, software, fusion, launch, clock_mhz, power_limit_w,
-            cache: as for :func:`perfmodel.predict`.
+            cache, entry: as for :func:`perfmodel.predict`.
 
     Raises:
         InputError: what :func:`perfmodel.predict` raises; the device's idle power or TDP is unknown.
     """
     record, loaded, change = load_device(device), load_predictor(predictor), what_if or WhatIf()
-    graph = kernels_of(model, dims=dims, dtype=dtype, dtype_map=dtype_map, kv_dtype=kv_dtype, fusion=fusion)
+    graph = kernels_of(
+        model, dims=dims, dtype=dtype, dtype_map=dtype_map, kv_dtype=kv_dtype, fusion=fusion, entry=entry
+    )
     prediction = predict(
         model, record, dims=dims, dtype=dtype, dtype_map=dtype_map, kv_dtype=kv_dtype, predictor=loaded, software=software,
         fusion=fusion, launch=launch, clock_mhz=clock_mhz, power_limit_w=power_limit_w, cache=cache,
+        entry=entry,
     )  # fmt: skip
     if prediction.energy_j is None:
         raise InputError(

@@ -115,13 +115,14 @@ def kernels_of(
     dtype_map: Mapping[str, str] | None = None,
     kv_dtype: str | None = None,
     fusion: str = "engine",
+    entry: str | None = None,
 ) -> Graph:
     """The graph whose nodes are the kernels that :func:`predict` predicts: bound, fused, in the formats asked for.
 
     Args:
-        model, dims, dtype, dtype_map, kv_dtype, fusion: as there.
+        model, dims, dtype, dtype_map, kv_dtype, fusion, entry: as there.
     """
-    return _prepare(model, dims, dtype, dtype_map, kv_dtype, fusion).graph
+    return _prepare(model, dims, dtype, dtype_map, kv_dtype, fusion, entry).graph
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,7 @@ def _prepare(
     dtype_map: Mapping[str, str] | None,
     kv_dtype: str | None,
     fusion: str,
-    entry: str | None,
+    entry: str | None = None,
 ) -> _Prepared:
     from perfmodel.features.fusion import fuse
     from perfmodel.predict.cast import cast

@@ -182,6 +182,7 @@ def compare_generation(
     clock_mhz: float | None = None,
     power_limit_w: float | None = None,
     cache: str = "rotating",
+    entry: str | None = None,
 ) -> list[GenerationPrediction]:
     """:func:`predict_generation` on several devices, fastest first; the file is read once."""
     if not devices:
@@ -191,7 +192,7 @@ def compare_generation(
             raise InputError(f"{name} is {value!r}: wanted a whole number of tokens, at least 1")
     records = [load_device(d) for d in devices]
     with without_collection():
-        request = _request(model, dict(dims or {}), prompt, generate, (dtype, dtype_map, kv_dtype, fusion))
+        request = _request(model, dict(dims or {}), prompt, generate, (dtype, dtype_map, kv_dtype, fusion), entry)
         loaded = load_predictor(predictor)
         shown = {**(dims or {}), "prompt": prompt, "generate": generate}
         results = []
@@ -215,9 +216,9 @@ class _Request:
 
 
 def _request(
-    model: Any, dims: dict[str, int], prompt: int, generate: int, formats: tuple[Any, Any, Any, str]
+    model: Any, dims: dict[str, int], prompt: int, generate: int, formats: tuple[Any, Any, Any, str], entry: str | None
 ) -> _Request:
-    steps = graphs_of(_open_graph(model, dims), prompt, dims)
+    steps = graphs_of(_open_graph(model, dims, entry), prompt, dims)
     prefill = _prepare(steps.prompt, None, *formats)
     warnings: list[str] = []
     if not steps.has_cache:
@@ -241,9 +242,16 @@ def _request(
     return _Request(tuple(parts), kept, steps.has_cache, tuple(warnings))
 
 
-def _open_graph(model: Any, dims: dict[str, int]) -> Graph:
+def _open_graph(model: Any, dims: dict[str, int], entry: str | None) -> Graph:
     if isinstance(model, Graph):
         return model
+    from perfmodel.features.mlir.detect import is_mlir
+
+    if is_mlir(model) or entry is not None:
+        raise InputError(
+            "a generation request was asked of an MLIR module, whose lengths are written into its shapes; wanted an ONNX file"
+            " with an open length: predict the modules of a prompt and of a step instead"
+        )
     from perfmodel.features.onnx import read_onnx
 
     return read_onnx(model, dims=dims, keep_symbolic=True)

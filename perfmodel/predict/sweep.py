@@ -122,13 +122,14 @@ def sweep(
     fusion: str = "engine",
     launch: str = "graph",
     cache: str = "rotating",
+    entry: str | None = None,
 ) -> Sweep:
     """Predictions of a model under a range of power limits or of clocks; the file is read and fused once.
 
     Args:
         model, device: as for :func:`perfmodel.predict`.
         power_limit_w, clock_mhz: one of them several numbers, the other a number or None.
-        predictor, dims, dtype, dtype_map, kv_dtype, software, fusion, launch, cache: as there.
+        predictor, dims, dtype, dtype_map, kv_dtype, software, fusion, launch, cache, entry: as there.
 
     Raises:
         InputError: also where none or both of them are several numbers, or the device's power is unknown.
@@ -146,7 +147,7 @@ def sweep(
     loaded = load_predictor(predictor)
     points = []
     with without_collection():
-        prepared = _prepare(model, dims, dtype, dtype_map, kv_dtype, fusion)
+        prepared = _prepare(model, dims, dtype, dtype_map, kv_dtype, fusion, entry)
         for value in values:
             setting: dict[str, Any] = {**settings, swept: value}
             prediction = _predict(

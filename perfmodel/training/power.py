@@ -21,7 +21,8 @@ from perfmodel.models.power.learned import INTERVAL_GROUPS, LONG_S, interval_gro
 from perfmodel.models.predictor import Predictor
 from perfmodel.models.trace_rows import Part, PreparedTable, prepare
 from perfmodel.power_accuracy import JudgedPower
-from perfmodel.training.boosting import FEWEST_ROWS, INTERVAL, held_out, strip
+from perfmodel.training.boosting import held_out, strip
+from perfmodel.training.intervals import FEWEST_ROWS, INTERVAL
 from perfmodel.training.joining import joined
 from perfmodel.training.objective import boost
 from perfmodel.training.power_rows import Physical, chosen, labelled, physical, weights

@@ -19,7 +19,7 @@ from perfmodel.models.learned import software_of, stack_of
 from perfmodel.models.power import DevicePower, fitted
 from perfmodel.models.power.learned import LONG_S, SIBLING_WEIGHT
 from perfmodel.power_accuracy import JudgedPower
-from perfmodel.training.boosting import FEWEST_ROWS, INTERVAL
+from perfmodel.training.intervals import FEWEST_ROWS, INTERVAL
 from perfmodel.training.power import (
     PowerData,
     PowerTask,
