@@ -134,7 +134,7 @@ def test_data_path_leads_nowhere_else(part: str) -> None:
 
 
 def test_data_path_names_what_is_there() -> None:
-    with pytest.raises(InputError, match=r"no examples/resnet81\.onnx: did you mean 'resnet18\.onnx'\?"):
+    with pytest.raises(InputError, match=r"no examples/resnet81\.onnx: did you mean 'resnet18\.onnx'"):
         _resources.data_path("examples", "resnet81.onnx")
     with pytest.raises(InputError, match=r"known: [^R]*$"):  # README.md is no data
         _resources.data_path("features", "zzzzzz")
