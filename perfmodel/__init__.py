@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from perfmodel.errors import DownloadError as DownloadError
     from perfmodel.errors import DtypeError as DtypeError
     from perfmodel.errors import InputError as InputError
+    from perfmodel.errors import MeterError as MeterError
     from perfmodel.errors import MissingExtraError as MissingExtraError
     from perfmodel.errors import ModelFileError as ModelFileError
     from perfmodel.errors import PerfmodelError as PerfmodelError
@@ -77,6 +78,7 @@ _MODULE_OF = {
     "Graph": "graph",
     "Hosts": "predict.energy",
     "InputError": "errors",
+    "MeterError": "errors",
     "MissingExtraError": "errors",
     "ModelFileError": "errors",
     "ModelPrediction": "predict",

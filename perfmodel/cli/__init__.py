@@ -37,6 +37,7 @@ COMMANDS = (
     Command("datasets", "perfmodel.cli.datasets", "public data sets as operator traces"),
     Command("collect", "perfmodel.cli.collect", "the shapes that are worth measuring first on a device"),
     Command("calibrate", "perfmodel.cli.calibrate", "a device file corrected by a few measured operators"),
+    Command("meters", "perfmodel.cli.meters", "meters of energy and power: which can be read here; read one"),
     Command("train", "perfmodel.cli.train", "a predictor of your own from operator traces"),
     Command("evaluate", "perfmodel.cli.evaluate", "judge a predictor against measured operators"),
 )

@@ -1,0 +1,98 @@
+"""Which reader a file, a text or an object needs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from perfmodel.errors import ModelFileError
+from perfmodel.features.mlir.ir import Module
+from perfmodel.graph import without_collection
+
+MAX_FILE_BYTES = 2**31 - 1
+BYTECODE_MAGIC = b"ML\xefR"
+
+
+def read(source: str | os.PathLike[str] | bytes | Any) -> Module:
+    """A module from a path, from bytes (text or bytecode), from text, or from a live module of MLIR's Python bindings.
+
+    A ``str`` is text where it has several lines or a brace, and a path otherwise. Live: an ``ir.Module``,
+    ``ir.Operation`` or ``ir.OpView`` of jaxlib, torch-mlir or IREE, or what ``jax.jit(f).lower(...)`` returns.
+
+    Raises:
+        ModelFileError: the file cannot be read or breaks the syntax; names file:line:column, what was found and what
+            was expected.
+        MissingExtraError: bytecode, and no bindings are installed that read it.
+        InputError: an object of another kind.
+    """
+    if isinstance(source, str) and ("\n" in source or "{" in source):
+        return read_text(source)
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return _read_bytes(bytes(source), "<bytes>")
+    if isinstance(source, (str, os.PathLike)):
+        label = " ".join(os.fspath(source).split()) or "."
+        return _read_bytes(_file(Path(source), label), label)
+    from perfmodel.features.mlir.live import read_live
+
+    return _current(read_live(source))
+
+
+def read_text(text: str, filename: str = "<text>") -> Module:
+    """A module from its text, with perfmodel's own reader.
+
+    Raises:
+        ModelFileError: the text breaks the syntax; names file:line:column, what was found and what was expected.
+    """
+    from perfmodel.features.mlir.parse_operations import parse
+
+    with without_collection():
+        return _current(parse(text, filename))
+
+
+def _current(module: Module) -> Module:
+    """The module in StableHLO where it is written in its portable form."""
+    from perfmodel.features.mlir import vhlo
+
+    if vhlo.is_portable(module):
+        vhlo.to_stablehlo(module)
+    return module
+
+
+def _file(path: Path, label: str) -> bytes:
+    try:
+        if path.is_dir():
+            raise ModelFileError(f"{label}: is a folder; give the .mlir file inside it")
+        size = path.stat().st_size
+        if size > MAX_FILE_BYTES:
+            raise ModelFileError(
+                f"{label}: {size / 1e9:.1f} GB; at most 2 GB are read. Leave the weights out: "
+                "mlir-opt --mlir-elide-elementsattrs-if-larger=64 --mlir-elide-resource-strings-if-larger=64"
+            )
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise ModelFileError(f"{label}: no such file") from None
+    except OSError as error:
+        raise ModelFileError(f"{label}: cannot be read: {error.strerror or error}") from None
+    except ValueError as error:
+        if isinstance(error, ModelFileError):
+            raise
+        raise ModelFileError(f"{label!a}: is no path: {error}") from None  # a NUL character
+
+
+def _read_bytes(data: bytes, label: str) -> Module:
+    if data.startswith(BYTECODE_MAGIC):
+        from perfmodel.features.mlir.bytecode import read_bytecode
+
+        return _current(read_bytecode(data, label))
+    if not data.strip():
+        raise ModelFileError(f"{label}: the file is empty")
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ModelFileError(
+            f"{label}:{line}: expected MLIR as UTF-8 text or bytecode, found the byte 0x{data[error.start]:02x}"
+        ) from None
+    del data
+    return read_text(text, label)
