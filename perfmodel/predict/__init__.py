@@ -167,6 +167,7 @@ def _predict(
     cache: str,
 ) -> ModelPrediction:
     from perfmodel.predict.compose import compose
+    from perfmodel.predict.remembered import remembered
 
     _check(launch, LAUNCHES, "launch")
     for name, value in (("clock_mhz", clock_mhz), ("power_limit_w", power_limit_w)):
@@ -175,7 +176,7 @@ def _predict(
     prediction = compose(
         prepared.graph,
         device,
-        load_predictor(predictor),
+        remembered(load_predictor(predictor)),
         software=software,
         cache=cache,
         launch=launch,
