@@ -237,7 +237,9 @@ def load(predictor: str | Path | PredictorProtocol = "default") -> PredictorProt
         PredictorError: the folder is damaged, was changed, or is too new; a registered predictor cannot be loaded.
     """
     # A protocol's check looks at every attribute: ours and names go first.
-    if isinstance(predictor, Predictor) or (not isinstance(predictor, (str, Path)) and isinstance(predictor, PredictorProtocol)):
+    if isinstance(predictor, Predictor):
+        return predictor
+    if not isinstance(predictor, (str, Path)) and isinstance(predictor, PredictorProtocol):
         return predictor
     if str(predictor) == "analytical":
         return _analytical()
