@@ -51,7 +51,7 @@ def test_predict_passes_every_option_on(predictor: SimpleNamespace) -> None:
         "predict m.onnx --device h100-sxm --dim batch=8 --dim seq=128 --dtype fp8 --predictor mine"
         " --dtype-map attention=bf16,*/head/*=w4a16 --dtype-map conv=int8 --kv-dtype int8"
         " --software vllm-0.24.0 --fusion none --launch eager --cache warm"
-        " --clock-mhz 1410 --power-limit-w 350.5 --json -"
+        " --clock-mhz 1410 --power-limit-w 350.5 --entry forward --json -"
     )
     assert main(arguments.split()) == 0
     expected = {
@@ -66,6 +66,7 @@ def test_predict_passes_every_option_on(predictor: SimpleNamespace) -> None:
         "cache": "warm",
         "clock_mhz": 1410.0,
         "power_limit_w": 350.5,
+        "entry": "forward",
     }
     assert predictor.calls == [(("m.onnx", "h100-sxm"), expected)]
 
@@ -85,6 +86,7 @@ def test_defaults(predictor: SimpleNamespace) -> None:
         "cache": "rotating",
         "clock_mhz": None,
         "power_limit_w": None,
+        "entry": None,
     }
 
 

@@ -247,7 +247,10 @@ def load(predictor: str | Path | PredictorProtocol = "default") -> PredictorProt
         InputError: no predictor of that name.
         PredictorError: the folder is damaged, was changed, or is too new; a registered predictor cannot be loaded.
     """
-    if isinstance(predictor, PredictorProtocol):
+    # A protocol's check looks at every attribute: ours and names go first.
+    if isinstance(predictor, Predictor):
+        return predictor
+    if not isinstance(predictor, (str, Path)) and isinstance(predictor, PredictorProtocol):
         return predictor
     if str(predictor) == "analytical":
         return _analytical()

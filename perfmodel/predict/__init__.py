@@ -184,22 +184,24 @@ def _predict(
     power_limit_w: float | None,
     cache: str,
 ) -> ModelPrediction:
-    from perfmodel.models.power import idle_power_w, limit_w
-    from perfmodel.predict.compose import compose
+    from perfmodel.models.power import limit_w
+    from perfmodel.predict.compose import compose, waiting_power_w
+    from perfmodel.predict.remembered import remembered
     from perfmodel.predict.workload import workload_of
 
     _check(launch, LAUNCHES, "launch")
     for name, value in (("clock_mhz", clock_mhz), ("power_limit_w", power_limit_w)):
         if value is not None and not (isinstance(value, (int, float)) and 0 < value < float("inf")):
             raise InputError(f"{name} is {value!r}; wanted a number above 0")
+    clock_hz = None if clock_mhz is None else clock_mhz * 1e6
     prediction = compose(
         prepared.graph,
         device,
-        load_predictor(predictor),
+        remembered(load_predictor(predictor)),
         software=software,
         cache=cache,
         launch=launch,
-        clock_hz=None if clock_mhz is None else clock_mhz * 1e6,
+        clock_hz=clock_hz,
         power_limit_w=power_limit_w,
         dims={name: int(value) for name, value in (dims or {}).items()},
         cpu_graph=prepared.on_cpu if device.kind == "cpu" else None,
@@ -209,7 +211,7 @@ def _predict(
         dtype_map=prepared.dtype_map,
         kv_dtype=prepared.kv_dtype,
         workload=workload_of(prepared.bound),
-        idle_power_w=idle_power_w(device),
+        idle_power_w=waiting_power_w(device, power_limit_w, clock_hz),
         power_limit_w=limit_w(device, power_limit_w),
     )
 

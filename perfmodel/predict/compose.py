@@ -159,6 +159,15 @@ def _operator(node: Node, e: Estimates, row: int) -> OperatorPrediction:
     )
 
 
+def waiting_power_w(device: Device, power_limit_w: float | None, clock_hz: float | None) -> float | None:
+    """What a device draws between two kernels [W]: idle power at the clock that it keeps; None where it is unknown."""
+    from perfmodel.models.power import idle_power_w, limit_w
+
+    watts = idle_power_w(device, device.peak_clock_hz if clock_hz is None else clock_hz)
+    limit = limit_w(device, power_limit_w)
+    return watts if watts is None or limit is None else min(watts, limit)
+
+
 def _power(
     operators: tuple[OperatorPrediction, ...],
     device: Device,
@@ -174,7 +183,7 @@ def _power(
     if idle is None or limit is None or latency.value <= 0:
         return None, None
     idle = min(idle, limit)
-    waiting = min(idle_power_w(device, device.peak_clock_hz if clock_hz is None else clock_hz) or idle, limit)
+    waiting = waiting_power_w(device, power_limit_w, clock_hz) or idle
 
     def mean(kind: str) -> float:
         # Weighted by the time each operator is expected to take: the mean power of the mix.

@@ -90,21 +90,9 @@ def fold(convert: Conversion, operation: Operation, known: Sequence[Known]) -> b
         False where the device executes it.
     """
     name = operation.name
-    if name in CONSTANTS:
-        _constant(convert, operation)
-        return True
-    if name in _POSITIONS and not known:
-        _folded(convert, operation, known, Origin.CONSTANT)
-        return True
     special = _SPECIAL.get(name)
     if special is not None:
         return special(convert, operation, known)
-    if name in EMPTY or name in WEIGHTS:
-        guesses = shapes.infer(operation, known) if known else ()
-        for index, value in enumerate(operation.results):
-            guess = guesses[index] if index < len(guesses) else None
-            _make(convert, value, Origin.CONSTANT, empty=name in EMPTY, guess=guess)
-        return True
     origin = Origin.CONSTANT
     for k in known:
         if k.origin is None:
@@ -169,9 +157,12 @@ def _reads_outside(convert: Conversion, operation: Operation) -> bool:
 
 def _is_host_scalar(convert: Conversion, operation: Operation) -> bool:
     """Arithmetic on scalars outside of any kernel runs on the host: nothing is launched for it."""
-    if operation.regions or not operation.results or operation.name.startswith(("gpu.", "nvgpu.", "torch.aten.item")):
+    results = operation.results
+    if not results or type(results[0].type) is not ScalarType or operation.regions:
         return False
-    for value in operation.results:
+    if operation.name.startswith(("gpu.", "nvgpu.", "torch.aten.item")):
+        return False
+    for value in results:
         if not isinstance(value.type, ScalarType):
             return False
     known = [convert.known(v) for v in operation.operands]
@@ -216,7 +207,24 @@ def _make(
     return known
 
 
-def _constant(convert: Conversion, operation: Operation) -> None:
+def _position(convert: Conversion, operation: Operation, known: Sequence[Known]) -> bool:
+    """``iota`` of a static shape."""
+    if known:
+        return False
+    _folded(convert, operation, known, Origin.CONSTANT)
+    return True
+
+
+def _storage(convert: Conversion, operation: Operation, known: Sequence[Known]) -> bool:
+    """Weights, and storage without contents."""
+    guesses = shapes.infer(operation, known) if known else ()
+    for index, value in enumerate(operation.results):
+        guess = guesses[index] if index < len(guesses) else None
+        _make(convert, value, Origin.CONSTANT, empty=operation.name in EMPTY, guess=guess)
+    return True
+
+
+def _constant(convert: Conversion, operation: Operation, known: Sequence[Known]) -> bool:
     attribute = operation.attributes.get(CONSTANTS[operation.name])
     scalar: Any = None
     numbers: list[Any] | None = None
@@ -236,6 +244,7 @@ def _constant(convert: Conversion, operation: Operation) -> None:
         scalar = None  # a complex number, a string
     for value in operation.results:
         _make(convert, value, Origin.CONSTANT, scalar=scalar, numbers=numbers)
+    return True
 
 
 def _count(kind: Any) -> int | None:
@@ -364,6 +373,8 @@ def _element(convert: Conversion, operation: Operation, known: Sequence[Known]) 
 
 
 _SPECIAL: dict[str, Callable[[Conversion, Operation, Sequence[Known]], bool]] = {
+    **dict.fromkeys((*EMPTY, *WEIGHTS), _storage), **dict.fromkeys(CONSTANTS, _constant),
+    **dict.fromkeys(_POSITIONS, _position),
     "stablehlo.get_dimension_size": _dimension, "mhlo.get_dimension_size": _dimension, "tensor.dim": _dimension,
     "memref.dim": _dimension, "torch.aten.size.int": _dimension, "shape.shape_of": _shape_of,
     "torch.aten.size": _shape_of,

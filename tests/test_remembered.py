@@ -1,0 +1,76 @@
+"""Answers from memory are those of the predictor, and only for the same question."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from perfmodel import predict
+from perfmodel.graph import Graph, Node, Tensor
+from perfmodel.hardware import load_device
+from perfmodel.models.predictor import Predictor, load
+from perfmodel.ops import Gemm
+from perfmodel.predict.remembered import MAX_CALLS, Remembered, remembered
+
+
+def _ask(predictor: Any, m: int = 64, device: str = "h100-sxm", **conditions: Any) -> Any:
+    zero = np.zeros(1)
+    ops = [Gemm(m=m, n=64, k=64, dtype="bf16")]
+    given = {"software": None, "cache": "rotating", "clock_hz": None, "power_limit_w": None, **conditions}
+    return predictor.predict(ops, load_device(device), extra_bytes_read=zero, extra_flops=zero, **given)
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> tuple[Remembered, list[int]]:
+    predictor = load("analytical")
+    assert isinstance(predictor, Predictor)
+    calls: list[int] = []
+    whole = Predictor.predict
+
+    def counting(self: Predictor, ops: Any, *rest: Any, **more: Any) -> Any:
+        calls.append(len(ops))
+        return whole(self, ops, *rest, **more)
+
+    monkeypatch.setattr(Predictor, "predict", counting)
+    return Remembered(predictor), calls
+
+
+def test_the_same_question_is_asked_once(counted: tuple[Remembered, list[int]]) -> None:
+    memory, calls = counted
+    first, second = _ask(memory), _ask(memory)
+    assert second is first
+    assert calls == [1]
+
+
+@pytest.mark.parametrize(
+    "other", [{"m": 65}, {"device": "a100-sxm-80gb"}, {"cache": "cold"}, {"clock_hz": 1.2e9}, {"power_limit_w": 300.0}]
+)
+def test_another_question_is_another_answer(counted: tuple[Remembered, list[int]], other: dict[str, Any]) -> None:
+    memory, calls = counted
+    first = _ask(memory)
+    assert _ask(memory, **other) is not first
+    assert calls == [1, 1]
+
+
+def test_the_memory_is_bounded(counted: tuple[Remembered, list[int]]) -> None:
+    memory, _ = counted
+    for m in range(1, MAX_CALLS + 10):
+        _ask(memory, m=m)
+    assert len(memory._known) == MAX_CALLS
+
+
+def test_predictors_of_others_are_asked_each_time() -> None:
+    class Other:
+        name = "other"
+
+    other: Any = Other()
+    assert remembered(other) is other
+
+
+def test_predictions_from_memory_are_equal() -> None:
+    tensors = {name: Tensor(name, (64, 64), "bf16") for name in "abc"}
+    node = Node("g", Gemm(m=64, n=64, k=64, dtype="bf16"), ("a", "b"), ("c",))
+    graph = Graph("one", tensors, (node,), ("a", "b"), ("c",))
+    assert predict(graph, "h100-sxm") == predict(graph, "h100-sxm")
