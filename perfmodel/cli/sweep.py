@@ -14,8 +14,8 @@ DESCRIPTION = (
     "the knee, after which saving more energy costs much more time."
 )
 EXAMPLE = (
-    "perfmodel sweep bert.onnx --device a100-pcie-40gb --dim batch=8 --dim seq=128 --power-limit-w 100:250:25\n"
-    "  perfmodel sweep bert.onnx --device a100-pcie-40gb --dim batch=8 --dim seq=128 --clock-mhz 600:1400:100 -o curve.svg"
+    "perfmodel sweep resnet.onnx --device a100-pcie-40gb --dim batch=8 --power-limit-w 100:250:25\n"
+    "  perfmodel sweep resnet.onnx --device a10 --dim batch=8 --clock-mhz 600:1600:100 -o curve.svg"
 )
 _TITLES = {"power_limit_w": "power limit", "clock_mhz": "clock"}
 _UNITS = {"power_limit_w": "W", "clock_mhz": "MHz"}
