@@ -2,8 +2,8 @@
 # Works with GNU make and any Python from 3.11 on that has venv and pip: `make PYTHON=/path/to/python3.12 test`.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format typecheck layers bench bench-large bench-models bench-memory bench-packages bench-devices \
-	crosscheck predictors check-reproducible accuracy-page accuracy-gate demo-model docs wheel ci clean
+.PHONY: help demo test lint format typecheck layers bench bench-large bench-models bench-memory bench-packages bench-devices bench-power \
+	crosscheck power-constants predictors check-reproducible accuracy-page accuracy-gate demo-model docs wheel ci clean
 
 ifndef PYTHON
 PYTHON := $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 python; do \
@@ -67,11 +67,18 @@ bench-models: $(TEST) ## whole networks against runs that no training used
 bench-memory: $(TEST) ## the memory plan of CPUs against onnxruntime's arena
 	$(VENV_TEST)/bin/python tests/bench/memory.py
 
+bench-power: $(TEST) ## energy of networks and GPUs that the power constants never saw; what a cap does to held-out GPUs
+	$(VENV_TEST)/bin/python tests/bench/power.py
+
 crosscheck: $(AIC) ## the catalogue against AIConfigurator's system files and measurements (82 MB to download)
 	$(VENV_TEST)/bin/python -m pytest tests/test_hardware_crosscheck.py $(PYTEST_ARGS)
 
 bench-devices: $(AIC) ## GPUs that no training has seen, from their catalogue files alone
 	$(VENV_TEST)/bin/python tests/bench/unseen_devices.py
+
+power-constants: $(TEST) ## fit the power constants again, to the public runs (perfmodel/models/power/fitted.toml)
+	@test -n "$(PERFMODEL_SHARED)" || { echo "make power-constants needs PERFMODEL_SHARED, a folder with data/energaizer" >&2; exit 2; }
+	$(VENV_TEST)/bin/python tools/fit_power.py "$(PERFMODEL_SHARED)/data"
 
 predictors: $(TRAIN) ## train the shipped predictors again, from the public traces, with the locked versions
 	@test -n "$(PERFMODEL_SHARED)" || { echo "make predictors needs PERFMODEL_SHARED, a folder with data/aiconfigurator" >&2; exit 2; }

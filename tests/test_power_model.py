@@ -114,7 +114,8 @@ def test_supply_voltage_of_a_measured_gpu() -> None:
 def test_memory_is_told_by_bus_and_pins() -> None:
     expected = {
         "a100-pcie-40gb": "hbm2", "h100-sxm": "hbm3", "a10": "gddr6", "p4": "gddr5", "rtx-5090": "gddr7",
-        "p100-pcie-16gb": "hbm2", "jetson-orin": "lpddr", "epyc-9654": "ddr5", "xeon-8380": "ddr4", "core-ultra-7-258v": "lpddr", "tpu-v5p": "hbm3",
+        "p100-pcie-16gb": "hbm2", "jetson-orin": "lpddr", "epyc-9654": "ddr5", "xeon-8380": "ddr4",
+        "core-ultra-7-258v": "lpddr", "tpu-v5p": "hbm3",
     }  # fmt: skip
     assert {name: memory_of(load_device(name)) for name in expected} == expected
 

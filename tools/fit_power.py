@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -80,7 +81,8 @@ def _tables_off(root: Path, constants: PowerConstants) -> list[np.ndarray]:
     errors = []
     for (device, _, _), table in traces.groupby(["device", "software", "dtype"], observed=True, sort=True):
         part = table.sample(min(ROWS_PER_TABLE, len(table)), random_state=0).reset_index(drop=True)
-        record, state = load_device(str(device)), str(cache_states(part)[0])
+        # What the device's own file says of its power was fitted to these tables.
+        record, state = replace(load_device(str(device)), measured={}), str(cache_states(part)[0])
         off = np.empty(len(part))
         for group in from_columns(descriptor_columns(part, "gemm")):
             extras, conditions = Extras(np.zeros(len(group)), np.zeros(len(group))), Conditions(state)

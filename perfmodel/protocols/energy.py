@@ -5,7 +5,7 @@ are judged: with the measured latency given, and with the latency predicted, for
 and the pace of each dtype's kernels are fitted to the same other runs. ``energy-device`` fits to all other devices: nothing
 is known of the device but its file.
 
-What stands under ``analytical`` is the power model with constants from documents alone, under ``roofline`` a device that
+What stands under ``analytical`` is the power model with the priors of its fit, under ``roofline`` a device that
 always draws its power limit.
 """
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from perfmodel.errors import InputError, MissingExtraError
+from perfmodel.models.power.constants import fit_file
 from perfmodel.models.power.voltage import VoltageCurve
 
 CLOCKS = np.linspace(0.05, 1.0, 191)
@@ -82,19 +83,24 @@ class CappedRuns:
     cap_w: np.ndarray
 
 
-def under_cap(runs: CappedRuns, response: CapResponse) -> tuple[np.ndarray, np.ndarray]:
+def shipped() -> CapResponse:
+    """The response that was fitted to all of Zeus's GPUs."""
+    return CapResponse(**fit_file().cap)
+
+
+def under_cap(runs: CappedRuns, response: CapResponse | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Power [W] and seconds of runs under their caps; a cap at the TDP or above changes nothing.
 
     Args:
         runs: what was measured without a cap, and the caps.
-        response: the constants.
+        response: the constants; None means the shipped ones.
 
     Raises:
         InputError: a cap is not above 0.
     """
     if not (runs.cap_w > 0).all():
         raise InputError("a power cap must be above 0 W")
-    r = response
+    r = response or shipped()
     idle = np.minimum(r.idle_factor * runs.idle_w, 0.95 * runs.power_w)
     wanted = runs.power_w - idle
     cap = np.minimum(runs.cap_w, runs.tdp_w)

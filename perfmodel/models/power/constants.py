@@ -126,7 +126,7 @@ def _positive(name: str, value: object) -> float:
 
 
 FALLBACK = PowerConstants()
-"""What is known without a fit: figures of documents, and orders of magnitude where there are none."""
+"""Where fits begin and what they are held to: figures of documents where there are any, else a first look at the same runs."""
 
 
 @dataclass(frozen=True)

@@ -154,13 +154,13 @@ def _of(device: Device, c: PowerConstants) -> DevicePower:
         numbers |= own
         arithmetic |= by_flop
         how = "regressed from TDP: all cores at full rate and base clock draw it"
-    at_peak = device.measured.get("idle_power_at_peak_clock_w")
-    known_rise = at_peak is not None and device.idle_power_w is not None
+    at_peak, lowest = device.measured.get("idle_power_at_peak_clock_w"), device.idle_power_w
+    rise = c.idle_clock_rise if at_peak is None or lowest is None else max(0.0, at_peak / lowest - 1)
     regressed = DevicePower(
         idle_w=idle_w,
         tdp_w=device.tdp_w,
         idle_linear_rise=c.idle_linear_rise,
-        idle_clock_rise=max(0.0, at_peak / device.idle_power_w - 1) if known_rise else c.idle_clock_rise,
+        idle_clock_rise=rise,
         units=machine.units,
         peak_clock_hz=peak_clock_hz,
         arithmetic_j_per_flop=arithmetic,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -90,6 +91,9 @@ def moved(constants: PowerConstants, factors: Mapping[str, float]) -> PowerConst
     """Constants times factors, by the names of :data:`SPREADS`. All formats of matrix units follow bf16, but TF32; all kinds of
     HBM follow HBM2."""
     flop, tf32, hbm = (factors[name] for name in ("flop.bf16", "flop.tf32", "dram.hbm2"))
+    numbers: dict[str, Any] = {
+        name: float(getattr(constants, name) * f) for name, f in factors.items() if "." not in name
+    }
     return replace(
         constants,
         arithmetic_j_per_flop={
@@ -100,7 +104,7 @@ def moved(constants: PowerConstants, factors: Mapping[str, float]) -> PowerConst
             name: float(joules * (hbm if name.startswith("hbm") else 1.0))
             for name, joules in constants.dram_j_per_byte.items()
         },
-        **{name: float(getattr(constants, name) * f) for name, f in factors.items() if "." not in name},
+        **numbers,
     )
 
 
