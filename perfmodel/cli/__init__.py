@@ -33,7 +33,7 @@ class Command(NamedTuple):
 COMMANDS = (
     Command("predict", "perfmodel.cli.predict", "latency, power, energy and memory of a model file on a device"),
     Command("compare", "perfmodel.cli.compare", "the same on several devices, ranked by latency"),
-    Command("sweep", "perfmodel.cli.sweep", "its energy-latency curve under power limits or clocks, and the knee"),
+    Command("sweep", "perfmodel.cli.sweep", "its energy-latency curve under limits or clocks, and the knee"),
     Command("energy-table", "perfmodel.cli.energy_table", "energy per FLOP and byte, and with other circuits"),
     Command("devices", "perfmodel.cli.devices", "the catalogue of devices, or everything known of one"),
     Command("datasets", "perfmodel.cli.datasets", "public data sets as operator traces"),
