@@ -33,10 +33,8 @@ class Command(NamedTuple):
 COMMANDS = (
     Command("predict", "perfmodel.cli.predict", "latency, power, energy and memory of a model file on a device"),
     Command("compare", "perfmodel.cli.compare", "several devices, ranked by latency, energy, carbon or money"),
-    Command("sweep", "perfmodel.cli.sweep", "its energy-latency curve under power limits or clocks, and the knee"),
-    Command(
-        "energy-table", "perfmodel.cli.energy_table", "energy per FLOP and byte, and what other circuits would take"
-    ),
+    Command("sweep", "perfmodel.cli.sweep", "its energy-latency curve under limits or clocks, and the knee"),
+    Command("energy-table", "perfmodel.cli.energy_table", "energy per FLOP and byte, and with other circuits"),
     Command("devices", "perfmodel.cli.devices", "the catalogue of devices, or everything known of one"),
     Command("datasets", "perfmodel.cli.datasets", "public data sets as operator traces"),
     Command("collect", "perfmodel.cli.collect", "the shapes that are worth measuring first on a device"),

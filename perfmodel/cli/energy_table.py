@@ -10,11 +10,11 @@ from perfmodel.cli.output import TO_STDOUT, console, write_json
 from perfmodel.errors import InputError
 
 DESCRIPTION = (
-    "Energy per FLOP by number format and per byte by level of memory, next to published figures; and what a model would take\n"
-    "with circuits that nobody built: narrower operands, adders in place of multipliers."
+    "Energy per FLOP by number format and per byte by level of memory, next to published figures;\n"
+    "and what a model would take with circuits that nobody built."
 )
 EXAMPLE = """perfmodel energy-table --device h100-sxm,a100-pcie-40gb --what-if bits=8
-  perfmodel energy-table bert.onnx --device h100-sxm --dim batch=8 --dim seq=128 --what-if multiplier=adder"""
+  perfmodel energy-table bert.onnx --device h100-sxm --dim batch=8 --what-if multiplier=adder"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
