@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format typecheck layers bench bench-large bench-models bench-memory bench-packages bench-devices bench-power \
-	crosscheck power-constants predictors check-reproducible accuracy-page accuracy-gate demo-model docs wheel ci clean
+	crosscheck power-constants power predictors check-reproducible accuracy-page accuracy-gate demo-model docs wheel ci clean
 
 ifndef PYTHON
 PYTHON := $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 python; do \
@@ -87,6 +87,13 @@ predictors: $(TRAIN) ## train the shipped predictors again, from the public trac
 	$(VENV_TRAIN)/bin/perfmodel datasets build aiconfigurator --family attention,moe,quantize,collective --from "$(PERFMODEL_SHARED)/data/aiconfigurator" -o build/aiconfigurator-others.parquet
 	$(VENV_TRAIN)/bin/perfmodel datasets build neusight --from "$(PERFMODEL_SHARED)/data/neusight" -o build/neusight.parquet
 	OMP_NUM_THREADS=1 $(VENV_TRAIN)/bin/perfmodel train build/aiconfigurator-gemm.parquet build/aiconfigurator-others.parquet build/neusight.parquet -o models/default --jobs 2
+
+power: $(TRAIN) ## train what the shipped predictor says of power again; its latency stays (the labelled tables alone)
+	@test -n "$(PERFMODEL_SHARED)" || { echo "make power needs PERFMODEL_SHARED, a folder with data/aiconfigurator" >&2; exit 2; }
+	mkdir -p build
+	$(VENV_TRAIN)/bin/perfmodel datasets build aiconfigurator --family gemm --table gemm --from "$(PERFMODEL_SHARED)/data/aiconfigurator" -o build/aiconfigurator-gemm.parquet
+	$(VENV_TRAIN)/bin/perfmodel datasets build aiconfigurator --family attention,moe,quantize,collective --from "$(PERFMODEL_SHARED)/data/aiconfigurator" -o build/aiconfigurator-others.parquet
+	OMP_NUM_THREADS=1 $(VENV_TRAIN)/bin/perfmodel train build/aiconfigurator-gemm.parquet build/aiconfigurator-others.parquet --only power -o models/default --jobs 2
 
 check-reproducible: $(TRAIN) ## train one small booster twice: the same bytes, and those that ship
 	@test -n "$(PERFMODEL_SHARED)" || { echo "make check-reproducible needs PERFMODEL_SHARED, a folder with data/aiconfigurator" >&2; exit 2; }

@@ -41,7 +41,67 @@ def card_text(name: str, manifest: dict[str, Any], accuracy: dict[str, Any]) -> 
             "lean on the booster over all devices, and other families are analytical.",
             *accuracy_table(report),
         ]
+    lines += power_section(manifest, accuracy)
     return "\n".join(lines) + "\n"
+
+
+def power_section(manifest: dict[str, Any], accuracy: dict[str, Any]) -> list[str]:
+    """Markdown lines on power; none where nothing was learned of it."""
+    boosters = manifest.get("power_boosters", [])
+    reports = accuracy.get("power", {})
+    if not boosters or not reports:
+        return []
+    lines = [
+        "",
+        "## Power",
+        "",
+        f"Boosters on ln(measured / physical power): {len(boosters)}, of {sum(b['rows'] for b in boosters)} labelled rows.",
+        "Rows of 0.1 ms or more were sampled for a second, shorter ones for 0.3 s. *Kept* are the settled ones: within 5 % of",
+        "the median of the eleven rows of their dtype around them in file order. *Limit* and *median W* are constant",
+        "predictors, *noise* is the disagreement of the same shape under another software, *next* that of rows measured one",
+        "after the other that took the same time. Latencies are predicted, too, where shapes are held out, else given.",
+    ]
+    for protocol, report in reports.items():
+        lines += ["", f"Held out: {POWER_PROTOCOLS[protocol]}.", *power_table(report)]
+    return lines
+
+
+POWER_PROTOCOLS = {
+    "shapes": "groups of shapes (a GEMM's (n, k)), five folds",
+    "software": "each software of a device; what the others taught is the idle power, the rest is physics",
+    "device": "each device, its own constants with it; a sibling's boosters under the same stack stay",
+}
+"""What each protocol of power holds out."""
+
+
+def power_table(report: dict[str, Any]) -> list[str]:
+    """Markdown lines with the figures of power of each table: of all rows of 0.1 ms or more, then of the settled ones."""
+    lines = [
+        "",
+        "| family | device | dtype | software | rows | MAPE | median | R² | physics | limit | median W | noise | next |"
+        " coverage | kept | settled: MAPE | limit | median W | energy: MAPE | coverage |",
+        "|" + "---|" * 20,
+    ]
+    energy = {_key(g): g for g in report["groups"] if g["target"] == "energy"}
+    for g in (g for g in report["groups"] if g["target"] == "power"):
+        settled, joules = g["settled"] or {}, energy[_key(g)]
+        lines.append(
+            f"| {g['op']} | {g['device']} | {g['dtype']} | {g['software']} | {g['n']} | {_percent(g['mape'])} |"
+            f" {_percent(g['median_ape'])} | {g['r2']:.2f} | {_percent(g['analytical_mape'])} | {_percent(g['limit_mape'])} |"
+            f" {_percent(g['median_mape'])} | {_percent(g['noise_mape'])} | {_percent(g['neighbour_mape'])} |"
+            f" {_percent(g['coverage_90'])} | {_percent(g['settled_share'])} | {_percent(settled.get('mape'))} |"
+            f" {_percent(settled.get('limit_mape'))} | {_percent(settled.get('median_mape'))} | {_percent(joules['mape'])} |"
+            f" {_percent(joules['coverage_90'])} |"
+        )
+    return lines
+
+
+def _key(group: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(group[name] for name in ("op", "device", "dtype", "software", "held_out"))
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{value:.1%}"
 
 
 def accuracy_table(report: dict[str, Any]) -> list[str]:

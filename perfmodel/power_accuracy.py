@@ -13,6 +13,8 @@ from perfmodel.models.power.learned import LONG_S
 
 TARGETS = ("power", "energy")
 GROUP_KEYS = ("op", "device", "dtype", "software", "held_out")
+APART = "fp8_block"
+"""Left out of figures by file: its kernels differ tenfold between stacks, and their power with them."""
 BY = ("op", "device", "dtype", "software")
 """What the figures of power are grouped by."""
 
@@ -156,12 +158,18 @@ def _noise_of_files(rows: Sequence[JudgedPower]) -> dict[int, np.ndarray]:
 
 
 def report(protocol: str, seed: int, rows: Sequence[JudgedPower], by: Sequence[str] = BY) -> dict[str, Any]:
-    """What ``accuracy.json`` and ``evaluate --json`` hold of power and energy: groups of both targets, and their means."""
+    """What ``accuracy.json`` holds of a protocol of power: groups of both targets, their means, all dtypes of a file together
+    (without :data:`APART`), and all files of a device."""
     groups = [g for target in TARGETS for g in grouped(rows, by, target)]
+    files = [r for r in rows if r.dtype != APART]
     return {
         "protocol": protocol,
         "seed": seed,
         "groups": groups,
+        "by_file": [g for target in TARGETS for g in grouped(files, ("op", "device", "software"), target)]
+        if files
+        else [],
+        "by_device": [g for target in TARGETS for g in grouped(rows, ("op", "device"), target)],
         "overall": {
             target: mean_of([g for g in groups if g["target"] == target], weighted=False) for target in TARGETS
         },

@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from perfmodel._resources import data_path
+from perfmodel.hardware import load_device
 from perfmodel.models.artefact import MANIFEST
+from perfmodel.models.power import DevicePower
 
 ROOT = Path(__file__).parent.parent
 MODELS = data_path("models")
@@ -29,7 +32,8 @@ def test_the_models_are_small_enough_for_the_wheel() -> None:
 def test_a_predictor_is_whole(folder: Path) -> None:
     manifest = json.loads((folder / MANIFEST).read_bytes())
     files = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
-    boosters = {entry["file"]: entry["sha256"] for entry in manifest["boosters"]}
+    entries = [*manifest["boosters"], *manifest.get("power_boosters", [])]
+    boosters = {entry["file"]: entry["sha256"] for entry in entries}
     # Nothing is missing, and nothing of an earlier training was left behind.
     assert files == {MANIFEST, "card.md", "accuracy.json", *boosters}
     for name, sha256 in boosters.items():
@@ -39,6 +43,29 @@ def test_a_predictor_is_whole(folder: Path) -> None:
     judged = {(g["device"], g["dtype"]) for g in accuracy["groups"]}
     assert {(e["device"], e["dtype"]) for e in manifest["boosters"] if e["device"] != "*"} <= judged
     assert (folder / "card.md").read_text(encoding="utf-8").startswith(f"# Predictor `{folder.name}`\n")
+
+
+MOST_POWER_BYTES = 2_500_000
+"""Of boosters of power."""
+
+
+def test_what_ships_of_power() -> None:
+    folder = MODELS / "default"
+    manifest = json.loads((folder / MANIFEST).read_bytes())
+    files = [folder / entry["file"] for entry in manifest["power_boosters"]]
+    assert sum(path.stat().st_size for path in files) < MOST_POWER_BYTES
+    devices = {entry["device"] for entry in manifest["power_boosters"]}
+    assert devices == {"h200-sxm", "b200-sxm", "gb200"} == set(manifest["power_physics"])
+    # The boosters are the residual of these constants: others need `make power`.
+    for device in devices:
+        now = asdict(DevicePower.of(load_device(device)))
+        for name, value in manifest["power_physics"][device].items():
+            assert now[name] == pytest.approx(value, rel=0.01), f"{device}: {name} changed, run `make power`"
+    accuracy = json.loads((folder / "accuracy.json").read_bytes())["power"]
+    assert {"shapes", "software", "device"} == set(accuracy)
+    assert manifest["power_versions"] == manifest["versions"]
+    trained = [t for t in manifest["training_data"] if t in manifest["power_training_data"]]
+    assert trained == manifest["power_training_data"]
 
 
 def test_the_versions_are_locked_and_those_of_the_predictor() -> None:
@@ -52,7 +79,7 @@ def test_the_versions_are_locked_and_those_of_the_predictor() -> None:
 def test_how_to_make_them_again_is_documented() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     page = (ROOT / "docs" / "accuracy.md").read_text(encoding="utf-8")
-    for target in ("predictors", "check-reproducible", "accuracy-page", "accuracy-gate"):
+    for target in ("predictors", "power", "check-reproducible", "accuracy-page", "accuracy-gate"):
         assert re.search(rf"^{target}:.* ## ", makefile, re.MULTILINE), target
         assert f"make {target}" in page.replace("`make\n", "`make "), target
     assert "models/lock.txt" in page

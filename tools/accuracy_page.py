@@ -23,6 +23,7 @@ sys.path.insert(0, str(ROOT / "tools"))
 
 from accuracy_families import SECTIONS  # noqa: E402 - the folder of this script is no package
 from accuracy_plots import HELD_OUT, draw  # noqa: E402
+from accuracy_power import power  # noqa: E402
 
 PAGES = (ROOT / "docs" / "accuracy.md", ROOT / "README.md")
 IMAGES = ROOT / "docs" / "images" / "accuracy"
@@ -210,6 +211,7 @@ def evaluations(accuracy: Accuracy) -> list[str]:
 
 PARTS: dict[str, Callable[[Accuracy], list[str]]] = {
     "targets": targets, "headline": headline, "families": families, "evaluations": evaluations, "summary": summary,
+    "power": power,
 }  # fmt: skip
 """The generated parts of the pages."""
 SUMMARY = (

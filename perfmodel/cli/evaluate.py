@@ -71,7 +71,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json is not None:
         write_json(result, arguments.json)
     if arguments.json != TO_STDOUT and arguments.target != "latency":
-        console().print(_power_table(result["groups"], by or POWER_BY, result["overall"]))
+        for of_settled in (False, True):
+            table = _power_table(result["groups"], by or POWER_BY, result["overall"], of_settled=of_settled)
+            console().print(table)
     elif arguments.json != TO_STDOUT:
         usual = BY if arguments.protocol is None else PROTOCOLS[arguments.protocol].by
         console().print(_table(result["groups"], by or usual, overall=result["overall"]))
@@ -80,36 +82,25 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _power_table(groups: list[dict[str, Any]], by: tuple[str, ...], overall: dict[str, Any]) -> Any:
-    """Figures of rows of 0.1 ms or more, those of settled rows, and the constant predictors beside them."""
+def _power_table(
+    groups: list[dict[str, Any]], by: tuple[str, ...], overall: dict[str, Any], *, of_settled: bool = False
+) -> Any:
+    """Figures of rows of 0.1 ms or more, or of the settled ones among them; constant predictors and noise beside them."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    caption = "errors in percent, of rows of 0.1 ms or more; noise: the same shape under other software"
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), caption=caption)
+    which = "settled rows" if of_settled else "rows of 0.1 ms or more"
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), caption=f"{which}, errors in percent")
     for key in by:
         table.add_column(key, overflow="fold")
-    titles = ("rows", "MAPE", "med.", "cov.", "phys.", "limit", "const.", "noise", "kept", "settled", "phys.", "limit")
-    for title in titles:
+    for title in ("rows", "MAPE", "med.", "cov.", "phys.", "limit", "const.", "noise"):
         table.add_column(title, justify="right", no_wrap=True)
-    figures = (
-        "mape",
-        "median_ape",
-        "coverage_90",
-        "analytical_mape",
-        "limit_mape",
-        "median_mape",
-        "noise_mape",
-        "settled_share",
-    )
+    figures = ("mape", "median_ape", "coverage_90", "analytical_mape", "limit_mape", "median_mape", "noise_mape")
     for group in (*groups, {"overall": True, **overall}):
         names = [str(group.get(key) or ("mean" if "overall" in group and key == by[0] else "")) for key in by]
-        settled = group.get("settled") or {}
-        values = [
-            *(group.get(f) for f in figures),
-            *(settled.get(f) for f in ("mape", "analytical_mape", "limit_mape")),
-        ]
-        table.add_row(*names, str(group["n"]), *("" if v is None else f"{100 * v:.1f}" for v in values))
+        shown = (group.get("settled") or {"n": 0}) if of_settled else group
+        cells = ["" if shown.get(f) is None else f"{100 * shown[f]:.1f}" for f in figures]
+        table.add_row(*names, str(shown["n"]), *cells)
     return table
 
 

@@ -16,8 +16,7 @@ import numpy as np
 
 from perfmodel.hardware import Device, load_device
 from perfmodel.models.learned import software_of, stack_of
-from perfmodel.models.power import FALLBACK, DevicePower
-from perfmodel.models.power.energy import FACTOR
+from perfmodel.models.power import DevicePower, fitted
 from perfmodel.models.power.learned import LONG_S, SIBLING_WEIGHT
 from perfmodel.power_accuracy import JudgedPower
 from perfmodel.training.boosting import FEWEST_ROWS, INTERVAL
@@ -108,7 +107,7 @@ def _device(long: Sequence[_LongRows]) -> Iterator[JudgedPower]:
             continue
         shares = [w / d.tdp_w for d in others if (w := DevicePower.of(d).idle_w) is not None and d.tdp_w is not None]
         assert device.tdp_w is not None
-        model = rows.model(_with_idle(device, float(np.mean(shares)) * device.tdp_w * (1 + FALLBACK.idle_clock_rise)))
+        model = rows.model(_with_idle(device, float(np.mean(shares)) * device.tdp_w * (1 + fitted().idle_clock_rise)))
         correction = np.zeros(len(rows.data.table))
         siblings = [r for r in long if _are_siblings(rows, r)]
         for sibling in siblings[:1]:
@@ -144,7 +143,7 @@ def _sibling_correction(rows: _LongRows, model: Physical, sibling: _LongRows) ->
 def _with_idle(device: Device, running_w: float) -> Device:
     """A device without power constants of its own but for its idle power, given at the highest clock."""
     measured: Mapping[str, float] = {k: v for k, v in device.measured.items() if not k.startswith("power.")}
-    return replace(device, measured={**measured, "power.idle_w": running_w / (1 + FALLBACK.idle_clock_rise)})
+    return replace(device, measured={**measured, "power.idle_w": running_w / (1 + fitted().idle_clock_rise)})
 
 
 def _with_interval_of_others(rows: JudgedPower, judged: Sequence[JudgedPower]) -> JudgedPower:
@@ -158,8 +157,7 @@ def _with_interval_of_others(rows: JudgedPower, judged: Sequence[JudgedPower]) -
 
 def physical_intervals(left_out: Sequence[JudgedPower]) -> dict[str, list[float]]:
     """ln offsets of the 90 % interval of the physical power of devices without labels, by family: those that cover nine of ten
-    rows of each device that was left out, the worst one included; at least
-    :data:`~perfmodel.models.power.energy.FACTOR` either way."""
+    rows of each device that was left out, the worst one included."""
     result: dict[str, list[float]] = {}
     for family in dict.fromkeys(r.family for r in left_out):
         pairs = []
@@ -168,6 +166,5 @@ def physical_intervals(left_out: Sequence[JudgedPower]) -> dict[str, list[float]
             error = np.concatenate([np.log(np.minimum(r.power_w, r.limit_w) / r.physical_w) for r in mine])
             pairs.append(np.quantile(error, INTERVAL))
         low, high = np.min(pairs, axis=0)[0], np.max(pairs, axis=0)[1]
-        least = float(np.log(FACTOR))
-        result[family] = [min(float(low), -least), max(float(high), least)]
+        result[family] = [min(float(low), 0.0), max(float(high), 0.0)]
     return result

@@ -30,7 +30,7 @@ from perfmodel.models.machine import Conditions, Machine
 from perfmodel.models.power.activity import Activity
 from perfmodel.models.power.constants import fit_file
 from perfmodel.models.power.device import DevicePower
-from perfmodel.models.power.energy import FACTOR, clock_ratio_of
+from perfmodel.models.power.energy import clock_ratio_of
 from perfmodel.ops import Operator
 from perfmodel.ops.table import Group
 
@@ -161,7 +161,8 @@ class LearnedPower:
 
     Attributes:
         residuals: by family, device id and part.
-        intervals: ln offsets of the 90 % interval of the physical power on devices whose power was not measured, by family.
+        intervals: ln offsets that the interval of the physical power has at least, by family: what devices were off by whose
+            labels were left out.
     """
 
     residuals: Mapping[Key, PowerResidual] = field(default_factory=dict)
@@ -195,33 +196,16 @@ class LearnedPower:
 
         Args:
             group, device, bounds, extras, conditions: the rows, and where and how they run, without a cap.
-            part: the columns of the estimates so far: latency with interval, software, ``power_w`` and ``demand_w`` of the
-                physical model, and perhaps ``columns``, the features by state of the cache.
+            part: the columns of the estimates so far: latency, software, power and energy of the physical model, all with their
+                intervals, and perhaps ``columns``, the features by state of the cache.
             constants: of the latency's physics.
         """
         limit, idle_w = device.tdp_w, running_idle_w(device, conditions.clock_hz)
         rows, physical, latency = len(group), part["power_w"], part["latency_s"]
         if limit is None or idle_w is None or np.isnan(physical).all():
-            unknown = np.full(rows, np.nan)
-            return {
-                "energy_low_j": unknown,
-                "energy_high_j": unknown,
-                "power_source": np.full(rows, None, dtype=object),
-            }
+            return {"power_source": np.full(rows, None, dtype=object)}
         family = family_of(group.op)
-        if (
-            "energy_low_j" in part
-            and (device.kind != "gpu" or device.id in fit_file().devices)
-            and self.find(group.op, device) is None
-        ):
-            # The constants were fitted to runs of this device, or its kind has no labels: the physics' own intervals hold.
-            return {"power_source": np.full(rows, "analytical", dtype=object)}
-        low, high = self.intervals.get("" if family is None else family.name, (-np.log(FACTOR), np.log(FACTOR)))
-        # Of the physical power: offsets low and high of power, then of energy.
-        offsets = np.stack([
-            np.full(rows, low), np.full(rows, high),
-            low + np.log(part["latency_low_s"] / latency), high + np.log(part["latency_high_s"] / latency),
-        ])  # fmt: skip
+        offsets = self._physical_offsets(family, device, part)
         weight, power = np.zeros(rows), physical
         found = self.find(group.op, device)
         if family is not None and found is not None:
@@ -237,17 +221,34 @@ class LearnedPower:
                 pairs = np.concatenate([found.power_quantiles[software], found.energy_quantiles[software]], axis=1)
                 learned = pairs[index[mine]].T
                 offsets[:, mine] = weight[mine] * learned + (1 - weight[mine]) * offsets[:, mine]
-        log_low, log_high, low_j, high_j = offsets
         energy = power * latency
+        ends = np.exp(offsets)
         return {
             "power_w": power,
             # Held-out errors may all lie on one side; the interval holds the estimate all the same.
-            "power_low_w": np.clip(power * np.exp(log_low), idle_w, power),
-            "power_high_w": np.clip(power * np.exp(log_high), power, limit),
-            "energy_low_j": np.clip(energy * np.exp(low_j), idle_w * part["floor_s"], energy),
-            "energy_high_j": np.maximum(energy * np.exp(high_j), energy),
+            "power_low_w": np.clip(power * ends[0], idle_w, power),
+            "power_high_w": np.clip(power * ends[1], power, limit),
+            "energy_low_j": np.clip(energy * ends[2], np.minimum(idle_w * part["latency_low_s"], energy), energy),
+            "energy_high_j": np.maximum(energy * ends[3], energy),
             "power_source": source_names(weight),
         }
+
+    def _physical_offsets(self, family: Family | None, device: Device, part: Mapping[str, Any]) -> np.ndarray:
+        """ln offsets of the physical power's interval and of its energy's: low, high, low, high; shape ``[4, rows]``.
+
+        Where the physical constants were fitted to runs of the device, or its kind has no labels, their own intervals hold.
+        """
+        power, energy = part["power_w"], part["power_w"] * part["latency_s"]
+        tiny = np.finfo(np.float64).tiny
+        ends = [part["power_low_w"], part["power_high_w"], part["energy_low_j"], part["energy_high_j"]]
+        middles = [power, power, energy, energy]
+        offsets = np.stack(
+            [np.log(np.maximum(e, tiny) / np.maximum(m, tiny)) for e, m in zip(ends, middles, strict=True)]
+        )
+        apart = family is None or device.kind != "gpu" or device.id in fit_file().devices
+        low, high = (0.0, 0.0) if apart or family is None else self.intervals.get(family.name, (0.0, 0.0))
+        offsets[::2], offsets[1::2] = np.minimum(offsets[::2], low), np.maximum(offsets[1::2], high)
+        return offsets
 
     def _correction(
         self,
