@@ -116,10 +116,10 @@ def test_eager_launches_wait_for_the_host() -> None:
     assert eager.launch_gap_s == pytest.approx(launches * EAGER_DISPATCH_S - device_s)
     assert eager.latency_s.low >= launches * EAGER_DISPATCH_LOW_S
     assert eager.latency_s.high == pytest.approx(max(launches * EAGER_DISPATCH_HIGH_S, graph_mode.latency_s.high))
-    # The device idles at 10 W meanwhile.
+    # The device idles meanwhile, at its top clock: 1.45 times the 10 W that it draws at the lowest.
     assert eager.energy_j is not None
     assert graph_mode.energy_j is not None
-    assert eager.energy_j.value - graph_mode.energy_j.value == pytest.approx(10 * eager.launch_gap_s)
+    assert eager.energy_j.value - graph_mode.energy_j.value == pytest.approx(14.5 * eager.launch_gap_s)
     # A kernel of a millisecond leaves the host time enough.
     long = graph(Node("fc", GEMM.replace(m=8192, n=2048)), Node("sum", ADD))
     assert run(long, launch="eager").launch_gap_s == 0
@@ -133,8 +133,9 @@ def test_power_is_the_mean_over_time() -> None:
     joules = sum(o.energy_j.value for o in p.operators if o.energy_j is not None)
     assert p.energy_j.value == pytest.approx(joules)
     assert p.power_w.value == pytest.approx(joules / p.latency_s.value)
-    assert p.energy_j.low == pytest.approx(p.power_w.low * p.latency_s.low)
-    assert p.energy_j.high == pytest.approx(p.power_w.high * p.latency_s.high)
+    # Errors of operators of one kind go the same way: the ends of their intervals are added.
+    ends = [(o.energy_j.low, o.energy_j.high) for o in p.operators if o.energy_j is not None]
+    assert (p.energy_j.low, p.energy_j.high) == pytest.approx(tuple(map(sum, zip(*ends, strict=True))))
     fc = p.operators[0]
     assert fc.power_w is not None
     assert fc.energy_j is not None

@@ -9,13 +9,10 @@ from perfmodel.cli import options
 from perfmodel.cli.output import TO_STDOUT, console, write_bytes, write_json
 from perfmodel.cli.units import duration, energy, power
 
-DESCRIPTION = (
-    "The energy-latency curve of a model file: latency, power and energy under a range of power limits or locked clocks, and "
-    "the knee, after which saving more energy costs much more time."
-)
+DESCRIPTION = "The energy-latency curve of a model file under power limits or clocks, and its knee."
 EXAMPLE = (
-    "perfmodel sweep bert.onnx --device a100-pcie-40gb --dim batch=8 --dim seq=128 --power-limit-w 100:250:25\n"
-    "  perfmodel sweep bert.onnx --device a100-pcie-40gb --dim batch=8 --dim seq=128 --clock-mhz 600:1400:100 -o curve.svg"
+    "perfmodel sweep resnet.onnx --device a100-pcie-40gb --dim batch=8 --power-limit-w 100:250:25\n"
+    "  perfmodel sweep resnet.onnx --device a10 --dim batch=8 --clock-mhz 600:1600:100 -o curve.svg"
 )
 _TITLES = {"power_limit_w": "power limit", "clock_mhz": "clock"}
 _UNITS = {"power_limit_w": "W", "clock_mhz": "MHz"}
