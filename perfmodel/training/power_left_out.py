@@ -147,12 +147,21 @@ def _with_idle(device: Device, running_w: float) -> Device:
 
 
 def _with_interval_of_others(rows: JudgedPower, judged: Sequence[JudgedPower]) -> JudgedPower:
-    """The interval that the same family's errors on other left-out software or devices give; none (NaN) where nothing was."""
-    alike = [r for r in judged if r.family == rows.family and (r.held_out, r.device) != (rows.held_out, rows.device)]
+    """The interval that holds the same family's errors on each other left-out software and device, the worst one included; none
+    (NaN) where nothing else was left out."""
+    alike: dict[tuple[str | None, str], list[JudgedPower]] = {}
+    for r in judged:
+        if r.family == rows.family and (r.held_out, r.device) != (rows.held_out, rows.device):
+            alike.setdefault((r.held_out, r.device), []).append(r)
     nothing = np.full(len(rows.power_w), np.nan)
     if not alike:
         return replace(rows, low_w=nothing, high_w=nothing, low_j=nothing, high_j=nothing)
-    return with_quantiles(rows, quantiles_of(alike), 0.0)
+    of_each = [quantiles_of(other) for other in alike.values()]
+    widest = {}
+    for name in of_each[0]:
+        pairs = np.array([quantiles[name] for quantiles in of_each])
+        widest[name] = np.stack([pairs[:, :, 0].min(axis=0), pairs[:, :, 1].max(axis=0)], axis=1).tolist()
+    return with_quantiles(rows, widest, 0.0)
 
 
 def physical_intervals(left_out: Sequence[JudgedPower]) -> dict[str, list[float]]:
