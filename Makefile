@@ -91,7 +91,7 @@ accuracy-page: $(TEST) ## put the figures of models/default/accuracy.json into d
 accuracy-gate: $(TEST) ## predictions of a fixed sample of the measurements against recorded figures (seconds)
 	OMP_NUM_THREADS=1 $(VENV_TEST)/bin/python tools/accuracy_gate.py
 
-demo-model: $(BASE) ## write examples/resnet18.onnx again
+demo-model: $(BASE) ## write the models in examples/ again
 	$(VENV)/bin/python tools/make_demo_model.py
 
 docs: $(BASE) ## run the commands in the pages again and put their output in; write the table of ONNX operators

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from perfmodel.errors import DownloadError as DownloadError
     from perfmodel.errors import DtypeError as DtypeError
     from perfmodel.errors import InputError as InputError
+    from perfmodel.errors import MeterError as MeterError
     from perfmodel.errors import MissingExtraError as MissingExtraError
     from perfmodel.errors import ModelFileError as ModelFileError
     from perfmodel.errors import PerfmodelError as PerfmodelError
@@ -51,6 +52,11 @@ if TYPE_CHECKING:
     from perfmodel.predict import OperatorPrediction as OperatorPrediction
     from perfmodel.predict import compare as compare
     from perfmodel.predict import predict as predict
+    from perfmodel.predict.energy import Hosts as Hosts
+    from perfmodel.predict.energy import Prices as Prices
+    from perfmodel.predict.energy import grid_region as grid_region
+    from perfmodel.predict.generation import compare_generation as compare_generation
+    from perfmodel.predict.generation import predict_generation as predict_generation
     from perfmodel.train import train as train
 
     __version__: str
@@ -70,7 +76,9 @@ _MODULE_OF = {
     "Estimate": "predict",
     "Gemm": "ops",
     "Graph": "graph",
+    "Hosts": "predict.energy",
     "InputError": "errors",
+    "MeterError": "errors",
     "MissingExtraError": "errors",
     "ModelFileError": "errors",
     "ModelPrediction": "predict",
@@ -81,6 +89,7 @@ _MODULE_OF = {
     "Pool": "ops",
     "Predictor": "models.predictor",
     "PredictorError": "errors",
+    "Prices": "predict.energy",
     "Quantize": "ops",
     "Reduce": "ops",
     "Rnn": "ops",
@@ -88,11 +97,14 @@ _MODULE_OF = {
     "TraceError": "errors",
     "UnboundDimensionError": "errors",
     "compare": "predict",
+    "compare_generation": "predict.generation",
     "device_ids": "hardware",
     "load": "models.predictor",
     "load_device": "hardware",
     "evaluate": "evaluate",
+    "grid_region": "predict.energy",
     "predict": "predict",
+    "predict_generation": "predict.generation",
     "train": "train",
     "read_onnx": "features",
 }

@@ -24,7 +24,16 @@ from perfmodel.models.families.gemm import GEMM
 from perfmodel.models.kernel import Points, error_columns
 from perfmodel.models.machine import Conditions, Machine
 from perfmodel.models.predictor import Predictor, load_trained
-from perfmodel.models.trace_rows import Analysed, Part, analysed, beyond_kernel_s, cache_states, shape_keys, variants_of
+from perfmodel.models.trace_rows import (
+    Analysed,
+    Part,
+    analysed,
+    beyond_kernel_s,
+    cache_states,
+    check_seconds,
+    shape_keys,
+    variants_of,
+)
 from perfmodel.ops.table import Group
 
 if TYPE_CHECKING:
@@ -183,7 +192,7 @@ def calibrate(
 
     Raises:
         InputError: no usable row is of this device; the device's kind has no fitted constants.
-        TraceError: the traces break the schema.
+        TraceError: the traces break the schema, or their times cannot be seconds.
     """
     from perfmodel.datasets.schema import check_traces, read_traces, usable
 
@@ -197,7 +206,7 @@ def calibrate(
     table = traces[usable(traces)]
     table = table[(table["op"] == "gemm") & (table["device"].astype(str) == record.id)]
     if table.empty:
-        found = ", ".join(sorted(traces["device"].astype(str).unique())[:5])
+        found = ", ".join(sorted(traces["device"].astype(str).unique())[:5]) or "none: there are no rows"
         raise InputError(f"no usable GEMM of the traces was measured on {record.id}; their devices are {found}")
     if len(table) > ROWS:
         table = table.sample(ROWS, random_state=seed)
@@ -207,7 +216,9 @@ def calibrate(
     parts = []
     for dtype in dtypes:
         rows = table[table["dtype"].astype(str) == dtype]
-        parts.append(measured_errors(Part(GEMM, "gemm", record.id, dtype, rows), record, loaded))
+        part = Part(GEMM, "gemm", record.id, dtype, rows)
+        check_seconds(part, record, loaded.constants)
+        parts.append(measured_errors(part, record, loaded))
     values, before, after = fit_device(parts, record, loaded, fleet, seed)
     described = f"GEMMs in {', '.join(dtypes)}"
     return Calibration(

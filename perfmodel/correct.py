@@ -26,7 +26,7 @@ from perfmodel.models.constants import FALLBACK
 from perfmodel.models.corrections import Correction, Fitted, fit_correction, packed
 from perfmodel.models.learned import Key, software_of, software_order
 from perfmodel.models.predictor import Predictor, load_trained, predictor_folder
-from perfmodel.models.trace_rows import Part, roofline_s, shape_keys
+from perfmodel.models.trace_rows import Part, check_seconds, roofline_s, shape_keys
 from perfmodel.training.parts import BY, PartTask, train_part
 from perfmodel.training.resume import Pieces
 from perfmodel.training.tables import learned_parts, load_tables
@@ -66,7 +66,7 @@ def train_on_base(
         the contents of ``accuracy.json``: rows as the others predict them, never as they themselves do.
 
     Raises:
-        TraceError: the traces break the schema.
+        TraceError: the traces break the schema, or their times cannot be seconds.
         InputError: an unknown device or base; no usable row; the output is the base.
         PredictorError: the base is damaged.
     """
@@ -86,6 +86,7 @@ def train_on_base(
     for part in learned_parts(tables, None, report):
         assert part.family is not None
         record = load_device(part.device)
+        check_seconds(part, record, predictor.constants)
         key = (part.family.name, record.id, part.part)
         if len(part.rows) >= BOOSTER_ROWS:
             boosters[key], scores = _own_booster(part, predictor, folder, seed)

@@ -10,6 +10,7 @@
     │   └── TraceError                 a trace table that breaks the schema
     ├── PredictorError                 a predictor folder that is damaged, tampered with or too new
     ├── DownloadError                  a data set that could not be downloaded
+    ├── MeterError                     a meter that is absent, may not be read, or stopped
     └── MissingExtraError (ImportError)  an optional dependency that is not installed
 
 The command line prints ``str(error)`` and exits with 2; it never shows a traceback for these.
@@ -67,6 +68,10 @@ class PredictorError(PerfmodelError):
 
 class DownloadError(PerfmodelError):
     """A data set could not be downloaded: no connection, a wrong checksum, a full disk, …"""
+
+
+class MeterError(PerfmodelError):
+    """A meter of energy or power is not there, may not be read, or stopped while it was read."""
 
 
 class MissingExtraError(PerfmodelError, ImportError):

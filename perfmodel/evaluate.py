@@ -228,7 +228,12 @@ def evaluate(
         constants = load_trained(predictor).constants or FALLBACK
         rows = chosen.judge(Task(chosen.name, tables, runs, constants, seed, jobs))
     if not rows:
-        raise InputError("the traces hold no usable row")
+        why = (
+            "; a run is predicted where its column `operators` names a list of them and it has a latency"
+            if runs
+            else ""
+        )
+        raise InputError(f"the traces hold no usable row{why}")
     usual = BY if chosen is None else chosen.by
     report = accuracy_report(protocol or "predict", seed, grouped(rows, usual if by is None else by))
     report["by_size"] = [asdict(group) for group in grouped(rows, ("size",))]

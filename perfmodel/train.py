@@ -21,6 +21,7 @@ from perfmodel import __version__
 from perfmodel.card import card_text
 from perfmodel.evaluate import accuracy_report, grouped
 from perfmodel.features.vector import feature_schema
+from perfmodel.hardware import load_device
 from perfmodel.models import artefact
 from perfmodel.models.blend import interval_key
 from perfmodel.models.constants import FALLBACK, Constants
@@ -28,7 +29,7 @@ from perfmodel.models.families.gemm import GEMM
 from perfmodel.models.fit import fit_constants
 from perfmodel.models.kernel import Kernel
 from perfmodel.models.manifest import UNSEEN_SCHEMA
-from perfmodel.models.trace_rows import Part
+from perfmodel.models.trace_rows import Part, check_seconds
 from perfmodel.plotted import plotted, seen
 from perfmodel.training.parallel import in_parallel
 from perfmodel.training.parts import BY, PartTask, TrainedPart, train_part
@@ -73,12 +74,14 @@ def train(
         the contents of ``accuracy.json``.
 
     Raises:
-        TraceError: the traces break the schema.
+        TraceError: the traces break the schema, or their times cannot be seconds.
         InputError: a device or a family that is unknown; no usable rows.
         MissingExtraError: the extra ``train`` is not installed.
     """
     tables, hashes = load_tables(traces, device)
     parts = learned_parts(tables, families, report)
+    for part in parts:
+        check_seconds(part, load_device(part.device), constants)
     folder = Path(output)
     pieces = Pieces(folder / FOLDER if resume is None else Path(resume))
     rows = sum(len(p.rows) for p in parts)

@@ -27,7 +27,8 @@ from perfmodel.models.learned import SIZE_BUCKETS_S, UNSEEN, Key, Residual, size
 from perfmodel.models.manifest import UNSEEN_SCHEMA, residual_of
 from perfmodel.models.predictor import Predictor
 from perfmodel.models.trace_rows import Part, PreparedTable, prepare
-from perfmodel.training.boosting import FEWEST_ROWS, INTERVAL, strip, thinned
+from perfmodel.training.boosting import strip, thinned
+from perfmodel.training.intervals import FEWEST_ROWS, INTERVAL
 from perfmodel.training.objective import boost
 from perfmodel.training.parallel import in_parallel
 from perfmodel.training.parts import NO_INTERVAL, PartTask, train_booster

@@ -105,6 +105,20 @@ def test_targets_are_means_over_devices() -> None:
     assert "| GEMM bf16, a hardware family left out | – | ≤ 9.5 % | not measured |" in TOOL.targets(made_up())
 
 
+def test_a_file_counts_once_however_many_formats_it_has() -> None:
+    accuracy = made_up()
+    (first, second, other) = accuracy["groups"]
+    # One file of 300 rows at 2 % and 100 at 10 % (another format), one at 6 % on the same device, one at 9 % on another.
+    accuracy["groups"] = [
+        first | {"n": 300, "mape": 0.02}, first | {"n": 100, "mape": 0.10, "dtype": "fp8"},
+        first | {"mape": 0.06, "software": "another"}, other | {"mape": 0.09},
+    ]  # fmt: skip
+    # (300 · 2 + 100 · 10) / 400 = 4; the mean of 4 and 6 is 5; that of 5 and 9 is 7.
+    assert second["device"] == first["device"] != other["device"]
+    assert TOOL.by_files(accuracy, "shapes", "gemm") == "7.0% (2 devices)"
+    assert TOOL.by_files(accuracy, "shapes", "moe") is None
+
+
 def test_every_family_says_what_is_unmeasured() -> None:
     lines = TOOL.families(made_up())
     for op, section in TOOL.SECTIONS.items():
@@ -125,9 +139,15 @@ def test_further_evaluations_are_taken_in() -> None:
     assert "| gemm | l40s | bf16 | a-1 | 50 | 9.0% | 9.0% | 9.0% | +9.0% | 50.0% | 60.0% | 90.0% |" in TOOL.evaluations(
         accuracy
     )
+    # Of the three tables, 2, 4 and 9 %, the first counts as batched and the others as linear; convolutions do not count.
+    for group, variant in zip(report["groups"], ("bmm", "linear", "linear"), strict=True):
+        group["variant"] = variant
+    report["groups"].append(report["groups"][0] | {"variant": "conv", "mape": 0.9})
+    TOOL.add(accuracy, "neusight", report)
     assert {t.what: t.reached(accuracy) for t in TOOL.TARGETS}[
         "fp32 GEMM rows on a GPU of NeuSight's that was left out"
-    ] == "5.0%"
+    ] == "6.5% linear, 2.0% batched (1 device)"
+    report["groups"].pop()
     # Two tables of one device, 2 and 4 %, and one of another, 9 %: the mean of 3 and 9.
     few = "the same, after 20 / 200 measurements of the target"
     TOOL.add(accuracy, "few_20", report)

@@ -11,7 +11,7 @@ import pytest
 
 from perfmodel.calibrate import SPREAD, calibrate
 from perfmodel.cli import WRONG_USE, main
-from perfmodel.errors import DeviceError, InputError
+from perfmodel.errors import DeviceError, InputError, TraceError
 from perfmodel.hardware import Device, load_device
 from perfmodel.hardware.fields import CALIBRATED_FIELDS
 from perfmodel.hardware.schema import parse_device
@@ -114,6 +114,18 @@ def test_rows_of_another_device_are_refused() -> None:
         calibrate(measured(5), "h100-sxm", predictor=ANALYTICAL)
     with pytest.raises(InputError, match="is a cpu; only the constants of GPUs are fitted"):
         calibrate(measured(5), replace(A100, kind="cpu"), predictor=ANALYTICAL)
+
+
+@pytest.mark.parametrize(("factor", "times"), [(1e3, "1,0"), (1e-6, "1e-06")])
+def test_times_in_another_unit_are_refused(factor: float, times: str) -> None:
+    with pytest.raises(TraceError, match=rf"latency_s of gemm on a100-sxm-80gb is {times}.* are they ms or us"):
+        calibrate(measured(30).eval(f"latency_s = latency_s * {factor}"), A100, predictor=ANALYTICAL)
+
+
+def test_a_slow_host_is_no_other_unit() -> None:
+    rows = measured(30)
+    rows["latency_s"] *= 100
+    assert calibrate(rows, A100, predictor=ANALYTICAL).rows == 30
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -195,6 +195,31 @@ def test_rows_that_failed_are_left_out() -> None:
         evaluate(table.assign(status="failed"), p)
 
 
+def test_files_that_break_the_schema_are_named(tmp_path: Path) -> None:
+    for name in ("bad.csv", "bad.parquet"):
+        table = traces(latency_s=[1.0, 1.0, -1.0, 1.0])
+        table.to_csv(tmp_path / name, index=False) if name.endswith("csv") else table.to_parquet(tmp_path / name)
+        with pytest.raises(TraceError, match=rf"{name}: row 2, column 'latency_s': found -1.0"):
+            evaluate([traces(), tmp_path / name], Predictor())
+    (tmp_path / "cut.parquet").write_bytes((tmp_path / "bad.parquet").read_bytes()[:100])
+    with pytest.raises(TraceError, match=r"cut.parquet is no readable parquet table"):
+        evaluate(tmp_path / "cut.parquet", Predictor())
+
+
+def test_the_device_of_the_rows_may_be_named_by_its_id() -> None:
+    p = predictor(constants=None)
+    table = measured_at(p, 1.25, cache="warm")
+    assert evaluate(table, p, device="h100-sxm")["overall"]["mape"] == pytest.approx(0.2)
+    with pytest.raises(TraceError, match="no row of the traces bears the device 'a10'; found h100-sxm"):
+        evaluate(table, p, device="a10")
+
+
+def test_runs_that_cannot_be_predicted_say_why() -> None:
+    runs = traces(workload="net").drop(columns=["op", "m", "n", "k"])
+    with pytest.raises(InputError, match="no usable row; a run is predicted where its column `operators` names a list"):
+        evaluate(runs, Predictor())
+
+
 def test_paths_are_read(tmp_path: Path) -> None:
     table = measured_at(predictor(constants=None), 1.25, cache="warm")
     table.to_csv(tmp_path / "t.csv", index=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import json
+import math
 import re
 import subprocess
 import sys
@@ -142,9 +143,21 @@ def test_data_path_names_what_is_there() -> None:
 
 
 # ---------------------------------------------------------------------------------------------------- demo model
-def test_demo_model_is_the_one_that_the_script_writes() -> None:
+@pytest.mark.parametrize("name", ["resnet18", "gpt2"])
+def test_demo_model_is_the_one_that_the_script_writes(name: str) -> None:
     demo = script("make_demo_model")
-    assert onnx.load(demo.TARGET, load_external_data=False) == demo.resnet18()
+    assert onnx.load(demo.TARGET / f"{name}.onnx", load_external_data=False) == demo.MODELS[name]()
+
+
+def test_demo_model_is_gpt2() -> None:
+    model = onnx.load(_resources.data_path("examples", "gpt2.onnx"), load_external_data=False)
+    # 124,439,808 parameters, as published implementations count them: 50,257 and 1,024 rows of 768, and 12 layers of
+    # 7,087,872; two more vectors in the last norm.
+    elements = [math.prod(w.dims) for w in model.graph.initializer]
+    assert sum(elements) == (50257 + 1024 + 2) * 768 + 12 * 7_087_872 == 124_439_808
+    assert [i.name for i in model.graph.input[:3]] == ["input_ids", "position_ids", "past_key_values.0.key"]
+    assert len(model.graph.input) == 2 + 2 * 12
+    assert len(model.graph.output) == 1 + 2 * 12
 
 
 def test_demo_model_is_resnet_18() -> None:
@@ -168,9 +181,10 @@ def test_demo_model_is_resnet_18() -> None:
     assert shapes["stage4.block2.relu2"] == ["batch", 512, 7, 7]
 
 
-def test_demo_model_is_valid_onnx() -> None:
+@pytest.mark.parametrize("name", ["resnet18", "gpt2"])
+def test_demo_model_is_valid_onnx(name: str) -> None:
     # The checker wants to read weights; as inputs they are only declared.
-    model = onnx.load(_resources.data_path("examples", "resnet18.onnx"), load_external_data=False)
+    model = onnx.load(_resources.data_path("examples", f"{name}.onnx"), load_external_data=False)
     for weight in model.graph.initializer:
         model.graph.input.append(onnx.helper.make_tensor_value_info(weight.name, weight.data_type, list(weight.dims)))
     del model.graph.initializer[:]

@@ -214,10 +214,17 @@ def test_which_software() -> None:
     assert one_row(p, software="vllm")["notes"] == ()
     with pytest.raises(InputError, match=r"unknown software 'vllm-0\.24\.1': did you mean 'vllm-0\.24\.0'"):
         one_row(p, software="vllm-0.24.1")
-    # Known elsewhere, but not measured here.
-    both = predictor(residual(software=("vllm-0.9.1",)), residual("h100-sxm", software=("right-2.0",)))
-    with pytest.raises(InputError, match=r"'right-2\.0' was not measured on toy in bf16"):
-        one_row(both, software="right-2.0")
+    # Known elsewhere, but not measured here: the same stack's other version, or all there are, and it is said.
+    elsewhere = residual("h100-sxm", software=("right-2.0", "vllm-0.24.0"))
+    both = predictor(residual(software=("vllm-0.9.1", "sglang-0.5.0"), log_ratio=(0.3, 0.1)), elsewhere)
+    other_version = one_row(both, software="vllm-0.24.0")
+    assert other_version["software"] == "vllm-0.9.1"
+    assert other_version["notes"] == ("vllm-0.24.0 was not measured on toy: GEMMs are for vllm-0.9.1",)
+    other_stack = one_row(both, software="right-2.0")
+    assert other_stack["software"] == "sglang-0.5.0"
+    assert other_stack["notes"] == (
+        "right-2.0 was not measured on toy: GEMMs are for the fastest of vllm-0.9.1, sglang-0.5.0",
+    )
     # A mistyped name is refused where nothing is learned, too.
     with pytest.raises(InputError, match="unknown software 'vlm'"):
         one_row(both, op=GEMM.replace(dtype="fp32"), software="vlm")
@@ -228,6 +235,23 @@ def test_software_on_a_sibling_is_that_of_the_same_stack() -> None:
     assert one_row(p, device=H200, software="right")["software"] == "right-2.0"
     with pytest.raises(InputError, match=r"unknown software 'right-9\.9'"):
         one_row(p, device=H200, software="right-9.9")
+
+
+def test_a_stack_that_a_sibling_was_not_measured_with_is_said() -> None:
+    p = predictor(residual("h100-sxm", log_ratio=(0.5, -0.5)), residual("a10", software=("other-1.0",)))
+    notes = p.predict(GEMM, "h100-pcie", software="other-1.0", cache="warm").notes
+    assert "other-1.0 was not measured on h100-sxm: GEMMs are for the fastest of stack0-1.0, stack1-1.0" in notes
+    assert not any("fastest" in n for n in p.predict(GEMM, "h100-pcie", software="stack0-1.0", cache="warm").notes)
+
+
+def test_an_unknown_software_is_not_answered_with_every_kernel() -> None:
+    p = predictor(
+        residual("toy", software=("sglang-0.5:triton", "sglang-0.5:flashinfer", "vllm-0.24.0"), log_ratio=(0.1,) * 3)
+    )
+    with pytest.raises(InputError, match=r"unknown software 'mine': known: sglang, sglang-0\.5, vllm, vllm-0\.24\.0$"):
+        p.predict(GEMM, TOY, software="mine")
+    with pytest.raises(InputError, match=r"did you mean 'sglang-0\.5:triton'"):
+        p.predict(GEMM, TOY, software="sglang-0.5:tritn")
 
 
 def test_the_newest_of_a_stack_that_a_sibling_was_measured_with() -> None:

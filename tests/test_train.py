@@ -25,6 +25,7 @@ from perfmodel.models.machine import Conditions
 from perfmodel.models.predictor import Predictor
 from perfmodel.models.trace_rows import parts_of, prepare
 from perfmodel.training import boosting
+from perfmodel.training.intervals import error_quantiles, variant_widths
 from perfmodel.training.parts import PartTask, TrainedPart, cross_validate_part
 from perfmodel.training.resume import Pieces
 
@@ -266,12 +267,34 @@ def test_coverage_is_measured_on_folds_that_had_no_say(monkeypatch: pytest.Monke
     assert (~inside).sum() >= odd.sum()
 
 
+def test_few_groups_widen_the_interval_of_their_variant() -> None:
+    part = prepare(parts_of(synthetic(8))[0], FALLBACK, 0)
+    rows = np.arange(len(part))
+    (variant, *_) = part.software
+    quantiles = np.array([[-0.2, 0.1]] * 4)
+
+    def width(groups: int, error: float) -> float | None:
+        table = replace(part, group=rows % groups, variant_of_row=np.array([variant] * len(part), dtype=object))
+        return variant_widths(table, part.measured_s * np.exp(-error), quantiles, rows).get(variant)
+
+    # The interval's middle is -0.05, its half 0.15: errors of 0.1 lie on its edge. Student's t of a table at 95 %: 6.314 of one
+    # degree of freedom, 2.132 of four; 1.645 is the normal one.
+    assert width(2, 0.1) == pytest.approx(6.314 / 1.645 * 1.5**0.5, rel=1e-3)
+    assert width(5, 0.1) == pytest.approx(2.132 / 1.645 * 1.2**0.5, rel=1e-3)
+    # 0.3 lies 0.35 from the middle, -0.1 a third of the half.
+    assert width(5, 0.3) == pytest.approx(0.35 / 0.15 * 2.132 / 1.645 * 1.2**0.5, rel=1e-3)
+    assert width(5, -0.1) == pytest.approx(2.132 / 1.645 * 1.2**0.5 / 3, rel=1e-3)
+    # One group has no errors of its own that count.
+    assert width(1, 0.3) == pytest.approx(width(2, 0.1))
+    assert width(30, 0.3) is None
+
+
 def test_quantiles_by_bucket(tmp_path: Path) -> None:
     predicted = np.array([5e-6] * 200 + [5e-5] * 200 + [5e-4] * 50)
     # Errors of ±0.1 below 10 us, of ±0.4 below 100 us; 50 rows are too few to speak for themselves.
     error = np.tile([-1.0, 1.0], 225) * np.repeat([0.1, 0.4, 5.0], [200, 200, 50])
 
-    small, medium, few, none = boosting.error_quantiles(predicted * np.exp(error), predicted)
+    small, medium, few, none = error_quantiles(predicted * np.exp(error), predicted)
     assert small == pytest.approx([-0.1, 0.1])
     assert medium == pytest.approx([-0.4, 0.4])
     # Of all 450 rows the outer 25 each way are ±5: more than 5 %.
@@ -341,6 +364,10 @@ def test_wrong_traces(tmp_path: Path) -> None:
         training.train(tmp_path / "nothing.parquet", tmp_path / "p")
     with pytest.raises(InputError, match="no trace file was given"):
         training.train([], tmp_path / "p")
+    milliseconds = synthetic(4)
+    milliseconds["latency_s"] *= 1e3
+    with pytest.raises(TraceError, match=r"latency_s of gemm on h100-sxm is 1,.* times what the physics says"):
+        training.train(milliseconds, tmp_path / "p")
     assert not (tmp_path / "p").exists()
 
 

@@ -32,11 +32,14 @@ class Command(NamedTuple):
 
 COMMANDS = (
     Command("predict", "perfmodel.cli.predict", "latency, power, energy and memory of a model file on a device"),
-    Command("compare", "perfmodel.cli.compare", "the same on several devices, ranked by latency"),
+    Command(
+        "compare", "perfmodel.cli.compare", "the same on several devices, ranked by latency, energy, carbon or money"
+    ),
     Command("devices", "perfmodel.cli.devices", "the catalogue of devices, or everything known of one"),
     Command("datasets", "perfmodel.cli.datasets", "public data sets as operator traces"),
     Command("collect", "perfmodel.cli.collect", "the shapes that are worth measuring first on a device"),
     Command("calibrate", "perfmodel.cli.calibrate", "a device file corrected by a few measured operators"),
+    Command("meters", "perfmodel.cli.meters", "meters of energy and power: which can be read here; read one"),
     Command("train", "perfmodel.cli.train", "a predictor of your own from operator traces"),
     Command("evaluate", "perfmodel.cli.evaluate", "judge a predictor against measured operators"),
 )

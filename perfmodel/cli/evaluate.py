@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="group by some of op,device,dtype,software,size,held_out,workload,variant (default: device,dtype,software, or "
         "what the protocol is usually read by)",
     )
-    parser.add_argument("--device", metavar="TOML", help="the device file of a device that the catalogue lacks")
+    parser.add_argument("--device", metavar="D", help="the device file of a device that the catalogue lacks, or an id")
     parser.add_argument("--seed", metavar="N", type=int, default=0, help="of the folds (default 0)")
     parser.add_argument("--jobs", metavar="N", type=int, default=1, help="processes to train in (default 1)")
     options.add_json_option(parser)
@@ -73,14 +73,14 @@ def _table(groups: list[dict[str, Any]], by: tuple[str, ...], overall: dict[str,
     from rich.table import Table
 
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), caption="errors in percent" if overall else None)
-    for key in by:
-        table.add_column(key, overflow="fold")
+    # One column, which is broken between names: a column each breaks within them on 80 columns.
+    table.add_column(" ".join(by), overflow="fold")
     figures = ("mape", "median_ape", "p90_ape", "bias", "coverage_90", "analytical_mape", "roofline_mape", "noise_mape")
     titles = ("rows", "MAPE", "med.", "p90", "bias", "cov.", "phys.", "roof.", "noise")
     for title in titles:
         table.add_column(title, justify="right", no_wrap=True)
     for group in (*groups, *([] if overall is None else [{"overall": True, **overall}])):
-        names = [str(group.get(key) or ("mean" if "overall" in group and key == by[0] else "")) for key in by]
+        name = "mean" if "overall" in group else " ".join(str(group[key]) for key in by if group.get(key))
         cells = ["" if group[f] is None else f"{100 * group[f]:.1f}" for f in figures]
-        table.add_row(*names, str(group["n"]), *cells)
+        table.add_row(name, str(group["n"]), *cells)
     return table

@@ -46,28 +46,42 @@ def write_text(text: str, target: str, *, overwrite: bool = True) -> None:
     if target == TO_STDOUT:
         sys.stdout.write(text)
         return
+    write_bytes(text.encode("utf-8"), target, overwrite=overwrite)
+
+
+def write_bytes(data: bytes, target: str, *, overwrite: bool = True) -> None:
+    """Write a file, complete or not at all.
+
+    Args:
+        data: what it holds.
+        target: its path.
+        overwrite: whether a file that exists is replaced.
+
+    Raises:
+        InputError: the file cannot be written, or exists and is not to be replaced.
+    """
     path = Path(os.path.realpath(target))  # of a link, the file that it points to is replaced
     try:
         if not overwrite and path.is_file():
             raise InputError(f"{target} exists; --force replaces it")
         if path.exists() and not stat.S_ISREG(path.stat().st_mode):
             # A pipe or a device (/dev/stdout, process substitution) is written to, never replaced. A folder fails here.
-            with path.open("w", encoding="utf-8") as stream:
-                stream.write(text)
+            with path.open("wb") as stream:
+                stream.write(data)
             return
-        _replace(path, text)
+        _replace(path, data)
     except BrokenPipeError:
         raise
     except OSError as error:
         raise InputError(f"cannot write {target!r}: {error.strerror or error}") from None
 
 
-def _replace(path: Path, text: str) -> None:
+def _replace(path: Path, data: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         # "x": created with the permissions that the user's umask leaves, and never over someone's file.
-        with temporary.open("x", encoding="utf-8") as stream:
-            stream.write(text)
+        with temporary.open("xb") as stream:
+            stream.write(data)
         if path.exists():
             temporary.chmod(stat.S_IMODE(path.stat().st_mode))
         temporary.replace(path)

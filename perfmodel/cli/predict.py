@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
-from perfmodel.cli import options
+from perfmodel.cli import energy_options, energy_sections, options
 from perfmodel.cli.output import TO_STDOUT, console, write_json
+
+if TYPE_CHECKING:
+    from perfmodel.predict import ModelPrediction
+    from perfmodel.predict.generation import GenerationPrediction
 
 DESCRIPTION = "Latency, power, energy and memory of a model file on one device."
 EXAMPLE = "perfmodel predict resnet50.onnx --device h100-sxm --dim batch=32 --dtype bf16"
@@ -23,28 +28,64 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="print the largest tensors alive when memory is at its peak; in JSON, the bytes in use at every node",
     )
     options.add_json_option(parser)
+    energy_options.add_generation_options(parser)
+    energy_options.add_profile_options(parser)
+    energy_options.add_price_options(parser, several=False)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Predict, write the JSON where it was asked for, and show the table."""
+    """Predict, write the JSON and the plot where they were asked for, and show the tables."""
     conditions = options.prediction_conditions(arguments)
+    request = energy_options.generation(arguments)
+    energy_options.check(arguments)
 
-    from perfmodel.predict import predict
+    prediction: ModelPrediction | GenerationPrediction
+    if request is None:
+        from perfmodel.predict import predict
 
-    prediction = predict(arguments.model, arguments.device, **conditions)
-    if arguments.json is not None:
-        write_json(prediction.to_dict(memory_profile=arguments.memory), arguments.json)
-    if arguments.json != TO_STDOUT:
-        from perfmodel.cli.tables import OPERATORS_SHOWN, print_prediction
-        from perfmodel.hardware import load_device
+        prediction = predict(arguments.model, arguments.device, **conditions)
+        result = prediction.to_dict(memory_profile=arguments.memory)
+    else:
+        from perfmodel.predict.generation import predict_generation
 
-        print_prediction(
-            console(),
-            prediction,
-            dtype=conditions["dtype"],
-            device_memory_bytes=load_device(arguments.device).memory_bytes,
-            shown=None if arguments.all else OPERATORS_SHOWN,
-            explain=arguments.explain,
-            owners=arguments.memory,
+        prediction = predict_generation(
+            arguments.model, arguments.device, prompt=request.prompt, generate=request.generate, **conditions
         )
+        result = prediction.to_dict()
+    further, sections = energy_sections.asked_for(arguments, prediction)
+    if arguments.json is not None:
+        write_json(result | further, arguments.json)
+    if arguments.json != TO_STDOUT:
+        _show(arguments, prediction, conditions["dtype"], sections)
     return 0
+
+
+def _show(
+    arguments: argparse.Namespace,
+    prediction: ModelPrediction | GenerationPrediction,
+    dtype: str | None,
+    sections: list[energy_sections.Section],
+) -> None:
+    from perfmodel.cli.tables import OPERATORS_SHOWN, print_prediction, print_warnings
+    from perfmodel.hardware import load_device
+
+    screen = console()
+    memory_bytes = load_device(arguments.device).memory_bytes
+    if arguments.prompt is not None:
+        from perfmodel.cli.energy_tables import print_generation
+
+        print_generation(screen, prediction, dtype=dtype, device_memory_bytes=memory_bytes)  # type: ignore[arg-type]
+        for section in sections:
+            section(screen)
+        print_warnings(screen, prediction.warnings)
+        return
+    print_prediction(
+        screen,
+        prediction,  # type: ignore[arg-type]
+        dtype=dtype,
+        device_memory_bytes=memory_bytes,
+        shown=None if arguments.all else OPERATORS_SHOWN,
+        explain=arguments.explain,
+        owners=arguments.memory,
+        sections=sections,
+    )

@@ -13,18 +13,17 @@ from rich.table import Table
 from rich.text import Text
 
 from perfmodel.cli import units
+from perfmodel.predict.workload import BATCH_DIMS
 
 if TYPE_CHECKING:
     from perfmodel.predict import Estimate, ModelPrediction, OperatorPrediction
+    from perfmodel.predict.generation import GenerationPrediction
 
 OPERATORS_SHOWN = 15
 """Kinds of operators in the table unless ``--all`` is given."""
 
 MAPPED_SHOWN = 3
 """Keys of a ``--dtype-map`` in the headline; of more, their number."""
-
-BATCH_DIMS = frozenset({"batch", "batch_size", "bs", "b", "n"})
-"""Names of a dimension, in lower case, that count samples: throughput is this dimension over latency."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +87,7 @@ def print_prediction(
     shown: int | None = OPERATORS_SHOWN,
     explain: bool = False,
     owners: bool = False,
+    sections: Iterable[Callable[[Console], None]] = (),
 ) -> None:
     """The figures of the whole model, then its operators by their share of the time.
 
@@ -97,8 +97,9 @@ def print_prediction(
         shown: kinds of operators to list, the slowest first, the others in one line; None means all.
         explain: also print the terms of each listed operator's bound.
         owners: also print the largest tensors that are alive when memory is at its peak.
+        sections: print what else was asked for, above the warnings.
     """
-    console.print(_headline(prediction, dtype))
+    console.print(headline(prediction, dtype))
     console.print(_figures(prediction, device_memory_bytes))
     console.print()
     groups = group_operators(prediction.operators)
@@ -110,7 +111,9 @@ def print_prediction(
         from perfmodel.cli.memory import print_owners
 
         print_owners(console, prediction.memory)
-    _print_warnings(console, prediction)
+    for section in sections:
+        section(console)
+    print_warnings(console, prediction.warnings)
 
 
 def print_comparison(
@@ -123,7 +126,7 @@ def print_comparison(
     """One line a device, the fastest first; what each prediction warns of below."""
     fastest = ranking[0].latency_s.value
     memory = max(p.peak_memory_bytes for p in ranking)
-    heading = f"{ranking[0].model}{_conditions(ranking[0], dtype)}: {units.size(memory)} of memory at its peak"
+    heading = f"{ranking[0].model}{conditions(ranking[0], dtype)}: {units.size(memory)} of memory at its peak"
     console.print(safe(heading), style="bold")
     table = plain_table()
     table.add_column("device", overflow="fold")
@@ -133,10 +136,10 @@ def print_comparison(
         table.add_row(
             safe(p.device),
             units.duration(p.latency_s.value),
-            _interval(p.latency_s, units.duration),
+            interval(p.latency_s, units.duration),
             f"{p.latency_s.value / fastest:.2f}x" if fastest else units.UNKNOWN,
-            units.power(_value(p.power_w)),
-            units.energy(_value(p.energy_j)),
+            units.power(value_of(p.power_w)),
+            units.energy(value_of(p.energy_j)),
             units.share(p.utilisation),
         )
     console.print(table)
@@ -144,7 +147,7 @@ def print_comparison(
         for p in ranking:
             console.print(safe(f"{p.device}:"))
             _print_explanations(console, group_operators(p.operators)[:OPERATORS_SHOWN])
-    _print_common_warnings(console, ranking)
+    print_common_warnings(console, ranking)
 
 
 def plain_table(gap: int = 2) -> Table:
@@ -156,13 +159,15 @@ def plain_table(gap: int = 2) -> Table:
     return Table(box=SIMPLE_HEAD, padding=(0, gap - 1, 0, 0), pad_edge=False, show_edge=False)
 
 
-def _headline(prediction: ModelPrediction, dtype: str | None) -> Text:
-    text = safe(f"{prediction.model}{_conditions(prediction, dtype)} on {prediction.device}")
+def headline(prediction: ModelPrediction | GenerationPrediction, dtype: str | None) -> Text:
+    """``resnet18 (batch=8, bf16) on h100-sxm``."""
+    text = safe(f"{prediction.model}{conditions(prediction, dtype)} on {prediction.device}")
     text.stylize("bold")
     return text
 
 
-def _conditions(prediction: ModelPrediction, dtype: str | None) -> str:
+def conditions(prediction: ModelPrediction | GenerationPrediction, dtype: str | None) -> str:
+    """`` (batch=8, bf16)``: what the model was bound to and runs in; empty where nothing was asked for."""
     parts = [f"{name}={value}" for name, value in prediction.dims.items()]
     if dtype is not None:
         parts.append(dtype)
@@ -175,13 +180,13 @@ def _conditions(prediction: ModelPrediction, dtype: str | None) -> str:
 
 def _figures(prediction: ModelPrediction, device_memory_bytes: int | None) -> Table:
     latency = prediction.latency_s
-    rows = [("latency", units.duration(latency.value), _interval_note(latency, units.duration))]
+    rows = [("latency", units.duration(latency.value), interval_note(latency, units.duration))]
     batch = next((value for name, value in prediction.dims.items() if name.lower() in BATCH_DIMS), None)
     if batch is not None and latency.value:
         rows.append(("throughput", units.rate(batch / latency.value), f"{batch} in each run"))
     rows += [
-        ("power", units.power(_value(prediction.power_w)), _interval_note(prediction.power_w, units.power)),
-        ("energy", units.energy(_value(prediction.energy_j)), _interval_note(prediction.energy_j, units.energy)),
+        ("power", units.power(value_of(prediction.power_w)), interval_note(prediction.power_w, units.power)),
+        ("energy", units.energy(value_of(prediction.energy_j)), interval_note(prediction.energy_j, units.energy)),
         ("memory", units.size(prediction.peak_memory_bytes), _memory_note(prediction, device_memory_bytes)),
         ("work", units.flops(prediction.flops_executed), f"{units.size(prediction.bytes)} read and written"),
         ("utilisation", units.share(prediction.utilisation), "of the device's peak FLOP/s"),
@@ -190,6 +195,11 @@ def _figures(prediction: ModelPrediction, device_memory_bytes: int | None) -> Ta
     names = ", ".join(dict.fromkeys(u["op"] for u in prediction.unmodelled))
     note = f"of the bytes: {names}, estimated as memory traffic" if names else "every operator has a rule"
     rows.append(("unmodelled", units.share(missing), note))
+    return figures_grid(rows)
+
+
+def figures_grid(rows: Iterable[tuple[str, str, str]]) -> Table:
+    """Label, figure and note, one line each."""
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column()
     grid.add_column(justify="right", no_wrap=True)
@@ -285,12 +295,13 @@ def _tile(operator: OperatorPrediction) -> str:
     )
 
 
-def _print_warnings(console: Console, prediction: ModelPrediction) -> None:
-    for warning in prediction.warnings:
+def print_warnings(console: Console, warnings: Iterable[str]) -> None:
+    """One line each."""
+    for warning in warnings:
         console.print(safe(f"warning: {warning}"), style="yellow")
 
 
-def _print_common_warnings(console: Console, ranking: Sequence[ModelPrediction]) -> None:
+def print_common_warnings(console: Console, ranking: Sequence[ModelPrediction | GenerationPrediction]) -> None:
     """Each warning once, with the devices that it holds for unless it holds for all."""
     devices: dict[str, list[str]] = {}
     for p in ranking:
@@ -301,19 +312,22 @@ def _print_common_warnings(console: Console, ranking: Sequence[ModelPrediction])
         console.print(safe(f"warning: {prefix}{warning}"), style="yellow")
 
 
-def _value(estimate: Estimate | None) -> float | None:
+def value_of(estimate: Estimate | None) -> float | None:
+    """The estimate without its interval."""
     return None if estimate is None else estimate.value
 
 
-def _interval(estimate: Estimate, unit: Callable[[float], str]) -> str:
+def interval(estimate: Estimate, unit: Callable[[float], str]) -> str:
+    """``3.10 to 4.20 ms``."""
     low, high = unit(estimate.low), unit(estimate.high)
     # "3.10 to 4.20 ms", not "3.10 ms to 4.20 ms", where both have one unit.
     number, _, name = low.partition(" ")
     return f"{number if high.endswith(f' {name}') else low} to {high}"
 
 
-def _interval_note(estimate: Estimate | None, unit: Callable[[float], str]) -> str:
-    return "the device's TDP is unknown" if estimate is None else f"90 % interval: {_interval(estimate, unit)}"
+def interval_note(estimate: Estimate | None, unit: Callable[[float], str]) -> str:
+    """``90 % interval: 3.10 to 4.20 ms``."""
+    return "the device's TDP is unknown" if estimate is None else f"90 % interval: {interval(estimate, unit)}"
 
 
 def safe(text: str) -> Text:

@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this command."""
     parser.add_argument("traces", metavar="TRACES", nargs="+", help="operator traces (Parquet or CSV)")
     parser.add_argument("-o", "--output", metavar="DIR", required=True, help="the predictor's folder")
-    parser.add_argument("--device", metavar="TOML", help="the device file of a device that the catalogue lacks")
+    parser.add_argument("--device", metavar="D", help="the device file of a device that the catalogue lacks, or an id")
     parser.add_argument(
         "--base",
         metavar="DIR",

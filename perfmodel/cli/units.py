@@ -8,6 +8,8 @@ UNKNOWN = "unknown"
 
 _TIME = ((1e-9, "ns"), (1e-6, "us"), (1e-3, "ms"), (1.0, "s"))
 _DECIMAL = ((1.0, ""), (1e3, "k"), (1e6, "M"), (1e9, "G"), (1e12, "T"), (1e15, "P"), (1e18, "E"))
+_WATT_HOURS = ((1e-9, "nWh"), (1e-6, "uWh"), (1e-3, "mWh"), (1.0, "Wh"), (1e3, "kWh"), (1e6, "MWh"))
+_MASS = ((1e-9, "ng"), (1e-6, "ug"), (1e-3, "mg"), (1.0, "g"), (1e3, "kg"), (1e6, "t"))
 _ENERGY = ((1e-6, "uJ"), (1e-3, "mJ"), (1.0, "J"), (1e3, "kJ"), (1e6, "MJ"))
 
 
@@ -54,6 +56,23 @@ def power(watts: float | None) -> str:
 def energy(joules: float | None) -> str:
     """``128 mJ``."""
     return _scaled(joules, _ENERGY)
+
+
+def watt_hours(joules: float | None) -> str:
+    """``1.09 Wh``, ``2.31 kWh``: as electricity is paid for."""
+    return _scaled(None if joules is None else joules / 3600.0, _WATT_HOURS)
+
+
+def mass(grams: float | None) -> str:
+    """``61.1 mg``."""
+    return _scaled(grams, _MASS)
+
+
+def money(amount: float | None) -> str:
+    """``0.0123``, ``9.88e-08``: in whatever currency the prices were given."""
+    if amount is None or math.isnan(amount):
+        return UNKNOWN
+    return f"{amount:.2e}" if 0 < amount < 0.001 else digits(amount)
 
 
 def rate(per_second: float | None) -> str:

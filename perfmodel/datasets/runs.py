@@ -8,7 +8,7 @@ seconds of one execution, and ``variant`` what the data set calls the operator.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from perfmodel.datasets.cards import is_inside
 from perfmodel.datasets.schema import check_runs, read_table, require_pandas, usable
 from perfmodel.errors import TraceError
 from perfmodel.ops.base import Operator
-from perfmodel.ops.table import COLUMN_OF_FIELD
+from perfmodel.ops.table import columns_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,12 +54,7 @@ def operator_table(counts: Iterable[tuple[Operator, int, Mapping[str, Any]]]) ->
     Args:
         counts: descriptor, how often it ran, and further columns (``variant``, ``latency_s``).
     """
-    rows: list[dict[str, Any]] = []
-    for op, count, more in counts:
-        names = COLUMN_OF_FIELD.get(op.op, {})
-        descriptor = {names.get(f.name, f.name): getattr(op, f.name) for f in fields(op)}
-        rows.append({"op": op.op, **{k: v for k, v in descriptor.items() if v is not None}, COUNT: count, **more})
-    return require_pandas().DataFrame(rows)
+    return require_pandas().DataFrame([{**columns_of(op), COUNT: count, **more} for op, count, more in counts])
 
 
 class OperatorFiles:

@@ -68,17 +68,35 @@ def read_table(path: str | Path) -> pd.DataFrame:
         TraceError: the file cannot be read.
         MissingExtraError: pandas is not installed.
     """
+    table: pd.DataFrame = _read(Path(path))
+    return table
+
+
+def _read(path: Path, *, only_names: bool = False) -> Any:
     pandas = require_pandas()
-    path = Path(path)
     if not path.is_file():
         raise TraceError(f"there is no trace file {path}")
-    table: pd.DataFrame
     try:
-        table = pandas.read_csv(path) if path.suffix.lower() == ".csv" else pandas.read_parquet(path)
+        if path.suffix.lower() == ".csv":
+            return pandas.read_csv(path, nrows=0).columns if only_names else pandas.read_csv(path)
+        if only_names:
+            from pyarrow.parquet import read_schema
+
+            return read_schema(path).names
+        return pandas.read_parquet(path)
     except Exception as error:  # pandas and pyarrow raise whatever their parsers do
         kind = path.suffix.lstrip(".") or "Parquet"
         raise TraceError(f"{path} is no readable {kind} table: {first_line(error)}") from None
-    return table
+
+
+def column_names(path: str | Path) -> tuple[str, ...]:
+    """The names of a Parquet or CSV file's columns; its rows are not read.
+
+    Raises:
+        TraceError: the file cannot be read.
+        MissingExtraError: pandas is not installed.
+    """
+    return tuple(map(str, _read(Path(path), only_names=True)))
 
 
 def first_line(error: Exception) -> str:
@@ -258,18 +276,22 @@ def write_traces(table: pd.DataFrame, path: str | Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def with_device(table: pd.DataFrame, path: str | Path) -> pd.DataFrame:
+def with_device(table: pd.DataFrame, device: str | Path) -> pd.DataFrame:
     """The table with the path of a device TOML in place of that device's id, so that its rows find their record.
 
+    Args:
+        device: that path; the id of a device of the catalogue leaves the rows as they are.
+
     Raises:
-        DeviceError: the file cannot be read or breaks the schema.
+        DeviceError: the file cannot be read or breaks the schema; the id is unknown.
         TraceError: no row bears the device's id.
     """
     from perfmodel.hardware import load_device
 
-    record = load_device(Path(path))
+    record = load_device(device)
     names = table["device"].astype(str)
     if not (names == record.id).any():
-        found = ", ".join(sorted(names.unique())[:5])
-        raise TraceError(f"no row of the traces bears the device {record.id!r} that {path} describes; found {found}")
-    return table.assign(device=names.where(names != record.id, str(path)))
+        found = ", ".join(sorted(names.unique())[:5]) or "no row at all"
+        described = "" if str(device) == record.id else f" that {device} describes"
+        raise TraceError(f"no row of the traces bears the device {record.id!r}{described}; found {found}")
+    return table.assign(device=names.where(names != record.id, str(device)))

@@ -15,7 +15,7 @@ from perfmodel.models.analytical import Bounds, analyse
 from perfmodel.models.constants import Constants
 from perfmodel.models.families import Family, family_of
 from perfmodel.models.families.gemm import GEMM
-from perfmodel.models.learned import UNSEEN, Key, Residual, software_of, source_names, stack_of
+from perfmodel.models.learned import UNSEEN, Key, Residual, software_of, source_names, stack_of, variants_for
 from perfmodel.models.machine import Conditions, Machine
 from perfmodel.ops import Conv, Gemm, Operator
 from perfmodel.ops.table import Group
@@ -134,7 +134,7 @@ class Learned:
             machine = Machine.of(device, group.op.dtype, conditions)
             columns = found.family.columns(group.op, bounds, machine, device)
             weight = trust * residual.weight(columns)
-            choices = _choices(found, software, own=own)
+            choices = _choices(found, software)
             if not choices:
                 weight = np.zeros(rows)
                 notes.setdefault(
@@ -149,12 +149,12 @@ class Learned:
                 fastest: np.ndarray = np.argmin(np.where(able, correction, np.inf), axis=0)
                 latency = bounds.latency_s * np.exp(weight * correction[fastest, np.arange(rows)])
                 chosen[weight > 0] = np.array(choices, dtype=object)[fastest][weight > 0]
-                learned_low, learned_high = residual.log_interval(latency, sibling=not own)
+                learned_low, learned_high = residual.log_interval(latency, choices, fastest, sibling=not own)
                 # Elsewhere the quantiles already are those of blended predictions.
                 share = weight if own else np.minimum(weight / ELSEWHERE_WEIGHT, 1.0)
                 log_low = share * learned_low + (1 - share) * log_low
                 log_high = share * learned_high + (1 - share) * log_high
-                notes |= dict.fromkeys(_notes(group.op, device, residual, choices if software is None else ()))
+                notes |= dict.fromkeys(_notes(group.op, device, residual, choices, software))
             if isinstance(group.op, Gemm):
                 largest = 2.0 ** (np.clip(residual.support["log2_batch"][1], 0, 50) + _OCTAVES_OF_BATCHES)
                 latency = self._not_faster_than_half(latency, group, device, conditions, software, largest)
@@ -260,7 +260,7 @@ class Learned:
         trust = min(found.trust, ELSEWHERE_WEIGHT)
         weight = np.where(implicit, trust * found.residual.weight(columns), 0.0)
         if weight.any():
-            choices = found.residual.choices(software, exact=False)
+            choices = found.residual.choices(software)
             correction = self._corrections(gemm, device, conditions, found, choices, {conditions.cache: columns})
             latency = latency * np.exp(weight * correction.min(axis=0))
             notes.setdefault(
@@ -274,23 +274,20 @@ def interval_key(family: str, part: str) -> str:
     return part if family == GEMM.name else f"{family}/{part}"
 
 
-def _choices(found: Found, software: str | None, *, own: bool) -> tuple[str, ...]:
-    """The stacks of a residual that a software stands for.
+def _choices(found: Found, software: str | None) -> tuple[str, ...]:
+    """The stacks of a residual that a software stands for; names that were measured nowhere were refused before.
 
-    GEMMs are learned for every stack, so that a version which was not measured on the device is a mistake. Of other families
-    each device has some: another version of the stack stands in, and where the stack has none, so does the physics.
-
-    Raises:
-        InputError: GEMMs of that software were never measured on this device.
+    GEMMs are learned for nearly every stack, and most stacks call the same libraries: where the one asked for was not measured,
+    the fastest of the others stands in. Of other families a stack has its own kernels: where it was not measured, physics does.
     """
-    residual = found.residual
-    if found.family is GEMM or software is None:
-        return residual.choices(software, exact=own)
-    return residual.choices(software, exact=False) if stack_of(software) in map(stack_of, residual.software) else ()
+    stacks = map(stack_of, found.residual.software)
+    if found.family is GEMM or software is None or stack_of(software) in stacks:
+        return found.residual.choices(software)
+    return ()
 
 
-def _notes(op: Operator, device: Device, residual: Residual, fastest_of: Sequence[str]) -> list[str]:
-    """What a prediction leans on, one line each."""
+def _notes(op: Operator, device: Device, residual: Residual, choices: Sequence[str], software: str | None) -> list[str]:
+    """What a prediction leans on, one line each: another device, another format, the fastest of some stacks."""
     what = "GEMMs" if residual.family == GEMM.name else residual.family.replace("_", " ")
     lean = "lean" if residual.family == GEMM.name else "leans"
     lines = []
@@ -301,11 +298,14 @@ def _notes(op: Operator, device: Device, residual: Residual, fastest_of: Sequenc
     family = family_of(op)
     if family is not None and residual.part != family.part(op):
         lines.append(f"{family.part(op)} was not measured: {what} {lean} on {residual.part}")
-    if fastest_of:
-        are = "are" if residual.family == GEMM.name else "is"
-        lines.append(
-            f"no software was given: {what} {are} for the fastest of {', '.join(dict.fromkeys(map(software_of, fastest_of)))}"
-        )
+    if software is not None and variants_for(software, residual.software):
+        return lines
+    are = "are" if residual.family == GEMM.name else "is"
+    where = "any device" if residual.device == UNSEEN else residual.device
+    why = "no software was given" if software is None else f"{software} was not measured on {where}"
+    others = ", ".join(dict.fromkeys(map(software_of, choices)))
+    stands_in = software is not None and stack_of(software) in map(stack_of, choices)
+    lines.append(f"{why}: {what} {are} for {others if stands_in else f'the fastest of {others}'}")
     return lines
 
 

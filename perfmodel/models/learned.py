@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from perfmodel.errors import InputError, PredictorError, nearest
+from perfmodel.errors import PredictorError, nearest
 from perfmodel.features.vector import FeatureSchema
 from perfmodel.models.families import FAMILIES
 from perfmodel.models.machine import CACHES
@@ -105,7 +105,9 @@ class Residual:
         support: lowest and highest value of each support feature in training.
         quantiles: per size bucket the 5 % and 95 % quantiles of ln(measured / predicted) on held-out groups of shapes; on
             left-out families for the booster of devices that were not measured.
-        sibling_quantiles: the same on devices that were left out while a sibling was measured; None where none was.
+        widths: by what the interval is stretched (:func:`stretched`) for variants of which few groups were measured.
+        sibling_quantiles: the same as ``quantiles`` on devices that were left out while a sibling was measured; None where none
+            was.
         vendors: whose devices the booster for unmeasured ones was trained on.
         rows: training rows.
         family: name of the operator family (:data:`perfmodel.models.families.FAMILIES`).
@@ -128,6 +130,7 @@ class Residual:
     family: str = "gemm"
     exact: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     kernels: Mapping[str, Mapping[str, tuple[float, ...]]] = field(default_factory=dict)
+    widths: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.family not in FAMILIES:
@@ -149,6 +152,7 @@ class Residual:
                 ),
                 "finite ranges, low before high",
             ),
+            (not all(0 <= width < np.inf for width in self.widths.values()), "widths of 0 or more"),
             (
                 any(not 0 < len(self.exact.get(name, ())) <= _MAX_EXACT for name in record.exact),
                 f"1 to {_MAX_EXACT} values of each of {', '.join(record.exact)}",
@@ -183,26 +187,18 @@ class Residual:
             raise PredictorError(f"{name} reads {booster.features} features; the manifest describes {wanted}")
         return booster
 
-    def choices(self, software: str | None, *, exact: bool = True) -> tuple[str, ...]:
+    def choices(self, software: str | None) -> tuple[str, ...]:
         """The stacks that a prediction is made for: the one named (all its kernels), or the newest of each.
+
+        Of a version that was not measured here the newest one of its stack stands in, of a stack that was not, all of them.
 
         Args:
             software: a variant (``"sglang-0.5.10:triton"``), an id (``"vllm-0.24.0"``), a stack (``"vllm"``), or None.
-            exact: refuse a software that was not measured; otherwise (on a sibling) take its stack, or all of them.
-
-        Raises:
-            InputError: that software was never measured on this device.
         """
         found = variants_for(software, self.software)
         if found or software is None:
             return found
-        if not exact:
-            return variants_for(stack_of(software), self.software) or self.choices(None)
-        known = dict.fromkeys((*map(software_of, self.software), *self.software))
-        raise InputError(
-            f"software {software!r} was not measured on {self.device} in {self.part}:"
-            f" {nearest(software, known, limit=2)}"
-        )
+        return variants_for(stack_of(software), self.software) or self.choices(None)
 
     def predict(self, columns: Mapping[str, np.ndarray], software: str) -> np.ndarray:
         """ln(measured / analytical) under one software stack, shape ``[rows]``."""
@@ -249,16 +245,28 @@ class Residual:
             weight[~np.isin(columns[name], self.exact[name])] = 0.0
         return weight
 
-    def log_interval(self, latency_s: np.ndarray, *, sibling: bool = False) -> tuple[np.ndarray, np.ndarray]:
-        """ln offsets of the 90 % interval around a learned prediction, by size bucket.
+    def log_interval(
+        self, latency_s: np.ndarray, variants: Sequence[str], chosen: np.ndarray, *, sibling: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """ln offsets of the 90 % interval around a learned prediction, by size bucket and variant.
 
         Args:
-            latency_s: predicted.
+            latency_s: predicted, shape ``[rows]``.
+            variants: names of :attr:`software`; ``chosen`` says by index which of them each row runs.
             sibling: the prediction is for a sibling of the device that was measured.
         """
         bucket = np.searchsorted(SIZE_BUCKETS_S, latency_s, side="right")
-        table = np.array(self.sibling_quantiles if sibling and self.sibling_quantiles else self.quantiles)
-        return table[bucket, 0], table[bucket, 1]
+        elsewhere = self.sibling_quantiles if sibling else None
+        table = np.array(elsewhere or self.quantiles)
+        # Errors on devices that were left out were not told apart by variant.
+        width = np.array([1.0 if elsewhere else self.widths.get(v, 1.0) for v in variants])[chosen]
+        return stretched(table[bucket, 0], table[bucket, 1], width)
+
+
+def stretched(low: np.ndarray, high: np.ndarray, width: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Intervals of ``width`` times their length about their middle."""
+    middle, half = (low + high) / 2, (high - low) / 2 * width
+    return middle - half, middle + half
 
 
 def source_names(weight: np.ndarray) -> np.ndarray:

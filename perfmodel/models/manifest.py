@@ -100,6 +100,7 @@ def residual_of(entry: Mapping[str, Any], schema: FeatureSchema, read_bytes: Any
             for s, values in entry.get("kernels", {}).items()
         },
         quantiles=tuple(map(_pair, entry["quantiles"])),
+        widths={str(s): float(width) for s, width in entry.get("widths", {}).items()},
         rows=int(entry["rows"]),
         sibling_quantiles=tuple(map(_pair, entry["sibling_quantiles"])) if entry.get("sibling_quantiles") else None,
         vendors=tuple(map(str, entry.get("vendors", ()))),

@@ -26,6 +26,7 @@ from perfmodel.models.machine import Conditions, Machine
 from perfmodel.models.protocol import PredictorProtocol
 from perfmodel.ops import Operator
 from perfmodel.ops.table import Group, groups_of
+from perfmodel.plugins import registered
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,9 @@ class Predictor:
         known |= {s for c in self.corrections.values() for s in c.software}
         known |= {software_of(s) for s in known} | {stack_of(s) for s in known}
         if software is not None and known and software not in known:
-            raise InputError(f"unknown software {software!r}: {nearest(software, known)}")
+            # Hundreds of names are of one kernel each; only who asks for a kernel is helped by them.
+            shown = known if ":" in software else {software_of(s) for s in known}
+            raise InputError(f"unknown software {software!r}: {nearest(software, shown)}")
 
     def _estimate(
         self,
@@ -248,7 +251,7 @@ def load(predictor: str | Path | PredictorProtocol = "default") -> PredictorProt
         return _load_folder(folder)
     found = protocol.load_registered(str(predictor))
     if found is None:
-        names = [*_shipped(), "analytical", *protocol.registered()]
+        names = [*_shipped(), "analytical", *registered(protocol.GROUP)]
         raise InputError(
             f"no predictor is called {str(predictor)!r}: {nearest(str(predictor), names)} (or give the path of a folder)"
         )

@@ -14,11 +14,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from perfmodel.errors import InputError, PredictorError
+from perfmodel.errors import PredictorError
+from perfmodel.plugins import make_registered
 
 if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
-
     import numpy as np
 
     from perfmodel.hardware import Device
@@ -61,17 +60,6 @@ class PredictorProtocol(Protocol):
         """
 
 
-def registered() -> dict[str, tuple[EntryPoint, ...]]:
-    """Entry points of predictors by name; more than one where packages disagree."""
-    from importlib.metadata import entry_points
-
-    found: dict[str, tuple[EntryPoint, ...]] = {}
-    for entry in entry_points(group=GROUP):
-        if entry not in found.get(entry.name, ()):  # a package that stands on the path twice
-            found[entry.name] = (*found.get(entry.name, ()), entry)
-    return found
-
-
 def load_registered(name: str) -> PredictorProtocol | None:
     """The predictor that an installed package registers under a name; None where none does.
 
@@ -79,25 +67,14 @@ def load_registered(name: str) -> PredictorProtocol | None:
         InputError: several packages register the name.
         PredictorError: it cannot be imported or made, or lacks something of :class:`PredictorProtocol`.
     """
-    entries = registered().get(name)
-    if entries is None:
+    found = make_registered(GROUP, "predictor", name, PredictorError)
+    if found is None:
         return None
-    if len(entries) > 1:
-        raise InputError(
-            f"several packages register a predictor {name!r}: {', '.join(map(_where, entries))}; uninstall all but one"
-        )
-    [entry] = entries
-    try:
-        made = entry.load()()
-    except Exception as error:  # whatever another package's code raises
-        reason = " ".join(str(error).split()) or "no message"
-        raise PredictorError(
-            f"the predictor {name!r} of {_where(entry)} cannot be loaded: {type(error).__name__}: {reason}"
-        ) from error
+    made, origin = found
     if not isinstance(made, PredictorProtocol):
         lacks = ", ".join(missing(made))
         raise PredictorError(
-            f"{_where(entry)} makes a {type(made).__name__}, which is no predictor: it lacks {lacks} "
+            f"{origin} makes a {type(made).__name__}, which is no predictor: it lacks {lacks} "
             "(docs/your-own-predictor.md)"
         )
     return made
@@ -106,8 +83,3 @@ def load_registered(name: str) -> PredictorProtocol | None:
 def missing(candidate: object) -> list[str]:
     """Names of :class:`PredictorProtocol` that an object lacks."""
     return [name for name in ("name", "predict") if not hasattr(candidate, name)]
-
-
-def _where(entry: EntryPoint) -> str:
-    package = "" if entry.dist is None else f"{entry.dist.name} {entry.dist.version}: "
-    return f"{package}{entry.value}"

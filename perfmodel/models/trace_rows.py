@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from perfmodel.datasets.splits import folds_of, group_keys
+from perfmodel.errors import TraceError
 from perfmodel.hardware import Device, load_device
 from perfmodel.models.analytical import analyse
 from perfmodel.models.bounds import Bounds
@@ -34,6 +35,10 @@ DEFAULT_CACHE = "warm"
 """State of the last-level cache of rows that do not say: benchmarks repeat one call on the same buffers."""
 _ROWS_AT_A_TIME = 50_000
 """The features of half a million GEMMs with all tile candidates would not fit the memory at once."""
+_UNLIKELY_RATIO = 300.0
+"""Measured over analytical latency, in the median of many rows: a thousand where milliseconds are taken for seconds. A slow
+host may well take thirty times as long as the kernels that it waits for."""
+_ROWS_CHECKED = 200
 _SHARED_SHAPES = 0.01
 """Share of a software's shapes that must have been measured with two kernels before its kernels count as variants."""
 
@@ -179,6 +184,31 @@ def analysed(
                 yield Analysed(rows[group.rows], mine, cache, bounds)
 
 
+def check_seconds(part: Part, device: Device, constants: Constants | None) -> None:
+    """Refuses rows whose times are hundreds of times off what the physics says of them, most likely in another unit.
+
+    Args:
+        part: rows of one (family, device, part).
+        device: the part's device.
+        constants: for the analytical model.
+
+    Raises:
+        TraceError: the median of measured / analytical is beyond :data:`_UNLIKELY_RATIO` either way.
+    """
+    table = part.rows.iloc[:: max(1, len(part.rows) // _ROWS_CHECKED)]
+    ratio = np.empty(len(table))
+    measured = table["latency_s"].to_numpy(dtype=np.float64)
+    for chunk in analysed(table, part.op, device, constants, cache_states(table)):
+        ratio[chunk.rows] = measured[chunk.rows] / chunk.bounds.latency_s
+    middle = float(np.median(ratio))
+    if not 1 / _UNLIKELY_RATIO < middle < _UNLIKELY_RATIO:
+        shown = f"{middle:,.0f}" if middle > 1 else f"{middle:.2g}"
+        raise TraceError(
+            f"latency_s of {part.op} on {device.id} is {shown} times what the physics says, in the median of"
+            f" {len(table)} rows; wanted seconds: are they ms or us?"
+        )
+
+
 def roofline_s(group: Group, device: Device) -> np.ndarray:
     """The plain roofline: max(FLOPs / peak, bytes / DRAM bandwidth), nothing else (Williams et al., CACM 2009).
 
@@ -265,7 +295,8 @@ class PreparedTable:
         support: least and greatest value of the family's support features.
         exact: the values of the family's exact features.
         kernels: of each variant the values of the features that say which kernels can run.
-        fold: which fold holds the row out (:mod:`perfmodel.datasets.splits`).
+        group: the group of shapes that each row belongs to; ``fold`` which fold holds it out
+            (:mod:`perfmodel.datasets.splits`).
     """
 
     family: Family
@@ -284,6 +315,7 @@ class PreparedTable:
     support: dict[str, tuple[float, float]]
     exact: dict[str, tuple[float, ...]]
     kernels: dict[str, dict[str, tuple[float, ...]]]
+    group: np.ndarray
     fold: np.ndarray
     shape_key: np.ndarray
 
@@ -332,6 +364,7 @@ def prepare(part: Part, constants: Constants | None, seed: int) -> PreparedTable
     kernel = table["kernel"].astype(object).to_numpy() if "kernel" in table.columns else None
     variant_of_row = variants_of(software_of_row, kernel, keys, always=bool(family.kernels))
     software = software_order(variant_of_row.tolist())
+    groups = group_keys(table)
     told = software_columns(software, variant_of_row) @ variant_columns(software, family.kernel_classes)
     return PreparedTable(
         family=family, device=device, part=part.part, software=software,
@@ -344,7 +377,7 @@ def prepare(part: Part, constants: Constants | None, seed: int) -> PreparedTable
         kernels={
             s: {f: tuple(np.unique(kept[f][variant_of_row == s]).tolist()) for f in family.kernels} for s in software
         } if family.kernels else {},
-        fold=folds_of(group_keys(table), seed=seed), shape_key=keys,
+        group=groups, fold=folds_of(groups, seed=seed), shape_key=keys,
     )  # fmt: skip
 
 

@@ -145,6 +145,13 @@ COLUMN_OF_FIELD = {"collective": {"message_bytes": "bytes"}}
 """By family, the fields of a descriptor that traces call otherwise: their column's name would clash on a descriptor."""
 
 
+def columns_of(op: Operator) -> dict[str, Any]:
+    """A descriptor as columns of a trace row, ``op`` first; fields that are None are left out."""
+    names = COLUMN_OF_FIELD.get(op.op, {})
+    fields = {names.get(f.name, f.name): getattr(op, f.name) for f in dataclasses.fields(op)}
+    return {"op": op.op, **{name: value for name, value in fields.items() if value is not None}}
+
+
 def from_columns(columns: Mapping[str, Any]) -> list[Group]:
     """Groups the rows of a table of columns (the operator-trace columns, see ``docs/contracts.md``).
 

@@ -166,8 +166,10 @@ def _predict(
     power_limit_w: float | None,
     cache: str,
 ) -> ModelPrediction:
+    from perfmodel.models.power import idle_power_w, limit_w
     from perfmodel.predict.compose import compose
     from perfmodel.predict.remembered import remembered
+    from perfmodel.predict.workload import workload_of
 
     _check(launch, LAUNCHES, "launch")
     for name, value in (("clock_mhz", clock_mhz), ("power_limit_w", power_limit_w)):
@@ -185,7 +187,14 @@ def _predict(
         dims={name: int(value) for name, value in (dims or {}).items()},
         cpu_graph=prepared.on_cpu if device.kind == "cpu" else None,
     )
-    return replace(prediction, dtype_map=prepared.dtype_map, kv_dtype=prepared.kv_dtype)
+    return replace(
+        prediction,
+        dtype_map=prepared.dtype_map,
+        kv_dtype=prepared.kv_dtype,
+        workload=workload_of(prepared.bound),
+        idle_power_w=idle_power_w(device),
+        power_limit_w=limit_w(device, power_limit_w),
+    )
 
 
 def _graph(model: Any, dims: dict[str, int], entry: str | None, *, joined: bool) -> Graph:

@@ -6,7 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from perfmodel.predict.workload import Workload
+
 if TYPE_CHECKING:
+    from perfmodel.predict.energy.cost import Cost, Prices
+    from perfmodel.predict.energy.profile import PowerProfile
     from perfmodel.predict.memory import MemoryPlan
 
 
@@ -21,6 +25,16 @@ class Estimate:
     def to_dict(self) -> dict[str, float]:
         """``{value, low, high}``."""
         return {"value": self.value, "low": self.low, "high": self.high}
+
+    def scaled(self, factor: float) -> Estimate:
+        """The estimate times a number of 0 or more."""
+        return Estimate(factor * self.value, factor * self.low, factor * self.high)
+
+    def plus(self, other: Estimate | float) -> Estimate:
+        """The sum with another estimate whose errors go the same way (ends are added), or with a number."""
+        if isinstance(other, Estimate):
+            return Estimate(self.value + other.value, self.low + other.low, self.high + other.high)
+        return Estimate(self.value + other, self.low + other, self.high + other)
 
 
 def _dict(estimate: Estimate | None) -> dict[str, float] | None:
@@ -90,6 +104,9 @@ class ModelPrediction:
         dtype_map: formats by operator family or pattern of names, as they were asked for.
         kv_dtype: the format that cached keys and values were asked to be stored in; None: none was.
         memory: the parts of ``peak_memory_bytes``, the node at which it is reached, and the tensors that it consists of.
+        workload: how many samples and tokens a run works on.
+        idle_power_w: what the device draws while it waits; None where that is unknown.
+        power_limit_w: the limit in force, the device's or the one that was asked for; None where the device's is unknown.
     """
 
     model: str
@@ -113,6 +130,25 @@ class ModelPrediction:
     dtype_map: Mapping[str, str] = field(default_factory=dict)
     kv_dtype: str | None = None
     memory: MemoryPlan | None = None
+    workload: Workload = field(default_factory=Workload)
+    idle_power_w: float | None = None
+    power_limit_w: float | None = None
+
+    def power_profile(self) -> PowerProfile:
+        """Power over the time of the run.
+
+        Raises:
+            InputError: the device's power is unknown.
+        """
+        from perfmodel.predict.energy.profile import profile_of
+
+        return profile_of(self)
+
+    def cost(self, prices: Prices) -> Cost:
+        """Energy at the meter, carbon and money of one run."""
+        from perfmodel.predict.energy.cost import cost_of
+
+        return cost_of(prices, self.device, self.latency_s, self.energy_j, self.workload)
 
     def to_dict(self, *, memory_profile: bool = False) -> dict[str, Any]:
         """The keys of the JSON contract; ``docs/contracts.md`` lists the additional ones.
@@ -130,4 +166,6 @@ class ModelPrediction:
             "launch_gap_s": self.launch_gap_s, "removed_flops": self.removed_flops, "dims": dict(self.dims),
             "dtype_map": dict(self.dtype_map), "kv_dtype": self.kv_dtype,
             "memory": None if self.memory is None else self.memory.to_dict(profile=memory_profile),
+            "samples": self.workload.samples, "tokens": self.workload.tokens, "idle_power_w": self.idle_power_w,
+            "power_limit_w": self.power_limit_w,
         }  # fmt: skip

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perfmodel.datasets.registry import ADAPTERS
 from perfmodel.datasets.runs import Runs, runs_in
-from perfmodel.datasets.schema import read_table, require_pandas
+from perfmodel.datasets.schema import column_names, read_table, require_pandas
 from perfmodel.errors import InputError, TraceError
 from perfmodel.models.constants import FALLBACK, Constants
 from perfmodel.models.trace_rows import Part
@@ -84,7 +84,8 @@ def _is_data_set(item: Traces) -> bool:
     return isinstance(item, str) and item in ADAPTERS and not Path(item).is_file()
 
 
-def _read(item: Traces, root: str | Path | None) -> pd.DataFrame | Runs:
+def _read(item: Traces, root: str | Path | None) -> pd.DataFrame | Runs | str | Path:
+    """A table of runs, or one of operators; the path of a file of operators, which is then read by its name."""
     if isinstance(item, Runs):
         return item
     if _is_data_set(item):
@@ -93,12 +94,12 @@ def _read(item: Traces, root: str | Path | None) -> pd.DataFrame | Runs:
 
         return load_runs(str(item), root) if load_card(str(item)).table == "runs" else load(str(item), root)
     if isinstance(item, (str, Path)):
-        table, name, folder = read_table(item), str(item), Path(item).parent
-    else:
-        table, name, folder = item, "traces", Path()
-    if "workload" in table.columns and "op" not in table.columns:
-        return runs_in(table, folder, name)
-    return table
+        return runs_in(read_table(item), Path(item).parent, str(item)) if _of_runs(column_names(item)) else item
+    return runs_in(item, Path(), "traces") if _of_runs(item.columns) else item
+
+
+def _of_runs(names: Collection[str]) -> bool:
+    return "workload" in names and "op" not in names
 
 
 def need_operators(task: Task, why: str) -> None:

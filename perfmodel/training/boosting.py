@@ -9,14 +9,11 @@ import numpy as np
 
 from perfmodel.datasets.splits import FOLDS
 from perfmodel.evaluate import JudgedRows
-from perfmodel.models.learned import SIZE_BUCKETS_S, size_bucket, software_of
+from perfmodel.models.learned import size_bucket, software_of, stretched
 from perfmodel.models.trace_rows import PreparedTable, text_key
+from perfmodel.training.intervals import error_quantiles, variant_widths
 from perfmodel.training.joining import joined
 from perfmodel.training.objective import boost
-
-INTERVAL = (0.05, 0.95)
-FEWEST_ROWS = 100
-"""Rows of a latency bucket that speak for themselves."""
 
 
 def fit_booster(table: PreparedTable, rows: np.ndarray, seed: int) -> Any:
@@ -90,27 +87,11 @@ def held_out(table: PreparedTable, seed: int) -> np.ndarray:
     return bounded
 
 
-def error_quantiles(measured: np.ndarray, predicted: np.ndarray) -> list[list[float]]:
-    """The 5 % and 95 % quantiles of ln(measured / held-out prediction), by bucket of the predicted latency.
-
-    By the predicted latency, since a user has no measured one. A bucket with few rows takes the quantiles of all.
-    """
-    error = np.log(measured / predicted)
-    bucket = size_bucket(predicted)
-    everything = np.quantile(error, INTERVAL)
-    result = []
-    for index in range(len(SIZE_BUCKETS_S) + 1):
-        mine = error[bucket == index]
-        low, high = np.quantile(mine, INTERVAL) if len(mine) >= FEWEST_ROWS else everything
-        result.append([float(low), float(high)])
-    return result
-
-
 def judged(table: PreparedTable, predicted: np.ndarray) -> list[JudgedRows]:
     """The rows of each software and dtype with their held-out predictions and intervals.
 
-    The interval of a fold's rows takes its quantiles from the errors of the other folds, so that coverage is measured on
-    groups that had no say in it.
+    The interval of a fold's rows takes its quantiles and widths from the errors of the other folds, so that coverage is
+    measured on groups that had no say in it.
     """
     bucket = size_bucket(predicted)
     low, high = np.empty_like(predicted), np.empty_like(predicted)
@@ -118,7 +99,11 @@ def judged(table: PreparedTable, predicted: np.ndarray) -> list[JudgedRows]:
         mine = table.fold == fold
         others = ~mine if not mine.all() else mine
         quantiles = np.array(error_quantiles(table.measured_s[others], predicted[others]))
-        low[mine], high[mine] = (predicted[mine] * np.exp(quantiles[bucket[mine], side]) for side in (0, 1))
+        widths = variant_widths(table, predicted, quantiles, np.flatnonzero(others))
+        width = np.array([widths.get(v, 1.0) for v in table.variant_of_row[mine]])
+        common_low, common_high = quantiles[bucket[mine]].T
+        offsets = stretched(common_low, common_high, width)
+        low[mine], high[mine] = (predicted[mine] * np.exp(offset) for offset in offsets)
     return rows_by_software(table, predicted, low, high, FOLDS)
 
 

@@ -18,7 +18,8 @@ from perfmodel.models.learned import SIZE_BUCKETS_S, Residual
 from perfmodel.models.manifest import residual_of
 from perfmodel.models.trace_rows import Part, PreparedTable, prepare
 from perfmodel.plotted import seen
-from perfmodel.training.boosting import INTERVAL, error_quantiles, fit_booster, held_out, judged, strip
+from perfmodel.training.boosting import fit_booster, held_out, judged, strip
+from perfmodel.training.intervals import INTERVAL, error_quantiles, variant_widths
 from perfmodel.training.resume import Pieces, fingerprint
 
 NO_INTERVAL = [[0.0, 0.0]] * (len(SIZE_BUCKETS_S) + 1)
@@ -103,9 +104,11 @@ def train_part(task: PartTask) -> TrainedPart:
     final = fit_booster(table, np.arange(len(table)), task.seed)
     low, high = np.quantile(table.log_ratio, INTERVAL)
     rows = judged(table, predicted)
+    quantiles = error_quantiles(table.measured_s, predicted)
+    widths = variant_widths(table, predicted, np.array(quantiles), np.arange(len(table)))
     trained = TrainedPart(
         artefact.compress(strip(final)),
-        table.entry | {"quantiles": error_quantiles(table.measured_s, predicted)},
+        table.entry | {"quantiles": quantiles} | ({"widths": widths} if widths else {}),
         grouped(rows, BY),
         (float(low), float(high)),
         seen(rows),

@@ -53,7 +53,7 @@ def load_tables(
     if not tables:
         raise InputError("no trace file was given to train on")
     if device is not None:
-        own = load_device(Path(device)).id
+        own = load_device(device).id
         bearing = [t for t in tables if (t["device"].astype(str) == own).any()] or tables[:1]
         tables = [with_device(t, device) if any(t is b for b in bearing) else t for t in tables]
     by_op: dict[str, list[pd.DataFrame]] = {}
@@ -63,7 +63,7 @@ def load_tables(
             rows = table if table["op"].nunique() == 1 else table[table["op"] == op]
             by_op.setdefault(op, []).append(rows[[c for c in (*_columns(op), *keep) if c in rows.columns]])
     if not by_op:
-        raise InputError("the traces hold no usable row to train on")
+        raise InputError("the traces hold no usable row")
     return {
         op: _compact(pandas.concat(t, ignore_index=True) if len(t) > 1 else t[0]) for op, t in by_op.items()
     }, hashes

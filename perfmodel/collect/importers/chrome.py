@@ -1,0 +1,203 @@
+"""torch.profiler's Chrome traces (``export_chrome_trace``, with ``record_shapes=True``).
+
+An operator is an event of the category ``cpu_op`` whose ``args`` have ``Input Dims``, ``Input type`` and ``Concrete
+Inputs``; a kernel is one of the category ``kernel`` and bears the ``External id`` of the operator that launched it.
+Times are microseconds. Where the trace has kernels, an operator takes as long as the kernels that it, and the
+operators that it calls, launched; otherwise it ran on the processor and takes as long as its own event.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from bisect import bisect_left
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeGuard
+
+from perfmodel.collect.importers.rows import Imported, Rows, read_text
+from perfmodel.errors import DescriptorError, DtypeError, TraceError
+from perfmodel.ops import Conv, Elementwise, Gemm, Norm, Operator, Softmax
+
+_DTYPES = {"float": "fp32", "double": "fp64", "c10::Half": "fp16", "c10::BFloat16": "bf16"}
+MICROSECOND = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """An operator's event."""
+
+    name: str
+    begin: float
+    end: float
+    external: int | None
+    shapes: list[Any]
+    types: list[Any]
+    values: list[Any]
+
+
+def read_chrome(path: str | Path, device: str, software: str, source: str = "torch-profiler") -> Imported:
+    """The operators of a trace that there are descriptors for.
+
+    Args:
+        path: the trace.
+        device: the device's id, or the path of its TOML.
+        software: the stack, as in ``torch-2.9.0``.
+        source: what the rows bear.
+
+    Raises:
+        TraceError: it is no such trace, was taken without shapes, or holds no operator that is understood.
+    """
+    items = _events(path)
+    threads: dict[Any, list[Call]] = {}
+    kernels: dict[int, list[tuple[str, float]]] = {}
+    for item in items:
+        if not isinstance(item, dict) or item.get("ph") != "X":
+            continue
+        found = item.get("args")
+        arguments: dict[str, Any] = found if isinstance(found, dict) else {}
+        begin, length = item.get("ts"), item.get("dur")
+        if not (_is_number(begin) and _is_number(length) and length >= 0):
+            continue
+        external = arguments.get("External id")
+        external = external if isinstance(external, int) else None
+        if item.get("cat") == "cpu_op":
+            lists = (_list(arguments.get(key)) for key in ("Input Dims", "Input type", "Concrete Inputs"))
+            call = Call(str(item.get("name")), begin, begin + length, external, *lists)
+            threads.setdefault(item.get("tid"), []).append(call)
+        elif item.get("cat") == "kernel" and external is not None:
+            kernels.setdefault(external, []).append((str(item.get("name")), length * MICROSECOND))
+    if threads and not any(call.shapes for calls in threads.values() for call in calls):
+        raise TraceError(f"{path} was taken without shapes: profile with record_shapes=True")
+    rows = Rows({"device": device, "software": software, "source": source})
+    for calls in threads.values():
+        calls.sort(key=lambda c: (c.begin, -c.end))
+        _add(rows, calls, kernels)
+    return rows.imported(str(path))
+
+
+def _add(rows: Rows, calls: list[Call], kernels: dict[int, list[tuple[str, float]]]) -> None:
+    begins = [call.begin for call in calls]
+    for call in calls:
+        rule = RULES.get(call.name)
+        if rule is None:
+            continue
+        try:
+            op = rule(call)
+        except (ValueError, IndexError, TypeError, DescriptorError, DtypeError):
+            rows.passed_over[f"{call.name} of another form"] += 1
+            continue
+        if not kernels:
+            rows.add(op, max((call.end - call.begin) * MICROSECOND, 1e-9), call.name)
+            continue
+        within = [c for c in calls[bisect_left(begins, call.begin) :] if c.begin <= call.end and c.end <= call.end]
+        launched = [k for c in within if c.external is not None for k in kernels.get(c.external, ())]
+        if not launched:
+            rows.passed_over[f"{call.name} that launched no kernel"] += 1
+            continue
+        longest = max(launched, key=lambda k: k[1])[0]
+        rows.add(op, sum(seconds for _, seconds in launched), longest)
+
+
+# ------------------------------------------------------------------------------------------------ operators
+
+
+def _dtype(call: Call, index: int) -> str:
+    """Raises ValueError for a type without arithmetic of its own."""
+    name = _DTYPES.get(call.types[index])
+    if name is None:
+        raise ValueError(call.types[index])
+    return name
+
+
+def _gemm(first: int, batched: bool) -> Callable[[Call], Operator]:
+    """``mm(a, b)``, ``addmm(bias, a, b)`` and their batched sisters."""
+
+    def rule(call: Call) -> Operator:
+        a, b = call.shapes[first], call.shapes[first + 1]
+        if len(a) != 2 + batched or len(b) != len(a) or a[-1] != b[-2]:
+            raise ValueError(a)
+        return Gemm(dtype=_dtype(call, first), batch=a[0] if batched else 1, m=a[-2], n=b[-1], k=a[-1])
+
+    return rule
+
+
+def _convolution(call: Call) -> Operator:
+    """``convolution(input, weight, bias, stride, padding, dilation, transposed, output_padding, groups)``."""
+    x, w = call.shapes[0], call.shapes[1]
+    if len(x) != 4 or len(w) != 4 or call.values[6] != "False":
+        raise ValueError(x)
+    stride, padding, dilation = (_pair(call.values[i]) for i in (3, 4, 5))
+    return Conv(
+        dtype=_dtype(call, 0),
+        batch=x[0], c_in=x[1], c_out=w[0], h=x[2], w=x[3], kernel_h=w[2], kernel_w=w[3], stride_h=stride[0],
+        stride_w=stride[1], pad_h=padding[0], pad_w=padding[1], dilation_h=dilation[0], dilation_w=dilation[1],
+        groups=int(call.values[8]),
+    )  # fmt: skip
+
+
+def _pair(text: str) -> tuple[int, int]:
+    """``[1, 1]``, or ``[1]`` for both."""
+    numbers = json.loads(text)
+    if not isinstance(numbers, list) or len(numbers) not in (1, 2):
+        raise ValueError(text)
+    return int(numbers[0]), int(numbers[-1])
+
+
+def _softmax(call: Call) -> Operator:
+    shape = call.shapes[0]
+    cols = shape[int(call.values[1])]
+    return Softmax(dtype=_dtype(call, 0), rows=math.prod(shape) // cols, cols=cols)
+
+
+def _layer_norm(call: Call) -> Operator:
+    shape, normalised = call.shapes[0], json.loads(call.values[1])
+    cols = math.prod(normalised)
+    return Norm(dtype=_dtype(call, 0), kind="layernorm", rows=math.prod(shape) // cols, cols=cols)
+
+
+def _elementwise(kind: str, operands: int) -> Callable[[Call], Operator]:
+    def rule(call: Call) -> Operator:
+        shapes = [s for s in call.shapes[:operands] if isinstance(s, list)]
+        elements = max(math.prod(s) for s in shapes)
+        return Elementwise(dtype=_dtype(call, 0), kind=kind, elements=elements, inputs=operands)
+
+    return rule
+
+
+RULES: dict[str, Callable[[Call], Operator]] = {
+    "aten::mm": _gemm(0, False),
+    "aten::addmm": _gemm(1, False),
+    "aten::bmm": _gemm(0, True),
+    "aten::baddbmm": _gemm(1, True),
+    "aten::convolution": _convolution,
+    "aten::_softmax": _softmax,
+    "aten::native_layer_norm": _layer_norm,
+    **{
+        f"aten::{name}": _elementwise(name, 1)
+        for name in ("relu", "gelu", "silu", "sigmoid", "tanh", "exp", "sqrt", "abs")
+    },
+    **{f"aten::{name}": _elementwise(name, 2) for name in ("add", "sub", "mul", "div")},
+}
+"""What becomes of an operator of PyTorch. Operators that call one of these (``aten::linear``, ``aten::conv2d``) are none:
+they would count it twice."""
+
+
+def _events(path: str | Path) -> list[Any]:
+    try:
+        data = json.loads(read_text(path))
+    except (ValueError, RecursionError):
+        raise TraceError(f"{path} is no Chrome trace: it is no JSON") from None
+    items = data.get("traceEvents") if isinstance(data, dict) else data
+    if not isinstance(items, list):
+        raise TraceError(f"{path} is no Chrome trace: wanted traceEvents")
+    return items
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _is_number(value: Any) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

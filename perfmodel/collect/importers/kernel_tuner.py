@@ -1,0 +1,95 @@
+"""Cache files of Kernel Tuner: every configuration of one kernel that was tried, with its time in milliseconds.
+
+    {"device_name": ..., "kernel_name": ..., "problem_size": ..., "tune_params_keys": [...], "cache": {"32,1": {...}, ...}}
+
+An entry has the parameters by name, and ``time``: a number, or the name of what went wrong (``InvalidConfig``,
+``CompilationFailedConfig``, ``RuntimeFailedConfig``). While tuning goes on the file lacks its closing braces.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any, TypeGuard
+
+from perfmodel.collect.importers.rows import Imported, as_columns, read_text
+from perfmodel.errors import TraceError
+from perfmodel.ops.base import Operator
+from perfmodel.ops.table import columns_of
+
+MILLISECOND = 1e-3
+
+
+def read_kernel_tuner(
+    path: str | Path, op: Operator, device: str, software: str, source: str = "kernel-tuner"
+) -> Imported:
+    """One row a configuration, with its parameters as ``cfg_<name>``.
+
+    Args:
+        path: the cache file.
+        op: what the kernel computes: the file does not tell.
+        device: the device's id, or the path of its TOML.
+        software: the stack, as in ``clblast-1.6.2``.
+        source: what the rows bear.
+
+    Returns:
+        Rows of failed configurations have no latency and the failure as ``status``.
+
+    Raises:
+        TraceError: it is no cache file, or an entry has another form.
+    """
+    data = _load(path)
+    names, cache = data.get("tune_params_keys"), data.get("cache")
+    if not isinstance(names, list) or not all(isinstance(n, str) for n in names) or not isinstance(cache, dict):
+        raise TraceError(f"{path} is no cache of Kernel Tuner: wanted tune_params_keys and cache")
+    rows = []
+    for order, (key, entry) in enumerate(cache.items()):
+        if not isinstance(entry, dict) or not set(names) <= set(entry):
+            raise TraceError(f"{path}: configuration {key!r}: wanted the parameters {', '.join(names)}")
+        time = entry.get("time")
+        failure = _failure(time)
+        seconds = None
+        if failure is None:
+            if not (_is_number(time) and math.isfinite(time) and time > 0):
+                raise TraceError(f"{path}: configuration {key!r}: time is {time!r}; wanted milliseconds or a failure")
+            seconds = time * MILLISECOND
+        times = [t for t in entry.get("times") or [] if _is_number(t)]
+        rows.append(
+            {
+                "device": device, "software": software, "source": source, **columns_of(op),
+                "kernel": str(data.get("kernel_name", "")) or None,
+                "latency_s": seconds,
+                "samples": len(times) or None, "status": failure or "ok", "order": order,
+                **{f"cfg_{name}": entry[name] for name in names},
+            }
+        )  # fmt: skip
+    if not rows:
+        raise TraceError(f"{path} holds no configuration")
+    return Imported(as_columns(rows), {})
+
+
+def _failure(time: Any) -> str | None:
+    """``CompilationFailedConfig`` as ``compilation failed``."""
+    if not isinstance(time, str):
+        return None
+    words = re.findall(r"[A-Z][a-z]*", time.removesuffix("Config"))
+    return " ".join(words).lower() or time
+
+
+def _is_number(value: Any) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _load(path: str | Path) -> dict[str, Any]:
+    text = read_text(path).strip()
+    # A file that tuning still appends to ends after an entry, with or without a comma.
+    for candidate in (text, text.rstrip(",") + "}}"):
+        try:
+            data = json.loads(candidate)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(data, dict):
+            return data
+    raise TraceError(f"{path} is no cache of Kernel Tuner: it is no JSON object")

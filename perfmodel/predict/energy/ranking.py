@@ -1,0 +1,71 @@
+"""Devices in the order of what they cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Protocol, TypeVar
+
+from perfmodel.errors import InputError, nearest
+from perfmodel.predict.energy.cost import Cost, Prices
+from perfmodel.predict.result import Estimate
+
+RANKS = ("latency", "energy", "carbon", "money")
+"""What devices may be ranked by."""
+
+
+class Costed(Protocol):
+    """A prediction that has a cost: of one run, or of a generation request."""
+
+    @property
+    def device(self) -> str:
+        """The device's id."""
+
+    @property
+    def latency_s(self) -> Estimate:
+        """Seconds of it."""
+
+    def cost(self, prices: Prices) -> Cost:
+        """What it costs."""
+
+
+T = TypeVar("T", bound=Costed)
+
+
+def check_rank(by: str, prices: Prices) -> None:
+    """Refuse an order that cannot be found.
+
+    Raises:
+        InputError: an unknown quantity, or one that nothing was given for.
+    """
+    if by not in RANKS:
+        raise InputError(f"rank is {by!r}: {nearest(by, RANKS)}")
+    if by == "carbon" and prices.grid is None:
+        raise InputError("ranking by carbon needs the grid: --grid FRA, say, or grams of CO2e per kWh")
+    if by == "money" and prices.per_hour is None and prices.electricity is None:
+        raise InputError("ranking by money needs --price-per-hour, --electricity-price, or both")
+
+
+def ranked(predictions: Sequence[T], by: str, prices: Prices) -> list[T]:
+    """Predictions of one model on several devices, the least of a quantity first; unknown ones last.
+
+    Args:
+        predictions: in any order; ties keep it.
+        by: one of :data:`RANKS`: time, energy at the meter, carbon or money of a run.
+        prices: what carbon and money follow from.
+
+    Raises:
+        InputError: as :func:`check_rank`; or a device without a price where others have one.
+    """
+    check_rank(by, prices)
+    if by == "money" and prices.per_hour is not None:
+        unpriced = [p.device for p in predictions if prices.price_of(p.device) is None]
+        if unpriced:
+            raise InputError(f"ranking by money: no price per hour of {', '.join(unpriced)}")
+    return sorted(predictions, key=lambda p: _quantity(p, by, prices))
+
+
+def _quantity(prediction: Costed, by: str, prices: Prices) -> float:
+    run = prediction.cost(prices).per_run
+    estimate = {"latency": run.time_s, "energy": run.energy_j, "carbon": run.carbon_g, "money": run.money}[by]
+    return math.inf if estimate is None else estimate.value

@@ -1,0 +1,327 @@
+"""One generation request: the prompt at once (prefill), then token by token (decode).
+
+The two differ as much as two models do. Prefill is large products near the power limit; decode reads all weights for each
+token and draws less for far longer. Whoever sizes a power supply needs the peak of the first, whoever pays for energy the mean
+of the second.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from perfmodel.errors import InputError
+from perfmodel.features.onnx.dims import MAX_BOUND
+from perfmodel.graph import Graph, without_collection
+from perfmodel.hardware import Device, load_device
+from perfmodel.models.predictor import load as load_predictor
+from perfmodel.models.protocol import PredictorProtocol
+from perfmodel.predict import _predict, _prepare, _Prepared
+from perfmodel.predict.energy.cost import Cost, Prices, cost_of
+from perfmodel.predict.energy.profile import PowerBlock, PowerProfile, steps_of
+from perfmodel.predict.result import Estimate, ModelPrediction
+from perfmodel.predict.steps import cache_bytes, check_causal, with_cache
+from perfmodel.predict.steps import steps_of as graphs_of
+from perfmodel.predict.workload import Workload
+
+STEPS_PREDICTED = 6
+"""Decode steps that are predicted; each stands for those around it. Time grows nearly in a straight line with the cache."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhasePrediction:
+    """A phase of a request.
+
+    Attributes:
+        name: ``prefill`` or ``decode``.
+        runs: how often the model runs.
+        tokens: tokens of all sequences that the phase works on: those of the prompt, or those generated one by one.
+        parts: predictions, each with the number of runs that it stands for, in order.
+        latency_s, energy_j: of the whole phase.
+        power_w: mean over its time.
+        peak_w: power of the operator that draws most.
+    """
+
+    name: str
+    runs: int
+    tokens: int
+    parts: tuple[tuple[ModelPrediction, int], ...]
+    latency_s: Estimate
+    energy_j: Estimate | None
+    power_w: Estimate | None
+    peak_w: Estimate | None
+
+    @property
+    def latency_per_run_s(self) -> Estimate:
+        """Seconds of a run: to the first token (prefill), or from one token to the next (decode)."""
+        return self.latency_s.scaled(1 / self.runs)
+
+    @property
+    def energy_per_token_j(self) -> Estimate | None:
+        """Joules of a token."""
+        return None if self.energy_j is None else self.energy_j.scaled(1 / self.tokens)
+
+    def cost(self, prices: Prices) -> Cost:
+        """Energy at the meter, carbon and money of the phase, and of a million of its tokens."""
+        samples = self.parts[0][0].workload.samples
+        return cost_of(prices, self.parts[0][0].device, self.latency_s, self.energy_j, Workload(samples, self.tokens))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The keys of the JSON contract."""
+        return {
+            "name": self.name, "runs": self.runs, "tokens": self.tokens, "latency_s": self.latency_s.to_dict(),
+            "latency_per_run_s": self.latency_per_run_s.to_dict(), "energy_j": _dict(self.energy_j),
+            "energy_per_token_j": _dict(self.energy_per_token_j), "power_w": _dict(self.power_w),
+            "peak_w": _dict(self.peak_w), "parts": [{"runs": n, **p.to_dict()} for p, n in self.parts],
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerationPrediction:
+    """A generation request on a device.
+
+    Attributes:
+        prompt, generate: tokens of each sequence that are given, and that come out.
+        phases: prefill, and decode where more than one token is generated (prefill makes the first).
+        latency_s, power_w, energy_j: of the whole request; power is the mean.
+        peak_w: power of the operator that draws most.
+        kv_cache_bytes: keys and values at the end.
+        peak_memory_bytes: the most of any run; where the file has no cache of its own, with the cache added.
+        workload: sequences, and their tokens of prompt and answer together.
+    """
+
+    model: str
+    device: str
+    predictor: str
+    prompt: int
+    generate: int
+    phases: tuple[PhasePrediction, ...]
+    latency_s: Estimate
+    power_w: Estimate | None
+    energy_j: Estimate | None
+    peak_w: Estimate | None
+    kv_cache_bytes: float
+    peak_memory_bytes: float
+    workload: Workload
+    dims: Mapping[str, int] = field(default_factory=dict)
+    dtype_map: Mapping[str, str] = field(default_factory=dict)
+    kv_dtype: str | None = None
+    warnings: tuple[str, ...] = ()
+    idle_power_w: float | None = None
+    power_limit_w: float | None = None
+
+    def power_profile(self) -> PowerProfile:
+        """Power over the time of the request, its phases one after the other.
+
+        Raises:
+            InputError: the device's power is unknown.
+        """
+        blocks = (PowerBlock(phase.name, tuple(steps_of(p)), runs) for phase in self.phases for p, runs in phase.parts)
+        return PowerProfile(tuple(blocks), self.idle_power_w, self.power_limit_w)
+
+    def cost(self, prices: Prices) -> Cost:
+        """Energy at the meter, carbon and money of the request, and of a million tokens, given and generated."""
+        return cost_of(prices, self.device, self.latency_s, self.energy_j, self.workload)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The keys of the JSON contract."""
+        return {
+            "model": self.model, "device": self.device, "predictor": self.predictor, "prompt": self.prompt,
+            "generate": self.generate, "latency_s": self.latency_s.to_dict(), "power_w": _dict(self.power_w),
+            "energy_j": _dict(self.energy_j), "peak_w": _dict(self.peak_w), "kv_cache_bytes": self.kv_cache_bytes,
+            "peak_memory_bytes": self.peak_memory_bytes, "samples": self.workload.samples,
+            "tokens": self.workload.tokens, "dims": dict(self.dims), "dtype_map": dict(self.dtype_map),
+            "kv_dtype": self.kv_dtype, "warnings": list(self.warnings), "idle_power_w": self.idle_power_w,
+            "power_limit_w": self.power_limit_w, "phases": [phase.to_dict() for phase in self.phases],
+        }  # fmt: skip
+
+
+def predict_generation(
+    model: str | os.PathLike[str] | Graph | Any,
+    device: str | os.PathLike[str] | Device,
+    *,
+    prompt: int,
+    generate: int,
+    **conditions: Any,
+) -> GenerationPrediction:
+    """One generation request on a device, phase by phase.
+
+    Args:
+        model: as for :func:`perfmodel.predict`; a model with inputs for past keys and values, or one whose attention is
+            causal throughout, to which the cache is added.
+        device: as there.
+        prompt: tokens of the prompt of each sequence.
+        generate: tokens that each sequence generates; prefill makes the first.
+        conditions: ``dims`` and all other keyword arguments of :func:`perfmodel.predict`.
+
+    Raises:
+        InputError: as there; or the model cannot be run token by token, and why.
+    """
+    return compare_generation(model, [device], prompt=prompt, generate=generate, **conditions)[0]
+
+
+def compare_generation(
+    model: str | os.PathLike[str] | Graph | Any,
+    devices: Sequence[str | os.PathLike[str] | Device],
+    *,
+    prompt: int,
+    generate: int,
+    dims: Mapping[str, int] | None = None,
+    dtype: str | None = None,
+    dtype_map: Mapping[str, str] | None = None,
+    kv_dtype: str | None = None,
+    predictor: str | Path | PredictorProtocol = "default",
+    software: str | None = None,
+    fusion: str = "engine",
+    launch: str = "graph",
+    clock_mhz: float | None = None,
+    power_limit_w: float | None = None,
+    cache: str = "rotating",
+) -> list[GenerationPrediction]:
+    """:func:`predict_generation` on several devices, fastest first; the file is read once."""
+    if not devices:
+        raise InputError("compare needs at least one device")
+    for name, value in (("prompt", prompt), ("generate", generate)):
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_BOUND:
+            raise InputError(f"{name} is {value!r}: wanted a whole number of tokens, at least 1")
+    records = [load_device(d) for d in devices]
+    with without_collection():
+        request = _request(model, dict(dims or {}), prompt, generate, (dtype, dtype_map, kv_dtype, fusion))
+        loaded = load_predictor(predictor)
+        shown = {**(dims or {}), "prompt": prompt, "generate": generate}
+        results = []
+        for record in records:
+            parts = [
+                (phase, runs, _predict(p, record, shown, loaded, software, launch, clock_mhz, power_limit_w, cache))
+                for phase, runs, p in request.parts
+            ]
+            results.append(_composed(request, parts, prompt, generate))
+    return sorted(results, key=lambda r: r.latency_s.value)
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What does not depend on the device: phase, number of runs and graph of each part."""
+
+    parts: tuple[tuple[str, int, _Prepared], ...]
+    cache_bytes: float
+    has_cache: bool
+    warnings: tuple[str, ...]
+
+
+def _request(
+    model: Any, dims: dict[str, int], prompt: int, generate: int, formats: tuple[Any, Any, Any, str]
+) -> _Request:
+    steps = graphs_of(_open_graph(model, dims), prompt, dims)
+    prefill = _prepare(steps.prompt, None, *formats)
+    warnings: list[str] = []
+    if not steps.has_cache:
+        check_causal(prefill.graph)
+        warnings.append(
+            "the file has no inputs for past keys and values: its attention is causal, so decode steps are taken to work on"
+            " one token and to read the others from a cache"
+        )
+    parts = [("prefill", 1, prefill)]
+    once = None if steps.has_cache else _prepare(steps.step(prompt), None, *formats)
+    for first, runs in _chunks(generate - 1):
+        # The step in the middle finds the prompt and all tokens generated before it in the cache.
+        cached = prompt + first + (runs - 1) // 2
+        if once is None:
+            prepared = _prepare(steps.step(cached), None, *formats)
+        else:
+            prepared = replace(once, graph=with_cache(once.graph, prefill.graph, cached))
+        parts.append(("decode", runs, prepared))
+    last = (once or parts[-1][2]).graph
+    kept = cache_bytes(last, prompt + generate - 1, has_cache=steps.has_cache)
+    return _Request(tuple(parts), kept, steps.has_cache, tuple(warnings))
+
+
+def _open_graph(model: Any, dims: dict[str, int]) -> Graph:
+    if isinstance(model, Graph):
+        return model
+    from perfmodel.features.onnx import read_onnx
+
+    return read_onnx(model, dims=dims, keep_symbolic=True)
+
+
+def _chunks(steps: int) -> list[tuple[int, int]]:
+    """First step and length of each run of steps that one of them stands for."""
+    pieces = np.array_split(np.arange(steps), min(STEPS_PREDICTED, max(steps, 1)))
+    return [(int(p[0]), len(p)) for p in pieces if len(p)]
+
+
+def _composed(
+    request: _Request, parts: list[tuple[str, int, ModelPrediction]], prompt: int, generate: int
+) -> GenerationPrediction:
+    first = parts[0][2]
+    samples = first.workload.samples
+    phases = [_phase("prefill", [(p, n) for name, n, p in parts if name == "prefill"], samples * prompt)]
+    if generate > 1:
+        phases.append(_phase("decode", [(p, n) for name, n, p in parts if name == "decode"], samples * (generate - 1)))
+    latency, energy, power, peak = _totals([(p, n) for _, n, p in parts])
+    memory = max(p.peak_memory_bytes for _, _, p in parts)
+    warnings = [*request.warnings, *(w for _, _, p in parts for w in p.warnings)]
+    return GenerationPrediction(
+        model=first.model,
+        device=first.device,
+        predictor=first.predictor,
+        prompt=prompt,
+        generate=generate,
+        phases=tuple(phases),
+        latency_s=latency,
+        power_w=power,
+        energy_j=energy,
+        peak_w=peak,
+        kv_cache_bytes=request.cache_bytes,
+        peak_memory_bytes=memory + (0.0 if request.has_cache else request.cache_bytes),
+        workload=Workload(samples, samples * (prompt + generate)),
+        dims=first.dims,
+        dtype_map=first.dtype_map,
+        kv_dtype=first.kv_dtype,
+        warnings=tuple(dict.fromkeys(warnings)),
+        idle_power_w=first.idle_power_w,
+        power_limit_w=first.power_limit_w,
+    )
+
+
+def _phase(name: str, parts: list[tuple[ModelPrediction, int]], tokens: int) -> PhasePrediction:
+    latency, energy, power, peak = _totals(parts)
+    return PhasePrediction(
+        name=name, runs=sum(n for _, n in parts), tokens=tokens, parts=tuple(parts), latency_s=latency, energy_j=energy,
+        power_w=power, peak_w=peak,
+    )  # fmt: skip
+
+
+def _totals(
+    parts: list[tuple[ModelPrediction, int]],
+) -> tuple[Estimate, Estimate | None, Estimate | None, Estimate | None]:
+    """Latency, energy, mean power and highest power of runs that follow each other.
+
+    Errors of runs of one model go the same way: ends of intervals are added. The mean power weighs each run by its expected
+    time.
+    """
+    latency = _sum([p.latency_s.scaled(n) for p, n in parts])
+    powers = [(p.power_w, n * p.latency_s.value) for p, n in parts]
+    operators = [o.power_w for p, _ in parts for o in p.operators if o.power_w is not None]
+    energies = [p.energy_j.scaled(n) for p, n in parts if p.energy_j is not None]
+    if len(energies) < len(parts) or not operators or latency.value <= 0:
+        return latency, None, None, None
+    weighed = _sum([power.scaled(seconds) for power, seconds in powers if power is not None])
+    peak = Estimate(*(max(getattr(w, kind) for w in operators) for kind in ("value", "low", "high")))
+    return latency, _sum(energies), weighed.scaled(1 / latency.value), peak
+
+
+def _sum(estimates: list[Estimate]) -> Estimate:
+    total = estimates[0]
+    for estimate in estimates[1:]:
+        total = total.plus(estimate)
+    return total
+
+
+def _dict(estimate: Estimate | None) -> dict[str, float] | None:
+    return None if estimate is None else estimate.to_dict()

@@ -1,0 +1,279 @@
+"""Importers of traces. Every file here is synthesised from the documented format; no tool wrote it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from perfmodel import Conv, Gemm
+from perfmodel.collect.importers.chrome import read_chrome
+from perfmodel.collect.importers.kernel_tuner import read_kernel_tuner
+from perfmodel.collect.importers.onednn import read_onednn
+from perfmodel.collect.importers.rows import Imported
+from perfmodel.datasets.schema import check_traces
+from perfmodel.errors import TraceError
+
+pandas = pytest.importorskip("pandas", reason="traces need the extra train")
+
+
+def rows(found: Imported) -> list[dict[str, Any]]:
+    """The rows without what they lack, after a check against the schema."""
+    table = pandas.DataFrame(found.columns)
+    check_traces(table, "imported")
+    assert len(found) == len(table)
+    return [{k: v for k, v in row.items() if v is not None and v == v} for row in table.to_dict("records")]
+
+
+def part(row: dict[str, Any], *names: str) -> tuple[Any, ...]:
+    return tuple(row.get(name) for name in names)
+
+
+# ------------------------------------------------------------------------------------------------ oneDNN
+VERBOSE = """some program's own line
+onednn_verbose,v1,info,oneDNN v3.5.0 (commit 0)
+onednn_verbose,v1,primitive,create:cache_miss,cpu,matmul,brg:avx512_core,undef,src_f32::blocked:ab::f0 wei_f32::blocked:ab::f0 dst_f32::blocked:ab::f0,,,128x256:256x512,9.9
+loss 0.3 onednn_verbose,v1,primitive,exec,cpu,matmul,brg:avx512_core,undef,src_f32::blocked:ab::f0 wei_f32::blocked:ab::f0 dst_f32::blocked:ab::f0,,,128x256:256x512,0.42
+onednn_verbose,v1,primitive,exec,cpu,matmul,brg:avx512_core,undef,src_f32::blocked:ab::f0 wei_f32::blocked:ab::f0 dst_f32::blocked:ab::f0,,,128x256:256x512,0.44
+onednn_verbose,v1,primitive,exec,cpu,matmul,brg:avx512_core_amx,undef,src:bf16::blocked:abc::f0 wei:bf16::blocked:abc::f0 dst:bf16::blocked:abc::f0,attr-scratchpad:user,,12x64x32:1x32x48:12x64x48,0.05
+onednn_verbose,exec,cpu,convolution,jit:avx512_core,forward_inference,src_f32::blocked:aBcd16b:f0 wei_f32::blocked:Acdb16a:f0 bia_f32::blocked:a:f0 dst_f32::blocked:aBcd16b:f0,attr-post-ops:eltwise_relu ,alg:convolution_direct,mb8_ic3oc64_ih224oh112kh7sh2dh0ph3_iw224ow112kw7sw2dw0pw3,1.5
+onednn_verbose,exec,cpu,convolution,jit_dw:avx512_core,forward_inference,src_u8::x wei_s8::x dst_u8::x,,alg:convolution_direct,mb1_g32ic32oc32_ih56oh56kh3sh1dh1ph2_iw56ow56kw3sw1dw1pw2,0.2
+onednn_verbose,exec,cpu,convolution,jit:avx512_core,forward_training,src_f32::x wei_f32::x dst_f32::x,,alg:convolution_direct,mb2_ic16oc16_iw100ow100kw3sw1dw0pw1,0.01
+onednn_verbose,v1,primitive,exec,cpu,inner_product,brg:avx512_core,forward_inference,src_f32::x wei_f32::x dst_f32::x,,,mb32ic512ih7iw7oc1000,0.9
+onednn_verbose,v1,primitive,exec,cpu,softmax,jit:avx512_core,forward_inference,src_f32::x dst_f32::x,,alg:softmax_accurate axis:1,128x1000,0.03
+onednn_verbose,v1,primitive,exec,cpu,eltwise,jit:avx512_core,forward_inference,data_f32::x diff_undef::undef,,alg:eltwise_relu alpha:0 beta:0,2x64x56x56,0.02
+onednn_verbose,v1,primitive,exec,cpu,eltwise,jit:avx512_core,forward_inference,src_f32::x dst_f32::x,,alg:eltwise_gelu_tanh alpha:0 beta:0,2x100,0.02
+onednn_verbose,v1,primitive,exec,cpu,reorder,jit:uni,undef,src_f32::blocked:abcd::f0 dst_f32::blocked:aBcd16b::f0,,,8x64x56x56,0.3
+onednn_verbose,v1,primitive,exec,cpu,convolution,jit:avx512_core,backward_data,src_f32::x wei_f32::x dst_f32::x,,alg:convolution_direct,mb2_ic16oc16_ih8oh8kh3sh1dh0ph1_iw8ow8kw3sw1dw0pw1,0.5
+onednn_verbose,v1,primitive,exec,cpu,matmul,brg:avx512_core,undef,src_f32::x wei_f32::x dst_f32::x,,,128x256:255x512,0.4
+onednn_verbose,v1,primitive,exec,cpu,matmul,brg:avx512_core,undef,src_f32::x wei_f32::x dst_f32::x,,,8x8:8x8,0
+onednn_verbose,v1,primitive,exec,cpu
+"""  # noqa: E501 - a line of the log is a line
+
+
+def test_onednn(tmp_path: Path) -> None:
+    path = tmp_path / "verbose.log"
+    path.write_text(VERBOSE)
+    found = read_onednn(path, "local-cpu", "onednn-3.5")
+    got = rows(found)
+    assert [row["op"] for row in got] == [
+        "gemm",
+        "gemm",
+        "conv",
+        "conv",
+        "conv",
+        "gemm",
+        "softmax",
+        "elementwise",
+        "elementwise",
+    ]
+    gemm, batched, conv, depthwise, line, inner, softmax, relu, gelu = got
+    assert part(gemm, "m", "n", "k", "batch", "dtype", "kernel") == (128, 512, 256, 1, "fp32", "matmul:brg:avx512_core")
+    assert gemm["latency_s"] == pytest.approx(0.43e-3)  # of two calls; making the primitive is none
+    assert gemm["samples"] == 2
+    assert part(batched, "batch", "m", "n", "k", "dtype") == (12, 64, 48, 32, "bf16")
+    assert part(conv, "batch", "c_in", "c_out", "h", "w", "kernel_h", "stride_w", "pad_h", "dilation_h", "groups") == (
+        8, 3, 64, 224, 224, 7, 2, 3, 1, 1,
+    )  # fmt: skip
+    assert part(depthwise, "c_in", "groups", "dilation_h", "dilation_w", "dtype") == (32, 32, 2, 2, "int8")
+    assert part(line, "h", "w", "kernel_h", "kernel_w", "pad_h", "pad_w") == (1, 100, 1, 3, 0, 1)
+    assert part(inner, "m", "n", "k") == (32, 1000, 512 * 7 * 7)
+    assert part(softmax, "rows", "cols") == (128, 1000)
+    assert part(relu, "kind", "elements", "inputs") == ("relu", 2 * 64 * 56 * 56, 1)
+    assert part(gelu, "kind", "elements", "inputs") == ("gelu_tanh", 200, 1)
+    assert found.passed_over == {
+        "reorder": 1, "convolution": 1, "matmul of another form": 1, "lines without a time": 1, "lines of another form": 1,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("hello\n", "holds no operator that is understood$"),
+        ("onednn_verbose,exec,cpu,reorder,x,undef,src_f32::x,,,8x8,0.3\n", r"understood: reorder \(1\)"),
+        ("onednn_verbose,exec,cpu,matmul,x,undef,src_f32:: wei_f32::,,,axb,0.3\n", r"matmul of another form \(1\)"),
+    ],
+)
+def test_onednn_without_a_row(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "log").write_text(text)
+    with pytest.raises(TraceError, match=message):
+        read_onednn(tmp_path / "log", "local-cpu", "onednn")
+
+
+# ------------------------------------------------------------------------------------------------ Kernel Tuner
+CACHE = {
+    "device_name": "Synthesised GPU",
+    "kernel_name": "Xgemm",
+    "problem_size": [4096, 4096],
+    "tune_params_keys": ["MWG", "VWM", "method"],
+    "tune_params": {"MWG": [16, 32], "VWM": [1, 2], "method": ["a"]},
+    "objective": "time",
+    "cache": {
+        "16,1,a": {"MWG": 16, "VWM": 1, "method": "a", "time": 12.5, "times": [12.4, 12.5, 12.6], "timestamp": "x"},
+        "16,2,a": {"MWG": 16, "VWM": 2, "method": "a", "time": "CompilationFailedConfig"},
+        "32,1,a": {"MWG": 32, "VWM": 1, "method": "a", "time": 7.0},
+    },
+}
+GEMM = Gemm(m=4096, n=4096, k=4096, dtype="fp32")
+
+
+def test_kernel_tuner(tmp_path: Path) -> None:
+    path = tmp_path / "cache.json"
+    path.write_text(json.dumps(CACHE))
+    found = read_kernel_tuner(path, GEMM, "rtx-3090", "clblast-1.6")
+    table = pandas.DataFrame(found.columns)
+    check_traces(table, "imported")
+    assert list(table["latency_s"].fillna(-1)) == [pytest.approx(0.0125), -1, pytest.approx(0.007)]
+    assert list(table["status"]) == ["ok", "compilation failed", "ok"]
+    assert list(table["cfg_MWG"]) == [16, 16, 32]
+    assert list(table["cfg_method"]) == ["a"] * 3
+    assert table["samples"].fillna(0).tolist() == [3, 0, 0]
+    assert set(table["kernel"]) == {"Xgemm"}
+    assert set(table["m"]) == {4096}
+
+
+@pytest.mark.parametrize("end", ["", ",", ",\n"])
+def test_kernel_tuner_is_not_done(tmp_path: Path, end: str) -> None:
+    path = tmp_path / "cache.json"
+    path.write_text(json.dumps(CACHE)[:-2] + end)
+    assert len(read_kernel_tuner(path, GEMM, "rtx-3090", "clblast-1.6")) == 3
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[]", "it is no JSON object"),
+        ("{", "it is no JSON object"),
+        ('{"cache": {}}', "wanted tune_params_keys and cache"),
+        ('{"tune_params_keys": [], "cache": {}}', "holds no configuration"),
+        ('{"tune_params_keys": ["a"], "cache": {"1": {"b": 1}}}', "configuration '1': wanted the parameters a"),
+        ('{"tune_params_keys": ["a"], "cache": {"1": {"a": 1, "time": -1}}}', "configuration '1': time is -1; wanted"),
+        ('{"tune_params_keys": ["a"], "cache": {"1": {"a": 1}}}', "configuration '1': time is None; wanted"),
+    ],
+)
+def test_kernel_tuner_files_that_are_none(tmp_path: Path, content: str, message: str) -> None:
+    (tmp_path / "c.json").write_text(content)
+    with pytest.raises(TraceError, match=message):
+        read_kernel_tuner(tmp_path / "c.json", GEMM, "a10", "x")
+
+
+# ------------------------------------------------------------------------------------------------ Chrome traces
+def call(
+    name: str, ts: float, dur: float, dims: Any = (), values: Any = (), external: int | None = None, kind: str = "float"
+) -> dict[str, Any]:
+    arguments: dict[str, Any] = {
+        "Input Dims": list(dims),
+        "Input type": [kind] * len(dims),
+        "Concrete Inputs": list(values),
+    }
+    if external is not None:
+        arguments["External id"] = external
+    return {"ph": "X", "cat": "cpu_op", "name": name, "pid": 1, "tid": 1, "ts": ts, "dur": dur, "args": arguments}
+
+
+def kernel(name: str, dur: float, external: int) -> dict[str, Any]:
+    arguments = {"External id": external, "stream": 7}
+    return {"ph": "X", "cat": "kernel", "name": name, "pid": 0, "tid": 7, "ts": 5000, "dur": dur, "args": arguments}
+
+
+CONVOLUTION = ["", "", "", "[2, 2]", "[3, 3]", "[1, 1]", "False", "[0, 0]", "1"]
+
+
+def trace(tmp_path: Path, *events: dict[str, Any]) -> Path:
+    path = tmp_path / "trace.json"
+    path.write_text(json.dumps({"schemaVersion": 1, "traceEvents": [{"ph": "M", "name": "process_name"}, *events]}))
+    return path
+
+
+def test_chrome_on_a_processor(tmp_path: Path) -> None:
+    path = trace(
+        tmp_path,
+        call("aten::linear", 0, 100, [[32, 256], [512, 256], [512]]),
+        call("aten::addmm", 10, 80, [[512], [32, 256], [256, 512], [], []]),
+        call("aten::linear", 200, 100, [[32, 256], [512, 256], [512]]),
+        call("aten::addmm", 210, 90, [[512], [32, 256], [256, 512], [], []]),
+        call("aten::bmm", 400, 40, [[8, 16, 64], [8, 64, 128]], kind="c10::BFloat16"),
+        call("aten::convolution", 500, 70, [[8, 3, 224, 224], [64, 3, 7, 7], [64]], CONVOLUTION),
+        call("aten::_softmax", 600, 5, [[4, 12, 128, 128], [], []], ["", "-1", "False"]),
+        call("aten::native_layer_norm", 610, 6, [[32, 128, 768], [], [768], [768], []], ["", "[768]", "", "", "1e-05"]),
+        call("aten::mul", 620, 7, [[32, 128], [128]]),
+        call("aten::mm", 630, 7, [[2, 3], [4, 5]]),
+        call("aten::mm", 640, 7, [[2, 3], [3, 5]], kind="long int"),
+    )
+    found = read_chrome(path, "local-cpu", "torch-2.9.0")
+    gemm, batched, conv, softmax, norm, mul = rows(found)
+    assert part(gemm, "m", "n", "k", "dtype", "samples", "kernel") == (32, 512, 256, "fp32", 2, "aten::addmm")
+    assert gemm["latency_s"] == pytest.approx(85e-6)
+    assert part(batched, "batch", "m", "n", "k", "dtype") == (8, 16, 128, 64, "bf16")
+    assert part(conv, "c_in", "c_out", "h", "kernel_h", "stride_h", "pad_w", "groups") == (3, 64, 224, 7, 2, 3, 1)
+    assert part(softmax, "rows", "cols") == (4 * 12 * 128, 128)
+    assert part(norm, "kind", "rows", "cols") == ("layernorm", 32 * 128, 768)
+    assert part(mul, "kind", "elements", "inputs") == ("mul", 32 * 128, 2)
+    assert found.passed_over == {"aten::mm of another form": 2}
+
+
+def test_chrome_on_a_gpu(tmp_path: Path) -> None:
+    path = trace(
+        tmp_path,
+        call("aten::mm", 0, 20, [[64, 64], [64, 64]], external=1, kind="c10::Half"),
+        kernel("gemm_64x64", 8.0, 1),
+        kernel("splitk_reduce", 2.0, 1),
+        # The kernels of a convolution are launched by an operator within it.
+        call("aten::convolution", 100, 50, [[1, 8, 32, 32], [8, 8, 3, 3], []], CONVOLUTION, external=2),
+        call("aten::cudnn_convolution", 110, 30, [[1, 8, 32, 32], [8, 8, 3, 3]], external=3),
+        kernel("implicit_gemm", 31.0, 3),
+        call("aten::mm", 200, 20, [[2, 2], [2, 2]], external=9),
+    )
+    found = read_chrome(path, "h100-sxm", "torch-2.9.0")
+    gemm, conv = rows(found)
+    assert part(gemm, "dtype", "kernel") == ("fp16", "gemm_64x64")
+    assert gemm["latency_s"] == pytest.approx(10e-6)
+    assert part(conv, "kernel", "c_out") == ("implicit_gemm", 8)
+    assert conv["latency_s"] == pytest.approx(31e-6)
+    assert found.passed_over == {"aten::mm that launched no kernel": 1}
+
+
+def test_transposed_convolutions_are_passed_over(tmp_path: Path) -> None:
+    transposed = [*CONVOLUTION[:6], "True", *CONVOLUTION[7:]]
+    path = trace(
+        tmp_path,
+        call("aten::convolution", 0, 9, [[1, 8, 8, 8], [8, 8, 3, 3], []], transposed),
+        call("aten::relu", 10, 3, [[5, 5]]),
+    )
+    found = read_chrome(path, "local-cpu", "torch")
+    assert [row["kind"] for row in rows(found)] == ["relu"]
+    assert found.passed_over == {"aten::convolution of another form": 1}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("no json", "is no Chrome trace: it is no JSON"),
+        ("{}", "wanted traceEvents"),
+        ('{"traceEvents": []}', "holds no operator that is understood"),
+        (json.dumps([call("aten::mm", 0, 5)]), r"was taken without shapes: profile with record_shapes=True"),
+        (json.dumps([call("aten::mm", float("nan"), 5, [[1, 1], [1, 1]])]), "holds no operator that is understood"),
+    ],
+)
+def test_chrome_files_that_are_none(tmp_path: Path, content: str, message: str) -> None:
+    (tmp_path / "t.json").write_text(content)
+    with pytest.raises(TraceError, match=message):
+        read_chrome(tmp_path / "t.json", "local-cpu", "torch")
+
+
+def test_descriptors_are_the_same_from_two_tools(tmp_path: Path) -> None:
+    """One convolution, by PyTorch and by oneDNN."""
+    (tmp_path / "log").write_text(
+        "onednn_verbose,exec,cpu,convolution,jit,forward_inference,src_f32::x wei_f32::x,,alg:convolution_direct,"
+        "mb8_ic3oc64_ih224oh112kh7sh2dh0ph3_iw224ow112kw7sw2dw0pw3,1.5\n"
+    )
+    one = read_onednn(tmp_path / "log", "local-cpu", "onednn").columns
+    other = read_chrome(
+        trace(tmp_path, call("aten::convolution", 0, 9, [[8, 3, 224, 224], [64, 3, 7, 7], [64]], CONVOLUTION)),
+        "local-cpu",
+        "torch",
+    ).columns
+    names = set(Conv.__dataclass_fields__) & set(one)
+    assert {n: one[n] for n in names} == {n: other[n] for n in names}
