@@ -136,7 +136,7 @@ def _prepare(
     dtype_map: Mapping[str, str] | None,
     kv_dtype: str | None,
     fusion: str,
-    entry: str | None,
+    entry: str | None = None,
 ) -> _Prepared:
     from perfmodel.features.fusion import fuse
     from perfmodel.predict.cast import cast

@@ -244,6 +244,12 @@ def _request(
 def _open_graph(model: Any, dims: dict[str, int]) -> Graph:
     if isinstance(model, Graph):
         return model
+    from perfmodel.features.mlir.detect import is_mlir
+
+    if is_mlir(model):
+        from perfmodel.features.mlir import read_mlir
+
+        return read_mlir(model, dims=dims, keep_symbolic=True)
     from perfmodel.features.onnx import read_onnx
 
     return read_onnx(model, dims=dims, keep_symbolic=True)
