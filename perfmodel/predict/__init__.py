@@ -216,22 +216,25 @@ def _predict(
     )
 
 
-def _graph(model: Any, dims: dict[str, int], entry: str | None, *, joined: bool) -> Graph:
+def _graph(
+    model: Any, dims: dict[str, int], entry: str | None, *, joined: bool = False, keep_symbolic: bool = False
+) -> Graph:
+    """The graph of a model of any kind; with ``keep_symbolic`` dimensions without a number may stay open."""
     if isinstance(model, Graph):
         from perfmodel.features.onnx.dims import check_given
 
-        return model.bind(**check_given(dims)) if model.open_dims else model
+        return model.bind(**check_given(dims)) if model.open_dims and not keep_symbolic else model
     from perfmodel.features.mlir.detect import is_mlir
 
     if is_mlir(model):
         from perfmodel.features.mlir import read_mlir
 
-        return read_mlir(model, dims=dims, entry=entry, joined=joined)
+        return read_mlir(model, dims=dims, entry=entry, joined=joined, keep_symbolic=keep_symbolic)
     if entry is not None:
         raise InputError(f"entry is {entry!r}, but the model is no MLIR module: ONNX files have one graph")
     from perfmodel.features.onnx import read_onnx
 
-    return read_onnx(model, dims=dims)
+    return read_onnx(model, dims=dims, keep_symbolic=keep_symbolic)
 
 
 def _check(value: str, known: Sequence[str], name: str) -> None:

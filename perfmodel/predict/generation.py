@@ -21,7 +21,7 @@ from perfmodel.graph import Graph, without_collection
 from perfmodel.hardware import Device, load_device
 from perfmodel.models.predictor import load as load_predictor
 from perfmodel.models.protocol import PredictorProtocol
-from perfmodel.predict import _predict, _prepare, _Prepared
+from perfmodel.predict import _graph, _predict, _prepare, _Prepared
 from perfmodel.predict.energy.cost import Cost, Prices, cost_of
 from perfmodel.predict.energy.profile import PowerBlock, PowerProfile, steps_of
 from perfmodel.predict.result import Estimate, ModelPrediction
@@ -218,7 +218,7 @@ class _Request:
 def _request(
     model: Any, dims: dict[str, int], prompt: int, generate: int, formats: tuple[Any, Any, Any, str], entry: str | None
 ) -> _Request:
-    steps = graphs_of(_open_graph(model, dims, entry), prompt, dims)
+    steps = graphs_of(_graph(model, dims, entry, keep_symbolic=True), prompt, dims)
     prefill = _prepare(steps.prompt, None, *formats)
     warnings: list[str] = []
     if not steps.has_cache:
@@ -240,21 +240,6 @@ def _request(
     last = (once or parts[-1][2]).graph
     kept = cache_bytes(last, prompt + generate - 1, has_cache=steps.has_cache)
     return _Request(tuple(parts), kept, steps.has_cache, tuple(warnings))
-
-
-def _open_graph(model: Any, dims: dict[str, int], entry: str | None) -> Graph:
-    if isinstance(model, Graph):
-        return model
-    from perfmodel.features.mlir.detect import is_mlir
-
-    if is_mlir(model) or entry is not None:
-        raise InputError(
-            "a generation request was asked of an MLIR module, whose lengths are written into its shapes; wanted an ONNX file"
-            " with an open length: predict the modules of a prompt and of a step instead"
-        )
-    from perfmodel.features.onnx import read_onnx
-
-    return read_onnx(model, dims=dims, keep_symbolic=True)
 
 
 def _chunks(steps: int) -> list[tuple[int, int]]:
