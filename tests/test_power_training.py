@@ -137,8 +137,8 @@ def test_labels_above_the_limit_count_as_at_it() -> None:
 
 
 def test_the_noise_of_files_is_that_of_equal_shapes() -> None:
-    other = judged(software="b-1", power_w=np.array([150.0, 200.0, 300.0, 50.0]),
-                   shape_key=np.array([0, 1, 7, 3], dtype=np.uint64))  # fmt: skip
+    other = judged(software="b-1", power_w=np.array([50.0, 150.0, 200.0, 300.0]), settled=np.zeros(4, dtype=bool),
+                   shape_key=np.array([3, 0, 1, 7], dtype=np.uint64), latency_s=np.array([1e-5, 1e-3, 1e-3, 1e-3]))  # fmt: skip
     left, right = grouped([judged(), other], ("software",), "power")
     assert left["noise_mape"] == pytest.approx((0.5 + 0) / 2)  # 150 / 100, 200 / 200; the third shape has no twin
     assert right["noise_mape"] == pytest.approx((1 / 3 + 0) / 2)
