@@ -157,12 +157,12 @@ def _noise_of_files(rows: Sequence[JudgedPower]) -> dict[int, np.ndarray]:
     return result
 
 
-def report(protocol: str, seed: int, rows: Sequence[JudgedPower], by: Sequence[str] = BY) -> dict[str, Any]:
+def report(protocol: str, seed: int, rows: Sequence[JudgedPower], by: Sequence[str] = BY) -> Any:
     """What ``accuracy.json`` holds of a protocol of power: groups of both targets, their means, all dtypes of a file together
     (without :data:`APART`), and all files of a device."""
     groups = [g for target in TARGETS for g in grouped(rows, by, target)]
     files = [r for r in rows if r.dtype != APART]
-    return {
+    return rounded({
         "protocol": protocol,
         "seed": seed,
         "groups": groups,
@@ -174,7 +174,20 @@ def report(protocol: str, seed: int, rows: Sequence[JudgedPower], by: Sequence[s
             target: mean_of([g for g in groups if g["target"] == target], weighted=False) for target in TARGETS
         },
         "pooled": {target: mean_of([g for g in groups if g["target"] == target], weighted=True) for target in TARGETS},
-    }
+    })  # fmt: skip
+
+
+_DIGITS = 5
+"""Significant digits of figures: labels know fewer."""
+
+
+def rounded(value: Any) -> Any:
+    """Numbers of a report, however nested, with :data:`_DIGITS` significant digits."""
+    if isinstance(value, dict):
+        return {name: rounded(v) for name, v in value.items()}
+    if isinstance(value, list):
+        return [rounded(v) for v in value]
+    return float(f"{value:.{_DIGITS}g}") if isinstance(value, float) else value
 
 
 _MEANS = (
