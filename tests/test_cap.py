@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,8 +11,12 @@ from hypothesis import strategies as st
 
 from perfmodel.errors import InputError
 from perfmodel.hardware import load_device
+from perfmodel.models.cap import without_effect
 from perfmodel.models.predictor import Estimates, Predictor
 from perfmodel.ops import Elementwise, Gemm, Operator
+from perfmodel.predict import predict
+
+EXAMPLE = Path(__file__).parent.parent / "examples" / "resnet18.onnx"
 
 OPS: list[Operator] = [
     Gemm(m=8192, n=8192, k=8192, dtype="bf16"),
@@ -76,3 +82,25 @@ def test_interval_and_terms_go_along() -> None:
     assert (capped.latency_low_s <= capped.latency_s).all()
     assert (capped.latency_s <= capped.latency_high_s).all()
     assert np.isfinite(capped.latency_high_s).all()
+
+
+def test_a_cap_bounds_what_it_slows() -> None:
+    # The soft minimum takes a little of every operator: 690 of 700 W slow none of these by a hundredth.
+    free, near, tight = under(None), under(690.0), under(150.0)
+    slower = near.latency_s > 1.01 * free.latency_s
+    assert (near.bound[~slower] == free.bound[~slower]).all()
+    assert (tight.bound[tight.latency_s > 1.02 * free.latency_s] == "power").all()
+
+
+def test_a_cap_without_effect_says_why() -> None:
+    assert without_effect(load_device("h100-sxm"), None) is None
+    assert without_effect(load_device("h100-sxm"), 700.0) is None
+    assert without_effect(load_device("h100-sxm"), 300.0) is None
+    assert without_effect(load_device("h100-sxm"), 900.0) == (
+        "the power limit of 900 W is above the 700 W of h100-sxm, which hold instead"
+    )
+    assert without_effect(load_device("tpu-v4"), 100.0) == (
+        "the TDP of tpu-v4 is unknown: the power limit of 100 W changes nothing here"
+    )
+    prediction = predict(EXAMPLE, "tpu-v4", dims={"batch": 1}, power_limit_w=100.0)
+    assert any("changes nothing here" in w for w in prediction.warnings)

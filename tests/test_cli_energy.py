@@ -63,7 +63,7 @@ def test_power_over_time_and_energy(capsys: pytest.CaptureFixture[str]) -> None:
     assert "energy by kind of operator:" in lines
     table = lines[lines.index("energy by kind of operator:") :]
     # Shares of the energy add up to all of it.
-    shares = [float(line.split()[-2]) for line in table[3 : table.index("", 3)]]
+    shares = [float(line.split()[-2]) for line in table[3 : table.index("", 3)] if line.endswith("%")]
     assert sum(shares) == pytest.approx(100.0, abs=1.0)
     assert shares[:-1] == sorted(shares[:-1], reverse=True)
     profile = as_json(capsys, "predict", DEMO, *H100, "--power-profile")["power_profile"]
@@ -204,6 +204,11 @@ def test_compare_in_other_orders(rank: str, capsys: pytest.CaptureFixture[str]) 
         ("predict", "--power-plot a.pdf", "wanted a name that ends in .svg or .png"),
         ("predict", "--power-profile --window-ms 1,x", "--window-ms '1,x': 'x' is no number above 0"),
         ("predict", "--price-per-hour much", "--price-per-hour 'much': wanted a price of 0 or more"),
+        ("predict", "--window-ms 5", "give --power-profile, --count or --budget-w"),
+        ("predict", "--prompt 8 --generate 2 --explain", "--explain is of the operators of one run"),
+        ("predict", "--prompt 8 --generate 2 --memory", "--memory is of the operators of one run"),
+        ("compare", "--prompt 8 --generate 2 --explain", "--explain is of the operators of one run"),
+        ("sweep", "--power-limit-w 200:300:50 --explain", "unrecognized arguments: --explain"),
         ("compare", "--rank carbon", "needs the grid"),
         ("compare", "--rank money", "needs --price-per-hour"),
         ("compare", "--rank speed", "invalid choice: 'speed'"),
@@ -217,3 +222,35 @@ def test_what_is_refused(command: str, options: str, message: str, capsys: pytes
     assert output.out == ""
     assert message in output.err
     assert output.err.count("\n") == 1
+
+
+def test_a_comparison_has_no_columns_of_what_was_not_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = shown(capsys, "compare", DEMO, "--device", "h100-sxm,l40s", *H100[2:], "--rank", "energy")
+    assert not any("CO2e" in line or "money" in line for line in lines)
+    lines = shown(capsys, "compare", DEMO, "--device", "h100-sxm,l40s", *H100[2:], "--grid", "300")
+    assert any(line.startswith("CO2e of a million samples") for line in lines)
+    assert not any("money" in line for line in lines)
+
+
+def test_costs_that_are_unknown_leave_no_empty_table(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = shown(capsys, "predict", DEMO, "--device", "graviton3", *H100[2:], "--grid", "300")
+    at = next(i for i, line in enumerate(lines) if line.startswith("cost ("))
+    assert lines[at + 1].startswith("note: the device's power is unknown")
+
+
+def test_ranks_are_those_of_the_ranking() -> None:
+    from perfmodel.cli.compare import RANKS
+    from perfmodel.predict.energy import ranking
+
+    assert RANKS == ranking.RANKS
+
+
+def test_power_has_a_source_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    # No power of an H100 was measured, though the times of its products were.
+    options = ["--device", "h100-sxm", "--dim", "batch=8", "--dtype", "bf16"]
+    operators = as_json(capsys, "predict", DEMO, *options)["operators"]
+    assert isinstance(operators, list)
+    assert {o["power_source"] for o in operators} == {"analytical"}
+    assert "learned" in {o["source"] for o in operators}
+    lines = shown(capsys, "predict", DEMO, *options, "--energy")
+    assert "power: analytical: conv, pool, reduce, gemm" in lines

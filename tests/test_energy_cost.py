@@ -133,7 +133,7 @@ def test_prices_that_are_none(given: dict[str, object], message: str) -> None:
         ("FRA", "FRA", 56), ("fr", "FRA", 56), ("France", "FRA", 56), ("Germany", "DEU", 381), ("india", "IND", 713),
         ("CHN", "CHN", 582), ("world", "WORLD", 481),
         # eGRID2023: 394.769 lb/MWh; a pound is 453.59237 g.
-        ("US-CA", "US-CA", 179.1), ("california", "US-CA", 179.1), ("new_york", "US-NY", None), ("Georgia", "GEO", None),
+        ("US-CA", "US-CA", 179.1), ("california", "US-CA", 179.1), ("new_york", "US-NY", None), ("GEO", "GEO", None),
         ("US-GA", "US-GA", None),
     ],
 )  # fmt: skip
@@ -269,3 +269,9 @@ def test_a_prediction_knows_its_workload() -> None:
     assert p.idle_power_w is not None
     assert 72.76 <= p.idle_power_w < 200.0
     assert p.power_profile().average_w.value == pytest.approx(p.power_w.value if p.power_w else 0.0)
+
+
+@pytest.mark.parametrize("called", ["Georgia", "georgia"])
+def test_a_name_of_two_regions_is_refused(called: str) -> None:
+    with pytest.raises(InputError, match=re.escape("may be GEO (Georgia) or US-GA (Georgia): give the code")):
+        grid_region(called)

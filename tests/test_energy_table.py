@@ -365,3 +365,11 @@ def test_the_page_shows_what_the_command_prints() -> None:
     text = PAGE.read_text(encoding="utf-8")
     assert len(list(refresh.commands(text))) >= 4
     assert refresh.refreshed(text) == text, "python tools/refresh_docs.py puts the output in"
+
+
+@pytest.mark.parametrize(
+    "option", [["--power-limit-w", "200"], ["--dtype", "fp8"], ["--dim", "batch=8"], ["--explain"]]
+)
+def test_options_of_a_model_need_one(option: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["energy-table", "--device", "l40s", *option]) == 2
+    assert f"{option[0]} goes with a MODEL" in capsys.readouterr().err

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from perfmodel.cli import main
 from perfmodel.cli.options import number_or_range
 from perfmodel.errors import InputError
+from perfmodel.predict.picture import time_unit
 from perfmodel.predict.result import Estimate
 from perfmodel.predict.sweep import Point, Sweep, sweep
 
@@ -121,3 +122,13 @@ def test_a_wrong_name_of_a_plot_comes_before_the_work(capsys: pytest.CaptureFixt
     )
     assert code == 2
     assert "wanted a name that ends in .svg or .png" in capsys.readouterr().err
+
+
+def test_warnings_of_every_point_are_said() -> None:
+    found = sweep(MODEL, "l40s", dims={"batch": 1}, predictor="analytical", power_limit_w=[200.0, 400.0])
+    assert any("400 W is above the 350 W" in w for w in found.warnings)
+    assert found.to_dict()["warnings"] == list(found.warnings)
+
+
+def test_times_are_told_in_the_largest_unit() -> None:
+    assert [time_unit(s)[1] for s in (2.0, 0.9, 2e-3, 9e-4, 1e-9)] == ["s", "ms", "ms", "us", "us"]

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from perfmodel.cli import energy_options, options
 from perfmodel.cli.output import TO_STDOUT, console, write_json
-from perfmodel.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,8 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Predict on each device, write the JSON where it was asked for, and show the ranking."""
     conditions = options.prediction_conditions(arguments)
-    devices = _device_list(arguments.device)
+    devices = options.device_list(arguments.device)
     request = energy_options.generation(arguments)
+    energy_options.refuse_for_requests(arguments, ("explain",))
     prices = _prices(arguments, devices)
 
     ranking: Sequence[ModelPrediction | GenerationPrediction]
@@ -109,11 +109,3 @@ def _show(
     from perfmodel.predict.energy import Prices
 
     print_cost_comparison(screen, ranking, prices or Prices(), dtype=dtype, rank=arguments.rank or "latency")
-
-
-def _device_list(text: str) -> list[str]:
-    """The devices named, in order, each once."""
-    devices = list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
-    if not devices:
-        raise InputError(f"--device {text!r} names no device: wanted ids separated by commas, as in h100-sxm,l40s")
-    return devices

@@ -81,7 +81,6 @@ def add_profile_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--window-ms",
         metavar="T,...",
-        default="1,100",
         help="windows over which meters and power supplies average (default: 1,100)",
     )
     group.add_argument("--count", metavar="N", type=count, help="devices that run the model at once")
@@ -102,6 +101,21 @@ def generation(arguments: argparse.Namespace) -> Generation | None:
     return None if arguments.prompt is None else Generation(arguments.prompt, arguments.generate)
 
 
+def refuse_for_requests(arguments: argparse.Namespace, names: Sequence[str]) -> None:
+    """Refuse switches that are of the operators of one run.
+
+    Args:
+        arguments: as given.
+        names: of the switches.
+
+    Raises:
+        InputError: one of them is given with a generation request.
+    """
+    for name in names:
+        if arguments.prompt is not None and getattr(arguments, name):
+            raise InputError(f"--{name} is of the operators of one run: leave out --prompt and --generate")
+
+
 def check(arguments: argparse.Namespace) -> None:
     """Refuse what ``predict`` cannot use before anything is predicted.
 
@@ -109,10 +123,12 @@ def check(arguments: argparse.Namespace) -> None:
         InputError: an impossible price, window, region or name of a plot; hosts or a PUE that nothing asks for.
     """
     windows_s(arguments)
+    if arguments.window_ms is not None and not (arguments.power_profile or asks_for_rack(arguments)):
+        raise InputError("--window-ms is of power over time: give --power-profile, --count or --budget-w as well")
     if arguments.power_plot is not None:
-        from perfmodel.predict.energy.plot import plot_format
+        from perfmodel.predict.picture import picture_format
 
-        plot_format(arguments.power_plot)
+        picture_format(arguments.power_plot)
     given = arguments.pue is not None or arguments.host_power_w is not None or arguments.devices_per_host != 1
     if asks_for_cost(arguments):
         prices(arguments, [arguments.device])
@@ -201,6 +217,10 @@ def windows_s(arguments: argparse.Namespace) -> tuple[float, ...]:
     Raises:
         InputError: one is no number above 0.
     """
+    if arguments.window_ms is None:
+        from perfmodel.predict.energy.profile import WINDOWS_S
+
+        return WINDOWS_S
     try:
         return tuple(sorted({positive(part) / 1e3 for part in arguments.window_ms.split(",")}))
     except argparse.ArgumentTypeError as error:

@@ -66,10 +66,11 @@ def _add_profile(
         keys["rack"] = result.to_dict()
         sections.append(lambda screen: print_rack(screen, result))
     if arguments.power_plot is not None:
-        from perfmodel.predict.energy.plot import draw, plot_format
+        from perfmodel.predict.energy.plot import draw
+        from perfmodel.predict.picture import picture_format
 
         title = f"{prediction.model} on {prediction.device}: power over time (estimated)"
-        write_bytes(draw(profile, title, plot_format(arguments.power_plot)), arguments.power_plot)
+        write_bytes(draw(profile, title, picture_format(arguments.power_plot)), arguments.power_plot)
 
 
 def _costs(arguments: argparse.Namespace, prediction: ModelPrediction | GenerationPrediction) -> list[tuple[str, Cost]]:

@@ -16,6 +16,9 @@ DESCRIPTION = (
 EXAMPLE = """perfmodel energy-table --device h100-sxm,a100-pcie-40gb --what-if bits=8
   perfmodel energy-table bert.onnx --device h100-sxm --dim batch=8 --what-if multiplier=adder"""
 
+_OF_A_MODEL = ("dim", "dtype", "dtype_map", "kv_dtype", "software", "power_limit_w", "entry", "explain")
+"""Options that say nothing of a device alone."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this command."""
@@ -45,6 +48,11 @@ def run(arguments: argparse.Namespace) -> int:
         asked = "MODEL" if arguments.model is not None else "--what-if" if change else "--clock-mhz"
         raise InputError(f"{asked} needs a device: give --device, as in --device h100-sxm")
     if arguments.model is None:
+        without = next((name for name in _OF_A_MODEL if getattr(arguments, name)), None)
+        if without is not None:
+            raise InputError(
+                f"--{without.replace('_', '-')} goes with a MODEL: the table of a device does not depend on it"
+            )
         return _tables(arguments, change)
     return _model(arguments, change)
 

@@ -117,6 +117,12 @@ def print_energy(
     console.print()
     console.print(safe(heading))
     console.print(table)
+    sources: dict[str, list[str]] = {}
+    for o in operators:
+        if o.power_source is not None and o.op not in sources.setdefault(o.power_source, []):
+            sources[o.power_source].append(o.op)
+    if sources:
+        console.print(safe("power: " + "; ".join(f"{name}: {', '.join(sources[name])}" for name in sorted(sources))))
 
 
 def _energy_cells(joules: float | None, seconds: float, total: float) -> tuple[str, str, str]:
@@ -148,9 +154,10 @@ def print_profile(console: Console, profile: PowerProfile, windows_s: Iterable[f
     table.add_column("")
     for name, estimate, note in rows:
         table.add_row(name, units.power(estimate.value), interval(estimate, units.power), note)
-    for name, watts in (("idle", profile.idle_power_w), ("limit", profile.power_limit_w)):
+    waiting = ("idle", profile.idle_power_w, "between kernels, at the clock that it keeps")
+    for name, watts, note in (waiting, ("limit", profile.power_limit_w, "")):
         if watts is not None:
-            table.add_row(name, units.power(watts), "", "")
+            table.add_row(name, units.power(watts), "", note)
     console.print(table)
     console.print()
     slices = profile.slices(SLICES_SHOWN)
@@ -215,14 +222,16 @@ def print_cost_comparison(
     costs = [p.cost(prices) for p in ranking]
     first = costs[0]
     console.print(safe(f"{ranking[0].model}{conditions(ranking[0], dtype)}, ranked by {rank}"), style="bold")
-    console.print(safe(f"CO2e and money of a million {first.unit} ({_conditions(first)})"))
+    priced = prices.per_hour is not None or prices.electricity is not None
+    amounts = [name for name, given in (("CO2e", first.grid is not None), ("money", priced)) if given]
+    of = f"{' and '.join(amounts)} of a million {first.unit} " if amounts else ""
+    console.print(safe(f"{of}({_conditions(first)})"))
     table = plain_table(gap=1)
     table.add_column("device", overflow="fold")
     phases = getattr(ranking[0], "phases", ())
     names = ["latency", *(["first token"] if phases else []), *(["each next"] if len(phases) > 1 else [])]
-    priced = prices.per_hour is not None or prices.electricity is not None
     same = all(cost.per_run.energy_j == cost.per_run.device_energy_j for cost in costs)
-    for name in (*names, "power", "energy", *([] if same else ["energy at\nthe meter"]), "CO2e", "money"):
+    for name in (*names, "power", "energy", *([] if same else ["energy at\nthe meter"]), *amounts):
         table.add_column(name.replace(" token", "\ntoken"), justify="right", no_wrap=True, vertical="bottom")
     for p, cost in zip(ranking, costs, strict=True):
         million = cost.per_million
@@ -233,8 +242,8 @@ def print_cost_comparison(
             units.power(value_of(p.power_w)),
             units.energy(value_of(p.energy_j)),
             *([] if same else [units.energy(value_of(cost.per_run.energy_j))]),
-            units.mass(value_of(million.carbon_g)) if first.grid is not None else "-",
-            units.money(value_of(million.money)) if priced else "-",
+            *([units.mass(value_of(million.carbon_g))] if "CO2e" in amounts else []),
+            *([units.money(value_of(million.money))] if "money" in amounts else []),
         )
     console.print(table)
     for note in dict.fromkeys(note for cost in costs for note in cost.notes):
@@ -253,7 +262,9 @@ def print_cost(console: Console, costs: Sequence[tuple[str, Cost]]) -> None:
     console.print()
     console.print(safe(f"cost ({_conditions(first)}):"))
     for name, cost in costs:
-        console.print(_cost_table(name, cost))
+        table = _cost_table(name, cost)
+        if table.row_count:  # carbon alone, of a device whose power is unknown, has nothing to show but the note
+            console.print(table)
     for note in first.notes:
         console.print(safe(f"note: {note}"))
     _print_source(console, first)

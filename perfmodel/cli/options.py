@@ -18,6 +18,7 @@ def add_prediction_options(
     device_metavar: str,
     device_help: str,
     ranges: bool = False,
+    explains: bool = True,
     model_required: bool = True,
 ) -> None:
     """MODEL, ``--device`` and everything else that conditions a prediction.
@@ -26,6 +27,7 @@ def add_prediction_options(
         parser: gets them.
         device_metavar, device_help: of ``--device``.
         ranges: whether ``--clock-mhz`` and ``--power-limit-w`` take a range, too (:func:`number_or_range`).
+        explains: whether there is an ``--explain``.
         model_required: whether MODEL and ``--device`` must be given.
     """
     parser.add_argument(
@@ -100,7 +102,10 @@ def add_prediction_options(
         metavar="FUNCTION",
         help="the function of an MLIR module to predict; default: main, forward, or the one that nothing calls",
     )
-    parser.add_argument("--explain", action="store_true", help="print, for each operator shown, the terms of its bound")
+    if explains:
+        parser.add_argument(
+            "--explain", action="store_true", help="print, for each operator shown, the terms of its bound"
+        )
 
 
 def add_json_option(parser: argparse.ArgumentParser) -> None:

@@ -38,6 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     conditions = options.prediction_conditions(arguments)
     request = energy_options.generation(arguments)
     energy_options.check(arguments)
+    energy_options.refuse_for_requests(arguments, ("explain", "memory"))
 
     prediction: ModelPrediction | GenerationPrediction
     if request is None:

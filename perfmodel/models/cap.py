@@ -17,12 +17,16 @@ import numpy as np
 
 from perfmodel.errors import InputError
 from perfmodel.hardware.device import Device
+from perfmodel.models.bounds import BOUND_POWER
 from perfmodel.models.machine import Conditions
 from perfmodel.models.power import DevicePower, clock_ratio_of, idle_power_w, limited
 
 CLOCK_RATIOS = np.linspace(1.0, 0.2, 25)
 """Clocks that are tried, over the one that is pinned or the peak. Below a fifth of its peak no GPU runs: what does not fit
 there waits in between."""
+
+NOTICED = 1.01
+"""A cap bounds an operator that it makes slower by this factor: the soft minimum touches all of them a little."""
 
 Run = Callable[[Conditions], dict[str, Any]]
 """Predicts the rows of a group under conditions without a cap: a mapping of columns, ``dynamic_j`` and ``demand_w`` among
@@ -43,6 +47,19 @@ def binds(device: Device, power_limit_w: float | None) -> bool:
             f"a power limit of {power_limit_w:g} W is not above the {idle:g} W that {device.id} draws when idle"
         )
     return True
+
+
+def without_effect(device: Device, power_limit_w: float | None) -> str | None:
+    """Why a cap that was asked for changes nothing; None where there is none, or it may bind."""
+    if power_limit_w is None:
+        return None
+    if device.tdp_w is None:
+        return f"the TDP of {device.id} is unknown: the power limit of {power_limit_w:g} W changes nothing here"
+    if power_limit_w > device.tdp_w:
+        return (
+            f"the power limit of {power_limit_w:g} W is above the {device.tdp_w:g} W of {device.id}, which hold instead"
+        )
+    return None
 
 
 @dataclass(frozen=True)
@@ -109,7 +126,7 @@ def under_cap(run: Run, device: Device, conditions: Conditions) -> dict[str, Any
         result["latency_s"][pending] = np.maximum(free["latency_s"][pending] * stretch, result["floor_s"][pending])
         for name in ("latency_low_s", "latency_high_s"):
             result[name][pending] = np.maximum(free[name][pending] * stretch, result["floor_s"][pending])
-        result["bound"][pending] = "power"
+        result["bound"][pending[stretch > NOTICED]] = BOUND_POWER
     _bounded(result, free, lowest, cap)
     return result
 

@@ -186,6 +186,8 @@ class Predictor:
         notes: dict[str, None],
     ) -> dict[str, Any]:
         """The columns of the estimates of a group's rows."""
+        if (why := cap.without_effect(device, conditions.power_limit_w)) is not None:
+            notes[why] = None
         if cap.binds(device, conditions.power_limit_w):
             return cap.under_cap(
                 lambda free: self._estimate(group, device, free, extras, software, notes), device, conditions

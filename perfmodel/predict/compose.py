@@ -156,6 +156,7 @@ def _operator(node: Node, e: Estimates, row: int) -> OperatorPrediction:
         tile={name: float(values[row]) for name, values in e.details.items() if not np.isnan(values[row])},
         algorithm=e.algorithm[row],
         workspace_bytes=float(e.workspace_bytes[row]),
+        power_source=None if e.power_source is None or power is None else e.power_source[row],
     )
 
 

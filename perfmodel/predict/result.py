@@ -51,7 +51,8 @@ class OperatorPrediction:
     Attributes:
         bound: the bound that wins (see :data:`perfmodel.models.analytical.TERMS`; ``power`` where the power limit holds the
             clock).
-        source: ``learned``, ``blended`` or ``analytical``.
+        source: ``learned``, ``blended`` or ``analytical``, of the latency.
+        power_source: the same of the power; None where it is unknown, or a predictor does not say.
         terms: seconds of each bound alone, one execution.
         analytical_s: the analytical model's latency of one execution.
         tile: what the tile model chose (:data:`perfmodel.models.predictor.DETAILS`); empty where there is no single product.
@@ -77,6 +78,7 @@ class OperatorPrediction:
     tile: Mapping[str, float] = field(default_factory=dict)
     algorithm: str | None = None
     workspace_bytes: float = 0.0
+    power_source: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The keys of the JSON contract."""
@@ -87,6 +89,7 @@ class OperatorPrediction:
             "energy_j": _dict(self.energy_j), "bound": self.bound, "source": self.source,
             "terms_s": dict(self.terms), "analytical_s": self.analytical_s, "tile": dict(self.tile),
             "algorithm": self.algorithm, "workspace_bytes": self.workspace_bytes,
+            "power_source": self.power_source,
         }  # fmt: skip
 
 

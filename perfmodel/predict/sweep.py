@@ -16,8 +16,8 @@ from perfmodel.models.predictor import load as load_predictor
 from perfmodel.predict import _predict, _prepare
 from perfmodel.predict.result import ModelPrediction
 
-SWEPT = ("power_limit_w", "clock_mhz")
-"""What can be swept, with its unit in the name."""
+UNITS = {"power_limit_w": "W", "clock_mhz": "MHz"}
+"""What can be swept, with its unit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Sweep:
     """An energy-latency curve.
 
     Attributes:
-        swept: one of :data:`SWEPT`.
+        swept: one of :data:`UNITS`.
         points: in the order of the settings.
     """
 
@@ -64,6 +64,11 @@ class Sweep:
             if not best or point.energy_j < best[-1].energy_j:
                 best.append(point)
         return tuple(best)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Those of all points, each once."""
+        return tuple(dict.fromkeys(w for point in self.points for w in point.prediction.warnings))
 
     @property
     def least_energy(self) -> Point:
@@ -103,7 +108,7 @@ class Sweep:
                 }
                 for p in self.points
             ],
-            "knee": self.knee.value, "least_energy": self.least_energy.value, "warnings": list(first.warnings),
+            "knee": self.knee.value, "least_energy": self.least_energy.value, "warnings": list(self.warnings),
         }  # fmt: skip
 
 
@@ -137,7 +142,7 @@ def sweep(
     settings: dict[str, float | Sequence[float] | None] = {"power_limit_w": power_limit_w, "clock_mhz": clock_mhz}
     several = [name for name, value in settings.items() if value is not None and not isinstance(value, (int, float))]
     if len(several) != 1:
-        options = " or ".join("--" + name.replace("_", "-") for name in SWEPT)
+        options = " or ".join("--" + name.replace("_", "-") for name in UNITS)
         raise InputError(f"a sweep needs one range, of {options}, as in 200:400:25; got {len(several)}")
     [swept] = several
     values = [float(v) for v in np.asarray(settings[swept], dtype=np.float64)]

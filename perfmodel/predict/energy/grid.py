@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -77,17 +77,25 @@ def grid_regions() -> tuple[GridRegion, ...]:
 
 def _named(region: str) -> GridRegion:
     regions, ids = _regions()
-    known = ids.get(_plain(region))
-    if known is not None:
-        return regions[known]
+    known = ids.get(_plain(region), ())
+    if len(known) == 1:
+        return regions[known[0]]
+    if known:
+        raise InputError(f"grid region {region!r} may be {_codes(known)}: give the code")
     close = difflib.get_close_matches(_plain(region), ids, n=8, cutoff=0.6)
-    found = list(dict.fromkeys(ids[name] for name in close))[:3]
+    found = list(dict.fromkeys(i for name in close for i in ids[name]))[:3]
     hint = (
-        "did you mean " + " or ".join(f"{regions[i].id} ({regions[i].name})" for i in found) + "?"
+        f"did you mean {_codes(found)}?"
         if found
         else "wanted an ISO 3166 code or a name, as in FRA, Germany or US-CA, or a number of grams"
     )
     raise InputError(f"unknown grid region {region!r}: {hint}")
+
+
+def _codes(ids: Iterable[str]) -> str:
+    """``GEO (Georgia) or US-GA (Georgia)``."""
+    regions, _ = _regions()
+    return " or ".join(f"{i} ({regions[i].name})" for i in ids)
 
 
 def _plain(text: str) -> str:
@@ -96,16 +104,17 @@ def _plain(text: str) -> str:
 
 
 @cache
-def _regions() -> tuple[dict[str, GridRegion], dict[str, str]]:
+def _regions() -> tuple[dict[str, GridRegion], dict[str, tuple[str, ...]]]:
     """Regions by id, and ids by everything that they are called."""
     table = tomllib.loads(_TABLE.read_text(encoding="utf-8"))
     regions = {i: _region(i, row, table["sources"][row["source"]]) for i, row in table["regions"].items()}
-    ids: dict[str, str] = {}
+    ids: dict[str, tuple[str, ...]] = {}
     for i, row in table["regions"].items():
         for called in (i, row.get("code", ""), row["name"]):
             if called:
-                # Georgia is a country and a state: countries stand first, and the state has its code.
-                ids.setdefault(_plain(called), i)
+                # Georgia is a country and a state.
+                named = ids.get(_plain(called), ())
+                ids[_plain(called)] = named if i in named else (*named, i)
     return regions, ids
 
 
