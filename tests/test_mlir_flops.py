@@ -251,3 +251,43 @@ def test_collectives_have_ranks_and_bytes() -> None:
     body = """%r = "stablehlo.all_gather"(%a) <{all_gather_dim = 0 : i64, replica_groups = dense<[[0, 1, 2, 3]]> : tensor<1x4xi64>}> : (tensor<8xf32>) -> tensor<32xf32>"""
     op = one(read_mlir(GENERIC.format(args="%a: tensor<8xf32>", out="tensor<32xf32>", body=body)))
     assert (op.kind, op.ranks, op.message_bytes) == ("all_gather", 4, 128)
+
+
+def _reduced(maps: list[str], operands: list[str], result: str, body: str) -> str:
+    names = ["%x", "%y"]
+    listed = ", ".join(f"affine_map<{m}>" for m in maps)
+    kinds = ", ".join(['"parallel"'] * (maps[0].count(",", 0, maps[0].index(")"))) + ['"reduction"'])
+    return module(
+        ", ".join(f"{n}: {t}" for n, t in zip(names, operands, strict=True)) + f", %o: {result}",
+        f"""%r0 = linalg.generic {{indexing_maps = [{listed}], iterator_types = [{kinds}]}}
+        ins({", ".join(names)} : {", ".join(operands)}) outs(%o : {result}) {{
+        ^bb0(%a: f32, %b: f32, %s: f32):
+        {body}
+        %t = arith.addf %v, %s : f32
+        linalg.yield %t : f32 }} -> {result}""",
+        result,
+    )
+
+
+def test_distances_are_one_kernel_that_stores_the_sums_alone() -> None:
+    # |x - y| summed over 32: 3 FLOPs for each of 8 x 16 x 32; 8 x 32 and 16 x 32 floats in, 8 x 16 out.
+    text = _reduced(
+        ["(m, n, k) -> (m, k)", "(m, n, k) -> (n, k)", "(m, n, k) -> (m, n)"],
+        ["tensor<8x32xf32>", "tensor<16x32xf32>"],
+        "tensor<8x16xf32>",
+        "%d = arith.subf %a, %b : f32\n%v = math.absf %d : f32",
+    )
+    op = one(read_mlir(text))
+    assert (op.flops, op.bytes_read, op.bytes_written) == (3 * 8 * 16 * 32, 4 * (8 + 16) * 32, 4 * 8 * 16)
+
+
+def test_a_sum_of_scaled_rows_is_no_product_of_matrices() -> None:
+    text = _reduced(
+        ["(m, k) -> (m, k)", "(m, k) -> (m)", "(m, k) -> (m)"],
+        ["tensor<8x32xf32>", "tensor<8xf32>"],
+        "tensor<8xf32>",
+        "%v = arith.mulf %a, %b : f32",
+    )
+    graph = read_mlir(text)
+    assert not any(isinstance(n.op, Unmodelled) for n in graph.nodes)
+    assert graph.total("flops") == 2 * 8 * 32

@@ -61,6 +61,59 @@ def test_tiled_product_keeps_its_size() -> None:
     assert (node.op.m, node.op.n, node.op.k) == (32, 24, 16)
 
 
+_TILED = {
+    "affine": """affine.for %i0 = 0 to 32 step 8 {
+    affine.for %k0 = 0 to 16 step 4 {
+    affine.for %i = affine_map<(d0) -> (d0)>(%i0) to affine_map<(d0) -> (d0 + 8)>(%i0) {
+    affine.for %j = 0 to 24 {
+    affine.for %k = affine_map<(d0) -> (d0)>(%k0) to min affine_map<(d0) -> (d0 + 4, 16)>(%k0) {""",
+    "scf": """%c0 = arith.constant 0 : index
+    %c1 = arith.constant 1 : index
+    %c4 = arith.constant 4 : index
+    %c8 = arith.constant 8 : index
+    %c16 = arith.constant 16 : index
+    %c24 = arith.constant 24 : index
+    %c32 = arith.constant 32 : index
+    scf.for %i0 = %c0 to %c32 step %c8 {
+    scf.for %k0 = %c0 to %c16 step %c4 {
+    %i1 = arith.addi %i0, %c8 : index
+    %k1 = arith.addi %k0, %c4 : index
+    scf.for %i = %i0 to %i1 step %c1 {
+    scf.for %j = %c0 to %c24 step %c1 {
+    scf.for %k = %k0 to %k1 step %c1 {""",
+}
+"""The two loops of a 32 x 24 x 16 product cut into tiles, whose variables count from where the tile begins."""
+
+
+@pytest.mark.parametrize("form", _TILED)
+def test_loops_from_where_a_tile_begins(form: str) -> None:
+    text = f"""func.func @main(%A: memref<32x16xf32>, %B: memref<16x24xf32>, %C: memref<32x24xf32>) {{
+    {_TILED[form]}
+    %a = memref.load %A[%i, %k] : memref<32x16xf32>
+    %b = memref.load %B[%k, %j] : memref<16x24xf32>
+    %c = memref.load %C[%i, %j] : memref<32x24xf32>
+    %p = arith.mulf %a, %b : f32
+    %s = arith.addf %c, %p : f32
+    memref.store %s, %C[%i, %j] : memref<32x24xf32>
+    }} }} }} }} }}
+    return }}"""
+    (node,) = read_mlir(text).nodes
+    assert isinstance(node.op, Gemm)
+    assert (node.op.batch, node.op.m, node.op.n, node.op.k) == (1, 32, 24, 16)
+
+
+def test_copy_by_tiles_reaches_all_of_the_buffer() -> None:
+    text = """func.func @main(%A: memref<64xf32>, %B: memref<64xf32>) {
+    affine.for %i0 = 0 to 64 step 8 {
+    affine.for %i = affine_map<(d0) -> (d0)>(%i0) to affine_map<(d0) -> (d0 + 8)>(%i0) {
+    %a = affine.load %A[%i] : memref<64xf32>
+    affine.store %a, %B[%i] : memref<64xf32>
+    } }
+    return }"""
+    (node,) = read_mlir(text).nodes
+    assert (node.op.bytes_read, node.op.bytes_written) == (256, 256)
+
+
 def test_convolution_nest() -> None:
     inner = """%a = affine.load %X[%h * 2 + %p, %w * 2 + %q, %c] : memref<11x11x3xf32>
     %b = affine.load %W[%p, %q, %c, %f] : memref<3x3x3x8xf32>

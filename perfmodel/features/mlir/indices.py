@@ -8,7 +8,7 @@ from math import gcd, prod
 from typing import Any
 
 from perfmodel.features.mlir.attributes import AffineMap, affine_value
-from perfmodel.features.mlir.ir import Value
+from perfmodel.features.mlir.ir import Operation, Value
 from perfmodel.ops.base import at_most, is_symbolic
 
 _MAX_DEPTH = 64
@@ -102,10 +102,10 @@ class Indices:
 
     def form(self, value: Value, depth: int = 0) -> Linear | None:
         """The linear form of a value; None where it is data."""
-        if value in self.loops:
-            return Linear({value: 1}, 0)
         if value in self.fixed:
             return self.fixed[value]
+        if value in self.loops:
+            return Linear({value: 1}, 0)
         if value not in self._cache:
             self._cache[value] = None
             self._cache[value] = self._made(value, depth)
@@ -162,6 +162,44 @@ class Indices:
             except (NotLinearError, TypeError, AttributeError, IndexError):
                 found.append(None)
         return found
+
+    def tile(self, operation: Operation, arguments: Sequence[Value]) -> None:
+        """A loop from ``i0`` to ``i0 + 8``, one tile of an outer loop's: its variable is ``i0`` plus 0 to 7.
+
+        Only where the bounds move together: the rows of a triangle (from ``i0`` to the end) keep one variable.
+        """
+        low, highs = self._moving_bounds(operation)
+        if low is None or not low.coefficients or len(arguments) == 0 or arguments[0] not in self.loops:
+            return
+        if all(high is None or (high + -low).coefficients for high in highs):
+            return
+        variable = arguments[0]
+        loop = self.loops[variable]
+        self.loops[variable] = Loop(loop.extent, 0, loop.step)
+        self.fixed[variable] = low + Linear({variable: 1})
+
+    def _moving_bounds(self, operation: Operation) -> tuple[Linear | None, list[Linear | None]]:
+        """The lower bound of a loop of one variable, and its upper bounds, of which the least holds."""
+        operands = operation.operands
+        if operation.name == "scf.for" and len(operands) >= 3:
+            return self.form(operands[0]), self._least(operands[1])
+        low, high = operation.attributes.get("lowerBoundMap"), operation.attributes.get("upperBoundMap")
+        if operation.name != "affine.for" or not isinstance(low, AffineMap) or not isinstance(high, AffineMap):
+            return None, []
+        split = low.num_dims + low.num_symbols
+        lows = self.through(low, operands[:split])
+        highs = self.through(high, operands[split : split + high.num_dims + high.num_symbols])
+        return (lows[0] if len(lows) == 1 else None), highs
+
+    def _least(self, value: Value) -> list[Linear | None]:
+        """The forms of which a value is the least (``affine.min``, ``arith.minsi``); its own where it is another."""
+        made = value.operation
+        map_ = made.attributes.get("map") if made is not None else None
+        if made is not None and made.name == "affine.min" and isinstance(map_, AffineMap):
+            return self.through(map_, made.operands)
+        if made is not None and made.name in ("arith.minsi", "arith.minui"):
+            return [self.form(v) for v in made.operands]
+        return [self.form(value)]
 
     def number(self, value: Value) -> Any:
         """A value as a number: a constant, or its mean over the loops that it depends on; None where unknown."""

@@ -146,6 +146,7 @@ class Walk:
                     extent = 1
             self.indices.loops[variable] = Loop(extent, start, step)
             runs = runs * extent
+        self.indices.tile(operation, body.arguments)
         if not bounds:
             self.unknown.append(operation)
         self.block(body, runs)

@@ -21,6 +21,7 @@ from perfmodel.features.mlir.generic_windows import Nest, convolved, emit_accumu
 from perfmodel.features.mlir.ir import Operation, Value
 from perfmodel.features.mlir.kinds import SCALAR_KINDS
 from perfmodel.features.mlir.scalar_bodies import Body
+from perfmodel.features.onnx.rules_elementwise import share
 from perfmodel.graph import Tensor
 
 
@@ -228,9 +229,10 @@ def _reduction(call: Call, nest: Nest) -> None:
         if compound[a] or compound[b]:
             a, b = (a, b) if compound[a] else (b, a)
             convolved(call, nest, a, b)
-        else:
+            return
+        if _is_product(nest, a, b):
             _multiplied(call, nest, a, b)
-        return
+            return
     if len(nest.ins) >= 1 and compound[0]:
         pooled(call, nest, kind)
         return
@@ -281,6 +283,12 @@ def _factors(value: Value) -> tuple[Value, Value] | None:
     return found[0], found[1]
 
 
+def _is_product(nest: Nest, a: int, b: int) -> bool:
+    """Whether two operands share every loop that reduces; a sum of scaled rows is no product of matrices."""
+    of_a, of_b = letters(nest.maps[a]), letters(nest.maps[b])
+    return all(d in of_a and d in of_b for d in nest.reducing if not is_one(nest.sizes[d]))
+
+
 def _multiplied(call: Call, nest: Nest, a: int, b: int) -> None:
     first, second, out = nest.ins[a], nest.ins[b], nest.outs[0]
     sizes: dict[Any, Any] = {i: s for i, s in enumerate(nest.sizes) if s is not None}
@@ -307,6 +315,9 @@ def _reduced(call: Call, nest: Nest, kind: str, value: Value) -> None:
         whole = tuple(nest.sizes)
         if any(d is None for d in whole):
             raise RuleError("the extent of a loop is not known")
+        if call.convert.joined or all(_is_smaller(t.elements, prod(whole)) for t in nest.ins):
+            _reduced_in_place(call, nest, kind, value, prod(whole))
+            return
         aligned = [_aligned(call, nest, index, order) for index in range(len(nest.ins))]
         source = call.new(whole, out.dtype)
         Body(call, [*aligned, *nest.outs], [source], block.arguments).emit_value(value, source)
@@ -318,6 +329,35 @@ def _reduced(call: Call, nest: Nest, kind: str, value: Value) -> None:
     extra = sum((t.bytes for t in results[1:]), 0)
     keepdims = len(out.shape or ()) == len(source.shape or ())
     call.emit(op, (source,), results, {"axis": axes, "keepdims": keepdims}, extra=extra)
+
+
+def _is_smaller(elements: Any, whole: Any) -> bool:
+    return isinstance(elements, int) and isinstance(whole, int) and elements < whole
+
+
+_COMBINED = {"sum": "add", "prod": "mul"}
+
+
+def _reduced_in_place(call: Call, nest: Nest, kind: str, value: Value, whole: Any) -> None:
+    """A function of several operands that is reduced as it is computed: one kernel, which stores none of its values.
+
+    Where each operand lacks a loop (distances between all rows of two tables), what is reduced is larger than all that
+    is read, and never is in memory.
+    """
+    block = call.body()
+    out = nest.outs[0]
+    kinds, read = Body(call, [*nest.ins, *nest.outs], nest.outs, block.arguments).collect(value)
+    inputs = [t for t in read if t.name != out.name]
+    if not inputs:
+        raise RuleError("what it reduces depends on no operand")
+    dtype = max(inputs, key=lambda t: float(t.elements) if isinstance(t.elements, int) else 0.0).dtype
+    same = [t.elements for t in inputs if t.dtype == dtype]
+    extra = sum((t.bytes for t in (*(t for t in inputs if t.dtype != dtype), *nest.outs[1:])), 0)
+    op = ops.Elementwise(
+        kind="+".join([*kinds, _COMBINED.get(kind, kind)]), elements=whole, inputs=len(same), input_elements=sum(same),
+        outputs=share(out.elements, whole), out_dtype=None if out.dtype == dtype else out.dtype, dtype=dtype,
+    )  # fmt: skip
+    call.emit(op, inputs, nest.outs, extra=extra)
 
 
 def _quotient(total: Any, part: Any) -> Any:

@@ -208,11 +208,19 @@ class Body:
 
     # One node for all
 
-    def _emit_joined(self, value: Value, out: Tensor) -> None:
+    def collect(self, value: Value) -> tuple[list[str], list[Tensor]]:
+        """The functions that a value is made by, in order, and the tensors that they read.
+
+        Raises:
+            RuleError: a function that no rule covers.
+        """
         kinds: list[str] = []
         read: dict[str, Tensor] = {}
         self._collect(value, kinds, read, set())
-        inputs = list(read.values())
+        return kinds, list(read.values())
+
+    def _emit_joined(self, value: Value, out: Tensor) -> None:
+        kinds, inputs = self.collect(value)
         if not kinds or not inputs:
             self.emit_value(value, out)
             return
