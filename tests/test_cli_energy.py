@@ -246,11 +246,11 @@ def test_ranks_are_those_of_the_ranking() -> None:
 
 
 def test_power_has_a_source_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
-    # No power of an H100 was measured, though the times of its products were.
+    # No power of an H100 was measured, though the times of its products were; theirs leans on the H200's.
     options = ["--device", "h100-sxm", "--dim", "batch=8", "--dtype", "bf16"]
     operators = as_json(capsys, "predict", DEMO, *options)["operators"]
     assert isinstance(operators, list)
-    assert {o["power_source"] for o in operators} == {"analytical"}
-    assert "learned" in {o["source"] for o in operators}
+    sources = {(o["op"], o["source"], o["power_source"]) for o in operators}
+    assert {("conv", "blended", "analytical"), ("gemm", "learned", "blended")} <= sources
     lines = shown(capsys, "predict", DEMO, *options, "--energy")
-    assert "power: analytical: conv, pool, reduce, gemm" in lines
+    assert "power: analytical: conv, pool, reduce; blended: gemm" in lines
