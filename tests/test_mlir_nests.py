@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perfmodel.features.mlir import read_mlir
-from perfmodel.ops import Conv, Copy, Elementwise, Gemm
+from perfmodel.ops import Conv, Copy, Elementwise, Gemm, Unmodelled
 
 
 def _for(variables: str, extents: list[int], inner: str) -> str:
@@ -112,6 +112,32 @@ def test_copy_by_tiles_reaches_all_of_the_buffer() -> None:
     return }"""
     (node,) = read_mlir(text).nodes
     assert (node.op.bytes_read, node.op.bytes_written) == (256, 256)
+
+
+def _of_scalars(call: str, function: str = "") -> str:
+    return f"""{function}
+    func.func @main(%A: memref<100xf32>, %B: memref<100xf32>) {{
+    affine.for %i = 0 to 100 {{
+    %a = affine.load %A[%i] : memref<100xf32>
+    %b = {call} : (f32) -> f32
+    affine.store %b, %B[%i] : memref<100xf32>
+    }}
+    return }}"""
+
+
+def test_a_function_of_scalars_runs_in_the_nest_that_calls_it() -> None:
+    function = "func.func private @f(%x: f32) -> f32 { %y = math.exp %x : f32 return %y : f32 }"
+    (node,) = read_mlir(_of_scalars("func.call @f(%a)", function), entry="main").nodes
+    assert (node.flops, node.op.bytes_read, node.op.bytes_written) == (8 * 100, 400, 400)
+
+
+@pytest.mark.parametrize("call", ['"foo.magic"(%a)', '"math.nosuch"(%a)', "func.call @missing(%a)"])
+def test_a_function_that_no_rule_covers_makes_its_nest_unmodelled(call: str) -> None:
+    graph = read_mlir(_of_scalars(call), entry="main")
+    (node,) = graph.nodes
+    assert isinstance(node.op, Unmodelled)
+    assert (node.op.bytes_read, node.op.bytes_written) == (400, 400)
+    assert any("no rule covers" in w for w in graph.warnings)
 
 
 def test_convolution_nest() -> None:

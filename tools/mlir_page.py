@@ -12,10 +12,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from perfmodel.features.mlir import constants, control, nests
+from perfmodel.features.mlir import constants, control
 from perfmodel.features.mlir.kinds import SCALAR_KINDS, TENSOR_KINDS
 from perfmodel.features.mlir.rules import ATEN, IGNORED, RULES, TERMINATORS, UNMODELLED
 from perfmodel.features.mlir.rules_torch_movement import PRIMS
+from perfmodel.features.mlir.scalar_code import LOADS, STORES
 from perfmodel.ops.costs import elementwise_flops
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "mlir.md"
@@ -45,7 +46,7 @@ def described(name: str) -> str:
         return "a constant, of which small values are kept"
     if name in constants.EMPTY:
         return "storage without contents"
-    if name in nests.LOADS or name in nests.STORES:
+    if name in LOADS or name in STORES:
         return "part of its nest, or registers"
     if name in UNMODELLED:
         return f"unmodelled with its bytes: {UNMODELLED[name]}"
@@ -82,7 +83,7 @@ def _first_sentence(text: str | None) -> str:
 def operations() -> dict[str, list[str]]:
     """Names of operations by dialect."""
     names = {*RULES, *control.HANDLERS, *constants.CONSTANTS, *constants.WEIGHTS, *constants.EMPTY, *IGNORED, *UNMODELLED,
-             *nests.LOADS, *nests.STORES, *(f"torch.aten.{n}" for n in ATEN), *(f"torch.prims.{n}" for n in PRIMS)}  # fmt: skip
+             *LOADS, *STORES, *(f"torch.aten.{n}" for n in ATEN), *(f"torch.prims.{n}" for n in PRIMS)}  # fmt: skip
     found: dict[str, list[str]] = {}
     for name in sorted(names - TERMINATORS):
         dialect = (

@@ -44,6 +44,7 @@ From there to a graph:
 ``contractions``      products by what each axis does; ``convolutions`` the same for windows
 ``rules_generic``     ``linalg.generic`` by maps and body; ``generic_windows``, ``scalar_bodies``, ``bodies``
 ``custom_calls``      targets outside of the module
+``scalar_code``       what is code of nests: loads, stores, functions of scalars
 ``nests``             loop nests over buffers; ``indices`` what they reach; ``nest_products`` which are products
 ``kernels``           GPU kernels; ``instructions`` vector and matrix instructions
 ====================  ==============================================================================

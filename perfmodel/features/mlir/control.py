@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from perfmodel.features.mlir import nests, trips
 from perfmodel.features.mlir.ir import Block, Operation, Value
 from perfmodel.features.mlir.known import Known, Origin
+from perfmodel.features.mlir.scalar_code import is_scalar_code
 from perfmodel.features.mlir.types import SHAPED
 from perfmodel.features.onnx.control import _cost
 from perfmodel.graph import Removed
@@ -125,7 +126,7 @@ def _given(convert: Conversion, operation: Operation, count: Any) -> Any:
 
 def for_(convert: Conversion, operation: Operation) -> None:
     """scf.for and affine.for: a nest of scalar code is one kernel; tensor code inside is repeated."""
-    if nests.is_scalar_code(operation):
+    if is_scalar_code(operation):
         nests.describe(convert, operation)
         return
     body = operation.body

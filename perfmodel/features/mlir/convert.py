@@ -17,6 +17,7 @@ from perfmodel.features.mlir.ir import Block, Module, Operation
 from perfmodel.features.mlir.known import Known
 from perfmodel.features.mlir.layouts import Layouts
 from perfmodel.features.mlir.rules import IGNORED, TERMINATORS, UNMODELLED, reads_full, rule_for
+from perfmodel.features.mlir.scalar_code import is_kernel_body
 from perfmodel.features.mlir.values import Values
 from perfmodel.graph import Graph, Node, Removed, Tensor
 from perfmodel.ops import Operator, Unmodelled
@@ -119,7 +120,7 @@ class Conversion(Values):
 
                 kernels.entry(self, function)
                 return results
-            if len(blocks) == 1 and nests.is_kernel_body(blocks[0]):
+            if len(blocks) == 1 and is_kernel_body(blocks[0]):
                 nests.describe_block(self, function, blocks[0])
                 return [self.known(v) for v in blocks[0].operations[-1].operands]
             for block in blocks:

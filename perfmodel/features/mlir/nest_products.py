@@ -13,6 +13,7 @@ from perfmodel.features.mlir.convolutions import Window, convolution
 from perfmodel.features.mlir.indices import Access, Loop, variables
 from perfmodel.features.mlir.instructions import is_on_chip
 from perfmodel.features.mlir.ir import Value
+from perfmodel.features.mlir.scalar_code import LOADS
 from perfmodel.ops.base import is_symbolic
 
 if TYPE_CHECKING:
@@ -95,8 +96,6 @@ def _of_scalars(convert: Conversion, walk: Walk) -> NestProduct | None:
 
 def _loaded(walk: Walk, value: Value) -> tuple[Value, Access] | None:
     """The buffer that a value was loaded from, and how."""
-    from perfmodel.features.mlir.nests import LOADS
-
     operation = value.operation
     if operation is None or operation.name not in LOADS:
         return None

@@ -19,24 +19,16 @@ from perfmodel.features.mlir.indices import Access, Indices, Linear, Loop, disti
 from perfmodel.features.mlir.ir import Block, Operation, Value
 from perfmodel.features.mlir.kinds import SCALAR_KINDS
 from perfmodel.features.mlir.known import Known, Origin
-from perfmodel.features.mlir.types import MemRefType, ScalarType, TensorType, VectorType
+from perfmodel.features.mlir.scalar_code import BRANCHES, DIALECTS, FUNCTIONS, LOADS, LOOPS, STORES, is_kernel_code
+from perfmodel.features.mlir.types import MemRefType, ScalarType, VectorType
 from perfmodel.features.onnx.rules_elementwise import share
 from perfmodel.graph import Removed, Tensor
 
 if TYPE_CHECKING:
     from perfmodel.features.mlir.convert import Conversion
 
-LOOPS = frozenset("affine.for affine.parallel scf.for scf.parallel scf.forall".split())
-BRANCHES = frozenset("affine.if scf.if scf.execute_region scf.index_switch memref.alloca_scope".split())
-LOADS = frozenset(
-    "memref.load affine.load vector.load vector.transfer_read affine.vector_load vector.gather vector.maskedload "
-    "gpu.subgroup_mma_load_matrix nvgpu.ldmatrix".split()
-)
-STORES = frozenset(
-    "memref.store affine.store vector.store vector.transfer_write affine.vector_store vector.scatter vector.maskedstore "
-    "gpu.subgroup_mma_store_matrix memref.atomic_rmw".split()
-)
-_DIALECTS = frozenset("affine scf arith math index memref vector nvgpu gpu complex builtin cf ub amdgpu nvvm".split())
+_MAX_CALLS = 16
+"""Functions of scalars that call each other."""
 
 
 @dataclass
@@ -59,23 +51,6 @@ class Work:
     multiplied: list[tuple[Value, Value]] = field(default_factory=list)
 
 
-def is_scalar_code(operation: Operation) -> bool:
-    """Whether a loop holds scalar and vector code alone, down to its innermost body."""
-    for inner in operation.walk():
-        if inner.dialect not in _DIALECTS or inner.name in ("gpu.launch", "gpu.launch_func", "memref.copy"):
-            return False
-        if any(isinstance(v.type, TensorType) for v in (*inner.operands, *inner.results)):
-            return False
-    return True
-
-
-def is_kernel_body(block: Block) -> bool:
-    """Whether a function is scalar and vector code that loads or stores outside of any loop: one kernel as a whole."""
-    if not any(o.name in LOADS or o.name in STORES or o.name.startswith("vector.") for o in block.operations):
-        return False
-    return all(o.name == "func.return" or is_scalar_code(o) for o in block.operations)
-
-
 class Walk:
     """One pass over a nest.
 
@@ -92,6 +67,8 @@ class Walk:
         self.aliases: dict[Value, Value] = {}
         self.aliases_of_arguments: dict[Value, Value] = {}
         self.unknown: list[Operation] = []
+        self.uncovered: dict[str, Any] = {}
+        self._depth = 0
 
     def _outside(self, value: Value) -> Any:
         known = self.convert.env.get(value)
@@ -107,6 +84,8 @@ class Walk:
         name = operation.name
         if name in LOOPS:
             self._loop(operation, runs)
+        elif name == "func.call":
+            self._called(operation, runs)
         elif name == "scf.while":
             self._branches(operation, self._unbounded(operation, runs))
         elif name in BRANCHES:
@@ -125,6 +104,18 @@ class Walk:
             self.aliases[operation.results[0]] = self.buffer(operation.operands[0])
         else:
             self._compute(operation, runs)
+
+    def _called(self, operation: Operation, runs: Any) -> None:
+        """A call of a function of scalars: its body runs here."""
+        callee = operation.attributes.get("callee")
+        function = self.convert.module.lookup(callee, operation) if callee is not None else None
+        body = function.body if function is not None else None
+        if body is None or self._depth >= _MAX_CALLS or not is_kernel_code(body):
+            self.uncovered[operation.name] = runs
+            return
+        self._depth += 1
+        self.block(body, runs)
+        self._depth -= 1
 
     def _unbounded(self, operation: Operation, runs: Any) -> Any:
         self.unknown.append(operation)
@@ -217,6 +208,11 @@ class Walk:
             self.work.products.append((m, n, k, warps, a, c))
             return
         kind = SCALAR_KINDS.get(name) or instructions.KINDS.get(name)
+        if kind is None and operation.results and not _is_index(operation.results[0]) and (
+            operation.dialect not in DIALECTS or (operation.dialect in FUNCTIONS and not name.endswith(".constant"))
+        ):  # fmt: skip
+            self.uncovered[name] = runs
+            return
         if kind is None or kind in ("cast", "copy") or not operation.results:
             return
         result = operation.results[0]
@@ -319,6 +315,18 @@ def emit(convert: Conversion, operation: Operation, walk: Walk) -> None:
             )
             return
         op, fused, extra = *described, 0
+    if walk.uncovered and answer is None:
+        op = ops.Unmodelled(
+            kind=f"{operation.name} of {', '.join(sorted(walk.uncovered))}", read=sum(b for b, _ in reads.values()),
+            written=sum(b for b, _ in writes.values()), dtype=op.dtype,
+        )  # fmt: skip
+        fused, extra = (), 0
+    if walk.uncovered:
+        counted = "counted as memory traffic only" if answer is None else "the product alone is counted"
+        convert.note(
+            f"{operation.name}: it has {', '.join(sorted(walk.uncovered))}, which no rule covers: {counted}",
+            convert.name_of(operation, used=False),
+        )
     inputs = [t.name for v in reads if (t := _tensor(convert, v)) is not None]
     if answer is not None:
         first = [t.name for v in answer.operands if (t := _tensor(convert, v)) is not None]
