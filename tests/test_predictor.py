@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import shutil
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from model_doubles import TOY_CONSTANTS, booster_bytes, predictor, residual, toy_device, tree
 
+from perfmodel._resources import data_path
 from perfmodel.errors import DescriptorError, DeviceError, DtypeError, InputError
 from perfmodel.features.vector import feature_schema
 from perfmodel.hardware import Device, load_device
@@ -20,7 +23,7 @@ from perfmodel.models.families.gemm import residual_columns
 from perfmodel.models.learned import version_key
 from perfmodel.models.machine import Conditions, Machine
 from perfmodel.models.power import limit_w
-from perfmodel.models.predictor import ELSEWHERE_WEIGHT, Estimates, Predictor
+from perfmodel.models.predictor import ELSEWHERE_WEIGHT, Estimates, Predictor, load
 from perfmodel.ops import Attention, Conv, Copy, Elementwise, Gemm, Norm, Operator, Softmax, View
 from perfmodel.ops.table import stack
 
@@ -374,3 +377,9 @@ def test_open_dimensions_are_asked_for() -> None:
 def test_constants_of_the_predictor_are_used() -> None:
     slow = predictor(constants=replace(TOY_CONSTANTS, launch_cycles=1e6))
     assert one_row(slow)["latency_s"] == pytest.approx(ANALYTICAL_S + 999e-6)
+
+
+def test_a_shipped_predictor_is_read_once_and_a_folder_each_time(tmp_path: Path) -> None:
+    assert load("default") is load("default")
+    copy = shutil.copytree(data_path("models", "default"), tmp_path / "copy")
+    assert load(copy) is not load(copy)

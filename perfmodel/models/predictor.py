@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from perfmodel.errors import InputError, PredictorError, nearest
 from perfmodel.hardware import Device, load_device
-from perfmodel.models import cap, manifest, protocol
+from perfmodel.models import artefact, cap, manifest, protocol
 from perfmodel.models import power as power_model
 from perfmodel.models.analytical import TERMS, Extras, analyse
 from perfmodel.models.blend import ASSUMED_FACTOR, ELSEWHERE_WEIGHT, Learned
@@ -258,7 +258,7 @@ def load(predictor: str | Path | PredictorProtocol = "default") -> PredictorProt
         return _analytical()
     folder = predictor_folder(predictor)
     if folder is not None:
-        return _load_folder(folder)
+        return _load_once(folder) if _ships(folder) else _load_folder(folder)
     found = protocol.load_registered(str(predictor))
     if found is None:
         names = [*_shipped(), "analytical", *registered(protocol.GROUP)]
@@ -295,6 +295,23 @@ def predictor_folder(predictor: str | Path) -> Path | None:
             )
         return path
     return data_path("models", str(predictor)) if str(predictor) in _shipped() else None
+
+
+def _ships(folder: Path) -> bool:
+    from perfmodel._resources import data_path
+
+    return folder.parent == data_path("models") and (folder / artefact.MANIFEST).is_file()
+
+
+def _load_once(folder: Path) -> Predictor:
+    """A predictor that is read once while its manifest stays: a compiler asks for it by name thousands of times."""
+    stamp = (folder / artefact.MANIFEST).stat()
+    return _kept(folder, stamp.st_mtime_ns, stamp.st_size)
+
+
+@lru_cache(maxsize=4)
+def _kept(folder: Path, mtime_ns: int, size: int) -> Predictor:
+    return _load_folder(folder)
 
 
 def _shipped() -> list[str]:
