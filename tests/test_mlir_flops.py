@@ -254,14 +254,15 @@ def test_collectives_have_ranks_and_bytes() -> None:
 
 
 def _reduced(maps: list[str], operands: list[str], result: str, body: str) -> str:
-    names = ["%x", "%y"]
+    names = ["%x", "%y", "%z"][: len(operands)]
+    scalars = "".join(f"%{letter}: f32, " for letter in "abc"[: len(operands)])
     listed = ", ".join(f"affine_map<{m}>" for m in maps)
     kinds = ", ".join(['"parallel"'] * (maps[0].count(",", 0, maps[0].index(")"))) + ['"reduction"'])
     return module(
         ", ".join(f"{n}: {t}" for n, t in zip(names, operands, strict=True)) + f", %o: {result}",
         f"""%r0 = linalg.generic {{indexing_maps = [{listed}], iterator_types = [{kinds}]}}
         ins({", ".join(names)} : {", ".join(operands)}) outs(%o : {result}) {{
-        ^bb0(%a: f32, %b: f32, %s: f32):
+        ^bb0({scalars}%s: f32):
         {body}
         %t = arith.addf %v, %s : f32
         linalg.yield %t : f32 }} -> {result}""",
@@ -291,3 +292,18 @@ def test_a_sum_of_scaled_rows_is_no_product_of_matrices() -> None:
     graph = read_mlir(text)
     assert not any(isinstance(n.op, Unmodelled) for n in graph.nodes)
     assert graph.total("flops") == 2 * 8 * 32
+
+
+def test_what_a_whole_tensor_is_subtracted_from_is_no_factor() -> None:
+    # (x - y) w summed over 32: a subtraction, a product and a sum for each of 8 x 16 x 32, and y is read, too.
+    sides = ["(m, n, k) -> (m, k)", "(m, n, k) -> (m, k)", "(m, n, k) -> (k, n)", "(m, n, k) -> (m, n)"]
+    body = "%d = arith.subf %a, %b : f32\n%v = arith.mulf %d, %c : f32"
+    text = _reduced(sides, ["tensor<8x32xf32>", "tensor<8x32xf32>", "tensor<32x16xf32>"], "tensor<8x16xf32>", body)
+    op = one(read_mlir(text))
+    assert not isinstance(op, Gemm)
+    # The sum adds to what it began with: 32 additions a value.
+    assert (op.flops, op.bytes_read) == (3 * 8 * 16 * 32, 4 * (8 * 32 + 8 * 32 + 32 * 16))
+    # One number a column is a zero point, and leaves a product.
+    sides[1] = "(m, n, k) -> (k)"
+    text = _reduced(sides, ["tensor<8x32xf32>", "tensor<32xf32>", "tensor<32x16xf32>"], "tensor<8x16xf32>", body)
+    assert isinstance(one(read_mlir(text)), Gemm)

@@ -221,8 +221,8 @@ def _reduction(call: Call, nest: Nest) -> None:
     if found is None:
         raise RuleError("its body is no accumulation that is known")
     kind, value = found
-    factors = _factors(value)
     arguments = block.arguments[: len(nest.ins)]
+    factors = _factors(value, [a for a, m in zip(arguments, nest.maps, strict=False) if len(m.results) > 1])
     compound = [any(isinstance(e, tuple) and e[0] not in ("d", "s") for e in m.results) for m in nest.maps]
     if kind == "sum" and factors is not None and all(f in arguments for f in factors) and factors[0] is not factors[1]:
         a, b = (arguments.index(f) for f in factors)
@@ -268,8 +268,15 @@ def _uncast(value: Value) -> Value:
     return value
 
 
-def _factors(value: Value) -> tuple[Value, Value] | None:
-    """The two block arguments that are multiplied; zero points may be subtracted, and types widened, before."""
+def _factors(value: Value, whole: Sequence[Value]) -> tuple[Value, Value] | None:
+    """The two block arguments that are multiplied; zero points may be subtracted, and types widened, before.
+
+    A zero point is a number, or one a channel; a whole tensor that is subtracted is not.
+
+    Args:
+        value: what is accumulated.
+        whole: block arguments of operands that vary along more than one loop.
+    """
     operation: Operation | None = _uncast(value).operation
     if operation is None or SCALAR_KINDS.get(operation.name) not in ("mul", "mul+add", "and"):
         return None
@@ -278,6 +285,8 @@ def _factors(value: Value) -> tuple[Value, Value] | None:
         side = _uncast(side)
         inner = side.operation
         if inner is not None and SCALAR_KINDS.get(inner.name) == "sub":
+            if any(_uncast(inner.operands[1]) is argument for argument in whole):
+                return None
             side = _uncast(inner.operands[0])
         found.append(side)
     return found[0], found[1]
