@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from perfmodel.errors import PredictorError
 
-_ROWS_AT_A_TIME = 2048
+_ROWS_AT_A_TIME = 512
 _MAX_CELLS = 2**24
 """Trees times nodes of the largest tree: padded arrays of that size take 300 MB, which no crafted file may exceed."""
 _MAX_DEPTH = 1024
@@ -74,20 +75,54 @@ class Booster:
         parts = [self._predict_part(matrix[i : i + _ROWS_AT_A_TIME]) for i in range(0, len(matrix), _ROWS_AT_A_TIME)]
         return np.concatenate(parts) if parts else np.zeros(0)
 
+    @cached_property
+    def _flat(self) -> _Flat:
+        trees, nodes = self.feature.shape
+        first = (np.arange(trees, dtype=np.int32) * nodes)[:, None]
+        children = np.stack([self.left + first, self.right + first], axis=-1)
+        return _Flat(
+            first=first[:, 0], feature=self.feature.ravel(), threshold=self.threshold.ravel(), children=children.ravel(),
+            default_right=~self.default_left.ravel(), inner=(self.left != np.arange(nodes)).ravel(),
+        )  # fmt: skip
+
     def _predict_part(self, matrix: np.ndarray) -> np.ndarray:
-        rows = np.arange(len(matrix))[:, None]
-        trees = np.arange(len(self.feature))[None, :]
-        node = np.zeros((len(matrix), len(self.feature)), dtype=np.int32)
-        for _ in range(self.depth):
-            value = matrix[rows, self.feature[trees, node]]
-            below = np.where(np.isnan(value), self.default_left[trees, node], value < self.threshold[trees, node])
-            node = np.where(below, self.left[trees, node], self.right[trees, node])
+        flat, (rows, width) = self._flat, matrix.shape
+        values, missing = matrix.ravel(), bool(np.isnan(matrix).any())
+        # Every row walks down every tree: pairs of both, rows first, of which those at a leaf drop out now and then.
+        node = np.tile(flat.first, rows)
+        pair = np.flatnonzero(flat.inner.take(node))
+        here, start = node.take(pair), ((pair // len(flat.first)) * width).astype(np.int32)
+        # Indices are valid by how the arrays were made: "clip" saves numpy a second look at each.
+        while len(pair):
+            value = values.take(start + flat.feature.take(here, mode="clip"), mode="clip")
+            right = ~(value < flat.threshold.take(here, mode="clip"))
+            if missing:
+                right = np.where(np.isnan(value), flat.default_right.take(here), right)
+            here = flat.children.take(2 * here + right, mode="clip")
+            inner = flat.inner.take(here, mode="clip")
+            if 4 * np.count_nonzero(inner) < 3 * len(inner):
+                done = ~inner
+                node[pair[done]] = here[done]
+                pair, here, start = pair[inner], here[inner], start[inner]
+        leaves = flat.threshold.take(node).reshape(rows, len(flat.first))
         # Summed in float32 in tree order, as XGBoost does.
-        leaves = self.threshold[trees, node]
-        total = np.full(len(matrix), np.float32(self.base), dtype=np.float32)
+        total = np.full(rows, np.float32(self.base), dtype=np.float32)
         for column in leaves.T:
             total += column
         return total.astype(np.float64)
+
+
+@dataclass(frozen=True)
+class _Flat:
+    """The nodes of all trees in one row: of each its number in ``children``, where those of node ``i`` are ``2 i`` (left) and
+    ``2 i + 1``; ``first`` are the roots, ``inner`` is False for leaves, whose children they are themselves."""
+
+    first: np.ndarray
+    feature: np.ndarray
+    threshold: np.ndarray
+    children: np.ndarray
+    default_right: np.ndarray
+    inner: np.ndarray
 
 
 def _parse(model: dict[str, Any]) -> Booster:
