@@ -102,8 +102,10 @@ def _show(
     screen = console()
     if prices is None and arguments.prompt is None:
         from perfmodel.cli.tables import print_comparison
+        from perfmodel.predict.result import ModelPrediction
 
-        print_comparison(screen, ranking, dtype=dtype, explain=arguments.explain)  # type: ignore[arg-type]
+        runs = [p for p in ranking if isinstance(p, ModelPrediction)]  # all of them: no request was asked for
+        print_comparison(screen, runs, dtype=dtype, explain=arguments.explain)
         return
     from perfmodel.cli.energy_tables import print_cost_comparison
     from perfmodel.predict.energy import Prices

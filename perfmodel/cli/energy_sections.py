@@ -83,15 +83,17 @@ def _costs(arguments: argparse.Namespace, prediction: ModelPrediction | Generati
 
 def _print_energy(screen: Console, prediction: ModelPrediction | GenerationPrediction, *, everything: bool) -> None:
     from perfmodel.cli.energy_tables import KINDS_SHOWN, print_energy
+    from perfmodel.predict.result import ModelPrediction
 
     shown = None if everything else KINDS_SHOWN
-    for phase in getattr(prediction, "phases", ()):
+    if isinstance(prediction, ModelPrediction):
+        print_energy(screen, prediction.operators, heading="energy by kind of operator:", shown=shown)
+        return
+    for phase in prediction.phases:
         # The part in the middle stands for all runs of the phase.
         part, _ = phase.parts[len(phase.parts) // 2]
         heading = f"energy of {phase.name} by kind of operator"
         print_energy(screen, part.operators, heading=f"{heading}, one run of {phase.runs}:", shown=shown)
-    if not getattr(prediction, "phases", ()):
-        print_energy(screen, prediction.operators, heading="energy by kind of operator:", shown=shown)  # type: ignore[union-attr]
 
 
 def _print_cost(screen: Console, costs: list[tuple[str, Cost]]) -> None:

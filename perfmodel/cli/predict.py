@@ -69,20 +69,21 @@ def _show(
 ) -> None:
     from perfmodel.cli.tables import OPERATORS_SHOWN, print_prediction, print_warnings
     from perfmodel.hardware import load_device
+    from perfmodel.predict.result import ModelPrediction
 
     screen = console()
     memory_bytes = load_device(arguments.device).memory_bytes
-    if arguments.prompt is not None:
+    if not isinstance(prediction, ModelPrediction):
         from perfmodel.cli.energy_tables import print_generation
 
-        print_generation(screen, prediction, dtype=dtype, device_memory_bytes=memory_bytes)  # type: ignore[arg-type]
+        print_generation(screen, prediction, dtype=dtype, device_memory_bytes=memory_bytes)
         for section in sections:
             section(screen)
         print_warnings(screen, prediction.warnings)
         return
     print_prediction(
         screen,
-        prediction,  # type: ignore[arg-type]
+        prediction,
         dtype=dtype,
         device_memory_bytes=memory_bytes,
         shown=None if arguments.all else OPERATORS_SHOWN,

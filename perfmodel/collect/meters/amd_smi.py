@@ -74,7 +74,9 @@ class AmdSmiDriver:
                     self._library = import_module("amdsmi")
             except ModuleNotFoundError:
                 raise MeterError(NOT_INSTALLED) from None
-            except Exception:
+            except (
+                Exception
+            ):  # its module runs code of the library at import: whatever that raises, there is none to use
                 raise MeterError("libamd_smi.so is not found: AMD's driver and ROCm are not installed here") from None
         try:
             self._library.amdsmi_init()
@@ -188,7 +190,7 @@ class AmdSmiMeter:
         try:
             call = getattr(self._library, function)
             return call(self._handle, *arguments) if device else call(*arguments)
-        except Exception:
+        except Exception:  # another package's classes; a side reading that a GPU lacks must not end a measurement
             return None
 
 
@@ -202,7 +204,7 @@ def _number(value: Any) -> float | None:
 def _name(library: Any, handle: Any) -> str:
     try:
         return str(library.amdsmi_get_gpu_asic_info(handle)["market_name"])
-    except Exception:
+    except Exception:  # another package's classes; only a name hangs on it
         return "AMD GPU"
 
 

@@ -209,7 +209,7 @@ class NvmlMeter:
         try:
             call = getattr(self._library, function)
             return call(self._handle, *arguments) if device else call(*arguments)
-        except Exception:
+        except (AttributeError, self._library.NVMLError):
             return None
 
 

@@ -21,15 +21,15 @@ def fuse_means(ws: Rewriter) -> None:
 def _join(ws: Rewriter, first: Vertex) -> Vertex:
     while True:
         second, views = ws.ahead(first.output)
-        axes = [v.node.attributes.get("axis") for v in (first, second) if v is not None]
         if second is None or views or not isinstance(second.op, Reduce) or second.kind != first.kind:
             return first
         assert isinstance(first.op, Reduce)
+        inner, outer = first.node.attributes.get("axis"), second.node.attributes.get("axis")
         keeps = first.node.attributes.get("keepdims") and second.node.attributes.get("keepdims")
-        if not keeps or not all(isinstance(a, tuple) for a in axes) or len(first.node.outputs) != 1:
+        if not keeps or not isinstance(inner, tuple) or not isinstance(outer, tuple) or len(first.node.outputs) != 1:
             return first
         op = second.op.replace(cols=first.op.cols * second.op.cols, dtype=first.op.dtype)
-        attributes = {**second.node.attributes, "axis": tuple(sorted({*axes[0], *axes[1]}))}  # type: ignore[misc]
+        attributes = {**second.node.attributes, "axis": tuple(sorted({*inner, *outer}))}
         # What the later reduction computes is executed still, in registers.
         fused = (*first.node.fused, second.op, *second.node.fused)
         merged = ws.merge(

@@ -262,7 +262,7 @@ def _of_group(group: list[Access], shape: Sequence[Any], loops: Mapping[Value, L
             reached = reached * (size if size is not None else first.runs)
             continue
         width = first.width[axis - len(first.axes)] if axis - len(first.axes) >= -len(first.width) else 1
-        constants = [a.axes[axis].constant for a in group if a.axes[axis] is not None]  # type: ignore[union-attr]
+        constants = [index.constant for a in group if (index := a.axes[axis]) is not None]
         numbers = [c for c in constants if isinstance(c, int)]
         spread = max(numbers) - min(numbers) if len(numbers) == len(constants) and numbers else 0
         count = _values(form, loops) * width + spread

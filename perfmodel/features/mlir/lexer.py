@@ -66,11 +66,12 @@ class Lexer:
     def advance(self) -> None:
         """Go to the next token."""
         match = _TOKEN.match(self.text, self.end)
-        kind = match.lastindex  # type: ignore[union-attr]
-        self.kind = kind  # type: ignore[assignment]
-        self.token = match[kind]  # type: ignore[index]
+        # Any character is a token, and so is the end: the pattern always matches, with one group.
+        assert match is not None
+        self.kind = kind = match.lastindex or 0
+        self.token = match[kind]
         self.before = self.end
-        self.start, self.end = match.span(kind)  # type: ignore[union-attr,arg-type]
+        self.start, self.end = match.span(kind)
 
     def jump(self, position: int) -> None:
         """Make the first token from a position the current one."""
@@ -82,11 +83,12 @@ class Lexer:
         end = self.end
         while True:
             match = _TOKEN.match(self.text, end)
-            kind = match.lastindex  # type: ignore[union-attr]
+            assert match is not None
+            kind = match.lastindex or 0
             ahead -= 1
             if not ahead:
-                return kind, match[kind]  # type: ignore[index,return-value]
-            end = match.end()  # type: ignore[union-attr]
+                return kind, match[kind]
+            end = match.end()
 
     def take(self, token: str) -> bool:
         """Step over a punctuation or word if it is the current token."""

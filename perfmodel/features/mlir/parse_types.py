@@ -40,6 +40,12 @@ _OPENING = {"(": 1, "[": 1, "{": 1, "<": 1, ")": -1, "]": -1, "}": -1, ">": -1}
 _MARK = re.compile(r'[][(){}<>,]|->|"[^"\\]*(?:\\.[^"\\]*)*"')
 
 
+def _end_of_dimensions(body: str) -> int:
+    found = _DIMS.match(body)
+    assert found is not None  # no dimensions match, too
+    return found.end()
+
+
 class TypeTextError(Exception):
     """What is wrong with a type: (expected, found)."""
 
@@ -105,7 +111,7 @@ class TypeTable:
         raise TypeTextError("a type", repr(text[:40]))
 
     def _shaped(self, body: str, depth: int) -> tuple[tuple[int | None, ...] | None, Type, list[str]]:
-        end = _DIMS.match(body).end()  # type: ignore[union-attr]
+        end = _end_of_dimensions(body)
         sizes = body[:end]
         if sizes == "*x":
             shape = None
@@ -127,7 +133,7 @@ class TypeTable:
         return True
 
     def _vector(self, body: str, depth: int) -> VectorType:
-        end = _DIMS.match(body).end()  # type: ignore[union-attr]
+        end = _end_of_dimensions(body)
         sizes = _DIM.findall(body[:end])
         if any(len(d) > 18 for d in sizes) or body.startswith("*"):
             raise TypeTextError("the dimensions of a vector", repr(body[:40]))

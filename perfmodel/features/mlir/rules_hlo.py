@@ -92,7 +92,7 @@ def _layouts(call: Call) -> tuple[list[str], list[str], list[str]]:
     sides = [[part.strip() for part in side.split(",")] for side in _SIDE.findall(body)]
     if len(sides) != 3 or "input_batch_dimension" in body:
         params = {k: numbers_of(v) for k, v in (getattr(found, "params", None) or {}).items()}
-        return tuple(_side(params, side, *names) for side, names in _NAMES)  # type: ignore[return-value]
+        sides = [_side(params, side, *names) for side, names in _NAMES]
     return sides[0], sides[1], sides[2]
 
 

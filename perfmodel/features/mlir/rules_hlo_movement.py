@@ -107,7 +107,8 @@ def gather(call: Call) -> None:
         len(shape) == 2 and numbers.get("start_index_map") == [0] and len(sizes) == 2 and sizes[0] == 1
         and sizes[1] == shape[1]
     )  # fmt: skip
-    axis = (numbers.get("start_index_map") or [None])[0]  # type: ignore[list-item]
+    mapped = numbers.get("start_index_map")
+    axis = mapped[0] if mapped else None
     movement.looked_up(call, table, indices, out, axis=axis, rows=rows)
 
 

@@ -152,9 +152,8 @@ SHAPED = (TensorType, MemRefType, VectorType)
 def element_count(kind: Type | None) -> int | None:
     """Number of elements; 1 for scalars, None where a dimension, the rank or the type is unknown."""
     if isinstance(kind, SHAPED):
-        if kind.shape is None or None in kind.shape:
-            return None
-        return prod(kind.shape)  # type: ignore[arg-type]
+        known = [size for size in kind.shape or () if size is not None]
+        return None if kind.shape is None or len(known) < len(kind.shape) else prod(known)
     return 1 if isinstance(kind, (ScalarType, ComplexType)) else None
 
 

@@ -45,7 +45,7 @@ class Values:
         self.buffers: dict[Value, Tensor] = {}
         self.marks = False
         self._names: dict[str, int] = {}
-        self._types: dict[int, tuple[Type, tuple[Shape | None, str] | None]] = {}
+        self._types: dict[int, tuple[Type | None, tuple[Shape | None, str] | None]] = {}
         self._constants: dict[tuple[Any, str], Tensor] = {}
 
     def add(
@@ -124,7 +124,7 @@ class Values:
         elif isinstance(kind, ScalarType) or kind is not None:
             dtype = dtype_of(kind)
             answer = None if dtype is None else ((), dtype)
-        self._types[id(kind)] = (kind, answer)  # type: ignore[assignment]
+        self._types[id(kind)] = (kind, answer)
         return answer
 
     def make_tensor(
