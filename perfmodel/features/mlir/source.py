@@ -8,6 +8,7 @@ from typing import Any
 
 from perfmodel.errors import ModelFileError
 from perfmodel.features.mlir.ir import Module
+from perfmodel.features.opening import opening
 from perfmodel.graph import without_collection
 
 MAX_FILE_BYTES = 2**31 - 1
@@ -60,7 +61,7 @@ def _current(module: Module) -> Module:
 
 
 def _file(path: Path, label: str) -> bytes:
-    try:
+    with opening(label):
         if path.is_dir():
             raise ModelFileError(f"{label}: is a folder; give the .mlir file inside it")
         size = path.stat().st_size
@@ -70,14 +71,6 @@ def _file(path: Path, label: str) -> bytes:
                 "mlir-opt --mlir-elide-elementsattrs-if-larger=64 --mlir-elide-resource-strings-if-larger=64"
             )
         return path.read_bytes()
-    except FileNotFoundError:
-        raise ModelFileError(f"{label}: no such file") from None
-    except OSError as error:
-        raise ModelFileError(f"{label}: cannot be read: {error.strerror or error}") from None
-    except ValueError as error:
-        if isinstance(error, ModelFileError):
-            raise
-        raise ModelFileError(f"{label!a}: is no path: {error}") from None  # a NUL character
 
 
 def _read_bytes(data: bytes, label: str) -> Module:

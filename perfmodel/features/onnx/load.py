@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from perfmodel.errors import ModelFileError
 from perfmodel.features.onnx import check, prepare, wire
+from perfmodel.features.opening import opening
 
 if TYPE_CHECKING:
     import onnx
@@ -113,7 +114,7 @@ def _stem(path: Path) -> str:
 
 
 def _read(path: Path, label: str) -> onnx.ModelProto:
-    try:
+    with opening(label):
         size = path.stat().st_size
         if path.is_dir():
             raise ModelFileError(f"{label}: is a folder; give the .onnx file inside it")
@@ -128,14 +129,6 @@ def _read(path: Path, label: str) -> onnx.ModelProto:
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
                 _check_beginning(view[:64], label)
                 return _parse(_stripped(view, label), label)
-    except FileNotFoundError:
-        raise ModelFileError(f"{label}: no such file") from None
-    except OSError as error:
-        raise ModelFileError(f"{label}: cannot be read: {error.strerror or error}") from None
-    except ValueError as error:
-        if isinstance(error, ModelFileError):
-            raise
-        raise ModelFileError(f"{label!a}: is no path: {error}") from None  # a NUL character
 
 
 def _check_size(size: int, label: str) -> None:
