@@ -259,7 +259,8 @@ def evaluate(
 
 @dataclass(frozen=True)
 class JudgedRows:
-    """Rows of one (device, dtype, software) with what was predicted for them, in seconds, watts or joules (``target``)."""
+    """Rows of one (device, dtype, software) with what was predicted for them, in seconds, watts, joules or the unit of a score
+    (``target``). ``noise`` is by how much repeats of the same measurement differ, where the protocol knows it."""
 
     device: str
     dtype: str
@@ -278,6 +279,7 @@ class JudgedRows:
     workload: str | None = None
     variant: str | None = None
     target: str = "latency"
+    noise: float | None = None
 
     @property
     def booster(self) -> tuple[str, str]:
@@ -380,7 +382,10 @@ def grouped(rows: Sequence[JudgedRows], by: Sequence[str]) -> list[GroupAccuracy
             name: np.concatenate([getattr(r, name)[c] for r, c in parts])
             for name in ("measured", "predicted", "low", "high", "analytical", "roofline")
         }
-        known = [f for r, _ in parts if (f := noise.get((r.family, r.device, r.dtype, r.software))) is not None]
+        by_table = [
+            noise.get((r.family, r.device, r.dtype, r.software)) if r.noise is None else r.noise for r, _ in parts
+        ]
+        known = [figure for figure in by_table if figure is not None]
         target, op, device, dtype, software, size_name, held_out, workload, variant = key
         assert target is not None
         groups.append(

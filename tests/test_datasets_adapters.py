@@ -242,6 +242,12 @@ def test_perfcastdb(tmp_path: Path) -> None:
         ("machine_memory_bytes", 1024**4),
     ):
         assert table[column].tolist() == [wanted] * 3
+    # The third machine has no memory on the package.
+    assert table["machine_ddr_modules"].tolist() == [16, 16, 16]
+    assert table["machine_ddr_module_bytes"].tolist() == [64 * 1024**3] * 3
+    assert table["machine_hbm_stacks"].tolist() == [8, 8, 0]
+    assert table["machine_hbm_transfers_per_s"].tolist()[:2] == [3.2e9, 3.2e9]
+    assert np.isnan(table["machine_hbm_transfers_per_s"].iloc[2])
 
 
 def test_names_of_processors() -> None:

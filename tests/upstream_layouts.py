@@ -213,6 +213,10 @@ def perfcastdb(root: Path) -> Path:
         "SVR.Power.TDP": 350, "SVR.CPU.L1d Cache": [48, 48, 4.5], "SVR.CPU.L2 Cache": [2048, 2048, 192],
         "SVR.CPU.L3 Cache": [107520, 107520, 210], "SVR.CPU.CPU(s)": 192, "Measure.DIMM.Total": 1024, "Measure.DIMM.Num": 16,
         "Measure.DIMM.Freq": 4800,
+        "SVR.Memory.Installed": [
+            *["1024GB (16x64GB DDR5 4800 MT/s [4800 MT/s]); 128GB (8x16GB HBM2 3200 MT/s [3200 MT/s])"] * 2,
+            "1024GB (16x64GB DDR5 4800 MT/s [4400 MT/s])",
+        ],
     }  # fmt: skip
     path = root / "data/raw/SPR/train_data.csv"
     path.parent.mkdir(parents=True)

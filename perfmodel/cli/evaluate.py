@@ -14,7 +14,8 @@ EXAMPLE = (
     "perfmodel evaluate traces.parquet --predictor my-predictor --by device,dtype\n"
     "  perfmodel evaluate traces.parquet runs.parquet --protocol models\n"
     "  perfmodel evaluate neusight --from path/to/neusight --protocol neusight\n"
-    "  perfmodel evaluate zeus --protocol caps"
+    "  perfmodel evaluate zeus --protocol caps\n"
+    "  perfmodel evaluate perfcastdb --from path/to/perfcastdb --protocol scores"
 )
 
 
@@ -74,6 +75,8 @@ def run(arguments: argparse.Namespace) -> int:
         for of_settled in (False, True):
             table = _power_table(result["groups"], by or POWER_BY, result["overall"], of_settled=of_settled)
             console().print(table)
+    elif arguments.json != TO_STDOUT and arguments.protocol == "scores":
+        console().print(_score_table(result["groups"], by or PROTOCOLS["scores"].by))
     elif arguments.json != TO_STDOUT:
         usual = BY if arguments.protocol is None else PROTOCOLS[arguments.protocol].by
         console().print(_table(result["groups"], by or usual, overall=result["overall"]))
@@ -101,6 +104,30 @@ def _power_table(
         shown = (group.get("settled") or {"n": 0}) if of_settled else group
         cells = ["" if shown.get(f) is None else f"{100 * shown[f]:.1f}" for f in figures]
         table.add_row(*names, str(shown["n"]), *cells)
+    return table
+
+
+def _score_table(groups: list[dict[str, Any]], by: tuple[str, ...]) -> Any:
+    """Scores, with the MAPE of the baselines in columns beside them."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(
+        box=SIMPLE_HEAD, padding=(0, 1, 0, 0), caption="errors in percent; MAPE of mean, linear, plain physics"
+    )
+    for key in by:
+        table.add_column(key, overflow="fold")
+    for title in ("rows", "MAPE", "med.", "cov.", "mean", "linear", "plain", "noise"):
+        table.add_column(title, justify="right", no_wrap=True)
+    targets = list(dict.fromkeys(group["target"] for group in groups))
+    found = {(group["target"], *(group[key] for key in by)): group for group in groups}
+    for (target, *names), group in found.items():
+        if target != targets[0]:
+            continue
+        beside = [found[other, *names]["mape"] for other in targets[1:]]
+        figures = (group["mape"], group["median_ape"], group["coverage_90"], *beside, group["noise_mape"])
+        cells = ["" if figure is None else f"{100 * figure:.1f}" for figure in figures]
+        table.add_row(*(str(name or "") for name in names), str(group["n"]), *cells)
     return table
 
 

@@ -31,6 +31,8 @@ _MACHINE = {
     "machine_dimms": ("Measure.DIMM.Num", 1),
     "machine_dimm_transfers_per_s": ("Measure.DIMM.Freq", 1e6),
 }
+_INSTALLED = "SVR.Memory.Installed"
+_MODULES = re.compile(r"(\d+)x(\d+)GB (DDR|HBM)\w* (\d+) MT/s")
 _CACHES = ("SVR.CPU.L1d Cache", "SVR.CPU.L2 Cache", "SVR.CPU.L3 Cache")
 _TOTALS_BELOW_KIB = 16
 """No core has an L1 data cache this small: such machines report totals in MiB instead of KiB of one."""
@@ -59,6 +61,9 @@ def read(root: str | Path, card: Card, wanted: Wanted = EVERYTHING) -> Iterator[
             rows[name] = numbers(raw[column])[0] * scale
         for name, values in _cache_bytes(raw).items():
             rows[name] = values
+        if _INSTALLED in raw:
+            for name, values in _modules(raw[_INSTALLED]).items():
+                rows[name] = values
         yield rows[rows["device"].map(wanted.device)].reset_index(drop=True)
 
 
@@ -84,4 +89,29 @@ def _cache_bytes(raw: pd.DataFrame) -> dict[str, np.ndarray]:
         "machine_l1d_bytes_per_core": np.where(totals, l1d * 2**20 / cores, l1d * 2**10),
         "machine_l2_bytes_per_core": np.where(totals, l2 * 2**20 / cores, l2 * 2**10),
         "machine_l3_bytes_per_socket": np.where(totals, l3 * 2**20 / sockets, l3 * 2**10),
+    }
+
+
+def _modules(installed: pd.Series) -> dict[str, np.ndarray]:
+    """Modules of DDR and stacks of HBM, told apart, from ``1024GB (16x64GB DDR5 4800 MT/s [4800 MT/s]); 128GB (8x16GB HBM2
+    3200 MT/s [3200 MT/s])``. A kind that is not there has 0 modules, and NaN for the rest."""
+    found = {
+        (kind, what): np.full(len(installed), 0.0 if what == "count" else np.nan)
+        for kind in ("DDR", "HBM")
+        for what in ("count", "bytes", "transfers")
+    }
+    for row, text in enumerate(installed.astype(str)):
+        for count, size, kind, rate in _MODULES.findall(text):
+            for what, value in (
+                ("count", float(count)),
+                ("bytes", float(size) * 2**30),
+                ("transfers", float(rate) * 1e6),
+            ):
+                found[kind, what][row] = value
+    return {
+        "machine_ddr_modules": found["DDR", "count"],
+        "machine_ddr_module_bytes": found["DDR", "bytes"],
+        "machine_ddr_transfers_per_s": found["DDR", "transfers"],
+        "machine_hbm_stacks": found["HBM", "count"],
+        "machine_hbm_transfers_per_s": found["HBM", "transfers"],
     }

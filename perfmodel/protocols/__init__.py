@@ -88,6 +88,13 @@ PROTOCOLS = {
             ("device",),
             ("energy", "power", "latency"),
         ),
+        Protocol(
+            "scores",
+            "benchmark scores of each processor, from its datasheet, and what upstream tested on",
+            "scores",
+            ("held_out", "workload"),
+            ("score", "score by mean", "score by linear", "score by plain physics"),
+        ),
     )
 }
 
