@@ -98,5 +98,6 @@ def _judged(held_out: str, train: Scores, test: Scores, seed: int) -> Iterator[J
                         device=cpu, dtype="-", software=str(test.software[rows][0]), family="run", workload=suite,
                         variant=workload.partition("/")[2], held_out=held_out, target=target, folds=1, noise=noise,
                         measured=np.exp(test.log_score[rows]), predicted=np.exp(log),
-                        low=np.exp(log - off), high=np.exp(log + off), analytical=np.exp(physical[rows]), roofline=np.exp(plain[rows]), shape_key=test.workload[rows],
+                        low=np.exp(log - off), high=np.exp(log + off), analytical=np.exp(physical[rows]),
+                        roofline=np.exp(plain[rows]), shape_key=test.workload[rows],
                     )  # fmt: skip
