@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from perfmodel.errors import InputError
 
 if TYPE_CHECKING:
+    import pandas as pd
     from rich.console import Console
 
 TO_STDOUT = "-"
@@ -74,6 +75,35 @@ def write_bytes(data: bytes, target: str, *, overwrite: bool = True) -> None:
         raise
     except OSError as error:
         raise InputError(f"cannot write {target!r}: {error.strerror or error}") from None
+
+
+def check_table_target(target: str, *, overwrite: bool) -> None:
+    """Refuses a file that a table could not be written to: before the work, not after it.
+
+    Raises:
+        InputError: it is neither .csv nor .parquet, or exists and is not to be replaced.
+    """
+    if Path(target).suffix.lower() not in (".csv", ".parquet"):
+        raise InputError(f"{target} is neither .csv nor .parquet")
+    if not overwrite and Path(target).is_file():
+        raise InputError(f"{target} exists; --force replaces it")
+
+
+def write_table(table: pd.DataFrame, target: str, *, overwrite: bool = True) -> None:
+    """Write a table as CSV or Parquet, by the name's end; complete or not at all.
+
+    Raises:
+        InputError: as :func:`check_table_target`, or the file cannot be written.
+    """
+    check_table_target(target, overwrite=overwrite)
+    if Path(target).suffix.lower() == ".csv":
+        write_text(table.to_csv(index=False), target, overwrite=overwrite)
+    else:
+        from io import BytesIO
+
+        data = BytesIO()
+        table.to_parquet(data, index=False)
+        write_bytes(data.getvalue(), target, overwrite=overwrite)
 
 
 def _replace(path: Path, data: bytes) -> None:

@@ -185,8 +185,9 @@ they would count it twice."""
 
 
 def _events(path: str | Path) -> list[Any]:
+    text = read_text(path)
     try:
-        data = json.loads(read_text(path))
+        data = json.loads(text)
     except (ValueError, RecursionError):
         raise TraceError(f"{path} is no Chrome trace: it is no JSON") from None
     items = data.get("traceEvents") if isinstance(data, dict) else data

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import gzip
+import zlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean, pstdev
-from typing import Any
+from typing import Any, TextIO
 
+from perfmodel.collect.importers.descriptor import does_nothing
 from perfmodel.collect.onnxruntime_profile import midmean
 from perfmodel.errors import TraceError
 from perfmodel.ops.base import Operator
 from perfmodel.ops.table import columns_of
 
-MOST_BYTES = 2_000_000_000
+EMPTY = "operators without elements"
+MOST_BYTES, LONGEST_PIECE = 2_000_000_000, 10_000_000
 
 
 @dataclass(frozen=True)
@@ -44,13 +48,29 @@ class Rows:
     common: Mapping[str, Any]
     passed_over: Counter[str] = field(default_factory=Counter)
     _calls: dict[tuple[Operator, str], list[float]] = field(default_factory=dict)
+    _rows: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, op: Operator, seconds: float, kernel: str) -> None:
         """One call that took so long."""
-        self._calls.setdefault((op, kernel), []).append(seconds)
+        if does_nothing(op):
+            self.passed_over[EMPTY] += 1
+        else:
+            self._calls.setdefault((op, kernel), []).append(seconds)
+
+    def add_summary(self, op: Operator, seconds: float, kernel: str, samples: int, rel_std: float | None) -> None:
+        """Calls that were summed up elsewhere: their median (or mean), how many they are, their relative deviation."""
+        more = {"kernel": kernel, "latency_s": seconds, "samples": samples, "latency_rel_std": rel_std}
+        self.add_row(op, more)
+
+    def add_row(self, op: Operator, more: Mapping[str, Any]) -> None:
+        """A row of its own, with further columns: one configuration of a kernel."""
+        if does_nothing(op):
+            self.passed_over[EMPTY] += 1
+        else:
+            self._rows.append({**self.common, **columns_of(op), **more})
 
     def imported(self, name: str) -> Imported:
-        """The rows, in the order of their first calls.
+        """The rows: calls in the order of the first of each, then rows of their own.
 
         Args:
             name: of the file, for the message.
@@ -58,7 +78,7 @@ class Rows:
         Raises:
             TraceError: there is no row.
         """
-        if not self._calls:
+        if not self._calls and not self._rows:
             why = ", ".join(f"{reason} ({count})" for reason, count in self.passed_over.most_common(4))
             raise TraceError(f"{name} holds no operator that is understood" + (f": {why}" if why else ""))
         rows = [
@@ -73,6 +93,7 @@ class Rows:
             }
             for order, ((op, kernel), seconds) in enumerate(self._calls.items())
         ]
+        rows += [{**row, "order": order} for order, row in enumerate(self._rows, start=len(rows))]
         return Imported(as_columns(rows), dict(self.passed_over))
 
 
@@ -83,15 +104,53 @@ def as_columns(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
 
 
 def read_text(path: str | Path) -> str:
-    """A file of text.
+    """A file of text; ``.gz`` is unpacked.
 
     Raises:
         TraceError: it cannot be read, or is too large.
     """
     path = Path(path)
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise TraceError(f"{path} has more than {MOST_BYTES} bytes")
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise TraceError(f"{path}: {error.strerror or error}") from None
+        with _opened(path) as file:
+            text = file.read(MOST_BYTES + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise TraceError(f"{path}: {_reason(error)}") from None
+    if len(text) > MOST_BYTES:
+        raise _too_large(path)
+    return text
+
+
+def text_lines(path: str | Path) -> Iterator[str]:
+    """The lines of a file of text, one after another; ``.gz`` is unpacked.
+
+    Raises:
+        TraceError: it cannot be read, or is too large.
+    """
+    path = Path(path)
+    read = 0
+    try:
+        with _opened(path) as file:
+            # A line that does not end is given in pieces.
+            while line := file.readline(LONGEST_PIECE):
+                read += len(line)
+                if read > MOST_BYTES:
+                    raise _too_large(path)
+                yield line
+    except (OSError, EOFError, zlib.error) as error:
+        raise TraceError(f"{path}: {_reason(error)}") from None
+
+
+def _opened(path: Path) -> TextIO:
+    if path.stat().st_size > MOST_BYTES:
+        raise _too_large(path)
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", encoding="utf-8", errors="replace")
+    return path.open(encoding="utf-8", errors="replace")
+
+
+def _too_large(path: Path) -> TraceError:
+    return TraceError(f"{path} has more than {MOST_BYTES} bytes")
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
