@@ -56,7 +56,7 @@ class Collector(Protocol):
         """
 
 
-_OURS = {"onnxruntime-cpu": "onnxruntime_cpu:OnnxRuntimeCpu"}
+_OURS = {"onnxruntime-cpu": "onnxruntime_cpu:OnnxRuntimeCpu", "pytorch": "pytorch.collector:PyTorch"}
 """Collectors of perfmodel: module and class, imported when they are asked for."""
 
 

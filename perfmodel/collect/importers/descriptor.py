@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Mapping
 
 from perfmodel.errors import InputError, nearest
 from perfmodel.ops import FAMILIES, GEMM_LIKE
@@ -29,37 +30,59 @@ def parse_descriptor(text: str) -> Operator:
         DtypeError: an unknown number format.
     """
     op, *words = re.split(r"[ ,]+", text.strip())
-    if op not in FAMILIES:
-        raise InputError(f"{text!r} describes no operator: {nearest(op, FAMILIES)}; wanted as in {FORM!r}")
-    family = FAMILIES[op]
-    known = {f.name: f for f in dataclasses.fields(family)}
-    dimensions = set(family.dimension_names())
-    values: dict[str, object] = {}
+    values: dict[str, str] = {}
     for word in words:
         found = _WORD.fullmatch(word)
         if found is None:
             raise InputError(f"{text!r}: {word!r} is no name=value; wanted as in {FORM!r}")
-        name, value = found["name"], found["value"]
-        name = "message_bytes" if (op, name) == ("collective", "bytes") else name
+        values[found["name"]] = found["value"]
+    return make_descriptor(op, values, repr(text))
+
+
+def make_descriptor(op: str, given: Mapping[str, object], where: str) -> Operator:
+    """The operator of a family with these columns, as text or as numbers.
+
+    Args:
+        op: the family's name.
+        given: columns of traces by name.
+        where: stands in the messages.
+
+    Raises:
+        InputError, DescriptorError, DtypeError: as :func:`parse_descriptor`.
+    """
+    if op not in FAMILIES:
+        raise InputError(f"{where} describes no operator: {nearest(op, FAMILIES)}; wanted as in {FORM!r}")
+    family = FAMILIES[op]
+    known = {f.name: f for f in dataclasses.fields(family)}
+    dimensions = set(family.dimension_names())
+    values: dict[str, object] = {}
+    for column, value in given.items():
+        name = "message_bytes" if (op, column) == ("collective", "bytes") else column
         if name not in known:
-            raise InputError(f"{text!r}: {op} has no {name!r}: {nearest(name, known)}")
+            raise InputError(f"{where}: {op} has no {column!r}: {nearest(column, known)}")
         if name in dimensions:
-            if not re.fullmatch(r"\d{1,15}(\.5)?", value):
-                raise InputError(f"{text!r}: {name} is {value!r}; wanted a whole number")
-            values[name] = float(value) if "." in value else int(value)
+            values[name] = _dimension(where, column, value)
         else:
-            values[name] = _FLAGS.get(value.lower(), value)
+            values[name] = _FLAGS.get(value.lower(), value) if isinstance(value, str) else value
     missing = [
         f.name
         for f in known.values()
         if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING and f.name not in values
     ]
     if missing:
-        raise InputError(f"{text!r} lacks {', '.join(missing)}")
-    op = family(**values)
-    if does_nothing(op):
-        raise InputError(f"{text!r} computes nothing: a dimension is 0")
-    return op
+        raise InputError(f"{where} lacks {', '.join(missing)}")
+    made = family(**values)
+    if does_nothing(made):
+        raise InputError(f"{where} computes nothing: a dimension is 0")
+    return made
+
+
+def _dimension(where: str, name: str, value: object) -> int | float:
+    text = str(value)
+    if not re.fullmatch(r"\d{1,15}(\.\d)?", text) or (text[-2:-1] == "." and text[-1] not in "05"):
+        raise InputError(f"{where}: {name} is {value!r}; wanted a whole number")
+    number = float(text)
+    return int(number) if number.is_integer() else number
 
 
 def does_nothing(op: Operator) -> bool:

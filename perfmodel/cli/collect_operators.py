@@ -1,0 +1,117 @@
+"""``perfmodel collect-operators``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from perfmodel.cli import options
+from perfmodel.cli.output import TO_STDOUT, check_table_target, console, write_json, write_table
+from perfmodel.errors import InputError, MissingExtraError
+
+if TYPE_CHECKING:
+    from perfmodel.collect.meters import Meter
+
+DESCRIPTION = (
+    "Measures operators one by one with PyTorch, on a GPU or on processors: times by events, clocks and power by a meter. It"
+    " can be stopped at any time; the same command goes on."
+)
+EXAMPLE = """perfmodel collect-operators --device h100-sxm --minutes 20 -o traces.parquet
+  perfmodel collect-operators --device h100-sxm --power --operators 200 -o power.parquet
+  perfmodel collect --device my-gpu.toml --suggest 50 -o shapes.csv
+  perfmodel collect-operators --device my-gpu.toml --shapes shapes.csv -o traces.parquet"""
+METERS = ("nvml", "amdsmi")
+"""Meters of GPUs that are tried where none is named."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of this command."""
+    parser.add_argument("--device", metavar="D", required=True, help="the device's TOML, or its id")
+    parser.add_argument("-o", "--output", metavar="FILE", required=True, help="the table: .parquet or .csv")
+    parser.add_argument("--minutes", metavar="M", type=float, default=5.0, help="how long to measure (default 5)")
+    parser.add_argument("--operators", metavar="N", type=int, help="at most so many; default: what the time allows")
+    parser.add_argument("--shapes", metavar="CSV", help="measure the operators of this table instead of a sweep")
+    parser.add_argument("--families", metavar="F,...", help="of the sweep (default all that PyTorch runs)")
+    parser.add_argument("--dtypes", metavar="D,...", help="of the sweep (default bf16,fp16,fp32,tf32,fp8,int8)")
+    parser.add_argument("--cold", action="store_true", help="drive the caches out before each execution")
+    parser.add_argument("--power", action="store_true", help="measure power and energy, too: 5 s and more an operator")
+    parser.add_argument(
+        "--meter", metavar="NAME", help="what tells clocks and power, as in nvml:1; none: nothing does (default: a GPU's)"
+    )
+    parser.add_argument("--on", metavar="DEVICE", help="PyTorch's name of the device: cuda, cuda:1, cpu (default: a GPU)")
+    parser.add_argument("--seed", metavar="N", type=int, default=0, help="of the sweep and the inputs (default 0)")
+    parser.add_argument(
+        "--recording", metavar="DIR", help="where finished operators are kept (default FILE.operators); to go on, the same"
+    )
+    options.add_json_option(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Measure, write the table and the JSON where it was asked for, and say what there is."""
+    # The table is a view of the recording, which is what is never replaced.
+    check_table_target(arguments.output, overwrite=True)
+    from perfmodel.collect.pytorch.collector import PyTorch
+    from perfmodel.collect.pytorch.measuring import Settings
+    from perfmodel.collect.pytorch.sweep import DTYPES, FAMILIES
+    from perfmodel.operator_sweep import Wanted, collect_operators, operator_table
+
+    folder = Path(arguments.recording or f"{arguments.output}.operators")
+    wanted = Wanted(
+        device=arguments.device,
+        folder=folder,
+        minutes=arguments.minutes,
+        operators=arguments.operators,
+        shapes=None if arguments.shapes is None else Path(arguments.shapes),
+        families=_names(arguments.families, FAMILIES),
+        dtypes=_names(arguments.dtypes, DTYPES),
+        seed=arguments.seed,
+    )
+    settings = Settings(cold=arguments.cold, power=arguments.power)
+    collector = PyTorch(arguments.on, settings, _meter(arguments.meter, needed=arguments.power))
+    try:
+        table = collect_operators(wanted, collector, lambda line: print(line, file=sys.stderr))
+    except KeyboardInterrupt:
+        from perfmodel.hardware import load_device
+
+        write_table(operator_table(folder, load_device(arguments.device).id), arguments.output)
+        raise
+    write_table(table, arguments.output)
+    good = table[table["status"] == "ok"]
+    result = {
+        "rows": len(table), "failed": len(table) - len(good), "recording": str(folder),
+        "operators": {str(op): int(count) for op, count in good["op"].value_counts(sort=False).items()},
+        "with_power": int(good["power_w"].notna().sum()) if "power_w" in good else 0,
+    }  # fmt: skip
+    if arguments.json is not None:
+        write_json(result, arguments.json)
+    if arguments.json != TO_STDOUT:
+        failed = f", {result['failed']} without a time (column status)" if result["failed"] else ""
+        power = f", {result['with_power']} with power" if arguments.power else ""
+        console().print(f"{arguments.output}: {result['rows']} rows{power}{failed}", soft_wrap=True)
+    return 0
+
+
+def _names(text: str | None, usual: tuple[str, ...]) -> tuple[str, ...]:
+    return usual if text is None else tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _meter(name: str | None, *, needed: bool) -> Meter | None:
+    """The meter of a name; None without one where it is not needed."""
+    from perfmodel.collect.meters import open_meter
+    from perfmodel.errors import MeterError
+
+    if name == "none":
+        return None
+    if name is not None:
+        return open_meter(name)
+    problems = []
+    for usual in METERS:
+        try:
+            return open_meter(usual)
+        except (MeterError, MissingExtraError) as problem:
+            problems.append(str(problem))
+    if needed:
+        raise InputError(f"no meter of a GPU can be read: {'; '.join(problems)}")
+    return None

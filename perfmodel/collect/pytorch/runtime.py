@@ -1,0 +1,183 @@
+"""What measuring needs of PyTorch: run an operator, wait, and time with events. Tests put a double in its place."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, Protocol
+
+from perfmodel.errors import InputError, PerfmodelError
+from perfmodel.ops.base import Operator
+
+Work = Callable[[], object]
+"""One execution of an operator, begun when it returns."""
+QUEUE_CYCLES = 2_000_000
+"""Clocks that a GPU is kept busy with nothing while the host queues work: a millisecond. So that events time kernels and not
+the host that launches them."""
+MOST_QUEUED = 200
+"""Launches that are queued at once: the queue of a stream holds about a thousand."""
+USUAL_CACHE_BYTES = 256 * 2**20
+
+
+class UnsupportedError(Exception):
+    """This PyTorch, or this device, does not run an operator; the message says why."""
+
+
+class Runtime(Protocol):
+    """Runs operators on one device."""
+
+    software: str
+    """The stack, as in ``torch-2.9.0``."""
+    device_name: str
+    threads: int | None
+    """Processors that one operator may use; None on a GPU."""
+
+    def prepare(self, op: Operator, seed: int) -> Work:
+        """What runs an operator once, on inputs that it keeps.
+
+        Raises:
+            UnsupportedError: it cannot run here.
+            MemoryError: the inputs do not fit.
+        """
+
+    def seconds(self, work: Work, executions: int, *, cold: bool) -> float:
+        """Mean seconds of one of some executions in a row; ``cold``: with the caches driven out before each."""
+
+    def synchronise(self) -> None:
+        """Wait until everything that was begun is done."""
+
+    def release(self) -> None:
+        """Give back the memory of what was prepared before."""
+
+
+class TorchRuntime:
+    """PyTorch on one of its devices.
+
+    Args:
+        device: ``cuda``, ``cuda:1`` (ROCm's GPUs, too), ``cpu``.
+        torch: the module; None: that one.
+        cache_bytes: what a cold execution writes before it begins, to drive the last-level cache out.
+
+    Raises:
+        PerfmodelError: PyTorch is not installed, or cannot be loaded.
+        InputError: it sees no such device.
+    """
+
+    def __init__(self, device: str = "cuda", torch: Any = None, cache_bytes: int = USUAL_CACHE_BYTES) -> None:
+        self.torch = import_torch() if torch is None else torch
+        self._gpu = device.startswith("cuda")
+        if self._gpu and not self.torch.cuda.is_available():
+            raise InputError("PyTorch sees no GPU: wanted a build with CUDA or ROCm, and its driver; --on cpu runs on processors")
+        try:
+            self.device = self.torch.device(device)
+            count = self.torch.cuda.device_count() if self._gpu else 1
+        except RuntimeError as problem:
+            raise InputError(f"PyTorch has no device {device!r}: {_line(problem)}") from None
+        if self._gpu and (self.device.index or 0) >= count:
+            raise InputError(f"PyTorch has no device {device!r}; it sees {count}, counted from 0")
+        self.software = f"torch-{str(self.torch.__version__).partition('+')[0]}"
+        self.device_name = str(self.torch.cuda.get_device_name(self.device)) if self._gpu else "cpu"
+        self.threads = None if self._gpu else int(self.torch.get_num_threads())
+        self._cache_bytes = cache_bytes
+        self._scratch: Any = None
+        # Products of fp32 operands are fp32, and of tf32 ones what the matrix units make of them: operators say which.
+        self.torch.backends.cuda.matmul.allow_tf32 = False
+        self.torch.backends.cudnn.allow_tf32 = False
+        self.torch.backends.cudnn.benchmark = True
+
+    def prepare(self, op: Operator, seed: int) -> Work:
+        """As :meth:`Runtime.prepare`; nothing is kept for gradients."""
+        from perfmodel.collect.pytorch.operators import build
+
+        generator = self.torch.Generator(device=self.device)
+        generator.manual_seed(seed)
+        try:
+            with self.torch.inference_mode():
+                work = build(self.torch, op, self.device, generator)
+
+                def run() -> object:
+                    with self.torch.inference_mode():
+                        return work()
+
+                run()
+                self.synchronise()
+        except RuntimeError as problem:  # PyTorch raises it, and its OutOfMemoryError is one, for all that it cannot do
+            if "out of memory" in str(problem).lower() or "not enough memory" in str(problem).lower():
+                raise MemoryError(_line(problem)) from None
+            raise UnsupportedError(_line(problem)) from None
+        except (AttributeError, NotImplementedError, TypeError) as problem:
+            raise UnsupportedError(_line(problem)) from None
+        return run
+
+    def seconds(self, work: Work, executions: int, *, cold: bool) -> float:
+        """As :meth:`Runtime.seconds`: by events on a GPU, by the clock on a processor."""
+        if not self._gpu:
+            return self._on_processor(work, executions, cold=cold)
+        cuda = self.torch.cuda
+        if cold:
+            pairs = []
+            for _ in range(executions):
+                self._drive_out()
+                begin, end = cuda.Event(enable_timing=True), cuda.Event(enable_timing=True)
+                begin.record()
+                work()
+                end.record()
+                pairs.append((begin, end))
+            self.synchronise()
+            return sum(float(begin.elapsed_time(end)) for begin, end in pairs) / executions * 1e-3
+        begin, end = cuda.Event(enable_timing=True), cuda.Event(enable_timing=True)
+        if hasattr(cuda, "_sleep"):
+            cuda._sleep(QUEUE_CYCLES)
+        begin.record()
+        for _ in range(executions):
+            work()
+        end.record()
+        self.synchronise()
+        return float(begin.elapsed_time(end)) / executions * 1e-3
+
+    def _on_processor(self, work: Work, executions: int, *, cold: bool) -> float:
+        total = 0.0
+        for _ in range(executions if cold else 1):
+            if cold:
+                self._drive_out()
+            begin = time.perf_counter()
+            for _ in range(1 if cold else executions):
+                work()
+            total += time.perf_counter() - begin
+        return total / executions
+
+    def synchronise(self) -> None:
+        """As :meth:`Runtime.synchronise`."""
+        if self._gpu:
+            self.torch.cuda.synchronize(self.device)
+
+    def release(self) -> None:
+        """As :meth:`Runtime.release`."""
+        if self._gpu:
+            self.torch.cuda.empty_cache()
+
+    def _drive_out(self) -> None:
+        if self._scratch is None:
+            self._scratch = self.torch.empty(self._cache_bytes, dtype=self.torch.int8, device=self.device)
+        self._scratch.zero_()
+
+
+def import_torch() -> Any:
+    """The module torch.
+
+    Raises:
+        PerfmodelError: it is not installed, or cannot be loaded.
+    """
+    try:
+        return import_module("torch")
+    except ModuleNotFoundError:
+        raise PerfmodelError(
+            "measuring operators needs PyTorch, which is not installed: pip install torch, in the build for your device"
+        ) from None
+    except (ImportError, OSError) as problem:  # a build for another CUDA fails while its libraries are loaded
+        raise PerfmodelError(f"PyTorch cannot be loaded: {_line(problem)}") from None
+
+
+def _line(problem: Exception) -> str:
+    return " ".join(str(problem).split())[:200] or type(problem).__name__
