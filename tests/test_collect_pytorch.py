@@ -272,12 +272,18 @@ def test_damaged_lines_are_measured_again(tmp_path: Path) -> None:
     path = tmp_path / "run" / OPERATORS
     lines = path.read_text().splitlines()
     chance = random.Random(1)
-    for bad in ("[]", "null", '{"op": 3}', lines[0].replace("gemm", "gem"), lines[0].replace('"seconds": [', '"seconds": [-')):
+    for bad in (
+        "[]",
+        "null",
+        '{"op": 3}',
+        lines[0].replace("gemm", "gem"),
+        lines[0].replace('"seconds": [', '"seconds": [-'),
+    ):
         path.write_text(f"{bad}\n{lines[1]}\n")
         assert [m.op for m in Recording(tmp_path / "run").done] == [ROWS], bad
     for _ in range(50):
         at = chance.randrange(len(lines[0]))
-        path.write_text(lines[0][:at] + chance.choice("0[]{}\"x,") + lines[0][at + 1 :] + "\n")
+        path.write_text(lines[0][:at] + chance.choice('0[]{}"x,') + lines[0][at + 1 :] + "\n")
         assert len(Recording(tmp_path / "run")) <= 1
 
 
@@ -419,7 +425,16 @@ def test_pytorch_computes_what_the_descriptor_says(processor: TorchRuntime) -> N
     assert tuple(product.shape) == (3, 4, 5)  # type: ignore[attr-defined]
     linear = processor.prepare(Gemm(m=4, n=5, k=6, dtype="bf16"), 0)()
     assert tuple(linear.shape) == (4, 5)  # type: ignore[attr-defined]
-    step = {"phase": "decode", "batch": 2, "q_len": 1, "kv_len": 9, "heads": 4, "kv_heads": 2, "head_dim": 8, "causal": True}
+    step = {
+        "phase": "decode",
+        "batch": 2,
+        "q_len": 1,
+        "kv_len": 9,
+        "heads": 4,
+        "kv_heads": 2,
+        "head_dim": 8,
+        "causal": True,
+    }
     attention = processor.prepare(DESCRIPTORS["attention"](dtype="fp32", **step), 0)()
     assert tuple(attention.shape) == (2, 4, 1, 8)  # type: ignore[attr-defined]
     with pytest.raises(UnsupportedError, match="as fp32"):

@@ -38,12 +38,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cold", action="store_true", help="drive the caches out before each execution")
     parser.add_argument("--power", action="store_true", help="measure power and energy, too: 5 s and more an operator")
     parser.add_argument(
-        "--meter", metavar="NAME", help="what tells clocks and power, as in nvml:1; none: nothing does (default: a GPU's)"
+        "--meter",
+        metavar="NAME",
+        help="what tells clocks and power, as in nvml:1; none: nothing does (default: a GPU's)",
     )
-    parser.add_argument("--on", metavar="DEVICE", help="PyTorch's name of the device: cuda, cuda:1, cpu (default: a GPU)")
+    parser.add_argument(
+        "--on", metavar="DEVICE", help="PyTorch's name of the device: cuda, cuda:1, cpu (default: a GPU)"
+    )
     parser.add_argument("--seed", metavar="N", type=int, default=0, help="of the sweep and the inputs (default 0)")
     parser.add_argument(
-        "--recording", metavar="DIR", help="where finished operators are kept (default FILE.operators); to go on, the same"
+        "--recording",
+        metavar="DIR",
+        help="where finished operators are kept (default FILE.operators); to go on, the same",
     )
     options.add_json_option(parser)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from perfmodel.errors import InputError, nearest
 from perfmodel.ops import FAMILIES, GEMM_LIKE
@@ -55,7 +56,7 @@ def make_descriptor(op: str, given: Mapping[str, object], where: str) -> Operato
     family = FAMILIES[op]
     known = {f.name: f for f in dataclasses.fields(family)}
     dimensions = set(family.dimension_names())
-    values: dict[str, object] = {}
+    values: dict[str, Any] = {}
     for column, value in given.items():
         name = "message_bytes" if (op, column) == ("collective", "bytes") else column
         if name not in known:

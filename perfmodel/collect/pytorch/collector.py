@@ -1,7 +1,7 @@
 """The collector ``pytorch``: operators one by one, from a table of shapes or a sweep.
 
-A recording is a folder (:mod:`perfmodel.collect.pytorch.recording`). Every operator that is finished is in it, whatever ends the
-process; the same call goes on from there.
+A recording is a folder (:mod:`perfmodel.collect.pytorch.recording`). Every operator that is finished is in it, whatever ends
+the process; the same call goes on from there.
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ class PyTorch:
     ) -> None:
         self.on, self.settings, self.meter, self._runtime = on, settings or Settings(), meter, runtime
         if self.settings.power and meter is None:
-            raise InputError("power needs a meter: --meter nvml, or amdsmi (`perfmodel meters` lists those that can be read)")
+            raise InputError(
+                "power needs a meter: --meter nvml, or amdsmi (`perfmodel meters` lists those that can be read)"
+            )
 
     def why_not(self) -> str | None:
         """Whether PyTorch, or the device, is missing."""

@@ -1,4 +1,4 @@
-"""Measuring one operator: warm up, time until the samples are enough, read the clocks, and the power where that is asked for."""
+"""Measuring one operator: warm up, time until the samples are enough, read the clocks, and the power where it is asked for."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def measure_operator(
     runtime.synchronise()
     once = runtime.seconds(work, 3, cold=settings.cold)
     executions = 1 if settings.cold else min(max(math.ceil(SAMPLE_S / max(once, 1e-9)), 1), MOST_QUEUED)
-    samples = []
+    samples: list[float] = []
     begin = clock()
     while len(samples) < settings.samples or clock() - begin < settings.seconds:
         samples.append(runtime.seconds(work, executions, cold=settings.cold))

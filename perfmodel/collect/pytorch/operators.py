@@ -48,14 +48,14 @@ class _Inputs:
             raise UnsupportedError(f"PyTorch's own kernels have no {name}")
         return getattr(self.torch, _DTYPES[name])
 
-    def values(self, dtype: str, *shape: int) -> Any:
+    def values(self, dtype: str, *shape: Any) -> Any:
         """Random numbers: a GPU draws more power on those than on zeros."""
         if dtype == "int8":
             return self.whole(-128, 128, *shape).to(self.torch.int8)
         found = self.torch.randn(shape, generator=self.generator, device=self.device, dtype=self.torch.float32)
         return found.to(self.dtype(dtype))
 
-    def whole(self, low: int, high: int, *shape: int) -> Any:
+    def whole(self, low: int, high: int, *shape: Any) -> Any:
         """Random whole numbers from ``low`` to below ``high``."""
         return self.torch.randint(low, high, shape, generator=self.generator, device=self.device)
 

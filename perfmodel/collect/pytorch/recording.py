@@ -5,7 +5,8 @@
 ``operators.jsonl``
     a JSON object a line: the descriptor's columns, status, seconds of each sample, clocks, power
 
-A line is on the disk before the operator counts as done. One that was cut off is passed over, and that operator is measured again.
+A line is on the disk before the operator counts as done. One that was cut off is passed over, and that operator is measured
+again.
 """
 
 from __future__ import annotations
@@ -116,9 +117,7 @@ class Recording:
             "device": device, "software": self.about["software"], "source": source, "collection": self.folder.name,
             "cache": self.about["cache"], "launch": "eager", "threads": self.about.get("threads"),
         }  # fmt: skip
-        rows = [
-            {**common, **columns_of(m.op), **m.row, "order": order} for order, m in enumerate(self._done.values())
-        ]
+        rows = [{**common, **columns_of(m.op), **m.row, "order": order} for order, m in enumerate(self._done.values())]
         return as_columns(rows)
 
 

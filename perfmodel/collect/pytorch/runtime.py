@@ -68,7 +68,9 @@ class TorchRuntime:
         self.torch = import_torch() if torch is None else torch
         self._gpu = device.startswith("cuda")
         if self._gpu and not self.torch.cuda.is_available():
-            raise InputError("PyTorch sees no GPU: wanted a build with CUDA or ROCm, and its driver; --on cpu runs on processors")
+            raise InputError(
+                "PyTorch sees no GPU: wanted a build with CUDA or ROCm, and its driver; --on cpu runs on processors"
+            )
         try:
             self.device = self.torch.device(device)
             count = self.torch.cuda.device_count() if self._gpu else 1

@@ -48,7 +48,9 @@ def sweep(
             if name not in known:
                 raise InputError(f"no {what} of a sweep is called {name!r}: {nearest(name, known)}")
     if operators < 1 or not families or not dtypes:
-        raise InputError(f"wanted at least one operator, family and format; got {operators}, {list(families)}, {list(dtypes)}")
+        raise InputError(
+            f"wanted at least one operator, family and format; got {operators}, {list(families)}, {list(dtypes)}"
+        )
     return list(islice(_drawn(random.Random(seed), families, dtypes, most_flops, most_bytes), operators))
 
 
