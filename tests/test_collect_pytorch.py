@@ -359,13 +359,13 @@ def doubled(monkeypatch: pytest.MonkeyPatch) -> Double:
     runtime = Double(Clock())
     monkeypatch.setattr(PyTorch, "runtime", lambda self: runtime)
     monkeypatch.setattr("perfmodel.collect.pytorch.measuring.time.perf_counter", runtime.clock)
-    monkeypatch.setattr("perfmodel.cli.collect_operators.METERS", ())
+    monkeypatch.setattr("perfmodel.cli.collect_ops.METERS", ())
     return runtime
 
 
 def test_the_command(tmp_path: Path, doubled: Double, capsys: pytest.CaptureFixture[str]) -> None:
     target = tmp_path / "t.parquet"
-    arguments = ["collect-operators", "--device", "h100-sxm", "-o", str(target), "--operators", "9"]
+    arguments = ["collect-ops", "--device", "h100-sxm", "-o", str(target), "--operators", "9"]
     assert cli.main(arguments) == 0
     assert f"{target}: 9 rows" in capsys.readouterr().out
     assert len(pandas.read_parquet(target)) == 9
@@ -391,7 +391,7 @@ def test_wrong_use_gives_one_line(
     tmp_path: Path, doubled: Double, capsys: pytest.CaptureFixture[str], more: list[str], message: str
 ) -> None:
     target = str(tmp_path / "t.csv")
-    assert cli.main(["collect-operators", "--device", "h100-sxm", "-o", target, *more]) == 2
+    assert cli.main(["collect-ops", "--device", "h100-sxm", "-o", target, *more]) == 2
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1

@@ -38,7 +38,7 @@ COMMANDS = (
     Command("devices", "perfmodel.cli.devices", "the catalogue of devices, or everything known of one"),
     Command("datasets", "perfmodel.cli.datasets", "public data sets as operator traces"),
     Command("collect", "perfmodel.cli.collect", "the shapes that are worth measuring first on a device"),
-    Command("collect-operators", "perfmodel.cli.collect_operators", "operators one by one with PyTorch, on a GPU or CPU"),
+    Command("collect-ops", "perfmodel.cli.collect_ops", "operators one by one with PyTorch, on a GPU or CPU"),
     Command("import", "perfmodel.cli.import_traces", "traces of profilers, tuners and runtimes as operator traces"),
     Command("calibrate", "perfmodel.cli.calibrate", "a device file corrected by a few measured operators"),
     Command("meters", "perfmodel.cli.meters", "meters of energy and power: which can be read here; read one"),

@@ -12,9 +12,11 @@ from perfmodel.errors import InputError
 
 DESCRIPTION = "Traces that profilers, tuners and runtimes wrote, as operator traces to train on or to judge by."
 EXAMPLE = """perfmodel import trace.json --device h100-sxm --software torch-2.9.0 -o traces.parquet
-  perfmodel import gemm.csv --format cutlass-profiler --device a100-sxm-80gb --software cutlass-4.2 -o gemm.parquet
-  perfmodel import cache.json --op 'gemm m=4096 n=4096 k=4096 dtype=fp32' --device rtx-3090 --software clblast-1.6 -o t.csv
-  perfmodel import profile.json --graph optimised.onnx --device local-cpu --software onnxruntime-1.23 -o traces.parquet"""
+  perfmodel import gemm.csv --format cutlass-profiler --device t4 --software cutlass-4.2 -o t.csv
+  perfmodel import cache.json --op 'gemm m=4096 n=4096 k=4096 dtype=fp32' \\
+      --device rtx-3090 --software clblast-1.6 -o t.csv
+  perfmodel import profile.json --graph optimised.onnx \\
+      --device local-cpu --software onnxruntime-1.23 -o traces.parquet"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""``perfmodel collect-operators``."""
+"""``perfmodel collect-ops``."""
 
 from __future__ import annotations
 
@@ -14,14 +14,12 @@ from perfmodel.errors import InputError, MissingExtraError
 if TYPE_CHECKING:
     from perfmodel.collect.meters import Meter
 
-DESCRIPTION = (
-    "Measures operators one by one with PyTorch, on a GPU or on processors: times by events, clocks and power by a meter. It"
-    " can be stopped at any time; the same command goes on."
-)
-EXAMPLE = """perfmodel collect-operators --device h100-sxm --minutes 20 -o traces.parquet
-  perfmodel collect-operators --device h100-sxm --power --operators 200 -o power.parquet
+DESCRIPTION = """Measures operators one by one with PyTorch, on a GPU or on processors: times by events,
+clocks and power by a meter. It can be stopped at any time; the same command goes on."""
+EXAMPLE = """perfmodel collect-ops --device h100-sxm --minutes 20 -o traces.parquet
+  perfmodel collect-ops --device h100-sxm --power --operators 200 -o power.parquet
   perfmodel collect --device my-gpu.toml --suggest 50 -o shapes.csv
-  perfmodel collect-operators --device my-gpu.toml --shapes shapes.csv -o traces.parquet"""
+  perfmodel collect-ops --device my-gpu.toml --shapes shapes.csv -o traces.parquet"""
 METERS = ("nvml", "amdsmi")
 """Meters of GPUs that are tried where none is named."""
 
