@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOST_OPERATORS = 100_000
+ON_PROCESSORS = {"most_flops": 4e9, "most_bytes": 2.5e8}
+"""Limits of an operator of a sweep on processors, which are a thousand times slower than a GPU."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def collect_operators(
     if (why := collector.why_not()) is not None:
         raise InputError(why)
     end = clock() + 60 * wanted.minutes
-    operators = _operators(wanted)
+    operators = _operators(wanted, {} if collector.runtime().threads is None else ON_PROCESSORS)
 
     def told(recording: Recording, op: Operator, status: str) -> None:
         left = max(end - clock(), 0)
@@ -84,14 +86,14 @@ def collect_operators(
     return operator_table(wanted.folder, device.id)
 
 
-def _operators(wanted: Wanted) -> list[Operator]:
+def _operators(wanted: Wanted, limits: Mapping[str, float]) -> list[Operator]:
     if wanted.shapes is not None:
         found = read_shapes(wanted.shapes)
         return found if wanted.operators is None else found[: wanted.operators]
     count = 2000 if wanted.operators is None else wanted.operators
     if not 1 <= count <= MOST_OPERATORS:
         raise InputError(f"wanted between 1 and {MOST_OPERATORS} operators, got {count}")
-    return sweep(count, seed=wanted.seed, families=wanted.families, dtypes=wanted.dtypes)
+    return sweep(count, seed=wanted.seed, families=wanted.families, dtypes=wanted.dtypes, **limits)
 
 
 def operator_table(folder: str | Path, device: str) -> pd.DataFrame:

@@ -129,7 +129,7 @@ def test_dim_twice() -> None:
     ("arguments", "message"),
     [
         ([], "usage: perfmodel COMMAND"),
-        (["predct", "m.onnx"], "perfmodel: error: unknown command 'predct': did you mean 'predict'?"),
+        (["predct", "m.onnx"], "perfmodel: error: unknown command 'predct': did you mean 'predict'"),
         (["--verison"], "perfmodel: error: unknown option '--verison': did you mean '--version'?"),
         (["predict"], "the following arguments are required: MODEL, --device"),
         (["predict", "m.onnx", "--device", "d", "--dim", "x"], "perfmodel: error: --dim 'x': wanted NAME=N"),

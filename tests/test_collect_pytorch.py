@@ -375,6 +375,35 @@ def test_the_command(tmp_path: Path, doubled: Double, capsys: pytest.CaptureFixt
     assert len(doubled.prepared) == 12  # nine of them were done
 
 
+def test_the_table_is_there_after_an_interruption(
+    tmp_path: Path, doubled: Double, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "t.parquet"
+    arguments = ["collect-ops", "--device", "h100-sxm", "-o", str(target)]
+    prepare = doubled.prepare
+
+    def interrupted(op: Operator, seed: int) -> Callable[[], None]:
+        if len(doubled.prepared) == 3:
+            raise KeyboardInterrupt
+        return prepare(op, seed)
+
+    monkeypatch.setattr(doubled, "prepare", interrupted)
+    assert cli.main(arguments) == 130
+    assert len(pandas.read_parquet(target)) == 3
+    # Before anything was finished there is nothing to keep.
+    doubled.prepared = [PRODUCT] * 3
+    assert cli.main([*arguments[:-1], str(tmp_path / "u.parquet")]) == 130
+    assert not (tmp_path / "u.parquet").exists()
+
+
+def test_a_sweep_of_a_processor_is_of_smaller_operators(tmp_path: Path) -> None:
+    runtime = Double(Clock())
+    runtime.threads = 4  # type: ignore[assignment]
+    wanted = Wanted("local-cpu", tmp_path / "run", operators=60)
+    collect_operators(wanted, PyTorch(settings=QUICK, runtime=runtime))
+    assert max(float(op.flops) for op in runtime.prepared) <= 4e9
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [

@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
     from perfmodel.collect.pytorch.collector import PyTorch
     from perfmodel.collect.pytorch.measuring import Settings
     from perfmodel.collect.pytorch.sweep import DTYPES, FAMILIES
-    from perfmodel.operator_sweep import Wanted, collect_operators, operator_table
+    from perfmodel.operator_sweep import Wanted, collect_operators
 
     folder = Path(arguments.recording or f"{arguments.output}.operators")
     wanted = Wanted(
@@ -77,9 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         table = collect_operators(wanted, collector, lambda line: print(line, file=sys.stderr))
     except KeyboardInterrupt:
-        from perfmodel.hardware import load_device
-
-        write_table(operator_table(folder, load_device(arguments.device).id), arguments.output)
+        _keep(folder, arguments)
         raise
     write_table(table, arguments.output)
     good = table[table["status"] == "ok"]
@@ -95,6 +93,19 @@ def run(arguments: argparse.Namespace) -> int:
         power = f", {result['with_power']} with power" if arguments.power else ""
         console().print(f"{arguments.output}: {result['rows']} rows{power}{failed}", soft_wrap=True)
     return 0
+
+
+def _keep(folder: Path, arguments: argparse.Namespace) -> None:
+    """The table of what was finished before Ctrl-C, where there is any."""
+    from perfmodel.errors import TraceError
+    from perfmodel.hardware import load_device
+    from perfmodel.operator_sweep import operator_table
+
+    try:
+        table = operator_table(folder, load_device(arguments.device).id)
+    except TraceError:
+        return  # nothing was finished
+    write_table(table, arguments.output)
 
 
 def _names(text: str | None, usual: tuple[str, ...]) -> tuple[str, ...]:
