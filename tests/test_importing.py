@@ -190,6 +190,9 @@ def test_a_summary_of_nsight_systems(tmp_path: Path) -> None:
     assert (row["device"], row["software"], row["source"]) == ("a100-sxm-80gb", "stack-1.0", "nsight-systems")
     assert row["collection"] == "kern_sum.csv"
     assert found.passed_over == {NO_OPERATOR: 2}  # and calls of the runtime are no kernels
+    # Where no empty line parts the tables, the next header does.
+    joined = written(tmp_path, "joined.csv", KERN_SUM.replace("\n\nTime", "\nTime"))
+    assert import_traces(joined, request=HERE).passed_over == found.passed_over
 
 
 def test_a_trace_of_nsight_systems(tmp_path: Path) -> None:
