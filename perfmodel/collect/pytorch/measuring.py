@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from statistics import fmean, median, pstdev
+from statistics import fmean, median, pstdev, quantiles
 from typing import Any
 
 from perfmodel.collect.meters import Meter, measure
@@ -15,7 +15,8 @@ from perfmodel.errors import InputError, MeterError
 from perfmodel.ops.base import Operator
 
 SCATTER = 0.25
-"""Deviation over mean of the samples above which a time is no measurement."""
+"""Distance of the quartiles over the median of the samples above which a time is no measurement. A sample that another program
+disturbed does not move quartiles."""
 SAMPLE_S = 1e-3
 """A sample is as many executions as take this long."""
 PIECE_S = 0.03
@@ -128,7 +129,8 @@ def measure_operator(
     seconds = tuple(samples)
     if not all(math.isfinite(s) and s > 0 for s in seconds):
         return Measurement(op, "the timer gave no time", (), columns)
-    scatter = pstdev(seconds) / fmean(seconds)
+    low, middle, high = quantiles(seconds, n=4, method="inclusive")
+    scatter = (high - low) / middle
     status = "ok" if scatter <= SCATTER else f"the time scatters by {scatter:.0%}"
     return Measurement(op, status, seconds, columns)
 
