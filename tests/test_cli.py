@@ -8,7 +8,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,7 +17,7 @@ from fake_predictions import operator, prediction
 from perfmodel.cli import COMMANDS, main, options
 from perfmodel.cli.output import write_json
 from perfmodel.errors import InputError, ModelFileError
-from perfmodel.predict import Estimate, dtype_map
+from perfmodel.predict import Estimate
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = str(ROOT / "examples" / "resnet18.onnx")
@@ -35,13 +35,9 @@ def predictor(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
             raise state.error
         return state.results
 
-    module = ModuleType("perfmodel.predict")
-    module.predict = lambda *a, **k: answer(*a, **k)[0]
-    module.compare = answer
-    monkeypatch.setitem(sys.modules, "perfmodel.predict", module)
-    monkeypatch.setitem(
-        sys.modules, "perfmodel.predict.dtype_map", dtype_map
-    )  # behind a stand-in it would not be found
+    module = sys.modules["perfmodel.predict"]  # as an attribute of the package that name is the function
+    monkeypatch.setattr(module, "predict", lambda *a, **k: answer(*a, **k)[0])
+    monkeypatch.setattr(module, "compare", answer)
     return state
 
 
