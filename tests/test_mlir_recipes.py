@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ MODULES = sorted((HERE / "mlir_models").glob("*.mlir")) + sorted((HERE / "mlir_f
 
 
 @pytest.fixture
-def followed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def followed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of operations that follow a recipe."""
     names: list[str] = []
     follow = Recipes.follow
@@ -27,7 +26,7 @@ def followed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         follow(self, recipe, operation, operands)
 
     monkeypatch.setattr(Recipes, "follow", counted)
-    yield names
+    return names
 
 
 def _graph(source: Any, **options: Any) -> str:
