@@ -39,6 +39,23 @@ class Tensor:
     scalar: float | None = None
     source: str | None = None
 
+    def __init__(
+        self,
+        name: str,
+        shape: tuple[Dim, ...] | None,
+        dtype: str,
+        is_weight: bool = False,
+        scalar: float | None = None,
+        source: str | None = None,
+    ) -> None:
+        # Written out, past the frozen class's __setattr__: readers make hundreds of thousands, compilers wait for each.
+        _set_name(self, name)
+        _set_shape(self, shape)
+        _set_dtype(self, dtype)
+        _set_is_weight(self, is_weight)
+        _set_scalar(self, scalar)
+        _set_source(self, source)
+
     @property
     def elements(self) -> Any:
         """Number of elements; None where the rank is unknown."""
@@ -51,6 +68,11 @@ class Tensor:
             return None
         record = dtype_record(self.dtype)
         return storage_bytes(self.elements, record.weight_bits if self.is_weight else record.activation_bits)
+
+
+_set_name, _set_shape, _set_dtype, _set_is_weight, _set_scalar, _set_source = (
+    getattr(Tensor, name).__set__ for name in ("name", "shape", "dtype", "is_weight", "scalar", "source")
+)
 
 
 @dataclass(frozen=True)
@@ -81,6 +103,32 @@ class Node:
     extra_bytes_read: Dim = 0
     members: tuple[str, ...] = ()
 
+    def __init__(
+        self,
+        name: str,
+        op: Operator,
+        inputs: tuple[str, ...] = (),
+        outputs: tuple[str, ...] = (),
+        source_op: str = "",
+        attributes: Mapping[str, Any] | None = None,
+        count: Any = 1,
+        fused: tuple[Operator, ...] = (),
+        extra_bytes_read: Dim = 0,
+        members: tuple[str, ...] = (),
+    ) -> None:
+        # Written out, past the frozen class's __setattr__, as Tensor's.
+        fields = self.__dict__
+        fields["name"] = name
+        fields["op"] = op
+        fields["inputs"] = inputs
+        fields["outputs"] = outputs
+        fields["source_op"] = source_op
+        fields["attributes"] = {} if attributes is None else attributes
+        fields["count"] = count
+        fields["fused"] = fused
+        fields["extra_bytes_read"] = extra_bytes_read
+        fields["members"] = members
+
     @property
     def flops(self) -> Any:
         """FLOPs of all executions, the absorbed parts included."""
@@ -103,7 +151,7 @@ class Node:
 
     def replace(self, **changes: Any) -> Node:
         """A copy with some fields changed."""
-        return dataclasses.replace(self, **changes)
+        return Node(**{**self.__dict__, **changes})
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,6 +125,18 @@ class Device:
             if isinstance(value, Mapping) and not isinstance(value, FrozenMapping):
                 object.__setattr__(self, item.name, FrozenMapping(value))
 
+    def __hash__(self) -> int:
+        # Asked for thousands of times by what is remembered of a device: computed once, over all of its tables.
+        found: int | None = self.__dict__.get("_hash")
+        if found is None:
+            found = hash(tuple([getattr(self, item.name) for item in fields(self)]))
+            object.__setattr__(self, "_hash", found)
+        return found
+
+    def __getstate__(self) -> dict[str, object]:
+        # Hashes of texts differ between processes.
+        return {name: value for name, value in self.__dict__.items() if name != "_hash"}
+
     def clock_hz(self, arithmetic: str) -> float | None:
         """The clock at which ``peak_flops[arithmetic]`` holds, or None when it is unknown."""
         return self.arithmetic_clock_hz.get(arithmetic, self.peak_clock_hz)

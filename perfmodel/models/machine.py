@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from perfmodel.errors import InputError
 from perfmodel.hardware.device import Device
@@ -105,48 +106,52 @@ class Machine:
         Raises:
             DtypeError: the dtype is unknown.
         """
-        conditions = conditions or Conditions()
-        arithmetic = device.arithmetic(dtype)
-        assumptions: list[str] = []
-        # Matrix units may be rated at another clock than the rest (1.83 against 1.98 GHz on H100).
-        peak_clock = device.clock_hz(arithmetic.name)
-        if peak_clock is None:
-            peak_clock = ASSUMED_CLOCK_HZ
-            assumptions.append(f"{device.id} quotes no clock; assumed {ASSUMED_CLOCK_HZ / 1e9} GHz")
-        units: float | None = device.units
-        if units is None:
-            units = max(1.0, round(device.vector_flops / (peak_clock * ASSUMED_VECTOR_FLOPS_PER_CLOCK)))
-            assumptions.append(f"{device.id} quotes no number of units; assumed {units:.0f} from its fp32 peak")
-        l2_bytes: float | None = device.l2_bytes
-        if l2_bytes is None:
-            l2_bytes = ASSUMED_L2_BYTES_PER_UNIT * units
-            assumptions.append(f"{device.id} quotes no last-level cache; assumed {l2_bytes / 2**20:.3g} MiB")
-        clock = conditions.clock_hz or peak_clock
-        top = max([peak_clock, device.peak_clock_hz or 0.0, *device.arithmetic_clock_hz.values()])
-        if not MIN_CLOCK_RATIO * top <= clock <= MAX_CLOCK_RATIO * top:
-            raise InputError(
-                f"a clock of {clock / 1e6:g} MHz is not one of {device.id}, which runs up to {top / 1e6:g} MHz"
-            )
-        scale = clock / peak_clock
-        vector_clock = device.clock_hz("fp32") or peak_clock
-        wide_name = max(("bf16", "fp16", "fp32"), key=lambda name: device.peak_flops.get(name, 0.0))
-        wide = device.peak_flops[wide_name]
-        wide_clock = device.clock_hz(wide_name) or peak_clock
-        limits = [watts for watts in (conditions.power_limit_w, device.tdp_w) if watts is not None]
-        limit = min(limits) if limits else None  # a cap above the device's own changes nothing
-        throttled = limit is not None and conditions.clock_hz is None
-        return cls(
-            units=units,
-            clock_hz=clock,
-            peak_flops=arithmetic.peak_flops * scale,
-            flops_per_clock=arithmetic.peak_flops / (units * peak_clock),
-            wide_flops_per_clock=wide / (units * wide_clock),
-            vector_flops=device.vector_flops * clock / vector_clock,
-            dram_bytes_per_s=device.memory_bandwidth_bytes_per_s,
-            l2_bytes=l2_bytes,
-            l2_partitions=float(device.l2_partitions or 1),
-            throttle_ratio=wide / device.tdp_w if throttled and device.tdp_w is not None else None,
-            arithmetic=arithmetic.name,
-            on_matrix_units=device.on_matrix_units(arithmetic.name),
-            assumptions=tuple(assumptions),
+        return _of(device, dtype, conditions or Conditions())
+
+
+@lru_cache(maxsize=1024)
+def _of(device: Device, dtype: str, conditions: Conditions) -> Machine:
+    arithmetic = device.arithmetic(dtype)
+    assumptions: list[str] = []
+    # Matrix units may be rated at another clock than the rest (1.83 against 1.98 GHz on H100).
+    peak_clock = device.clock_hz(arithmetic.name)
+    if peak_clock is None:
+        peak_clock = ASSUMED_CLOCK_HZ
+        assumptions.append(f"{device.id} quotes no clock; assumed {ASSUMED_CLOCK_HZ / 1e9} GHz")
+    units: float | None = device.units
+    if units is None:
+        units = max(1.0, round(device.vector_flops / (peak_clock * ASSUMED_VECTOR_FLOPS_PER_CLOCK)))
+        assumptions.append(f"{device.id} quotes no number of units; assumed {units:.0f} from its fp32 peak")
+    l2_bytes: float | None = device.l2_bytes
+    if l2_bytes is None:
+        l2_bytes = ASSUMED_L2_BYTES_PER_UNIT * units
+        assumptions.append(f"{device.id} quotes no last-level cache; assumed {l2_bytes / 2**20:.3g} MiB")
+    clock = conditions.clock_hz or peak_clock
+    top = max([peak_clock, device.peak_clock_hz or 0.0, *device.arithmetic_clock_hz.values()])
+    if not MIN_CLOCK_RATIO * top <= clock <= MAX_CLOCK_RATIO * top:
+        raise InputError(
+            f"a clock of {clock / 1e6:g} MHz is not one of {device.id}, which runs up to {top / 1e6:g} MHz"
         )
+    scale = clock / peak_clock
+    vector_clock = device.clock_hz("fp32") or peak_clock
+    wide_name = max(("bf16", "fp16", "fp32"), key=lambda name: device.peak_flops.get(name, 0.0))
+    wide = device.peak_flops[wide_name]
+    wide_clock = device.clock_hz(wide_name) or peak_clock
+    limits = [watts for watts in (conditions.power_limit_w, device.tdp_w) if watts is not None]
+    limit = min(limits) if limits else None  # a cap above the device's own changes nothing
+    throttled = limit is not None and conditions.clock_hz is None
+    return Machine(
+        units=units,
+        clock_hz=clock,
+        peak_flops=arithmetic.peak_flops * scale,
+        flops_per_clock=arithmetic.peak_flops / (units * peak_clock),
+        wide_flops_per_clock=wide / (units * wide_clock),
+        vector_flops=device.vector_flops * clock / vector_clock,
+        dram_bytes_per_s=device.memory_bandwidth_bytes_per_s,
+        l2_bytes=l2_bytes,
+        l2_partitions=float(device.l2_partitions or 1),
+        throttle_ratio=wide / device.tdp_w if throttled and device.tdp_w is not None else None,
+        arithmetic=arithmetic.name,
+        on_matrix_units=device.on_matrix_units(arithmetic.name),
+        assumptions=tuple(assumptions),
+    )

@@ -42,8 +42,7 @@ def compose(
         cpu_graph: the same model as a CPU runtime fuses it, whose tensors need memory there; None means ``graph``.
     """
     nodes = [n for n in graph.nodes if not isinstance(n.op, View)]
-    unique: dict[tuple[Any, ...], int] = {}
-    index = [unique.setdefault((n.op, n.fused, n.extra_bytes_read), len(unique)) for n in nodes]
+    index = _rows(nodes)
     firsts = _firsts(nodes, index)
     estimates = predictor.predict(
         [n.op for n in firsts],
@@ -109,6 +108,22 @@ def with_launches(device_s: Estimate, launches: float, launch: str) -> tuple[Est
     gap_s = max(0.0, host_s[0] - device_s.value)
     latency = Estimate(device_s.value + gap_s, max(device_s.low, host_s[1]), max(device_s.high, host_s[2]))
     return latency, gap_s
+
+
+def _rows(nodes: list[Node]) -> list[int]:
+    """For each node the number of its kind: the same descriptors, and the same further traffic."""
+    unique: dict[tuple[Any, ...], int] = {}
+    # Readers share descriptors: the same objects need not be looked through again.
+    met: dict[tuple[Any, ...], int] = {}
+    rows = []
+    for node in nodes:
+        extra = node.extra_bytes_read
+        same = (id(node.op), tuple(map(id, node.fused)), extra)
+        row = met.get(same)
+        if row is None:
+            row = met[same] = unique.setdefault((node.op, node.fused, extra), len(unique))
+        rows.append(row)
+    return rows
 
 
 def _firsts(nodes: list[Node], index: list[int]) -> list[Node]:

@@ -70,13 +70,13 @@ def rows(predictor: Any) -> Iterator[tuple[str, float]]:
     yield "one operator, met before", best(lambda: predict(again), 50)
     module = chain(285)
     predict(module)
-    yield f"{sum(1 for _ in read(module).walk())} operations", best(lambda: predict(module), 5)
+    yield f"{sum(1 for _ in read(module).walk())} operations", best(lambda: predict(module), 15)
     read_module, graph = read(module), read_mlir(module)
     fused = fuse(graph)
-    yield "  reading", best(lambda: read(module), 5)
-    yield "  to a graph", best(lambda: read_mlir(read_module), 5)
-    yield "  fusion", best(lambda: fuse(graph), 5)
-    yield "  prediction and composition", best(lambda: predict(fused, "none"), 5)
+    yield "  reading", best(lambda: read(module), 15)
+    yield "  to a graph", best(lambda: read_mlir(read_module), 15)
+    yield "  fusion", best(lambda: fuse(graph), 15)
+    yield "  prediction and composition", best(lambda: predict(fused, "none"), 15)
 
 
 if __name__ == "__main__":

@@ -176,18 +176,20 @@ def _absorb(ws: Rewriter, host: Vertex, accepts: Accepts | None) -> None:
         op = _with_result_dtype(ws, host, reader.output)
         if op is None:
             return
-        others = list(dict.fromkeys(n for n in reader.inputs if n != name))
+        others = list(dict.fromkeys([n for n in reader.inputs if n != name]))
         parts = [p for n in others if (p := _prepared(ws, n, reader)) is not None]
-        made = {p.output for p in parts}
-        read = [n for n in others if n not in made] + [n for p in parts for n in p.inputs]
+        read = others
+        if parts:
+            made = {p.output for p in parts}
+            read = [n for n in others if n not in made] + [n for p in parts for n in p.inputs]
         merged = ws.merge(
             [host, *views, *parts, reader],
             main=host,
             op=op,
             outputs=reader.node.outputs,
-            fused=(*host.node.fused, *(f for v in (*parts, reader) for f in _executed(v))),
+            fused=(*host.node.fused, *[f for v in (*parts, reader) for f in _executed(v)]),
             extra_bytes_read=host.node.extra_bytes_read
-            + sum(ws.bytes(n) for n in dict.fromkeys(read) if not (ws.is_constant(n) and ws.is_small(n))),
+            + sum([ws.bytes(n) for n in dict.fromkeys(read) if not ws.is_immediate(n)]),
             attributes={**host.node.attributes, **({_RESIDUAL: True} if residual else {})},
         )
         if merged is None:
@@ -242,11 +244,8 @@ def _residual(ws: Rewriter, host: Vertex, reader: Vertex, name: str, has_residua
         return False
     if not isinstance(reader.op, Elementwise) or not is_pointwise(reader) or not same(reader.op.elements, size):
         return None
-    full = [
-        n
-        for n in dict.fromkeys(reader.inputs)
-        if n != name and not ws.is_small(n) and not _is_broadcast(ws, n, reader.output)
-    ]
+    others = [n for n in reader.inputs if n != name]
+    full = [n for n in dict.fromkeys(others) if not ws.is_small(n) and not _is_broadcast(ws, n, reader.output)]
     if not full:
         return False
     constants_only = all(ws.is_constant(n) for n in full)

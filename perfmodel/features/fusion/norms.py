@@ -93,7 +93,7 @@ def _variance(ws: Rewriter, name: str, through_casts: bool) -> _Statistics | Non
             return None
         if isinstance(vertex.op, Reduce):
             break
-        rest = [n for n in vertex.inputs if not (ws.is_constant(n) and ws.is_small(n))]
+        rest = [n for n in vertex.inputs if not ws.is_immediate(n)]
         if vertex.computes("sub") and len(rest) == 2:
             return _difference_of_squares(ws, vertex, members)
         if len(rest) != 1 or not vertex.computes("add", "max", "clip", "mul", "div"):
@@ -166,7 +166,7 @@ def _mean_of(ws: Rewriter, name: str, members: dict[Vertex, None]) -> str | None
     name = _walk(ws, name, members)
     vertex = ws.maker(name)
     if vertex is not None and vertex.computes("mul", "div"):
-        rest = [n for n in vertex.inputs if not (ws.is_constant(n) and ws.is_small(n))]
+        rest = [n for n in vertex.inputs if not ws.is_immediate(n)]
         if len(rest) != 1:
             return None
         members[vertex] = None

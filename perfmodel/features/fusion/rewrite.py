@@ -53,6 +53,7 @@ class Rewriter:
         self._families: dict[type[Operator], dict[Vertex, None]] = {}
         self._maker: dict[str, Vertex] = {}
         self._readers: dict[str, dict[Vertex, None]] = {}
+        self._lists: dict[tuple[Any, ...], list[Vertex]] = {}
         self._removed: list[Removed] = []
         self._inputs = frozenset(graph.inputs)
         self._outputs = frozenset(graph.outputs)
@@ -62,29 +63,45 @@ class Rewriter:
         self._unread_before = {name for node in graph.nodes for name in node.outputs if not self._readers.get(name)}
 
     def _insert(self, vertex: Vertex) -> None:
+        self._lists.clear()
         self._alive[vertex] = None
         self._families.setdefault(type(vertex.op), {})[vertex] = None
         for name in vertex.node.outputs:
             self._maker[name] = vertex
+        readers = self._readers
         for name in vertex.inputs:
-            self._readers.setdefault(name, {})[vertex] = None
+            found = readers.get(name)
+            if found is None:
+                readers[name] = {vertex: None}
+            else:
+                found[vertex] = None
 
     def _delete(self, vertex: Vertex) -> None:
         self.changes += 1
+        self._lists.clear()
         del self._alive[vertex]
         del self._families[type(vertex.op)][vertex]
         for name in vertex.node.outputs:
             if self._maker.get(name) is vertex:
                 del self._maker[name]
         for name in vertex.inputs:
-            self._readers.get(name, {}).pop(vertex, None)
+            found = self._readers.get(name)
+            if found is not None:
+                found.pop(vertex, None)
 
     # Questions
 
     def vertices(self, *families: type[Operator], newest_first: bool = False) -> list[Vertex]:
-        """The vertices in topological order, or in the reverse; with families, those of them that read something."""
-        chosen = [v for f in families for v in self._families.get(f, ()) if v.node.inputs] if families else self._alive
-        return sorted(chosen, key=_position, reverse=newest_first)
+        """The vertices in topological order, or in the reverse; with families, those of them that read something.
+
+        The list is shared by all who ask before the next change: it is not to be changed.
+        """
+        key = (families, newest_first)
+        found = self._lists.get(key)
+        if found is None:
+            chosen = [v for f in families for v in self._families.get(f, ()) if v.inputs] if families else self._alive
+            found = self._lists[key] = sorted(chosen, key=_position, reverse=newest_first)
+        return found
 
     def alive(self, vertex: Vertex) -> bool:
         """Whether no earlier rewrite has taken the vertex away."""
@@ -137,6 +154,13 @@ class Rewriter:
         """Whether a tensor is the constant ``value``, to the accuracy of a half-precision constant."""
         found = self.scalar(name)
         return found is not None and abs(found - value) <= 2e-3 * max(abs(value), 1e-6)
+
+    def is_immediate(self, name: str) -> bool:
+        """Whether a tensor is a constant of one element: part of a kernel's code, not traffic."""
+        tensor = self.tensors.get(name)
+        if tensor is None or not self.is_constant(name):
+            return False
+        return tensor.scalar is not None or same(tensor.elements, 1)
 
     def shape(self, name: str) -> tuple[Any, ...] | None:
         """The shape of a tensor; None when its rank is unknown."""
@@ -226,21 +250,21 @@ class Rewriter:
             the new vertex; None, with nothing changed, when a value between the members is needed elsewhere or when
             they are not executed equally often.
         """
-        ordered = sorted(dict.fromkeys(members), key=lambda v: v.key)
+        ordered = sorted(dict.fromkeys(members), key=_position)
         inside = set(ordered)
-        keep = set(outputs)
+        count = main.node.count
         for vertex in ordered:
-            if vertex not in self._alive or vertex.node.count != main.node.count:
+            if vertex not in self._alive or vertex.node.count != count:
                 return None
             for name in vertex.node.outputs:
-                if name in keep:
+                if name in outputs:
                     continue
-                if name in self._outputs or any(r not in inside for r in self._readers.get(name, ())):
+                if name in self._outputs or not inside.issuperset(self._readers.get(name, ())):
                     return None
         if inputs is None:
             inputs = self.outside(ordered)
         missing = {v for v, _, _ in gone}
-        names = [name for v in ordered if v not in missing for name in v.members]
+        names = [name for v in ordered if v not in missing for name in v.node.members or (v.node.name,)]
         node = Node(
             name=main.node.name,
             op=op,
@@ -248,7 +272,7 @@ class Rewriter:
             outputs=tuple(outputs),
             source_op=main.node.source_op,
             attributes=dict(main.node.attributes if attributes is None else attributes),
-            count=main.node.count,
+            count=count,
             fused=tuple(fused),
             extra_bytes_read=extra_bytes_read,
             members=tuple(dict.fromkeys((*names, *also))),
@@ -264,8 +288,8 @@ class Rewriter:
     def outside(self, members: Sequence[Vertex]) -> list[str]:
         """Tensors that the members read and none of them makes, each once; immediates are left out."""
         made = {name for v in members for name in v.node.outputs}
-        names = dict.fromkeys(name for v in members for name in v.inputs)
-        return [n for n in names if n not in made and not (self.is_constant(n) and self.is_small(n))]
+        names = dict.fromkeys([name for v in members for name in v.inputs if name not in made])
+        return [n for n in names if not self.is_immediate(n)]
 
     def is_unread(self, name: str) -> bool:
         """Whether nothing reads a tensor, the caller of the model included."""
@@ -299,7 +323,7 @@ class Rewriter:
         """Lets one vertex read other tensors in the place of some of its operands, and ``more`` after them."""
         self.changes += 1
         self._reconnect(reader, change)
-        reader.node = reader.node.replace(inputs=(*reader.inputs, *more))
+        reader.become(reader.node.replace(inputs=(*reader.inputs, *more)))
         for name in more:
             self._readers.setdefault(name, {})[reader] = None
 
@@ -335,7 +359,7 @@ class Rewriter:
 
     def update(self, vertex: Vertex, **changes: Any) -> None:
         """Changes fields of a vertex's node: its operands at most in their order, its family and results not at all."""
-        vertex.node = vertex.node.replace(**changes)
+        vertex.become(vertex.node.replace(**changes))
 
     def drop(self, vertex: Vertex, reason: str, flops: Any) -> None:
         """Takes a vertex away whose results nobody reads."""
@@ -353,7 +377,7 @@ class Rewriter:
         inputs = tuple(change.get(name, name) for name in reader.inputs)
         if reader.op.op in ("attention", "elementwise"):
             inputs = tuple(dict.fromkeys(inputs)) if len(reader.members) > 1 else inputs
-        reader.node = reader.node.replace(inputs=inputs)
+        reader.become(reader.node.replace(inputs=inputs))
         for name in inputs:
             self._readers.setdefault(name, {})[reader] = None
 
@@ -396,6 +420,8 @@ class Rewriter:
 
 def same(a: Any, b: Any) -> bool:
     """Whether two dimensions are certainly equal; False when one is unknown or when it cannot be decided."""
+    if type(a) is int and type(b) is int:  # nearly all of them
+        return a == b
     if a is None or b is None:
         return False
     if is_symbolic(a) or is_symbolic(b):

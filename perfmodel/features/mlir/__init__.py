@@ -40,6 +40,7 @@ From there to a graph:
 ``control``           calls, branches, loops; ``trips`` how often they run
 ``layouts``           transposes that belong to TOSA's convolutions
 ``call``              one operation, as a rule sees it
+``recipes``           what a rule did for the first operation of a signature, followed for the others
 ``rules``             the table of all rules; ``rules_*`` one small function an operation
 ``contractions``      products by what each axis does; ``convolutions`` the same for windows
 ``rules_generic``     ``linalg.generic`` by maps and body; ``generic_windows``, ``scalar_bodies``, ``bodies``

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from perfmodel.features.mlir import positions, shapes
@@ -19,7 +20,6 @@ from perfmodel.features.mlir.ir import Operation
 from perfmodel.features.mlir.known import NONE, Known, Origin
 from perfmodel.features.mlir.types import SHAPED, ScalarType
 from perfmodel.graph import Removed
-from perfmodel.ops.base import is_symbolic
 
 if TYPE_CHECKING:
     from perfmodel.features.mlir.convert import Conversion
@@ -100,7 +100,7 @@ def fold(convert: Conversion, operation: Operation, known: Sequence[Known]) -> b
         if k.origin > origin:
             origin = k.origin
     else:
-        if not known or name in _NEVER_FOLDED or any(part in name for part in _COLLECTIVES):
+        if not known or _is_never_folded(name):
             return _is_host_scalar(convert, operation)
         if not operation.results or (
             operation.regions and not name.startswith(("linalg.", "tensor.", "stablehlo.reduce"))
@@ -120,6 +120,11 @@ def fold(convert: Conversion, operation: Operation, known: Sequence[Known]) -> b
         _folded(convert, operation, known, origin)
         return True
     return _is_host_scalar(convert, operation)
+
+
+@lru_cache(maxsize=4096)
+def _is_never_folded(name: str) -> bool:
+    return name in _NEVER_FOLDED or any(part in name for part in _COLLECTIVES)
 
 
 def _hands_on(operation: Operation) -> bool:
@@ -191,11 +196,13 @@ def _make(
         known = Known(origin=origin, scalar=scalar, numbers=numbers, source=source, empty=empty)
         convert.env[value] = known
         return known
-    shape = convert.dims.merged(found[0], guess, value, value.operation.name if value.operation else "the module")
-    one = shape is not None and all(d == 1 for d in shape if not is_symbolic(d)) and not any(map(is_symbolic, shape))
+    shape = found[0]
+    if shape is None or None in shape:
+        shape = convert.dims.merged(shape, guess, value, value.operation.name if value.operation else "the module")
+    one = shape is not None and all(isinstance(d, int) and d == 1 for d in shape)
     if one and scalar is None and numbers is not None and len(numbers) == 1:
         scalar = numbers[0]
-    number = float(scalar) if isinstance(scalar, (int, float)) and not is_symbolic(scalar) else None
+    number = float(scalar) if isinstance(scalar, (int, float)) else None
     tensor = convert.make_tensor(
         value.name or "v", shape, found[1], is_weight=True, scalar=number if one else None, source=source
     )
@@ -226,6 +233,17 @@ def _storage(convert: Conversion, operation: Operation, known: Sequence[Known]) 
 
 def _constant(convert: Conversion, operation: Operation, known: Sequence[Known]) -> bool:
     attribute = operation.attributes.get(CONSTANTS[operation.name])
+    found = convert.values_of.get(id(attribute))
+    if found is None:  # the module keeps the attribute, and with it its address
+        found = convert.values_of[id(attribute)] = _values_of(attribute)
+    scalar, numbers = found
+    for value in operation.results:
+        _make(convert, value, Origin.CONSTANT, scalar=scalar, numbers=numbers)
+    return True
+
+
+def _values_of(attribute: Any) -> tuple[Any, list[Any] | None]:
+    """(the number that all elements are, the elements) of a constant; each None where unknown."""
     scalar: Any = None
     numbers: list[Any] | None = None
     if isinstance(attribute, Dense):
@@ -242,9 +260,7 @@ def _constant(convert: Conversion, operation: Operation, known: Sequence[Known])
         numbers = numbers_of(attribute)
     if scalar is not None and not isinstance(scalar, (bool, int, float)):
         scalar = None  # a complex number, a string
-    for value in operation.results:
-        _make(convert, value, Origin.CONSTANT, scalar=scalar, numbers=numbers)
-    return True
+    return scalar, numbers
 
 
 def _count(kind: Any) -> int | None:

@@ -7,15 +7,17 @@ prefix. What a value is (:class:`~perfmodel.features.mlir.known.Known`) is kept 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from perfmodel.errors import DescriptorError, DtypeError, ModelFileError
 from perfmodel.features.mlir import constants, control, nests
-from perfmodel.features.mlir.call import Call, Modelled, RuleError
+from perfmodel.features.mlir.call import Call, Modelled, Rule, RuleError
 from perfmodel.features.mlir.dims import Dimensions
 from perfmodel.features.mlir.ir import Block, Module, Operation
 from perfmodel.features.mlir.known import Known
 from perfmodel.features.mlir.layouts import Layouts
+from perfmodel.features.mlir.recipes import REPEATED, Recipe, Recipes, Step
 from perfmodel.features.mlir.rules import IGNORED, TERMINATORS, UNMODELLED, reads_full, rule_for
 from perfmodel.features.mlir.scalar_code import is_kernel_body
 from perfmodel.features.mlir.values import Values
@@ -51,6 +53,7 @@ class Conversion(Values):
         self.nodes: list[Node] = []
         self._notes: dict[str, list[str]] = {}
         self.layouts = Layouts(module)
+        self.recipes = Recipes(self)
 
     # The graph
 
@@ -164,12 +167,19 @@ class Conversion(Values):
             inputs = tuple([k.tensor for k in known])
         else:
             inputs = tuple([k.spread or k.tensor for k in known])
+        recipe = self.recipes.find(operation, known) if name in REPEATED and not self.marks else None
+        if recipe is not None and not recipe[2]:
+            self.recipes.follow(recipe[0], operation, recipe[1])
+            return
         outputs = self.results(operation, known)
         call = Call(operation, known, inputs, outputs, self)
         try:
             if rule is None:
                 raise RuleError(UNMODELLED.get(name, "no rule covers it"))
-            answer = rule(call)
+            if recipe is None:
+                self._describe(rule, call)
+            else:
+                self._remember(rule, call, recipe[0], recipe[1])
         except RuleError as error:
             self.unmodelled(call, str(error))
             return
@@ -177,6 +187,10 @@ class Conversion(Values):
             raise ModelFileError(f"{self.where(operation)}: {name}: {error}") from None
         except (TypeError, ValueError, ArithmeticError, IndexError, AttributeError, KeyError) as error:
             raise ModelFileError(f"{self.where(operation)}: {name} does not follow its definition: {error}") from None
+
+    def _describe(self, rule: Rule, call: Call) -> None:
+        """Let a rule add its nodes, or add the one that it answers."""
+        answer = rule(call)
         if answer is None:
             return
         if isinstance(answer, Modelled):
@@ -184,9 +198,26 @@ class Conversion(Values):
         else:
             op, attributes, fused, extra = answer, {}, (), 0
         self.add(
-            operation, op, tuple([t.name for t in inputs if t is not None]),
-            tuple([t.name for t in outputs if t is not None]), attributes, fused, extra,
+            call.operation, op, tuple([t.name for t in call.inputs if t is not None]),
+            tuple([t.name for t in call.outputs if t is not None]), attributes, fused, extra,
         )  # fmt: skip
+
+    def _remember(self, rule: Rule, call: Call, recipe: Recipe, names: list[str]) -> None:
+        """Run a rule for the first operation of a signature; where it did nothing but add nodes, the others follow it."""
+        before, first = self._other_effects(), len(self.nodes)
+        steps: list[Step] = []
+        outer, self.steps = self.steps, steps
+        try:
+            self._describe(rule, call)
+        finally:
+            self.steps = outer
+        if outer is None and self._other_effects() == before:
+            self.recipes.learn(recipe, call.operation, names, steps, call.outputs, self.nodes[first:])
+
+    def _other_effects(self) -> tuple[int, ...]:
+        """What changes where a rule does more than to add nodes and tensors."""
+        notes = sum(map(len, self._notes.values()))
+        return len(self.removed), len(self.later), len(self.buffers), notes, len(self.dims.of_data)
 
     def add(
         self,
@@ -204,9 +235,10 @@ class Conversion(Values):
                 f"{self.label}: more than {MAX_NODES:,} operations; perfmodel reads modules up to that size"
             )
         name = self.name_of(operation)
-        self.nodes.append(
-            Node(name, op, inputs, outputs, operation.name, attributes, self.count, fused, extra, (name,))
-        )
+        node = Node(name, op, inputs, outputs, operation.name, attributes, self.count, fused, extra, (name,))
+        self.nodes.append(node)
+        if self.steps is not None:
+            self.steps.append(Step(None, node=node))
 
     def unmodelled(self, call: Call, reason: str) -> None:
         """An operation that is counted as memory traffic; one that touches no tensor is only listed as removed."""
@@ -248,7 +280,7 @@ class Conversion(Values):
 
     def name_of(self, operation: Operation, *, used: bool = True) -> str:
         """A node's name: the operation's, with the number of its result."""
-        short = operation.name.partition(".")[2] or operation.name
+        short = _short(operation.name)
         result = operation.results[0].name if operation.results else str(operation.line or "")
         name = f"{self.prefix}{short}_{result}" if result else self.prefix + short
         if not used:
@@ -267,6 +299,11 @@ class Conversion(Values):
     def note(self, text: str, name: str) -> None:
         """Warn of an operation; equal texts are joined."""
         self._notes.setdefault(text, []).append(name)
+
+
+@lru_cache(maxsize=4096)
+def _short(name: str) -> str:
+    return name.partition(".")[2] or name
 
 
 def _some(names: list[str]) -> str:

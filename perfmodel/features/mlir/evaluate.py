@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from perfmodel.features.mlir.attribute_values import numbers_of
@@ -60,7 +61,7 @@ def value_of(operation: Operation, known: Sequence[Known]) -> tuple[Any, list[An
         return None, None
     if name == "arith.ceildivsi" and len(known) == 2:
         return _apply(lambda a, b: -(-a // b), known)
-    if any(part in name for part in _KEEP_SPLAT) and known:
+    if known and _keeps_splat(name):
         first = known[0]
         if "concat" in name:
             parts = [k.integers for k in known]
@@ -72,6 +73,11 @@ def value_of(operation: Operation, known: Sequence[Known]) -> tuple[Any, list[An
             numbers = None
         return first.scalar, numbers
     return None, None
+
+
+@lru_cache(maxsize=4096)
+def _keeps_splat(name: str) -> bool:
+    return any(part in name for part in _KEEP_SPLAT)
 
 
 def _floor_divide(a: Any, b: Any) -> Any:

@@ -183,7 +183,8 @@ class Module:
 
     def functions(self) -> list[Operation]:
         """All operations with a symbol and a function type (``func.func``, ``gpu.func``, ...), at any depth."""
-        return [o for o in self.walk() if o.symbol is not None and o.function_type is not None]
+        named = [o for o in self.walk() if "sym_name" in o.attributes]
+        return [o for o in named if o.symbol is not None and o.function_type is not None]
 
     def lookup(self, path: Any, scope: Operation | None = None) -> Operation | None:
         """The operation that a symbol names.
@@ -209,7 +210,11 @@ class Module:
             uses: dict[Value, list[tuple[Operation, int]]] = {}
             for operation in self.walk():
                 for index, value in enumerate(operation.operands):
-                    uses.setdefault(value, []).append((operation, index))
+                    found = uses.get(value)
+                    if found is None:
+                        uses[value] = [(operation, index)]
+                    else:
+                        found.append((operation, index))
             self._uses = uses
         return self._uses
 

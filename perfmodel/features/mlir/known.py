@@ -41,9 +41,12 @@ class Known:
         source: the weight of the module that a folded constant goes back to.
         mark: what :mod:`perfmodel.features.mlir.positions` knows of a constant.
         empty: whether it is storage without contents yet (``tensor.empty``, ``memref.alloc``).
+        signature: a number for all of this but the names (:mod:`perfmodel.features.mlir.recipes`); 0 until it is asked for.
     """
 
-    __slots__ = ("empty", "items", "make", "mark", "numbers", "origin", "scalar", "source", "spread", "tensor", "text")
+    __slots__ = (
+        "empty", "items", "make", "mark", "numbers", "origin", "scalar", "signature", "source", "spread", "tensor", "text",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -71,6 +74,7 @@ class Known:
         self.source = source
         self.empty = empty
         self.mark = mark
+        self.signature = 0
 
     @property
     def number(self) -> Any:

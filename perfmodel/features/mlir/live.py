@@ -9,13 +9,15 @@ from __future__ import annotations
 import importlib.util
 import sys
 import types
+from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any
 
 from perfmodel.errors import InputError
 from perfmodel.features.mlir.attributes import Dense, SymbolRef
 from perfmodel.features.mlir.dialects import implies_body
 from perfmodel.features.mlir.ir import Block, Module, Operation, Region, Value
-from perfmodel.features.mlir.normalise import normalise
+from perfmodel.features.mlir.normalise import normaliser
 from perfmodel.features.mlir.parse_attributes import AttributeParser
 from perfmodel.features.mlir.types import Type
 from perfmodel.graph import without_collection
@@ -33,7 +35,6 @@ class LiveReader:
     """
 
     def __init__(self) -> None:
-        self._text = AttributeParser("<live>")
         self._types: dict[Any, Type] = {}
         self._attributes: dict[Any, Any] = {}
 
@@ -53,34 +54,60 @@ class LiveReader:
         return Module(converted, "<live>", source="live")
 
     def _operations(self, top: Any, dialects: _Dialects) -> Operation:
-        known, type_of = self._types, self.type
+        type_of, attributes_of = self._types, self._attributes
         values: dict[Any, Value] = {}
         blocks: dict[Any, Block] = {}
-        found: list[tuple[Operation, Any]] = []
+        early: list[tuple[Operation, Any]] = []
         jumps: list[tuple[Operation, Any]] = []
-        leaves: dict[str, bool] = {}
-        first = Operation("")
-        stack: list[tuple[Any, Operation, Block | None]] = [(top, first, None)]
+        kinds: dict[str, tuple[bool, Callable[[dict[str, Any]], None] | None]] = {}
+        outermost: list[Operation] = []
+        # Blocks that are being read, the innermost last: operands are known by then, but in graphs.
+        stack: list[tuple[Iterator[Any], list[Operation], Block | None]] = [(iter((top,)), outermost, None)]
         while stack:
-            live, operation, parent = stack.pop()
-            operation.name = name = live.name
-            operation.parent = parent
-            leaf = leaves.get(name)
-            if leaf is None:
-                leaf = leaves[name] = implies_body(name)
+            views, read, parent = stack[-1]
+            live = next(views, None)
+            if live is None:
+                stack.pop()
+                continue
+            live = live.operation
+            name = live.name
+            kind = kinds.get(name)
+            if kind is None:
+                kind = kinds[name] = implies_body(name), normaliser(name)
                 dialects.meet(name.partition(".")[0])
+            implied, normalise = kind
+            operands: list[Value] = []
+            results: list[Value] = []
+            attributes: dict[str, Any] = {}
+            operation = Operation(name, operands, results, attributes, parent=parent)
+            read.append(operation)
+            for used in live.operands:
+                value = values.get(used)
+                if value is None:
+                    early.append((operation, live))
+                    operands.clear()
+                    break
+                operands.append(value)
             for index, result in enumerate(live.results):
-                kind = result.type
-                values[result] = value = Value(known.get(kind) or type_of(kind), "", operation, index)
-                operation.results.append(value)
-            found.append((operation, live))
-            self._read_attributes(operation, live.attributes)
-            normalise(operation)
-            if leaf or not len(live.regions):
+                found = result.type
+                values[result] = value = Value(type_of.get(found) or self.type(found), "", operation, index)
+                results.append(value)
+            given = live.attributes
+            if len(given):
+                for label, attribute in _pairs(given):
+                    known = attributes_of.get(attribute)
+                    if known is None:
+                        known = attributes_of[attribute] = self.attribute(attribute)
+                    attributes[label] = known
+                if normalise is not None:
+                    normalise(attributes)
+            regions = () if implied else live.regions
+            if not len(regions):
                 if len(live.successors):
                     jumps.append((operation, live))
                 continue
-            for inner in live.regions:
+            entered = []
+            for inner in regions:
                 region = Region(parent=operation)
                 operation.regions.append(region)
                 for old in inner.blocks:
@@ -88,39 +115,27 @@ class LiveReader:
                     region.blocks.append(block)
                     blocks[old] = block
                     for index, argument in enumerate(old.arguments):
-                        kind = argument.type
-                        value = Value(known.get(kind) or type_of(kind), "", block, index)
+                        found = argument.type
+                        value = Value(type_of.get(found) or self.type(found), "", block, index)
                         values[argument] = value
                         block.arguments.append(value)
-                    for view in old.operations:
-                        new = Operation("")
-                        block.operations.append(new)
-                        stack.append((view.operation, new, block))
-        for operation, live in found:
-            operands = operation.operands
+                    entered.append((iter(old.operations), block.operations, block))
+            stack += reversed(entered)
+        for operation, live in early:
             for used in live.operands:
-                known_value = values.get(used)
-                if known_value is None:  # defined outside of the operation that was given
-                    known_value = values[used] = Value(self.type(used.type))
-                operands.append(known_value)
+                value = values.get(used)
+                if value is None:  # defined outside of the operation that was given
+                    value = values[used] = Value(self.type(used.type))
+                operation.operands.append(value)
         for operation, live in jumps:
             operation.successors = [blocks[b] for b in live.successors if b in blocks]
-        return first
-
-    def _read_attributes(self, operation: Operation, attributes: Any) -> None:
-        known = self._attributes
-        target = operation.attributes
-        for name, attribute in _pairs(attributes):
-            value = known.get(attribute)
-            if value is None:
-                value = known[attribute] = self.attribute(attribute)
-            target[name] = value
+        return outermost[0]
 
     def type(self, live: Any) -> Type:
         """A type of the bindings."""
         found = self._types.get(live)
         if found is None:
-            found = self._types[live] = self._text.types.named(str(live))
+            found = self._types[live] = _type_of(str(live))
         return found
 
     def attribute(self, live: Any, depth: int = 0) -> Any:
@@ -144,7 +159,7 @@ class LiveReader:
             return {name: self.attribute(value, depth + 1) for name, value in _pairs(live)}
         if kind.startswith("Dense") and "Elements" in kind and "Resource" not in kind:
             return self._dense(live)
-        return self._text.from_text(str(live), tolerant=True)
+        return _attribute_of(str(live))
 
     def _dense(self, live: Any) -> Dense:
         declared = self.type(live.type)
@@ -153,8 +168,19 @@ class LiveReader:
             return Dense(declared, value if isinstance(value, (int, float)) else None)
         if len(live) > MAX_ELEMENTS:
             return Dense(declared, None)
-        parsed = self._text.from_text(str(live), tolerant=True)
+        parsed = _attribute_of(str(live))
         return parsed if isinstance(parsed, Dense) else Dense(declared, None)
+
+
+@lru_cache(maxsize=8192)
+def _type_of(text: str) -> Type:
+    """A type by its text, which is all that contexts have in common: a compiler makes many."""
+    return AttributeParser("<live>").types.named(text)
+
+
+@lru_cache(maxsize=8192)
+def _attribute_of(text: str) -> Any:
+    return AttributeParser("<live>").from_text(text, tolerant=True)
 
 
 def _pairs(attributes: Any) -> Any:

@@ -28,6 +28,11 @@ def normalise(operation: Operation) -> None:
         special(operation.attributes)
 
 
+def normaliser(name: str) -> Callable[[dict[str, Any]], None] | None:
+    """What :func:`normalise` does to the attributes of operations of a name; None where that is nothing."""
+    return _NORMALISED.get(name)
+
+
 def _iterator_types(attributes: dict[str, Any]) -> None:
     kinds = attributes.get("iterator_types")
     if isinstance(kinds, tuple):

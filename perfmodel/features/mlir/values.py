@@ -13,6 +13,7 @@ from perfmodel.features.mlir.element_types import dtype_of
 from perfmodel.features.mlir.ir import Operation, Value
 from perfmodel.features.mlir.known import Known, Origin
 from perfmodel.features.mlir.positions import mark
+from perfmodel.features.mlir.recipes import Step
 from perfmodel.features.mlir.types import SHAPED, ScalarType, Type
 from perfmodel.graph import Removed, Tensor
 from perfmodel.ops import Copy, Operator, View
@@ -33,6 +34,8 @@ class Values:
         later: broadcasts and fills that nothing has needed in full yet.
         buffers: the last state of each buffer that something was written to.
         marks: whether any constant is known to be positions, or a mask.
+        values_of: the numbers of attributes that are constants, by address.
+        steps: what the rule that runs has done so far, where that is to be remembered.
     """
 
     def __init__(self, dims: Dimensions) -> None:
@@ -44,6 +47,8 @@ class Values:
         self.later: list[tuple[str, str, Known]] = []
         self.buffers: dict[Value, Tensor] = {}
         self.marks = False
+        self.steps: list[Step] | None = None
+        self.values_of: dict[int, tuple[Any, list[Any] | None]] = {}
         self._names: dict[str, int] = {}
         self._types: dict[int, tuple[Type | None, tuple[Shape | None, str] | None]] = {}
         self._constants: dict[tuple[Any, str], Tensor] = {}
@@ -132,6 +137,7 @@ class Values:
         source: str | None = None,
     ) -> Tensor:  # fmt: skip
         """A tensor under a name of its own."""
+        asked = name
         name = self.prefix + name
         number = self._names.get(name)
         if number is None:
@@ -144,6 +150,8 @@ class Values:
             self._names[name] = 1
         tensor = Tensor(name, shape, dtype, is_weight, scalar, source)
         self.tensors[name] = tensor
+        if self.steps is not None:
+            self.steps.append(Step(tensor, asked, self.prefix))
         return tensor
 
     def constant(self, value: float, dtype: str) -> Tensor:
@@ -151,11 +159,14 @@ class Values:
         key = (value, dtype)
         found = self._constants.get(key)
         if found is None:
+            steps, self.steps = self.steps, None
             outer, self.prefix = self.prefix, ""
             found = self._constants[key] = self.make_tensor(
                 f"{value:g}", (), dtype, is_weight=True, scalar=_as_float(value)
             )
-            self.prefix = outer
+            self.prefix, self.steps = outer, steps
+        if self.steps is not None:
+            self.steps.append(Step(found, constant=(value, dtype)))
         return found
 
     def full(self, known: Known) -> None:

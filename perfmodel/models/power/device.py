@@ -77,7 +77,7 @@ class DevicePower:
             device: the machine.
             constants: fitted ones; None means the shipped ones.
         """
-        return _of(device, constants or fitted())
+        return _of(device, constants) if constants is not None else _shipped(device)
 
     def relative_voltage(self, clock_ratio: np.ndarray | float) -> np.ndarray:
         """Voltage over the lowest one, at a clock over the highest."""
@@ -123,6 +123,11 @@ def memory_of(device: Device) -> str:
         device.memory_bandwidth_bytes_per_s,
         device.process_nm or _ASSUMED_NM,
     )
+
+
+@lru_cache(maxsize=256)
+def _shipped(device: Device) -> DevicePower:
+    return _of(device, fitted())
 
 
 def _of(device: Device, c: PowerConstants) -> DevicePower:
