@@ -5,7 +5,8 @@
 ``memory.read_bytes_per_s``, ``memory.write_bytes_per_s``
     the same of main memory
 ``kernel.<op>.<kind>_per_s``
-    elements per second of a runtime's kernel, operands in cache; op and kind as of the descriptors
+    elements per second of a runtime's kernel, operands in cache; op and kind as of the descriptors, ``_residual`` after
+    the kind of a normalisation that adds its input to another first
 ``call.run_s``
     a run of a model beside its kernels
 

@@ -49,7 +49,7 @@ def measured_stream(op: Operator, s: Setting) -> Bounds:
     vector = vector + s.extras.flops / s.vector_rate
     launch = np.full(s.rows, s.stream_launch_s)
     lowest = floor(op, s)
-    latency = launch + joined(s.constants.norm_p, caches + dram, vector)
+    latency = launch + joined(core.OVERLAP, caches + dram, vector)
     terms = {"l2": caches, "dram": dram, "vector": vector, "launch": launch}
     return Bounds(np.maximum(latency, lowest), terms, lowest, dram * levels[-1].read_bytes_per_s)
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from perfmodel.graph import Graph, Node
 from perfmodel.hardware import Device
+from perfmodel.hardware.measured import RUN_S
 from perfmodel.models.predictor import Estimates
 from perfmodel.models.protocol import PredictorProtocol
 from perfmodel.ops import Unmodelled, View
@@ -70,6 +71,7 @@ def compose(
         sum(o.latency_s.high for o in operators),
     )
     latency, gap_s = with_launches(device_s, launches, launch)
+    latency, gap_s = _with_run(latency, device.measured.get(RUN_S, 0.0), gap_s)
     workspace = dict(zip((n.name for n in nodes), estimates.workspace_bytes[index].tolist(), strict=True))
     memory = plan_on_cpu(cpu_graph or graph) if device.kind == "cpu" else plan(graph, workspace=workspace)
     power, energy = _power(operators, device, latency, gap_s, power_limit_w, clock_hz)
@@ -109,6 +111,11 @@ def with_launches(device_s: Estimate, launches: float, launch: str) -> tuple[Est
     gap_s = max(0.0, host_s[0] - device_s.value)
     latency = Estimate(device_s.value + gap_s, max(device_s.low, host_s[1]), max(device_s.high, host_s[2]))
     return latency, gap_s
+
+
+def _with_run(latency: Estimate, run_s: float, gap_s: float) -> tuple[Estimate, float]:
+    """A run of a model on a processor takes some time beside its kernels, where that was measured."""
+    return Estimate(latency.value + run_s, latency.low + run_s, latency.high + run_s), gap_s + run_s
 
 
 def _firsts(nodes: list[Node], index: list[int]) -> list[Node]:
