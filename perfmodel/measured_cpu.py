@@ -126,7 +126,9 @@ def _sweep_levels(measurement: Measurement) -> list[MeasuredLevel]:
             by_kind[parts[1]][int(parts[2])] = figure.value
     sizes = sorted(set.intersection(*(set(curve) for curve in by_kind.values())))
     if len(sizes) < 2:
-        raise InputError("the bandwidth of this machine could not be measured: fewer than two working sets gave a value")
+        raise InputError(
+            "the bandwidth of this machine could not be measured: fewer than two working sets gave a value"
+        )
     return levels(sizes, {kind: [curve[size] for size in sizes] for kind, curve in by_kind.items()})
 
 
@@ -138,18 +140,27 @@ def _one_core(base: Device, *, named: bool) -> Device:
     units = base.units or 1
     name = re.sub(r"[^a-z0-9]+", "-", base.name.lower()).strip("-")[:40] or "cpu"
     sources = dict(base.sources)
-    changed: dict[str, dict[str, float]] = {}
-    for table in ("peak_flops", "vector_peak_flops"):
-        changed[table] = {a: v / units for a, v in getattr(base, table).items()}
+
+    def share(table: str) -> dict[str, float]:
+        values: Mapping[str, float] = getattr(base, table)
         if units > 1:
-            for arithmetic in changed[table]:
+            for arithmetic in values:
                 sources[f"{table}.{arithmetic}"] += f"; divided by {units} cores"
+        return {arithmetic: value / units for arithmetic, value in values.items()}
+
     if base.units is not None:
         sources["units"] = f"one thread was measured ({base.units} cores: {sources['units']})"[:1000]
-    identity = {} if named else {"id": f"{name}-1-thread", "name": f"{base.name}, one thread"[:100]}
     return replace(
-        base, units=1 if base.units is not None else None, sources=sources, measured={}, calibrated={}, **changed, **identity
-    )  # type: ignore[arg-type]  # fmt: skip
+        base,
+        id=base.id if named else f"{name}-1-thread",
+        name=base.name if named else f"{base.name}, one thread"[:100],
+        units=None if base.units is None else 1,
+        peak_flops=share("peak_flops"),
+        vector_peak_flops=share("vector_peak_flops"),
+        measured={},
+        calibrated={},
+        sources=sources,
+    )
 
 
 def _with_peaks(core: Device, measurement: Measurement) -> Device:
@@ -204,7 +215,9 @@ def _measured(measurement: Measurement, found: list[MeasuredLevel]) -> tuple[dic
         for kind, rate in level.bytes_per_s.items():
             values[f"{prefix}.{kind}_bytes_per_s"] = rate
             noise = _sweep_noise(measurement, kind)
-            sources[f"measured.{prefix}.{kind}_bytes_per_s"] = f"bandwidth sweep, median over its sizes, {noise}; {where}"
+            sources[f"measured.{prefix}.{kind}_bytes_per_s"] = (
+                f"bandwidth sweep, median over its sizes, {noise}; {where}"
+            )
     drift = measurement.drift
     for name, value in (("gemm_s", drift.gemm_s), ("copy_s", drift.copy_s)):
         moved = drift.gemm_range if name == "gemm_s" else drift.copy_range

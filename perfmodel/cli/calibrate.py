@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from perfmodel.collect.microbenchmarks.suite import Figure, Progress
     from perfmodel.measured_cpu import MeasuredDevice
 
-DESCRIPTION = "Measure this machine's processor, or fit a device's physics constants to a few operators that were measured on it."
+DESCRIPTION = (
+    "Measure this machine's processor, or fit a device's physics constants to a few operators that were measured on it."
+)
 EXAMPLE = """perfmodel calibrate --device local-cpu -o my.toml
   perfmodel calibrate --device my-gpu.toml --traces few.parquet -o calibrated.toml
   perfmodel predict model.onnx --device my.toml"""
@@ -149,7 +151,9 @@ def _show(found: MeasuredDevice, output: str) -> None:
     )
     unsteady = sum(not figure.steady for figure in measurement.figures.values())
     if unsteady:
-        screen.print(f"{unsteady} of {len(measurement.figures)} figures are not steady; the file says which, and by how much")
+        screen.print(
+            f"{unsteady} of {len(measurement.figures)} figures are not steady; the file says which, and by how much"
+        )
     screen.print(f"{output}: {found.device.id}, measured in {measurement.seconds:.0f} s")
 
 

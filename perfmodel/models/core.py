@@ -13,6 +13,7 @@ import numpy as np
 from perfmodel.hardware.device import Device
 from perfmodel.hardware.measured import MemoryLevel, kernel_rate
 from perfmodel.ops import Copy, Elementwise, Norm, Operator, Quantize, Reduce, Softmax
+from perfmodel.ops.costs import BASIC, FLOPS_PER_ELEMENT
 
 OVERLAP = 6.0
 """Exponent of the p-norm of a kernel's measured time in cache, which holds the traffic there, and of all of its traffic."""
@@ -74,7 +75,11 @@ def kernel_s(op: Operator, device: Device, vector_rate: float) -> np.ndarray | f
     """
     if isinstance(op, Elementwise):
         per_element = _chain(device, op.kind, vector_rate)
-        return None if per_element is None else np.multiply(op.elements, op.steps) * per_element
+        if per_element is None:
+            return None
+        # A nest with fewer results than operations keeps the others in registers.
+        results = np.multiply(op.elements, op.steps) * np.minimum(op.outputs, 1.0)
+        return results * per_element * _width(op.dtype)
     if isinstance(op, Norm | Softmax | Reduce | Quantize):
         elements, kind = np.multiply(op.rows, op.cols), op.kind
         if isinstance(op, Norm) and op.residual:
@@ -85,7 +90,12 @@ def kernel_s(op: Operator, device: Device, vector_rate: float) -> np.ndarray | f
     else:
         return None
     rate = _rate(device, op.op, kind)
-    return None if rate is None else elements / rate
+    return None if rate is None else elements / rate * _width(op.dtype)
+
+
+def _width(dtype: str) -> float:
+    """Vectors that an element takes in comparison with fp32, in which rates were measured."""
+    return 2.0 if dtype == "fp64" else 1.0
 
 
 def _rate(device: Device, op: str, kind: str) -> float | None:
@@ -93,14 +103,17 @@ def _rate(device: Device, op: str, kind: str) -> float | None:
 
 
 def _chain(device: Device, kind: str, vector_rate: float) -> float | None:
-    """Seconds of one element of a fused chain."""
-    from perfmodel.ops.costs import FLOPS_PER_ELEMENT
-
-    total, measured = 0.0, False
+    """Seconds of one element of a fused chain: of cheap parts the slowest alone, since they share loads and stores; parts
+    that compute add up."""
+    cheap, total, measured = 0.0, 0.0, False
     for part in kind.split("+"):
         whole = _rate(device, "elementwise", part)
         for piece in (part,) if whole is not None else _COMPOSED.get(part, (part,)):
             rate = _rate(device, "elementwise", piece)
             measured |= rate is not None
-            total += 1 / rate if rate is not None else FLOPS_PER_ELEMENT[piece] / vector_rate
-    return total if measured else None
+            seconds = 1 / rate if rate is not None else FLOPS_PER_ELEMENT[piece] / vector_rate
+            if FLOPS_PER_ELEMENT[piece] <= BASIC:
+                cheap = max(cheap, seconds)
+            else:
+                total += seconds
+    return max(cheap, total) if measured else None

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from perfmodel.collect.microbenchmarks.sessions import CONTRIB, call, model_bytes, session
+from perfmodel.collect.microbenchmarks.sessions import CONTRIB, NodeSpec, call, model_bytes, session
 from perfmodel.collect.microbenchmarks.timing import Benchmark, Work
 
 FEW, MANY = 8, 72
@@ -70,8 +70,14 @@ _KINDS: tuple[
     ("elementwise.cast", "Cast", _plain, (_X,), {"to": 7}, {}),
     ("softmax.softmax", "Softmax", _plain, (_X,), {"axis": -1}, {}),
     ("norm.layernorm", "LayerNormalization", _plain, (_X, "g", "b"), {"axis": -1}, {"g": _ROW, "b": 0 * _ROW}),
-    ("norm.layernorm_residual", f"{CONTRIB}::SkipLayerNormalization", _pair, (_X, "y", "g", "b"), {},
-     {"g": _ROW, "b": 0 * _ROW}),
+    (
+        "norm.layernorm_residual",
+        f"{CONTRIB}::SkipLayerNormalization",
+        _pair,
+        (_X, "y", "g", "b"),
+        {},
+        {"g": _ROW, "b": 0 * _ROW},
+    ),
     ("reduce.sum", "ReduceSum", _plain, (_X, "axes"), {"keepdims": 1}, {"axes": np.array([1])}),
     ("reduce.max", "ReduceMax", _plain, (_X,), {"axes": [1], "keepdims": 1}, {}),
     ("copy.transpose", "Transpose", _plain, (_X,), {"perm": [1, 0]}, {}),
@@ -127,7 +133,7 @@ def _run_alone(seconds: Sequence[float]) -> float:
 
 def _chain(op: str, feeds: _Feeds, weights: _Feeds, length: int) -> tuple[Any, ...]:
     (second,) = weights
-    nodes = [(op, [f"x{i}", second], [f"x{i + 1}"], {}) for i in range(length)]
+    nodes: list[NodeSpec] = [(op, [f"x{i}", second], [f"x{i + 1}"], {}) for i in range(length)]
     return nodes, feeds, [f"x{length}"], weights
 
 

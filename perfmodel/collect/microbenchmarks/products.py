@@ -7,17 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 
-from perfmodel.collect.microbenchmarks.sessions import call
+from perfmodel.collect.microbenchmarks.sessions import NodeSpec, call
 from perfmodel.collect.microbenchmarks.timing import Benchmark, Work
 
 N = 768
 """Of square products: the width of many transformers; 0.9 GFLOP, and three matrices of 2.4 MB in fp32."""
 SMALL_M = (1, 4, 16)
-SMALL_N = 256
-"""Of products with few rows: 256 kB of weights, which a core's own caches hold."""
+SMALL_N = 512
+"""Of products with few rows: 1 MB of weights each in fp32."""
+SMALL_CHAINS = (1, 4)
+"""Products with few rows run in two chains, whose difference is free of the time of a run; their weights stay in cache."""
 STREAMED_N = 4096
 """Of the product with one row whose weights come from memory: 64 MB in fp32."""
 CHANNELS, IMAGE = 64, 56
@@ -26,7 +29,7 @@ CHAIN = 4
 """Convolutions in a row, so that the change of layout around them counts little."""
 DEPTHWISE_CHANNELS = 192
 
-_DTYPES = {"fp32": np.dtype(np.float32), "fp64": np.dtype(np.float64), "fp16": np.dtype(np.float16)}
+_DTYPES: dict[str, Any] = {"fp32": np.float32, "fp64": np.float64, "fp16": np.float16}
 
 
 def _values(shape: tuple[int, ...], dtype: str = "fp32") -> np.ndarray:
@@ -51,8 +54,9 @@ def benchmarks(arithmetics: Sequence[str]) -> list[Benchmark]:
         how = f"MatMul {N}x{N}x{N} fp16"
         found.append(_rate("gemm.onnxruntime.fp16_flops", how, square, partial(_matmul, "fp16", N, N)))
     for m in SMALL_M:
-        flops, how = 2.0 * m * SMALL_N**2, f"MatMul {m}x{SMALL_N}x{SMALL_N} fp32"
-        found.append(_rate(f"gemm.onnxruntime.fp32_m{m}_flops", how, flops, partial(_matmul, "fp32", m, SMALL_N)))
+        how = f"onnxruntime MatMul {m}x{SMALL_N}x{SMALL_N} fp32, chains of {SMALL_CHAINS[0]} and {SMALL_CHAINS[1]}"
+        name = f"gemm.onnxruntime.fp32_m{m}_flops"
+        found.append(Benchmark(name, how, partial(_chains, m), partial(_between, 2.0 * m * SMALL_N**2)))
     for name, works in (("fp32_m1_flops", partial(_matmul, "fp32", 1, STREAMED_N)),
                         ("int8_m1_flops", partial(_integer, 1, STREAMED_N))):  # fmt: skip
         how = f"1x{STREAMED_N}x{STREAMED_N} {name[:4]}, weights from memory"
@@ -80,6 +84,21 @@ def _matmul(dtype: str, m: int, n: int) -> Work:
     )
 
 
+def _chains(m: int) -> list[Work]:
+    weights = _values((SMALL_N, SMALL_N)) / np.float32(SMALL_N**0.5)
+    found: list[Work] = []
+    for length in SMALL_CHAINS:
+        nodes: list[NodeSpec] = [("MatMul", [f"x{i}", f"w{i}"], [f"x{i + 1}"], {}) for i in range(length)]
+        held = {f"w{i}": weights for i in range(length)}
+        found.append(call(nodes, {"x0": _values((m, SMALL_N))}, [f"x{length}"], held))
+    return found
+
+
+def _between(flops: float, seconds: Sequence[float]) -> float | None:
+    taken = seconds[1] - seconds[0]
+    return flops * (SMALL_CHAINS[1] - SMALL_CHAINS[0]) / taken if taken > 0 else None
+
+
 def _integer(m: int, n: int) -> Work:
     rng = np.random.default_rng(0)
     a = rng.integers(0, 255, (m, n), dtype=np.uint8)
@@ -100,5 +119,5 @@ def _convolutions(channels: int, kernel: int, groups: int) -> Work:
     weight = _values((channels, channels // groups, kernel, kernel)) / np.float32(kernel * (channels / groups) ** 0.5)
     weights = {f"w{i}": weight for i in range(CHAIN)}
     attributes = {"kernel_shape": [kernel, kernel], "pads": [kernel // 2] * 4, "group": groups}
-    nodes = [("Conv", [f"x{i}", f"w{i}"], [f"x{i + 1}"], attributes) for i in range(CHAIN)]
+    nodes: list[NodeSpec] = [("Conv", [f"x{i}", f"w{i}"], [f"x{i + 1}"], attributes) for i in range(CHAIN)]
     return call(nodes, {"x0": x}, [f"x{CHAIN}"], weights)

@@ -173,12 +173,12 @@ def run(
                 visit(b, max(LEAST_SHARE_S, (seconds - (clock() - begin)) / left))
             done += 1
     while (unsteady := [b for b in benchmarks if b.name not in left_out and not _steady(found[b.name])]) and passes > 1:
-        left = seconds - (clock() - begin)
-        if left < LEAST_SHARE_S * len(unsteady):
+        left_s = seconds - (clock() - begin)
+        if left_s < LEAST_SHARE_S * len(unsteady):
             break
         for b in unsteady:
             if clock() - begin < seconds:
-                visit(b, max(LEAST_SHARE_S, left / len(unsteady) / 2))
+                visit(b, max(LEAST_SHARE_S, left_s / len(unsteady) / 2))
     anchors.append(anchor.times())
     figures = {}
     for b in benchmarks:

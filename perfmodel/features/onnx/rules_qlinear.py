@@ -131,9 +131,7 @@ def dynamic_lstm(call: Call) -> Modelled:
     op = plain.op.replace(dtype="int8")
     # The descriptor reads 8-bit inputs: what the wide ones move beside that.
     wide = call.tensor(0).bytes - call.tensor(0).elements
-    return Modelled(
-        op, plain.attributes, plain.fused, plain.extra_bytes_read + _scales(call, 8, 9, 10, 11) + wide
-    )
+    return Modelled(op, plain.attributes, plain.fused, plain.extra_bytes_read + _scales(call, 8, 9, 10, 11) + wide)
 
 
 def ordered_matmul(call: Call) -> Modelled:
