@@ -223,7 +223,8 @@ def _measured(measurement: Measurement, found: list[MeasuredLevel]) -> tuple[dic
         moved = drift.gemm_range if name == "gemm_s" else drift.copy_range
         values[f"anchor.{name}"] = value
         sources[f"measured.anchor.{name}"] = (
-            f"median of {drift.visits} visits of the anchor in {measurement.seconds:.0f} s, which range over {moved:.1%}; {where}"
+            f"median of {drift.visits} visits of the anchor in {measurement.seconds:.0f} s, which range over {moved:.1%}; "
+            f"{where}"
         )
     return values, sources
 

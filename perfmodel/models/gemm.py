@@ -84,9 +84,9 @@ class Kernels:
 BLAS = Kernels(TILES, SPLITS)
 """Those of BLAS libraries, in which the constants were fitted."""
 CORE = Kernels(np.array([(rows, 16.0) for rows in (1.0, 2.0, 3.0, 4.0, 6.0)]), np.array([1.0]), k_step=1.0, block=128.0)
-"""Of a processor's core: a tile is what its vector registers hold, six rows of sixteen with 16 registers of 8 floats, fewer where
-there are fewer rows (the micro-kernels of OpenBLAS, BLIS and Microsoft's MLAS); a product with one row wastes nothing. Panels
-are packed for a core's caches in blocks of some 128 columns (Goto & van de Geijn, "Anatomy of High-Performance Matrix
+"""Of a processor's core: a tile is what its vector registers hold, six rows of sixteen with 16 registers of 8 floats, fewer
+where there are fewer rows (the micro-kernels of OpenBLAS, BLIS and Microsoft's MLAS); a product with one row wastes nothing.
+Panels are packed for a core's caches in blocks of some 128 columns (Goto & van de Geijn, "Anatomy of High-Performance Matrix
 Multiplication", 2008)."""
 
 

@@ -12,6 +12,7 @@ numpy is loaded, and the anchor is timed between the models. `--graphs` measures
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import sys
@@ -34,8 +35,9 @@ from onnx import numpy_helper  # noqa: E402
 import perfmodel  # noqa: E402
 from perfmodel.collect.anchor import Anchor, AnchorTimes, typical  # noqa: E402
 from perfmodel.collect.onnxruntime_cpu import random_inputs  # noqa: E402
-from perfmodel.errors import PerfmodelError  # noqa: E402
 from perfmodel.hardware import Device, load_device  # noqa: E402
+from perfmodel.hardware.schema import parse_device  # noqa: E402
+from perfmodel.hardware.writer import device_toml  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -120,50 +122,72 @@ def ceiling_s(prediction: perfmodel.ModelPrediction, device: Device) -> float:
     return total
 
 
+def measure(times: Path, seconds: float, graphs_only: bool) -> None:
+    """Time every model, and keep what the built-in record says at that time."""
+    anchor = Anchor()
+    anchors, found = [anchor.times()], []
+    with tempfile.TemporaryDirectory() as folder:
+        # Weights are made before anything is timed.
+        for name, path, dims in list(models(Path(folder), graphs_only)):
+            measured, spread = measured_s(path, dims, seconds)
+            found.append({"name": name, "latency_s": measured, "spread": spread})
+            anchors.append(anchor.times())
+    device = device_toml(load_device("local-cpu"))
+    times.write_text(json.dumps({"models": found, "anchors": anchors, "local-cpu": device}, indent=1), encoding="utf-8")
+
+
 def main() -> int:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("device", help="what perfmodel calibrate wrote")
     parser.add_argument("--seconds", type=float, default=1.5, help="of each model")
     parser.add_argument("--graphs", action="store_true", help="the four graphs alone")
+    parser.add_argument("--times", type=Path, help="JSON of measured times: read where it exists, else written")
+    parser.add_argument("--measure", action="store_true", help="write --times and stop")
     arguments = parser.parse_args()
-    own, plain = load_device(arguments.device), load_device("local-cpu")
-    anchor = Anchor()
-    rows, anchors = [], [anchor.times()]
     with tempfile.TemporaryDirectory() as folder:
-        for name, path, dims in list(models(Path(folder), arguments.graphs)):
-            try:
-                seconds, spread = measured_s(path, dims, arguments.seconds)
-                found = [perfmodel.predict(path, device=d, dims=dims) for d in (plain, own)]
-            except PerfmodelError as problem:
-                print(f"left out: {name}: {problem}", file=sys.stderr)
-                continue
-            anchors.append(anchor.times())
-            latency = [p.latency_s for p in found]
-            rows.append((name, seconds, spread, ceiling_s(found[0], plain), latency[0], latency[1]))
-    print(
-        "| model | measured | halves differ | ceilings | local-cpu | calibrated | 90 % interval holds it |\n|---|---|---|---|---|---|---|"
-    )
-    for name, seconds, spread, ceiling, before, after in rows:
-        shown = [f"{v * 1e3:.3g} ms ({v / seconds - 1:+.0%})" for v in (ceiling, before.value, after.value)]
-        inside = "yes" if after.low <= seconds <= after.high else "no"
-        print(f"| {name} | {seconds * 1e3:.3g} ms | {spread:.1%} | {' | '.join(shown)} | {inside} |")
+        times = arguments.times or Path(folder) / "times.json"
+        if not times.exists():
+            measure(times, arguments.seconds, arguments.graphs)
+        if not arguments.measure:
+            own = load_device(arguments.device)
+            report(json.loads(times.read_text(encoding="utf-8")), own, Path(folder), arguments.graphs)
+    return 0
+
+
+def report(measured: Mapping[str, Any], own: Device, folder: Path, graphs_only: bool) -> None:
+    """Predict the models that were measured, and print the table."""
+    plain = parse_device(measured["local-cpu"], "local-cpu")
+    known = {entry["name"]: entry for entry in measured["models"]}
+    print("| model | measured | halves differ | ceilings | local-cpu | calibrated | 90 % interval holds it |")
+    print("|---" * 7 + "|")
+    rows = []
+    for name, path, dims in models(folder, graphs_only):
+        if name not in known:
+            continue
+        before, after = (perfmodel.predict(path, device=d, dims=dims) for d in (plain, own))
+        seconds, latency = known[name]["latency_s"], after.latency_s
+        values = (ceiling_s(before, plain), before.latency_s.value, latency.value)
+        rows.append((seconds, values))
+        shown = " | ".join(f"{v * 1e3:.3g} ms ({v / seconds - 1:+.0%})" for v in values)
+        inside = "yes" if latency.low <= seconds <= latency.high else "no"
+        print(f"| {name} | {seconds * 1e3:.3g} ms | {known[name]['spread']:.1%} | {shown} | {inside} |", flush=True)
     for label, least, most in (
         ("all", 0.0, 1e9),
         (">= 10 ms", 0.01, 1e9),
         ("1-10 ms", 1e-3, 0.01),
         ("< 1 ms", 0.0, 1e-3),
     ):
-        mine = [(r[1], (r[3], r[4].value, r[5].value)) for r in rows if least <= r[1] < most]
+        mine = [(seconds, values) for seconds, values in rows if least <= seconds < most]
         if mine:
             errors = np.array([[abs(v / seconds - 1) for v in values] for seconds, values in mine])
             means, medians = errors.mean(axis=0), np.median(errors, axis=0)
             cells = " | ".join(f"{a:.1%} (median {b:.1%})" for a, b in zip(means, medians, strict=True))
             print(f"| **{label}: {len(mine)} models** | | | {cells} | |")
+    anchors = [AnchorTimes(*values) for values in measured["anchors"]]
     middle = typical(anchors)
-    ranges = AnchorTimes(*((max(v) - min(v)) / m for v, m in zip(zip(*anchors, strict=True), middle, strict=True)))
-    print(f"\nanchor: product ranges over {ranges.gemm_s:.1%}, copy over {ranges.copy_s:.1%}, {len(anchors)} visits")
-    return 0
+    gemm, copy = (np.ptp(v) / m for v, m in zip(zip(*anchors, strict=True), middle, strict=True))
+    print(f"\nanchor: product ranges over {gemm:.1%}, copy over {copy:.1%}, {len(anchors)} visits")
 
 
 if __name__ == "__main__":

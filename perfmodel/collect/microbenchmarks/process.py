@@ -57,7 +57,8 @@ def measure_in_process(
     )
     found = None
     try:
-        assert child.stdout is not None and child.stderr is not None
+        assert child.stdout is not None
+        assert child.stderr is not None
         for line in child.stdout:
             message = json.loads(line)
             if "progress" in message and progress is not None:

@@ -91,10 +91,12 @@ class Measurement:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Measurement:
         """The inverse of :meth:`to_json`."""
-        figures = {
-            name: Figure(**{k: math.inf if v is None else v for k, v in figure.items()})
-            for name, figure in values["figures"].items()
-        }
+
+        def figure(given: Mapping[str, Any]) -> Figure:
+            complete: dict[str, Any] = {k: math.inf if v is None else v for k, v in given.items()}
+            return Figure(**complete)
+
+        figures = {name: figure(given) for name, given in values["figures"].items()}
         rest = {k: v for k, v in values.items() if k not in ("figures", "drift")}
         return cls(figures=figures, drift=Drift(**values["drift"]), **rest)
 

@@ -96,7 +96,8 @@ def one_pass(benchmark: Benchmark, seconds: float, clock: Clock = time.perf_coun
 
     Args:
         benchmark: what to run.
-        seconds: no further round starts after as long; one is taken whatever happens. Preparing counts not.
+        seconds: no further round starts after as long. Whatever happens, rounds are taken until one gives a value,
+            :data:`LEAST_ROUNDS` at most. Preparing counts not.
         clock: gives seconds.
     """
     works = benchmark.prepare()
@@ -104,7 +105,7 @@ def one_pass(benchmark: Benchmark, seconds: float, clock: Clock = time.perf_coun
     begin = clock()
     values: list[float] = []
     rounds = 0
-    while rounds == 0 or clock() - begin < seconds:
+    while (not values and rounds < LEAST_ROUNDS) or clock() - begin < seconds:
         value = benchmark.value([_seconds(work, n, clock) for work, n in zip(works, calls, strict=True)])
         rounds += 1
         if value is not None and math.isfinite(value) and value > 0:
