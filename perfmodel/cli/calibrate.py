@@ -138,11 +138,14 @@ def _show(found: MeasuredDevice, output: str) -> None:
     for name, figure in measurement.figures.items():
         if not name.startswith("sweep."):
             table.add_row(name, _value(name, figure), _share(figure.spread), _share(figure.moved))
+    levels = []
     for level in found.levels:
         held = "" if math.isinf(level.bytes) else f" up to {level.bytes / 2**20:.3g} MiB"
         rates = ", ".join(f"{kind} {rate / 1e9:.1f}" for kind, rate in level.bytes_per_s.items())
-        table.add_row(f"{level.name}{held}", f"{rates} GB/s", "", "")
+        levels.append(f"{level.name}{held}: {rates} GB/s")
     screen.print(table)
+    for line in levels:
+        screen.print(line)
     for name, why in measurement.left_out.items():
         screen.print(f"not measured: {name}: {why}")
     drift = measurement.drift

@@ -20,6 +20,8 @@ OVERLAP = 6.0
 KNEE_POWER = 4.0
 """Sharpness of the transition between levels: half of it lies within a quarter more or less than the level's size."""
 
+MEASURED_DTYPES = ("fp32",)
+"""What the rates are of. In other formats other loops run."""
 LIKE = {
     "elementwise": {
         **dict.fromkeys("sub max min equal greater less greater_equal less_equal not_equal and or not xor fma".split(), "add"),
@@ -28,7 +30,7 @@ LIKE = {
     },
     "softmax": {"log_softmax": "softmax"},
     "reduce": {"mean": "sum", "min": "max"},
-    "copy": dict.fromkeys("slice split pad expand copy identity tile".split(), "concat"),
+    "copy": dict.fromkeys("slice split pad expand tile".split(), "concat"),
 }  # fmt: skip
 """Kinds that are measured by another that runs the same loop. Kinds that are neither measured nor like one that is are
 estimated from their FLOPs."""
@@ -66,20 +68,23 @@ def _mixed(read: np.ndarray, written: np.ndarray, level: MemoryLevel) -> np.ndar
 
 
 def kernel_s(op: Operator, device: Device, vector_rate: float) -> np.ndarray | float | None:
-    """Seconds of an operator's arithmetic by the measured rates of its kind; None where none of its parts was measured.
+    """Seconds of an operator's arithmetic by the measured rates of its kind; None where none of its parts was measured, or not
+    in its format.
 
     Args:
         op: a descriptor, dimensions numbers or arrays.
         device: with measured rates.
         vector_rate: FLOP/s of the parts of a fused chain that were not measured.
     """
+    if op.dtype not in MEASURED_DTYPES and not isinstance(op, Quantize):
+        return None
     if isinstance(op, Elementwise):
         per_element = _chain(device, op.kind, vector_rate)
         if per_element is None:
             return None
         # A nest with fewer results than operations keeps the others in registers.
         results = np.multiply(op.elements, op.steps) * np.minimum(op.outputs, 1.0)
-        return results * per_element * _width(op.dtype)
+        return results * per_element
     if isinstance(op, Norm | Softmax | Reduce | Quantize):
         elements, kind = np.multiply(op.rows, op.cols), op.kind
         if isinstance(op, Norm) and op.residual:
@@ -90,12 +95,7 @@ def kernel_s(op: Operator, device: Device, vector_rate: float) -> np.ndarray | f
     else:
         return None
     rate = _rate(device, op.op, kind)
-    return None if rate is None else elements / rate * _width(op.dtype)
-
-
-def _width(dtype: str) -> float:
-    """Vectors that an element takes in comparison with fp32, in which rates were measured."""
-    return 2.0 if dtype == "fp64" else 1.0
+    return None if rate is None else elements / rate
 
 
 def _rate(device: Device, op: str, kind: str) -> float | None:

@@ -18,6 +18,8 @@ MOST = 4
 PRICE = 0.12
 """What a further run must save, in |ln| summed over its sizes and averaged over kinds: a step of 15 % over a factor of two in
 size at the least."""
+LEAST_SIZES = 3
+"""Of a level: an outlier is none."""
 STEP = 1.12
 """The first kind (reading) or the mean of all must fall by this factor, or the two runs are one level."""
 
@@ -81,12 +83,13 @@ def _cut(logs: Sequence[Sequence[float]]) -> list[tuple[int, int]]:
     stray = {(i, j): _stray(logs, i, j) for i in range(count) for j in range(i + 1, count + 1)}
     # best[k][j]: the least cost of the first j sizes in k runs, and where the last of them starts.
     best: list[dict[int, tuple[float, int]]] = [{0: (0.0, 0)}]
-    for runs in range(1, min(MOST, count) + 1):
+    least = min(LEAST_SIZES, count)
+    for runs in range(1, min(MOST, count // least) + 1):
         before = best[-1]
         best.append(
             {
-                j: min((before[i][0] + stray[i, j], i) for i in range(runs - 1, j) if i in before)
-                for j in range(runs, count + 1)
+                j: min((before[i][0] + stray[i, j], i) for i in before if j - i >= least)
+                for j in range(runs * least, count + 1)
             }
         )
     runs = min(range(1, len(best)), key=lambda k: best[k][count][0] + PRICE * k)

@@ -13,6 +13,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
 
@@ -52,24 +53,23 @@ def measure_in_process(
         **os.environ, **dict.fromkeys(_ONE_THREAD, "1"), "PYTHONPATH": os.pathsep.join(p or os.getcwd() for p in sys.path),
     }  # fmt: skip
     command = [sys.executable, "-m", __spec__.name if __spec__ else __name__, repr(float(seconds))]
-    child = subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8"
-    )
     found = None
-    try:
-        assert child.stdout is not None
-        assert child.stderr is not None
-        for line in child.stdout:
-            message = json.loads(line)
-            if "progress" in message and progress is not None:
-                progress(Progress(**message["progress"]))
-            found = message if "measurement" in message else found
-        said = child.stderr.read()
-        status = child.wait()
-    finally:
-        if child.poll() is None:
-            child.kill()
-            child.wait()
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as complaints:
+        child = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=complaints, encoding="utf-8")
+        try:
+            assert child.stdout is not None
+            for line in child.stdout:
+                message = json.loads(line)
+                if "progress" in message and progress is not None:
+                    progress(Progress(**message["progress"]))
+                found = message if "measurement" in message else found
+            status = child.wait()
+        finally:
+            if child.poll() is None:
+                child.kill()
+                child.wait()
+        complaints.seek(0)
+        said = complaints.read()
     if status or found is None:
         last = (said.strip().splitlines() or [f"it ended with status {status}"])[-1]
         raise PerfmodelError(f"measuring failed: {last}")

@@ -22,6 +22,8 @@ ROUND_S = 1e-3
 """A piece of work is called so often that it takes as long: clocks tick in tens of nanoseconds, interrupts in microseconds."""
 LEAST_ROUNDS = 5
 """Of one pass."""
+MOST_ROUNDS = 400
+"""Of one pass: more of one moment say no more about the next."""
 _NORMAL_MAD = 1.4826
 _NORMAL_MEDIAN = 1.2533
 """Standard deviation over median absolute deviation, and standard error of a median over that of a mean, of a normal
@@ -104,14 +106,16 @@ def one_pass(benchmark: Benchmark, seconds: float, clock: Clock = time.perf_coun
     calls = [_calls(work, clock) for work in works]
     begin = clock()
     values: list[float] = []
-    rounds = 0
+    rounds, looked_at = 0, LEAST_ROUNDS
     while (not values and rounds < LEAST_ROUNDS) or clock() - begin < seconds:
         value = benchmark.value([_seconds(work, n, clock) for work, n in zip(works, calls, strict=True)])
         rounds += 1
         if value is not None and math.isfinite(value) and value > 0:
             values.append(value)
-        if len(values) >= LEAST_ROUNDS and spread_of_median(values) <= BOUND:
-            break
+        if len(values) >= looked_at:
+            if spread_of_median(values) <= BOUND or len(values) >= MOST_ROUNDS:
+                break
+            looked_at = math.ceil(1.1 * looked_at)  # a median costs time, too
     return values
 
 
