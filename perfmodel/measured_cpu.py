@@ -77,7 +77,10 @@ def measure(
     if device != "local-cpu":
         given = load_device(device)
         if given.kind != "cpu":
-            raise InputError(f"{given.id} is a {given.kind}; only the processor of this machine can be measured")
+            raise InputError(
+                f"{given.id} is a {given.kind}; only the processor of this machine can be measured: for others, give rows "
+                "that you measured with --traces (`perfmodel collect --suggest N` says which shapes are worth it)"
+            )
     runtime()  # says what to install before anything is started
     measurement, system = measure_in_process(seconds, progress)
     return measured_device(measurement, given or system, named=given is not None)

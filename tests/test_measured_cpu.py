@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -33,13 +34,13 @@ BASE = Device(
     id="local-cpu", name="Some CPU", vendor="Someone", kind="cpu", family="zen3", units=2, peak_clock_hz=2.5e9,
     peak_flops={"fp32": 160e9, "fp64": 80e9}, flops_per_clock_per_unit={"fp32": 32.0, "fp64": 16.0},
     memory_bandwidth_bytes_per_s=9e9, memory_bytes=2**33, l2_bytes=2**25, l1_bytes_per_unit=2**15,
-    sources={
-        name: "made up"
-        for name in (
+    sources=dict.fromkeys(
+        (
             "memory_bandwidth_bytes_per_s", "memory_bytes", "units", "peak_clock_hz", "l2_bytes", "l1_bytes_per_unit",
             "peak_flops.fp32", "peak_flops.fp64", "flops_per_clock_per_unit.fp32", "flops_per_clock_per_unit.fp64",
-        )
-    },
+        ),
+        "made up",
+    ),
 )  # fmt: skip
 
 RATES = {
@@ -160,7 +161,7 @@ def test_kernels_run_at_their_measured_rate() -> None:
 
 def test_times_never_fall_with_size() -> None:
     times = [seconds(Copy(elements=2**i, dtype="fp32")) for i in range(8, 28)]
-    assert all(a < b for a, b in zip(times, times[1:], strict=False))
+    assert all(a < b for a, b in pairwise(times))
     predictor = Predictor()
     found = predictor.predict([Copy(elements=2**i, dtype="fp32") for i in range(8, 28)], MY)
     assert np.isfinite(found.latency_s).all()
