@@ -136,6 +136,11 @@ def test_the_model_gives_the_benchmarks_times(op: Gemm, name: str) -> None:
     assert seconds(op, slower) == pytest.approx(op.flops / RATES[name] / 0.7, rel=0.04)
 
 
+def test_a_row_of_a_product_is_no_tile_of_sixteen() -> None:
+    one, six = (analyse(stack([Gemm(m=m, n=512, k=512, dtype="fp32")])[0], MY).terms["compute"][0] for m in (1, 6))
+    assert six == pytest.approx(6 * one)
+
+
 def test_streams_come_from_their_level() -> None:
     # 1 MiB read and 1 MiB written: hypot(1/40, 1/20) ns a byte in cache, hypot(1/20, 1/10) from memory; 1 us a call.
     small, large = (Copy(elements=n, dtype="fp32") for n in (2**18, 2**26))

@@ -35,6 +35,7 @@ from onnx import numpy_helper  # noqa: E402
 import perfmodel  # noqa: E402
 from perfmodel.collect.anchor import Anchor, AnchorTimes, typical  # noqa: E402
 from perfmodel.collect.onnxruntime_cpu import random_inputs  # noqa: E402
+from perfmodel.errors import InputError  # noqa: E402
 from perfmodel.hardware import Device, load_device  # noqa: E402
 from perfmodel.hardware.schema import parse_device  # noqa: E402
 from perfmodel.hardware.writer import device_toml  # noqa: E402
@@ -103,13 +104,12 @@ def measured_s(path: Path, dims: Mapping[str, int], seconds: float) -> tuple[flo
 
 def _as_named(session: Any, dims: Mapping[str, int]) -> dict[str, int]:
     """Dimensions by the model's own names; perfmodel's have no dots, and say input and axis where there is none."""
-    found = {}
+    found: dict[str, int] = {}
     for item in session.get_inputs():
         for axis, dim in enumerate(item.shape):
-            if isinstance(dim, str):
-                known = [dims[n] for n in (re.sub(r"\W", "_", dim), f"{item.name}_{axis}") if n in dims]
-                if known:
-                    found[dim] = known[0]
+            known = [dims[n] for n in (re.sub(r"\W", "_", str(dim)), f"{item.name}_{axis}") if n in dims]
+            if isinstance(dim, str) and known and found.setdefault(dim, known[0]) != known[0]:
+                raise InputError(f"{item.name} calls dimensions of {found[dim]} and {known[0]} {dim!r}")
     return {**dims, **found}
 
 
@@ -129,7 +129,11 @@ def measure(times: Path, seconds: float, graphs_only: bool) -> None:
     with tempfile.TemporaryDirectory() as folder:
         # Weights are made before anything is timed.
         for name, path, dims in list(models(Path(folder), graphs_only)):
-            measured, spread = measured_s(path, dims, seconds)
+            try:
+                measured, spread = measured_s(path, dims, seconds)
+            except InputError as problem:
+                print(f"left out: {name}: {problem}", file=sys.stderr)
+                continue
             found.append({"name": name, "latency_s": measured, "spread": spread})
             anchors.append(anchor.times())
     device = device_toml(load_device("local-cpu"))
