@@ -15,9 +15,7 @@ if TYPE_CHECKING:
     from perfmodel.collect.microbenchmarks.suite import Figure, Progress
     from perfmodel.measured_cpu import MeasuredDevice
 
-DESCRIPTION = (
-    "Measure this machine's processor, or fit a device's physics constants to a few operators that were measured on it."
-)
+DESCRIPTION = "Measure this machine's processor, or fit a device's physics to rows measured on it."
 EXAMPLE = """perfmodel calibrate --device local-cpu -o my.toml
   perfmodel calibrate --device my-gpu.toml --traces few.parquet -o calibrated.toml
   perfmodel predict model.onnx --device my.toml"""
