@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -38,6 +38,8 @@ from perfmodel.ops.table import Group
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from perfmodel.measured_cpu import MeasuredDevice
 
 SPREAD = {
     "launch_cycles": 0.15, "wave_cycles": 0.3, "split_cycles": 0.2, "k_extra": 0.2, "mma_efficiency": 0.06, "norm_p": 0.15,
@@ -198,7 +200,10 @@ def calibrate(
 
     record = replace(load_device(device) if not isinstance(device, Device) else device, calibrated={})
     if record.kind != "gpu":
-        raise InputError(f"{record.id} is a {record.kind}; only the constants of GPUs are fitted so far")
+        raise InputError(
+            f"{record.id} is a {record.kind}; only the constants of GPUs are fitted to traces (a processor is measured: "
+            "`perfmodel calibrate --device local-cpu -o my.toml`)"
+        )
     if isinstance(traces, (str, Path)):
         traces = read_traces(traces)
     else:
@@ -320,3 +325,10 @@ def _posterior_mode(model: Callable[[np.ndarray], np.ndarray], target: np.ndarra
         change = np.linalg.solve(curvature, slope.T @ (weight * error) - step / spread**2)
         step = step + np.clip(change, -1.5 * spread, 1.5 * spread)
     return step
+
+
+def measure(device: Device | str = "local-cpu", *, seconds: float | None = None, **options: Any) -> MeasuredDevice:
+    """Measures one core of this machine: :func:`perfmodel.measured_cpu.measure`, whose options it takes."""
+    from perfmodel import measured_cpu
+
+    return measured_cpu.measure(device, seconds=measured_cpu.SECONDS if seconds is None else seconds, **options)

@@ -76,7 +76,7 @@ def test_the_written_file_reads_back_as_the_same_record() -> None:
     device = calibrate(measured(20, launch_cycles=1.3), A100, predictor=ANALYTICAL).device
     again = parse_device(device_toml(device), "again.toml")
     assert again == device
-    assert set(again.calibrated) == set(SPREAD) == set(CALIBRATED_FIELDS)
+    assert set(again.calibrated) == set(SPREAD) <= set(CALIBRATED_FIELDS)
     assert "calibrated from 20 rows of GEMMs in bf16 on 20" in again.sources["calibrated.launch_cycles"]
     assert again.measured["launch_s"] == pytest.approx(device.calibrated["launch_cycles"] / 1.41e9)
     assert parse_device(device_toml(load_device("gb200")), "x.toml") == load_device("gb200")

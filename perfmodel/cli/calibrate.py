@@ -4,20 +4,38 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
+import time
+from typing import TYPE_CHECKING
 
 from perfmodel.cli.output import TO_STDOUT, console, write_text
 from perfmodel.errors import InputError
 
-DESCRIPTION = "Fit a device's physics constants to a few operators that were measured on it."
-EXAMPLE = """perfmodel calibrate --device my-gpu.toml --traces few.parquet -o calibrated.toml
-  perfmodel predict model.onnx --device calibrated.toml"""
+if TYPE_CHECKING:
+    from perfmodel.collect.microbenchmarks.suite import Figure, Progress
+    from perfmodel.measured_cpu import MeasuredDevice
+
+DESCRIPTION = "Measure this machine's processor, or fit a device's physics to rows measured on it."
+EXAMPLE = """perfmodel calibrate --device local-cpu -o my.toml
+  perfmodel calibrate --device my-gpu.toml --traces few.parquet -o calibrated.toml
+  perfmodel predict model.onnx --device my.toml"""
+
+_TOLD_EVERY_S = 10.0
+"""Where standard error is no terminal, progress is a line so often."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this command."""
-    parser.add_argument("--device", metavar="D", required=True, help="the device's TOML, or its id")
     parser.add_argument(
-        "--traces", metavar="TABLE", help="operator traces measured on it (Parquet or CSV); five GEMMs already help"
+        "--device", metavar="D", required=True, help="local-cpu: this machine; else the device's TOML, or its id"
+    )
+    parser.add_argument(
+        "--traces",
+        metavar="TABLE",
+        help="operator traces measured on it (Parquet or CSV), and nothing is measured here; five GEMMs already help",
+    )
+    parser.add_argument(
+        "--seconds", metavar="S", type=float, help="how long to measure this machine, without --traces (default 90)"
     )
     parser.add_argument(
         "-o", "--output", metavar="FILE", required=True, help="the calibrated device TOML; `-`: the screen"
@@ -26,24 +44,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--predictor",
         metavar="DIR",
-        default="default",
-        help="whose constants are the starting point (default: default)",
+        help="with --traces: whose constants are the starting point (default: default)",
     )
-    parser.add_argument("--seed", metavar="N", type=int, default=0, help="of folds and samples (default 0)")
+    parser.add_argument("--seed", metavar="N", type=int, help="with --traces: of folds and samples (default 0)")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Calibrate, write the device TOML, and show what moved."""
+    """Measure or fit, write the device TOML, and show what was found."""
+    only_measuring = {"--seconds": arguments.seconds}
+    only_fitting = {"--predictor": arguments.predictor, "--seed": arguments.seed}
+    unused = only_fitting if arguments.traces is None else only_measuring
+    for option, value in unused.items():
+        if value is not None:
+            wanted = "without" if option in only_measuring else "with"
+            raise InputError(f"{option} is for calibrating {wanted} --traces")
+    _refuse_existing(arguments.output, overwrite=arguments.force)  # before the work, not after it
+    return _measure(arguments) if arguments.traces is None else _fit(arguments)
+
+
+def _fit(arguments: argparse.Namespace) -> int:
     from perfmodel.calibrate import calibrate
     from perfmodel.hardware.writer import device_toml
 
-    if arguments.traces is None:
-        raise InputError(
-            "measuring this machine is not built yet: give rows that you measured with --traces "
-            "(`perfmodel collect --suggest N` says which shapes are worth it)"
-        )
-    _refuse_existing(arguments.output, overwrite=arguments.force)  # before the work, not after it
-    found = calibrate(arguments.traces, arguments.device, predictor=arguments.predictor, seed=arguments.seed)
+    found = calibrate(
+        arguments.traces, arguments.device, predictor=arguments.predictor or "default", seed=arguments.seed or 0
+    )
     write_text(device_toml(found.device), arguments.output, overwrite=arguments.force)
     if arguments.output != TO_STDOUT:
         screen = console()
@@ -56,6 +81,93 @@ def run(arguments: argparse.Namespace) -> int:
             if abs(math.log(after / before)) > 0.005:
                 screen.print(f"  {name}: {before:.4g} -> {after:.4g} ({after / before - 1:+.1%})")
     return 0
+
+
+def _measure(arguments: argparse.Namespace) -> int:
+    from perfmodel.hardware.writer import device_toml
+    from perfmodel.measured_cpu import SECONDS, measure
+
+    seconds = SECONDS if arguments.seconds is None else arguments.seconds
+    told = _Told()
+    try:
+        found = measure(arguments.device, seconds=seconds, progress=told)
+    except KeyboardInterrupt:
+        told.end()
+        sys.stderr.write("perfmodel calibrate: interrupted; nothing was written\n")
+        raise
+    told.end()
+    write_text(device_toml(found.device), arguments.output, overwrite=arguments.force)
+    if arguments.output != TO_STDOUT:
+        _show(found, arguments.output)
+    return 0
+
+
+class _Told:
+    """Progress on standard error: one line that changes on a terminal, else a line now and then."""
+
+    def __init__(self) -> None:
+        self._terminal = sys.stderr.isatty()
+        self._last = time.monotonic()
+        self._width = 0
+
+    def __call__(self, progress: Progress) -> None:
+        line = f"{progress.done}/{progress.total} {progress.name}, {progress.remaining_s:.0f} s left at most"
+        if self._terminal:
+            sys.stderr.write("\r" + line.ljust(self._width))
+            self._width = len(line)
+        elif time.monotonic() - self._last >= _TOLD_EVERY_S:
+            self._last = time.monotonic()
+            sys.stderr.write(line + "\n")
+        sys.stderr.flush()
+
+    def end(self) -> None:
+        """Wipe the line."""
+        if self._terminal and self._width:
+            sys.stderr.write("\r" + " " * self._width + "\r")
+
+
+def _show(found: MeasuredDevice, output: str) -> None:
+    from rich.table import Table
+
+    screen, measurement = console(), found.measurement
+    table = Table(box=None, pad_edge=False)
+    for title, justify in (("measured", "left"), ("", "right"), ("error", "right"), ("passes", "right")):
+        table.add_column(title, justify=justify)  # type: ignore[arg-type]
+    for name, figure in measurement.figures.items():
+        if not name.startswith("sweep."):
+            table.add_row(name, _value(name, figure), _share(figure.spread), _share(figure.moved))
+    levels = []
+    for level in found.levels:
+        held = "" if math.isinf(level.bytes) else f" up to {level.bytes / 2**20:.3g} MiB"
+        rates = ", ".join(f"{kind} {rate / 1e9:.1f}" for kind, rate in level.bytes_per_s.items())
+        levels.append(f"{level.name}{held}: {rates} GB/s")
+    screen.print(table)
+    for line in levels:
+        screen.print(line)
+    for name, why in measurement.left_out.items():
+        screen.print(f"not measured: {name}: {why}")
+    drift = measurement.drift
+    screen.print(
+        f"the anchor ranged over {drift.gemm_range:.1%} (product) and {drift.copy_range:.1%} (copy) in {drift.visits} visits"
+    )
+    unsteady = sum(not figure.steady for figure in measurement.figures.values())
+    if unsteady:
+        screen.print(
+            f"{unsteady} of {len(measurement.figures)} figures are not steady; the file says which, and by how much"
+        )
+    screen.print(f"{output}: {found.device.id}, measured in {measurement.seconds:.0f} s")
+
+
+def _value(name: str, figure: Figure) -> str:
+    if name.endswith("_flops"):
+        return f"{figure.value / 1e9:.1f} GFLOP/s"
+    if name.endswith("_per_s"):
+        return f"{figure.value / 1e9:.2f} G/s"
+    return f"{figure.value * 1e6:.2f} us"
+
+
+def _share(value: float) -> str:
+    return "?" if math.isinf(value) else f"{value:.1%}"
 
 
 def _refuse_existing(target: str, *, overwrite: bool) -> None:

@@ -111,6 +111,7 @@ NUMBER_FIELDS: dict[str, NumberField] = {
 
 _CYCLES = Quantity("clock cycles", 1, 1e6)
 _SHARE = Quantity("a share", 0.02, 2.0)
+_SMALL_SHARE = Quantity("a share", 1e-4, 2.0)
 _BYTES_PER_CLOCK = Quantity("bytes per clock and unit", 0.1, 1e5)
 
 CALIBRATED_FIELDS: dict[str, NumberField] = {
@@ -127,6 +128,14 @@ CALIBRATED_FIELDS: dict[str, NumberField] = {
     "hit_bytes_per_clock": NumberField(_BYTES_PER_CLOCK, "bytes", "streaming L2 hits of a unit in a clock"),
     "residency": NumberField(_SHARE, "", "share of the last-level cache that keeps operands between executions"),
     "refetch_residency": NumberField(_SHARE, "", "the same between waves of one execution"),
+    "residency_power": NumberField(Quantity("an exponent", 0.1, 50), "", "how sharply operands fall out of that cache"),
+    "simt_efficiency": NumberField(_SHARE, "", "sustained share of the vector units' fp32 peak in products"),
+    "int8_efficiency": NumberField(_SHARE, "", "rate of 8-bit products over the share that wider ones sustain"),
+    "simt_convolution_efficiency": NumberField(_SHARE, "", "rate of fp32 convolutions over that of fp32 products"),
+    "direct_efficiency": NumberField(_SHARE, "", "share of the vector units' peak in depthwise convolutions"),
+    "vector_efficiency": NumberField(_SMALL_SHARE, "", "share of the vector units' peak in elementwise arithmetic"),
+    "stream_efficiency": NumberField(_SHARE, "", "share of the memory bandwidth that streaming kernels sustain"),
+    "stream_launch_cycles": NumberField(_CYCLES, "clocks", "an empty kernel that multiplies no matrices"),
     "throttle_flops_per_w": NumberField(
         Quantity("FLOP/s per watt", 1e10, 1e17), "FLOP/s/W", "peak per watt at which the power limit begins to hold"
     ),

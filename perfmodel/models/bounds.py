@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from perfmodel.hardware.device import Device
+from perfmodel.hardware.measured import MemoryLevel, memory_levels
 from perfmodel.models import gemm
 from perfmodel.models.constants import Constants
 from perfmodel.models.machine import Conditions, Machine
@@ -118,6 +119,11 @@ class Setting:
         if self.device.kind != "gpu" or self.device.shared_bytes_per_unit is not None:
             return None
         return f"{self.device.id} quotes no shared memory; assumed {ASSUMED_SHARED_BYTES // 1024} KiB a unit"
+
+    @property
+    def levels(self) -> tuple[MemoryLevel, ...]:
+        """Measured cache levels and memory; empty where there are none."""
+        return memory_levels(self.device)
 
     @property
     def stream_launch_s(self) -> float:

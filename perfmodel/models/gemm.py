@@ -16,7 +16,7 @@ cycles, are ours. The constants are fitted (:mod:`perfmodel.models.constants`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -62,6 +62,8 @@ class Kernels:
             the constants say for the width of the matrix unit.
         sustained: share of the peak clock that the power limit leaves to the useful work; None means that of
             :func:`throttle`.
+        block: side of the square of outputs whose operands are fetched once, where the library blocks for a core's own
+            caches; None means that of the block of tiles that a wave covers.
     """
 
     tiles: np.ndarray
@@ -71,6 +73,7 @@ class Kernels:
     tile_cost: float = 0.0
     operand_bytes_per_clock: float | None = None
     sustained: float | None = None
+    block: float | None = None
 
     @cached_property
     def candidates(self) -> np.ndarray:
@@ -80,6 +83,11 @@ class Kernels:
 
 BLAS = Kernels(TILES, SPLITS)
 """Those of BLAS libraries, in which the constants were fitted."""
+CORE = Kernels(np.array([(rows, 16.0) for rows in (1.0, 2.0, 3.0, 4.0, 6.0)]), np.array([1.0]), k_step=1.0, block=128.0)
+"""Of a processor's core: a tile is what its vector registers hold, six rows of sixteen with 16 registers of 8 floats, fewer
+where there are fewer rows (the micro-kernels of OpenBLAS, BLIS and Microsoft's MLAS); a product with one row wastes nothing.
+Panels are packed for a core's caches in blocks of some 128 columns (Goto & van de Geijn, "Anatomy of High-Performance Matrix
+Multiplication", 2008)."""
 
 
 @dataclass(frozen=True)
@@ -195,7 +203,7 @@ def _footprint(
 
 
 def estimate(
-    shape: GemmShape, machine: Machine, constants: Constants, cache: str, kernels: Kernels = BLAS
+    shape: GemmShape, machine: Machine, constants: Constants, cache: str, kernels: Kernels | None = None
 ) -> GemmEstimate:
     """The tile model for every row.
 
@@ -204,8 +212,13 @@ def estimate(
         machine: rates of the device for their arithmetic.
         constants: the physics constants.
         cache: one of :data:`perfmodel.models.machine.CACHES`.
-        kernels: what the library may choose from.
+        kernels: what the library may choose from; None means what libraries have for the machine.
     """
+    if kernels is None and machine.of_cores:
+        e = estimate(shape, machine, constants, cache, CORE)
+        # None of the tiles that these columns tell apart is one of a core's: none is slower than another.
+        return replace(e, tile_latency_s=np.repeat(e.latency_s[:, None], len(TILES), axis=1))
+    kernels = kernels or BLAS
     rows = len(shape.m)
     parts = [
         _estimate_chunk(_slice(shape, i, i + _CHUNK), machine, constants, cache, kernels)
@@ -277,7 +290,8 @@ def _estimate_chunk(shape: GemmShape, machine: Machine, c: Constants, cache: str
 
     # Each wave covers a near-square block of tiles and reads its rows of A and columns of B; what the cache does not
     # keep until the next wave is fetched again.
-    side = np.minimum(c.block_scale * np.sqrt(units * tile_m * tile_n), np.maximum(m, n))
+    block = c.block_scale * np.sqrt(units * tile_m * tile_n) if kernels.block is None else kernels.block
+    side = np.minimum(block, np.maximum(m, n))
     # Reuse happens within one product: the others of a batch do not compete for the cache.
     refetch_miss = _beyond(compulsory / batch, c.refetch_residency * machine.resident_bytes, c.refetch_power)
     refetched = batch * m * n * k * (a_bytes + b_bytes) / 2 / side * refetch_miss

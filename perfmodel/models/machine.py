@@ -68,6 +68,7 @@ class Machine:
             pinned or the TDP is unknown.
         arithmetic: name of the arithmetic that runs.
         on_matrix_units: whether that is the matrix units' (Tensor Cores, MFMA, AMX), not the ordinary ones'.
+        of_cores: whether a unit is a processor's core, whose products have small tiles.
         assumptions: what the device file does not say and was assumed, one line each.
     """
 
@@ -83,6 +84,7 @@ class Machine:
     throttle_ratio: float | None
     arithmetic: str
     on_matrix_units: bool
+    of_cores: bool = False
     assumptions: tuple[str, ...] = ()
 
     @property
@@ -153,5 +155,6 @@ def _of(device: Device, dtype: str, conditions: Conditions) -> Machine:
         throttle_ratio=wide / device.tdp_w if throttled and device.tdp_w is not None else None,
         arithmetic=arithmetic.name,
         on_matrix_units=device.on_matrix_units(arithmetic.name),
+        of_cores=device.kind == "cpu",
         assumptions=tuple(assumptions),
     )

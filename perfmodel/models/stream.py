@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from perfmodel.dtypes import element_bytes
+from perfmodel.models import core
 from perfmodel.models.bounds import Bounds, Setting, floor, joined, miss
 from perfmodel.ops import Collective, Norm, Operator, Softmax
 
@@ -17,6 +18,8 @@ _WITHOUT_STATISTICS = ("batchnorm", "lrn")
 
 def stream(op: Operator, s: Setting) -> Bounds:
     """Everything that is bound by traffic: bytes through DRAM or L2, some vector arithmetic, a launch."""
+    if s.levels:
+        return measured_stream(op, s)
     c, machine = s.constants, s.machine
     moved = s.per_row(op.bytes) + s.extras.bytes_read + _read_again(op, s)
     missed = miss(moved, s)
@@ -33,6 +36,22 @@ def stream(op: Operator, s: Setting) -> Bounds:
     lowest = floor(op, s)
     terms = {"l2": l2, "dram": dram, "vector": vector, "launch": launch}
     return Bounds(np.maximum(latency, lowest), terms, lowest, moved * missed)
+
+
+def measured_stream(op: Operator, s: Setting) -> Bounds:
+    """The same on a processor whose cache levels and kernels were measured."""
+    levels = s.levels
+    read = s.per_row(op.bytes_read) + s.extras.bytes_read + _read_again(op, s)
+    written = s.per_row(op.bytes_written)
+    caches, dram = core.transfer_s(read, written, read + written, levels, s.cache == "cold")
+    kernel = core.kernel_s(op, s.device, s.vector_rate)
+    vector = s.per_row(op.flops) / s.vector_rate if kernel is None else s.per_row(kernel)
+    vector = vector + s.extras.flops / s.vector_rate
+    launch = np.full(s.rows, s.stream_launch_s)
+    lowest = floor(op, s)
+    latency = launch + joined(core.OVERLAP, caches + dram, vector)
+    terms = {"l2": caches, "dram": dram, "vector": vector, "launch": launch}
+    return Bounds(np.maximum(latency, lowest), terms, lowest, dram * levels[-1].read_bytes_per_s)
 
 
 def _read_again(op: Operator, s: Setting) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 
 from perfmodel.graph import Graph, Node
 from perfmodel.hardware import Device
+from perfmodel.hardware.measured import RUN_S
 from perfmodel.models.predictor import Estimates
 from perfmodel.models.protocol import PredictorProtocol
 from perfmodel.ops import Unmodelled, View
@@ -69,6 +70,7 @@ def compose(
         sum(o.latency_s.high for o in operators),
     )
     latency, gap_s = with_launches(device_s, launches, launch)
+    latency, gap_s = _with_run(latency, device.measured.get(RUN_S, 0.0), gap_s)
     workspace = dict(zip((n.name for n in nodes), estimates.workspace_bytes[index].tolist(), strict=True))
     memory = plan_on_cpu(cpu_graph or graph) if device.kind == "cpu" else plan(graph, workspace=workspace)
     power, energy = _power(operators, device, latency, gap_s, power_limit_w, clock_hz)
@@ -124,6 +126,11 @@ def _rows(nodes: list[Node]) -> list[int]:
             row = met[same] = unique.setdefault((node.op, node.fused, extra), len(unique))
         rows.append(row)
     return rows
+
+
+def _with_run(latency: Estimate, run_s: float, gap_s: float) -> tuple[Estimate, float]:
+    """A run of a model on a processor takes some time beside its kernels, where that was measured."""
+    return Estimate(latency.value + run_s, latency.low + run_s, latency.high + run_s), gap_s + run_s
 
 
 def _firsts(nodes: list[Node], index: list[int]) -> list[Node]:

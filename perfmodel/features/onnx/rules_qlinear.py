@@ -119,16 +119,19 @@ def dynamic_matmul(call: Call) -> Modelled:
 
 
 def dynamic_lstm(call: Call) -> Modelled:
-    """DynamicQuantizeLSTM: LSTM with 8-bit weights; W is [directions, inputs, 4 * hidden], as R is."""
+    """DynamicQuantizeLSTM: LSTM with 8-bit weights; W is [directions, inputs, 4 * hidden], as R is.
+
+    Inputs and states are quantised while it runs, and multiplied in 8 bits.
+    """
     x, w, r = call.shape(0), call.shape(1), call.shape(2)
     if not len(x) == len(w) == len(r) == 3:
         raise RuleError("its operands do not have the rank 3")
     plain = rules_recurrent.recurrent_layer(call, "lstm", hidden=r[1], directions=w[0])
     assert isinstance(plain.op, ops.Rnn)
-    # The descriptor's weights have the activations' width: take off what the narrow ones do not read.
-    saved = plain.op.weight_bytes - (call.tensor(1).bytes + call.tensor(2).bytes)
-    read = plain.extra_bytes_read + _scales(call, 8, 9, 10, 11) - saved
-    return Modelled(plain.op, plain.attributes, plain.fused, read)
+    op = plain.op.replace(dtype="int8")
+    # The descriptor reads 8-bit inputs: what the wide ones move beside that.
+    wide = call.tensor(0).bytes - call.tensor(0).elements
+    return Modelled(op, plain.attributes, plain.fused, plain.extra_bytes_read + _scales(call, 8, 9, 10, 11) + wide)
 
 
 def ordered_matmul(call: Call) -> Modelled:

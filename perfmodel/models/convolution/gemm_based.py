@@ -43,7 +43,11 @@ def padded_channels(shape: ConvShape, f: Formats) -> np.ndarray:
 
 def estimate(g: gemm.GemmShape, f: Formats, s: Setting) -> gemm.GemmEstimate:
     """The tile model with the kernels that convolution libraries have."""
-    if f.on_matrix_units or s.device.kind == "cpu":
+    if s.device.kind == "cpu":
+        c = s.constants
+        c = replace(c, simt_efficiency=c.simt_efficiency * c.simt_convolution_efficiency)
+        return quantised.estimate(g, f.record, s.machine, c, s.cache)
+    if f.on_matrix_units:
         return quantised.estimate(g, f.record, s.machine, s.constants, s.cache)
     weights, activations = quantised.widening(f.record, s.machine.arithmetic)
     return gemm.estimate(
