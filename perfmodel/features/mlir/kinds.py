@@ -69,8 +69,13 @@ _LINALG: dict[str, str] = {
 SCALAR_KINDS: dict[str, str] = {
     **{f"arith.{name}": kind for name, kind in _ARITH.items()},
     **{f"math.{name}": kind for name, kind in _MATH.items()},
-    "complex.abs": "sqrt", "complex.add": "add", "complex.create": "copy", "complex.div": "div", "complex.im": "copy",
-    "complex.mul": "complex_mul", "complex.re": "copy", "complex.sub": "add", "complex.exp": "exp",
+    "complex.abs": "abs", "complex.add": "add", "complex.angle": "atan", "complex.atan2": "atan",
+    "complex.bitcast": "cast", "complex.conj": "neg", "complex.cos": "cos", "complex.create": "copy",
+    "complex.div": "div", "complex.eq": "compare", "complex.exp": "exp", "complex.expm1": "expm1", "complex.im": "copy",
+    "complex.log": "log", "complex.log1p": "log1p", "complex.mul": "mul", "complex.neg": "neg",
+    "complex.neq": "compare", "complex.pow": "pow", "complex.powi": "pow", "complex.re": "copy",
+    "complex.rsqrt": "rsqrt", "complex.sign": "sign", "complex.sin": "sin", "complex.sqrt": "sqrt",
+    "complex.sub": "sub", "complex.tan": "tan", "complex.tanh": "tanh",
     "index.add": "add", "index.mul": "mul", "index.sub": "sub", "index.casts": "cast", "index.castu": "cast",
     "vector.fma": "mul+add",
 }  # fmt: skip

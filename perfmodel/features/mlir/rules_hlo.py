@@ -61,7 +61,7 @@ def _product(call: Call, lhs_batch: list[int], rhs_batch: list[int], lhs_sum: li
         Operand(a, letters_a), Operand(b, letters_b), result, sizes=sizes, out_dtype=out_dtype_of(a, out)
     )
     first, second = (b, a) if swapped else (a, b)
-    call.emit(answer.op, (first, second), (out,), answer.attributes)
+    call.emit(answer.op, (first, second), (out,), answer.attributes, extra=answer.extra_bytes_read)
 
 
 def dot(call: Call) -> None:
@@ -79,7 +79,8 @@ def einsum(call: Call) -> None:
         raise RuleError(f"its equation is {text!r}")
     a, b, out = call.tensor(0), call.tensor(1), call.result()
     answer, swapped = contract(Operand(a, parts[0].strip()), Operand(b, parts[1].strip()), result.strip())
-    call.emit(answer.op, (b, a) if swapped else (a, b), (out,), answer.attributes)
+    inputs = (b, a) if swapped else (a, b)
+    call.emit(answer.op, inputs, (out,), answer.attributes, extra=answer.extra_bytes_read)
 
 
 _SIDE = re.compile(r"\[([^\]]*)\]")

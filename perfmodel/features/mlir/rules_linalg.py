@@ -11,7 +11,7 @@ from perfmodel.features.mlir import rules_generic as generic
 from perfmodel.features.mlir import rules_movement as movement
 from perfmodel.features.mlir.attributes import AffineMap
 from perfmodel.features.mlir.bodies import combiner
-from perfmodel.features.mlir.call import Call, Rule, RuleError, enum_of
+from perfmodel.features.mlir.call import Call, Modelled, Rule, RuleError, enum_of
 from perfmodel.features.mlir.contractions import Operand, contract, out_dtype_of
 from perfmodel.features.mlir.convolutions import Window, convolution, pool
 from perfmodel.features.mlir.generic_windows import emit_accumulated, letters
@@ -60,7 +60,7 @@ def product(of: tuple[str, str, str]) -> Rule:
         a, b = call.ranked(0), call.ranked(1)
         answer, swapped = contract(Operand(a, own[0]), Operand(b, own[1]), own[2], out_dtype=out_dtype_of(a, out))
         pair = [b, a] if swapped else [a, b]
-        emit_accumulated(call, answer.op, pair, out, dict(answer.attributes), initial)
+        emit_accumulated(call, answer, pair, out, initial)
 
     return rule
 
@@ -104,7 +104,7 @@ def convolve(call: Call) -> None:
     channel = "c" if depthwise else "f"
     attributes: dict[str, Any] = {"groups": groups, "strides": tuple(window.strides)}
     attributes["channel_axis"] = of_out.index(channel) if channel in of_out else 0
-    emit_accumulated(call, op, [x, w], out, attributes, initial)
+    emit_accumulated(call, Modelled(op, attributes), [x, w], out, initial)
 
 
 def pooling(call: Call) -> None:

@@ -186,7 +186,8 @@ def einsum(call: Call) -> None:
     if a is None or b is None:
         raise RuleError("its operands are no tensors")
     answer, swapped = contract(Operand(a, parts[0]), Operand(b, parts[1]), result)
-    call.emit(answer.op, (b, a) if swapped else (a, b), (call.result(),), answer.attributes)
+    inputs = (b, a) if swapped else (a, b)
+    call.emit(answer.op, inputs, (call.result(),), answer.attributes, extra=answer.extra_bytes_read)
 
 
 def conv(call: Call) -> None:

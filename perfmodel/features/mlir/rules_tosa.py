@@ -17,7 +17,7 @@ def matmul(call: Call) -> None:
     """A batched product [N, H, C] x [N, C, W]; zero points follow."""
     a, b, out = call.ranked(0), call.ranked(1), call.result()
     answer, _ = contract(Operand(a, "bmk"), Operand(b, "bkn"), "bmn", out_dtype=out_dtype_of(a, out))
-    call.emit(answer.op, (a, b), (out,), answer.attributes)
+    call.emit(answer.op, (a, b), (out,), answer.attributes, extra=answer.extra_bytes_read)
 
 
 def fully_connected(call: Call) -> None:
