@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from perfmodel.errors import DescriptorError, DtypeError, ModelFileError
+from perfmodel.errors import DescriptorError, DtypeError, ModelFileError, PerfmodelError
 from perfmodel.features.mlir import constants, control, nests
-from perfmodel.features.mlir.call import Call, Modelled, RuleError
+from perfmodel.features.mlir.call import Call, DefinitionError, Modelled, RuleError
 from perfmodel.features.mlir.dims import Dimensions
 from perfmodel.features.mlir.ir import Block, Module, Operation
 from perfmodel.features.mlir.known import Known
@@ -19,6 +19,7 @@ from perfmodel.features.mlir.layouts import Layouts
 from perfmodel.features.mlir.rules import IGNORED, TERMINATORS, UNMODELLED, reads_full, rule_for
 from perfmodel.features.mlir.scalar_code import is_kernel_body
 from perfmodel.features.mlir.values import Values
+from perfmodel.features.mlir.verify import DEFINITION, MALFORMED, place, refuse, signature
 from perfmodel.graph import Graph, Node, Removed, Tensor
 from perfmodel.ops import Operator, Unmodelled
 
@@ -144,7 +145,23 @@ class Conversion(Values):
     # One operation
 
     def convert(self, operation: Operation) -> None:
-        """Convert one operation."""
+        """Convert one operation.
+
+        Raises:
+            ModelFileError: it contradicts its definition.
+        """
+        try:
+            self._convert(operation)
+        except DefinitionError as problem:
+            refuse(self.label, operation, str(problem))
+        except (DescriptorError, DtypeError) as error:
+            raise ModelFileError(f"{self.where(operation)}: {operation.name}: {error}") from None
+        except PerfmodelError:
+            raise
+        except MALFORMED:
+            refuse(self.label, operation, f"{DEFINITION}, found {signature(operation)}")
+
+    def _convert(self, operation: Operation) -> None:
         name = operation.name
         handler = control.HANDLERS.get(name)
         if handler is not None:
@@ -173,10 +190,6 @@ class Conversion(Values):
         except RuleError as error:
             self.unmodelled(call, str(error))
             return
-        except (DescriptorError, DtypeError) as error:
-            raise ModelFileError(f"{self.where(operation)}: {name}: {error}") from None
-        except (TypeError, ValueError, ArithmeticError, IndexError, AttributeError, KeyError) as error:
-            raise ModelFileError(f"{self.where(operation)}: {name} does not follow its definition: {error}") from None
         if answer is None:
             return
         if isinstance(answer, Modelled):
@@ -261,8 +274,8 @@ class Conversion(Values):
         return f"{name}.{number}"
 
     def where(self, operation: Operation) -> str:
-        """``model.mlir:12``, for messages."""
-        return f"{self.label}:{operation.line}" if operation.line else self.label
+        """``model.mlir:12:5``, for messages."""
+        return place(self.label, operation)
 
     def note(self, text: str, name: str) -> None:
         """Warn of an operation; equal texts are joined."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from perfmodel.errors import ModelFileError, nearest
+from perfmodel.errors import ModelFileError, PerfmodelError, nearest
 from perfmodel.features.mlir.convert import Conversion
 from perfmodel.features.mlir.dims import Dimensions
 from perfmodel.features.mlir.ir import Block, Module, Operation
@@ -14,6 +14,7 @@ from perfmodel.features.mlir.known import Known, Origin
 from perfmodel.features.mlir.parameters import parameters_of
 from perfmodel.features.mlir.source import read
 from perfmodel.features.mlir.types import SHAPED
+from perfmodel.features.mlir.verify import DEFINITION, MALFORMED, refuse, signature, verify
 from perfmodel.features.onnx.dims import check_given
 from perfmodel.graph import Graph, without_collection
 
@@ -45,14 +46,14 @@ def read_mlir(
     """
     given = check_given(dims)
     with without_collection():
-        module = source if isinstance(source, Module) else read(source)
+        module = _verified(source)
         dimensions = Dimensions(module.filename, given, keep_symbolic=keep_symbolic)
         function = entry_of(module, entry)
         conversion = Conversion(module, dimensions, joined=joined)
         arguments, notes = _arguments(conversion, module, function)
         if not keep_symbolic:
             dimensions.refuse_open()
-        graph = conversion.graph(function, _name(module), arguments, notes)
+        graph = _graph(conversion, function, _name(module), arguments, notes)
         dimensions.refuse_unknown()
         if not keep_symbolic:
             dimensions.refuse_open()
@@ -65,13 +66,32 @@ def mlir_dims(source: str | os.PathLike[str] | bytes | Any, *, entry: str | None
     Raises:
         ModelFileError: the module cannot be read, or contradicts itself.
     """
-    module = source if isinstance(source, Module) else read(source)
+    module = _verified(source)
     dimensions = Dimensions(module.filename, {}, keep_symbolic=True)
     function = entry_of(module, entry)
     conversion = Conversion(module, dimensions)
     arguments, _ = _arguments(conversion, module, function)
-    conversion.graph(function, _name(module), arguments, ())
+    _graph(conversion, function, _name(module), arguments, ())
     return dimensions.known
+
+
+def _graph(
+    conversion: Conversion, function: Operation | Block, name: str, arguments: list[Known], notes: Sequence[str]
+) -> Graph:
+    try:
+        return conversion.graph(function, name, arguments, notes)
+    except PerfmodelError:
+        raise
+    except MALFORMED:  # of a function that is one kernel as a whole
+        operation = function if isinstance(function, Operation) else conversion.module.operation
+        refuse(conversion.label, operation, f"{DEFINITION}, found {signature(operation)}")
+
+
+def _verified(source: Any) -> Module:
+    module = source if isinstance(source, Module) else read(source)
+    if module.source == "text":
+        verify(module)
+    return module
 
 
 def _name(module: Module) -> str:

@@ -322,7 +322,7 @@ def _multiplied(call: Call, nest: Nest, a: Factor, b: Factor, of_result: Sequenc
     around = _prologue(nest, a, b, of_result)
     answer, swapped = contract(
         Operand(first, letters(nest.maps[a.operand])), Operand(second, letters(nest.maps[b.operand])),
-        letters(nest.maps[len(nest.ins)]), sizes=sizes, out_dtype=out_dtype_of(first, out), scales=around.scales,
+        letters(nest.maps[len(nest.ins)]), sizes=sizes, out=out, scales=around.scales,
     )  # fmt: skip
     inputs = [second, first] if swapped else [first, second]
     _, narrow = format_of(first, second, around.scales, 1)

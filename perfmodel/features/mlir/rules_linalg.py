@@ -13,7 +13,7 @@ from perfmodel.features.mlir.attributes import AffineMap
 from perfmodel.features.mlir.bodies import combiner
 from perfmodel.features.mlir.call import Call, Modelled, Rule, RuleError, enum_of
 from perfmodel.features.mlir.contractions import Operand, contract, out_dtype_of
-from perfmodel.features.mlir.convolutions import Window, convolution, pool
+from perfmodel.features.mlir.convolutions import Window, convolution, pool, same_size
 from perfmodel.features.mlir.generic_windows import emit_accumulated, letters
 from perfmodel.features.mlir.kinds import TENSOR_KINDS
 from perfmodel.features.mlir.rules_elementwise import describe
@@ -58,7 +58,7 @@ def product(of: tuple[str, str, str]) -> Rule:
         if len(inputs) < 2:
             raise RuleError("it has less than two operands")
         a, b = call.ranked(0), call.ranked(1)
-        answer, swapped = contract(Operand(a, own[0]), Operand(b, own[1]), own[2], out_dtype=out_dtype_of(a, out))
+        answer, swapped = contract(Operand(a, own[0]), Operand(b, own[1]), own[2], out=out)
         pair = [b, a] if swapped else [a, b]
         emit_accumulated(call, answer, pair, out, initial)
 
@@ -91,6 +91,7 @@ def convolve(call: Call) -> None:
         [xs[a] for a in axes], [ws[a] for a in kernel_axes], call.ints("strides", [1] * count, count=count),
         call.ints("dilations", [1] * count, count=count), [0] * count, [ys[a] for a in axes],
     )  # fmt: skip
+    same_size("filters for %s channels", xs.get("c"), ws.get("c"))
     if depthwise:
         groups = c_in = xs["c"]
         c_out = c_in * ws.get("m", 1)
