@@ -234,3 +234,46 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
 def test_an_entry_of_an_onnx_file_is_refused() -> None:
     with pytest.raises(InputError, match="no MLIR module"):
         predict(b"\x08\x07", "h100-sxm", entry="main")
+
+
+def test_what_an_unknown_operation_holds_counts_once() -> None:
+    text = """func.func @main(%a: tensor<8x8xf32>) -> tensor<8x8xf32> {
+    %r = "my.region"(%a) ({
+      %d = stablehlo.dot %a, %a : (tensor<8x8xf32>, tensor<8x8xf32>) -> tensor<8x8xf32>
+      "my.yield"(%d) : (tensor<8x8xf32>) -> ()
+    }) : (tensor<8x8xf32>) -> tensor<8x8xf32>
+    return %r : tensor<8x8xf32> }"""
+    graph = read_mlir(text)
+    assert graph.total("product_flops") == 2 * 8 * 8 * 8
+    assert any("my.region: how often its body runs is not known" in w for w in graph.warnings)
+
+
+def test_scalar_code_in_an_unknown_operation_is_named() -> None:
+    text = """func.func @main(%a: tensor<8xf32>) -> tensor<f32> {
+    %r = "my.fold"(%a) ({
+    ^bb0(%x: f32, %y: f32):
+      %s = math.powf %x, %y : f32
+      "my.yield"(%s) : (f32) -> ()
+    }) : (tensor<8xf32>) -> tensor<f32>
+    return %r : tensor<f32> }"""
+    graph = read_mlir(text)
+    assert len(graph.nodes) == 1
+    assert any("what its body computes is not counted: math.powf" in w for w in graph.warnings)
+
+
+def test_an_argument_of_unknown_rank_is_refused_and_a_result_estimated() -> None:
+    with pytest.raises(
+        ModelFileError, match=r"the argument a is tensor<\*xf32>: expected a type with its number of axes"
+    ):
+        read_mlir("func.func @main(%a: tensor<*xf32>) -> tensor<*xf32> {\nreturn %a : tensor<*xf32> }")
+    text = """func.func @main(%a: tensor<8xf32>) -> tensor<*xf32> {
+    %b = "my.op"(%a) : (tensor<8xf32>) -> tensor<*xf32>
+    %c = "my.op"(%b) : (tensor<*xf32>) -> tensor<*xf32>
+    return %c : tensor<*xf32> }"""
+    assert [(n.op.bytes_read, n.op.bytes_written) for n in read_mlir(text).nodes] == [(32, 32), (32, 32)]
+
+
+def test_a_text_of_one_line_is_no_path() -> None:
+    with pytest.raises(ModelFileError, match="no such file; the text of a module has several lines or a brace"):
+        read_mlir("((((")
+    assert read_mlir("func.func @main(%a: tensor<4xf32>) -> tensor<4xf32> { return %a : tensor<4xf32> }").nodes == ()

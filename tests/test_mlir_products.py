@@ -181,3 +181,20 @@ def test_complex_functions_count_their_real_ones() -> None:
     # 4 products and 2 sums; 2 differences; 2 squares, a sum and a root (4); 2 sums
     assert counts == {"multiply": 32 * 6, "subtract": 32 * 2, "abs": 32 * 7, "reduce": 32 * 2}
     assert any(isinstance(n.op, Reduce) for n in read_mlir(text).nodes)
+
+
+def test_a_sum_of_squares_is_one_kernel_with_and_without_fusion() -> None:
+    text = """#x = affine_map<(m, k) -> (m, k)>
+    #r = affine_map<(m, k) -> (m)>
+    func.func @main(%x: tensor<64x512xf16>, %o: tensor<64xf16>) -> tensor<64xf16> {
+    %r = linalg.generic {indexing_maps = [#x, #r], iterator_types = ["parallel", "reduction"]} ins(%x : tensor<64x512xf16>) outs(%o : tensor<64xf16>) {
+    ^bb0(%a: f16, %s: f16):
+      %p = arith.mulf %a, %a : f16
+      %t = arith.addf %p, %s : f16
+      linalg.yield %t : f16 } -> tensor<64xf16>
+    return %r : tensor<64xf16> }"""
+    for graph in (fuse(read_mlir(text)), read_mlir(text, joined=True)):
+        node = only(graph)
+        assert node.flops == 2 * 64 * 512
+        assert node.op.bytes_read + node.extra_bytes_read == 2 * 64 * 512
+        assert node.op.bytes_written == 2 * 64

@@ -45,7 +45,8 @@ def read_bytecode(data: bytes, label: str) -> Module:
 def producer(data: bytes) -> str:
     """Who wrote it, as the header says (``"MLIR20.0.0"``, ``"StableHLO_v1.9.0"``)."""
     end = data.find(b"\0", 5, 200)
-    return data[5:end].decode("ascii", "replace") if end != -1 else "an unknown producer"
+    name = data[5:end].decode("ascii", "replace") if end != -1 else ""
+    return name.strip() or "an unknown producer"
 
 
 def bindings(package: str) -> tuple[Any, Any]:

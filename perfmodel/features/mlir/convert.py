@@ -50,6 +50,7 @@ class Conversion(Values):
         self.count: Any = 1
         self.depth = 0
         self.nodes: list[Node] = []
+        self.guessed: dict[str, Any] = {}
         self._notes: dict[str, list[str]] = {}
         self.layouts = Layouts(module)
 
@@ -121,8 +122,8 @@ class Conversion(Values):
 
                 kernels.entry(self, function)
                 return results
-            if len(blocks) == 1 and is_kernel_body(blocks[0]):
-                nests.describe_block(self, function, blocks[0])
+            if function.name == "llvm.func" or (len(blocks) == 1 and is_kernel_body(blocks[0])):
+                nests.describe_blocks(self, function, blocks)
                 return [self.known(v) for v in blocks[0].operations[-1].operands]
             for block in blocks:
                 found = self.run_block(block)
@@ -230,16 +231,27 @@ class Conversion(Values):
         outputs = [t for t in call.outputs if t is not None]
         if not inputs and not outputs:
             self.removed.append(Removed(self.name_of(operation), operation.name, "touches no tensor"))
+            control.inside(self, operation)
             return
         self.note(f"{operation.name}: {reason}: counted as memory traffic only", self.name_of(operation, used=False))
-        read = sum(t.bytes for t in inputs if t.shape is not None)
-        written = sum(t.bytes for t in outputs if t.shape is not None)
+        read = sum(self.bytes_of(t) for t in inputs)
+        written = 0
+        for t in outputs:
+            if t.shape is None:  # of unknown rank: as large as the largest that it may be made of
+                self.guessed[t.name] = max((self.bytes_of(i) for i in inputs), default=0, key=_size)
+            written = written + self.bytes_of(t)
         kind = operation.name
         if kind in ("stablehlo.custom_call", "mhlo.custom_call"):
             kind = f"custom_call @{operation.attributes.get('call_target_name', '?')}"
         dtype = next((t.dtype for t in (*outputs, *inputs)), "fp32")
         op = Unmodelled(kind=kind, read=read, written=written, dtype=dtype)
         self.add(operation, op, tuple(t.name for t in inputs), tuple(t.name for t in outputs), {})
+        if rule_for(operation.name) is None:
+            control.inside(self, operation)
+
+    def bytes_of(self, tensor: Tensor) -> Any:
+        """Bytes of a tensor; an estimate where its rank is not known."""
+        return self.guessed.get(tensor.name, 0) if tensor.shape is None else tensor.bytes
 
     def outside_call(self, operation: Operation, known: Sequence[Known], reason: str) -> None:
         """A call of something that is not in the module."""
@@ -262,7 +274,7 @@ class Conversion(Values):
     def name_of(self, operation: Operation, *, used: bool = True) -> str:
         """A node's name: the operation's, with the number of its result."""
         short = operation.name.partition(".")[2] or operation.name
-        result = operation.results[0].name if operation.results else str(operation.line or "")
+        result = operation.results[0].name.partition("#")[0] if operation.results else str(operation.line or "")
         name = f"{self.prefix}{short}_{result}" if result else self.prefix + short
         if not used:
             return name
@@ -280,6 +292,10 @@ class Conversion(Values):
     def note(self, text: str, name: str) -> None:
         """Warn of an operation; equal texts are joined."""
         self._notes.setdefault(text, []).append(name)
+
+
+def _size(value: Any) -> float:
+    return float(value) if isinstance(value, (int, float)) else 0.0
 
 
 def _some(names: list[str]) -> str:

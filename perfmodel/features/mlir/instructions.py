@@ -18,7 +18,9 @@ WARP = 32
 
 KINDS: dict[str, str] = {
     "vector.reduction": "add", "vector.multi_reduction": "add", "vector.outerproduct": "mul+add", "vector.scan": "add",
-    "nvvm.ex2.approx": "exp",
+    "nvvm.ex2.approx": "exp", "nvvm.rcp.approx.ftz.f": "reciprocal", "llvm.intr.vector.reduce.fadd": "add",
+    "llvm.intr.vector.reduce.add": "add", "llvm.intr.vector.reduce.fmax": "max", "llvm.intr.vector.reduce.fmin": "min",
+    "llvm.intr.vector.reduce.fmul": "mul", "llvm.intr.vector.reduce.mul": "mul",
 }  # fmt: skip
 """Vector operations that are arithmetic, and the scalar function of each element."""
 
@@ -30,9 +32,14 @@ def lanes(operation: Operation) -> Any:
     name = operation.name
     if name == "vector.outerproduct":
         return prod(_shape(operation.operands[0])) * prod(_shape(operation.operands[1]))
-    if name in ("vector.reduction", "vector.multi_reduction"):
+    if name in ("vector.reduction", "vector.multi_reduction") or name.startswith("llvm.intr.vector.reduce."):
         return prod(_shape(operation.operands[0]))
     return prod(_shape(operation.results[0])) if operation.results else 1
+
+
+def width(value: Value) -> Any:
+    """Elements of a scalar or vector."""
+    return prod(_shape(value))
 
 
 def _shape(value: Value) -> tuple[Any, ...]:

@@ -46,7 +46,8 @@ def product_of(convert: Conversion, walk: Walk) -> NestProduct | None:
 
 
 def _extent(loops: dict[Value, Loop], values: Iterable[Value]) -> Any:
-    return prod((loops[v].extent for v in values), start=1)
+    total = prod((loops[v].extent for v in values), start=1)
+    return int(total) if isinstance(total, float) and total.is_integer() else total
 
 
 def _of_scalars(convert: Conversion, walk: Walk) -> NestProduct | None:

@@ -19,7 +19,19 @@ from perfmodel.features.mlir.indices import Access, Indices, Linear, Loop, disti
 from perfmodel.features.mlir.ir import Block, Operation, Value
 from perfmodel.features.mlir.kinds import SCALAR_KINDS
 from perfmodel.features.mlir.known import Known, Origin
-from perfmodel.features.mlir.scalar_code import BRANCHES, DIALECTS, FUNCTIONS, LOADS, LOOPS, STORES, is_kernel_code
+from perfmodel.features.mlir.rules import IGNORED, TERMINATORS
+from perfmodel.features.mlir.scalar_code import (
+    BRANCHES,
+    DIALECTS,
+    FREE,
+    FUNCTIONS,
+    LOADS,
+    LOOPS,
+    POINTER_LOADS,
+    POINTER_STORES,
+    STORES,
+    is_kernel_code,
+)
 from perfmodel.features.mlir.types import MemRefType, ScalarType, VectorType
 from perfmodel.features.onnx.rules_elementwise import share
 from perfmodel.graph import Removed, Tensor
@@ -41,6 +53,7 @@ class Work:
         products: multiplications and additions of matrix instructions: (m, n, k, executions, dtype of A, dtype of C).
         instructions: executions by operation, counted once a thread or warp.
         multiplied: operands of the products of scalars or vectors that are summed.
+        pointers: (bytes read, bytes written, dtype) through each pointer: each access counts, since nothing says which meet.
     """
 
     arithmetic: dict[tuple[str, str], Any] = field(default_factory=dict)
@@ -49,6 +62,7 @@ class Work:
     products: list[tuple[Any, Any, Any, Any, str, str]] = field(default_factory=list)
     instructions: dict[str, Any] = field(default_factory=dict)
     multiplied: list[tuple[Value, Value]] = field(default_factory=list)
+    pointers: dict[Value, tuple[Any, Any, str]] = field(default_factory=dict)
 
 
 class Walk:
@@ -84,8 +98,10 @@ class Walk:
         name = operation.name
         if name in LOOPS:
             self._loop(operation, runs)
-        elif name == "func.call":
+        elif name in ("func.call", "llvm.call"):
             self._called(operation, runs)
+        elif name in POINTER_LOADS or name in POINTER_STORES:
+            self._through_pointer(operation, runs)
         elif name == "scf.while":
             self._branches(operation, self._unbounded(operation, runs))
         elif name in BRANCHES:
@@ -135,8 +151,9 @@ class Walk:
                 if extent is None:
                     self.unknown.append(operation)
                     extent = 1
-            self.indices.loops[variable] = Loop(extent, start, step)
-            runs = runs * extent
+            moving = self.indices.moving(operation, start, step) if len(bounds) == 1 else None
+            loop = self.indices.loops[variable] = moving or Loop(extent, start, step)
+            runs = runs * loop.extent
         self.indices.tile(operation, body.arguments)
         if not bounds:
             self.unknown.append(operation)
@@ -166,6 +183,33 @@ class Walk:
             self._access(operation, operation.operands[index], index + 1, self.work.stores, runs)
             if operation.name == "memref.atomic_rmw":
                 self._count("add", self._dtype(operation.operands[0]), runs)
+
+    def _through_pointer(self, operation: Operation, runs: Any) -> None:
+        """A load or store by address."""
+        self._instruction(operation.name, runs)
+        is_store = operation.name in POINTER_STORES
+        at = next((i for i, v in enumerate(operation.operands) if str(v.type).startswith("!llvm.ptr")), None)
+        moved = operation.results[0] if operation.results else operation.operands[0]
+        if at is None or (
+            is_store and operation.name != "llvm.atomicrmw" and moved is operation.operands[at] and at == 0
+        ):
+            moved = operation.operands[0]
+        pointer = operation.operands[at if at is not None else -1]
+        for _ in range(64):
+            made = pointer.operation
+            if made is None or made.name not in ("llvm.getelementptr", "llvm.addrspacecast", "llvm.bitcast"):
+                break
+            pointer = made.operands[0]
+        if pointer.operation is not None and pointer.operation.name == "llvm.alloca":
+            return  # registers or the stack
+        dtype = self._dtype(moved)
+        moved_bytes = runs * instructions.width(moved) * element_bytes(dtype)
+        read, written, _ = self.work.pointers.get(pointer, (0, 0, dtype))
+        if is_store:
+            written = written + moved_bytes
+        if not is_store or operation.name == "llvm.atomicrmw":
+            read = read + moved_bytes
+        self.work.pointers[pointer] = (read, written, dtype)
 
     def _access(
         self, operation: Operation, buffer: Value, first: int, into: dict[Value, list[Access]], runs: Any
@@ -208,9 +252,7 @@ class Walk:
             self.work.products.append((m, n, k, warps, a, c))
             return
         kind = SCALAR_KINDS.get(name) or instructions.KINDS.get(name)
-        if kind is None and operation.results and not _is_index(operation.results[0]) and (
-            operation.dialect not in DIALECTS or (operation.dialect in FUNCTIONS and not name.endswith(".constant"))
-        ):  # fmt: skip
+        if kind is None and _must_be_known(operation):
             self.uncovered[name] = runs
             return
         if kind is None or kind in ("cast", "copy") or not operation.results:
@@ -249,6 +291,21 @@ class Walk:
         self.work.instructions[name] = self.work.instructions.get(name, 0) + times
 
 
+def _must_be_known(operation: Operation) -> bool:
+    """Whether an operation without a rule computes something: it must not pass for registers."""
+    name = operation.name
+    if name in TERMINATORS or name in IGNORED or (operation.results and _is_index(operation.results[0])):
+        return False
+    if operation.dialect not in DIALECTS:
+        return True
+    return (
+        operation.dialect in FUNCTIONS
+        and bool(operation.results)
+        and name not in FREE
+        and not name.endswith(".constant")
+    )
+
+
 def _is_index(value: Value) -> bool:
     kind = value.type
     return isinstance(kind, ScalarType) and kind.name == "index"
@@ -267,10 +324,11 @@ def describe(convert: Conversion, operation: Operation) -> None:
     emit(convert, operation, walk)
 
 
-def describe_block(convert: Conversion, operation: Operation, block: Block) -> None:
+def describe_blocks(convert: Conversion, operation: Operation, blocks: Sequence[Block]) -> None:
     """The kernel of a function that is scalar or vector code as a whole."""
     walk = Walk(convert)
-    walk.block(block, 1)
+    for block in blocks:
+        walk.block(block, 1)
     emit(convert, operation, walk)
 
 
@@ -301,6 +359,11 @@ def emit(convert: Conversion, operation: Operation, walk: Walk) -> None:
         )
     reads = _traffic(convert, walk, walk.work.loads)
     writes = _traffic(convert, walk, walk.work.stores)
+    for pointer, (read, written, dtype) in walk.work.pointers.items():
+        if not (isinstance(read, int) and read == 0):
+            reads[pointer] = (read, dtype)
+        if not (isinstance(written, int) and written == 0):
+            writes[pointer] = (written, dtype)
     attributes: dict[str, Any] = {"instructions": dict(walk.work.instructions)}
     answer = nest_products.product_of(convert, walk)
     if answer is not None:

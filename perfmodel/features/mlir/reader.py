@@ -174,6 +174,11 @@ def _arguments(conversion: Conversion, module: Module, function: Operation | Blo
             continue
         shape, dtype = found
         name = value.name or f"arg{number}"
+        if shape is None and isinstance(value.type, SHAPED):
+            raise ModelFileError(
+                f"{conversion.label}: the argument {name} is {value.type}: expected a type with its number of axes "
+                "(tensor<?x?xf32>, with --dim for each)"
+            )
         if not isinstance(value.type, SHAPED):
             bound = dims.declare_scalar(name, number) if dtype == "int64" and dims.wants_scalar(module, value) else None
             known.append(Known(origin=Origin.HOST, scalar=bound))
@@ -195,8 +200,9 @@ def _arguments(conversion: Conversion, module: Module, function: Operation | Blo
     if weights and any(k.tensor is not None and k.tensor.is_weight for k in known):
         listed = [k.tensor.name for k in known if k.tensor is not None and k.tensor.is_weight]
         notes.append(
-            f"{len(listed)} argument{'s' if len(listed) > 1 else ''} of the entry function count as weights, by what they "
-            f"are used for ({listed[0]!r}{', ...' if len(listed) > 1 else ''})"
+            f"{len(listed)} arguments of the entry function count as weights, by what they are used for ({listed[0]!r}, ...)"
+            if len(listed) > 1
+            else f"1 argument of the entry function counts as a weight, by what it is used for ({listed[0]!r})"
         )
     return known, notes
 

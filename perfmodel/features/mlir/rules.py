@@ -51,7 +51,9 @@ IGNORED: dict[str, str] = {
         "torch.bind_symbolic_shape shape.cstr_broadcastable shape.cstr_eq shape.cstr_require gpu.barrier "
         "gpu.wait nvgpu.device_async_wait sdy.mesh mesh.mesh mesh.shard memref.prefetch affine.prefetch util.optimization "
         "stablehlo.partition_id stablehlo.replica_id mhlo.partition_id mhlo.replica_id transform.named_sequence "
-        "torch.prim.RaiseException torch.prim.device torch.prim.dtype ub.poison gpu.printf vector.print".split(), _CHECKS
+        "torch.prim.RaiseException torch.prim.device torch.prim.dtype ub.poison gpu.printf vector.print llvm.intr.assume "
+        "llvm.intr.lifetime.start llvm.intr.lifetime.end llvm.intr.dbg.declare llvm.intr.dbg.value llvm.unreachable llvm.fence "
+        "llvm.intr.stackrestore llvm.intr.prefetch llvm.br llvm.cond_br llvm.switch".split(), _CHECKS
     ),
     **dict.fromkeys(
         "memref.dealloc bufferization.dealloc_tensor bufferization.dealloc gpu.dealloc memref.global "

@@ -13,6 +13,7 @@ from math import prod
 from typing import Any
 
 from perfmodel import ops
+from perfmodel.features.fusion.bodies import BODY
 from perfmodel.features.fusion.formats import is_narrow
 from perfmodel.features.mlir.attributes import AffineMap, DialectAttribute
 from perfmodel.features.mlir.bodies import REDUCTIONS
@@ -334,6 +335,7 @@ def _reduced(call: Call, nest: Nest, kind: str, value: Value) -> None:
     block = call.body()
     arguments = block.arguments[: len(nest.ins)]
     order = list(range(len(nest.sizes)))
+    before = len(call.convert.nodes)
     source: Tensor
     value = uncast(value)
     if value in arguments:
@@ -358,6 +360,10 @@ def _reduced(call: Call, nest: Nest, kind: str, value: Value) -> None:
     extra = sum((t.bytes for t in results[1:]), 0)
     keepdims = len(out.shape or ()) == len(source.shape or ())
     call.emit(op, (source,), results, {"axis": axes, "keepdims": keepdims}, extra=extra)
+    nodes = call.convert.nodes
+    if len(nodes) - before > 1:  # fusion joins what no pattern takes apart
+        tag = nodes[-1].name
+        nodes[before:] = [n.replace(attributes={**n.attributes, BODY: tag}) for n in nodes[before:]]
 
 
 def _is_smaller(elements: Any, whole: Any) -> bool:

@@ -165,7 +165,7 @@ def _concatenate(module: Module, operation: Operation) -> None:
                tuple(None if i == axis else d for i, d in enumerate(shape)))  # fmt: skip
     sizes = [s[axis] for s in shapes]
     if operation.results and None not in sizes and len(shapes) == len(operation.operands):
-        whole = tuple(sum(map(int, sizes)) if i == axis else d for i, d in enumerate(shapes[0]))  # type: ignore[arg-type]
+        whole = tuple(sum(map(int, sizes)) if i == axis else d for i, d in enumerate(shapes[0]))
         _equal("a result", whole, shape_of(operation.results[0]))
 
 
