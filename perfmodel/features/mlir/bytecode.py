@@ -39,7 +39,10 @@ def read_bytecode(data: bytes, label: str) -> Module:
         return module
     if not refusals:
         raise MissingExtraError("iree.compiler", "mlir", f"{label}: MLIR bytecode ({producer(data)})")
-    raise ModelFileError(f"{label}: bytecode of {producer(data)} that cannot be read: {'; '.join(refusals)}")
+    raise ModelFileError(
+        f"{label}: bytecode of {producer(data)} that the installed bindings do not read ({'; '.join(refusals)}); "
+        "those of jaxlib and IREE know StableHLO: pip install 'perfmodel[mlir]'"
+    )
 
 
 def producer(data: bytes) -> str:
