@@ -274,6 +274,13 @@ def launch(convert: Conversion, operation: Operation) -> None:
     kernels.launch(convert, operation)
 
 
+def dispatch(convert: Conversion, operation: Operation) -> None:
+    """flow.dispatch: the operations of the executable's function stand in its place."""
+    from perfmodel.features.mlir import dispatches
+
+    dispatches.dispatch(convert, operation)
+
+
 def scalar_nest(convert: Conversion, operation: Operation) -> None:
     """A memory access or vector operation outside of any loop."""
     nests.statement(convert, operation)
@@ -292,11 +299,12 @@ HANDLERS: dict[str, Handler] = {
     "affine.if": branch, "scf.index_switch": branch, "torch.prim.If": branch, "tosa.cond_if": branch,
     "tosa.while_loop": while_,
     **dict.fromkeys(
-        ("flow.dispatch.region", "flow.dispatch.workgroups", "memref.alloca_scope", "shape.assuming", "scf.execute_region",
+        ("flow.dispatch.region", "flow.dispatch.workgroups", "scf.forall.in_parallel",
+         "memref.alloca_scope", "shape.assuming", "scf.execute_region",
          "stablehlo.fusion", "mhlo.fusion", "sdy.manual_computation", "util.initializer", "tensor_ext.region",
          "torch_c.region"), inline
     ),
-    "gpu.launch": launch, "gpu.launch_func": launch,
+    "flow.dispatch": dispatch, "gpu.launch": launch, "gpu.launch_func": launch,
     **dict.fromkeys(
         ("memref.load", "memref.store", "affine.load", "affine.store", "vector.load", "vector.store",
          "vector.transfer_read", "vector.transfer_write", "vector.contract", "vector.outerproduct", "vector.reduction",

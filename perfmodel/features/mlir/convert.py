@@ -51,6 +51,7 @@ class Conversion(Values):
         self.depth = 0
         self.nodes: list[Node] = []
         self.guessed: dict[str, Any] = {}
+        self.imported: list[str] = []
         self._notes: dict[str, list[str]] = {}
         self.layouts = Layouts(module)
 
@@ -78,6 +79,7 @@ class Conversion(Values):
             Removed(n, source, "spread by the kernels that read it") for n, source, k in self.later if k.make
         ]
         used = {n for node in self.nodes for n in (*node.inputs, *node.outputs)}
+        inputs += self.imported
         used.update(inputs, outputs)
         notes = [*warnings]
         if not self.nodes:
@@ -93,8 +95,18 @@ class Conversion(Values):
             input_axes=dict(self.dims.input_axes),
         )
 
-    def run_function(self, function: Operation, arguments: Sequence[Known], prefix: str = "") -> list[Known]:
+    def run_function(
+        self,
+        function: Operation,
+        arguments: Sequence[Known],
+        prefix: str = "",
+        *,
+        ended: dict[int, Known] | None = None,
+    ) -> list[Known]:
         """Convert a function's body with values of its own.
+
+        Args:
+            ended: takes what is known of the arguments in the end, by their number: functions may write to them.
 
         Returns:
             What is known of its results.
@@ -122,13 +134,15 @@ class Conversion(Values):
 
                 kernels.entry(self, function)
                 return results
-            if function.name == "llvm.func" or (len(blocks) == 1 and is_kernel_body(blocks[0])):
+            if function.name in ("llvm.func", "tt.func") or (len(blocks) == 1 and is_kernel_body(blocks[0])):
                 nests.describe_blocks(self, function, blocks)
                 return [self.known(v) for v in blocks[0].operations[-1].operands]
             for block in blocks:
                 found = self.run_block(block)
                 if block.terminator is not None and not block.terminator.successors:
                     results = found
+            if ended is not None:
+                ended.update({i: self.env[v] for i, v in enumerate(blocks[0].arguments) if v in self.env})
             return results
         finally:
             (self.env, self.prefix), self.depth = outer, self.depth - 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import gcd, prod
@@ -320,8 +321,10 @@ def _of_group(group: list[Access], shape: Sequence[Any], loops: Mapping[Value, L
         width = first.width[axis - len(first.axes)] if axis - len(first.axes) >= -len(first.width) else 1
         constants = [index.constant for a in group if (index := a.axes[axis]) is not None]
         numbers = [c for c in constants if isinstance(c, int)]
-        spread = max(numbers) - min(numbers) if len(numbers) == len(constants) and numbers else 0
-        count = _values(form, loops) * width + spread
+        count = _shifted(form, loops, numbers) if len(numbers) == len(constants) and width == 1 else None
+        if count is None:
+            spread = max(numbers) - min(numbers) if len(numbers) == len(constants) and numbers else 0
+            count = _values(form, loops) * width + spread
         reached = reached * (count if size is None else at_most(count, size))
     used = variables(first)
     if all(form is not None for form in first.axes):
@@ -330,6 +333,27 @@ def _of_group(group: list[Access], shape: Sequence[Any], loops: Mapping[Value, L
         widths = prod(first.width) if first.width else 1
         reached = at_most(reached, runs * widths * len(group))
     return reached
+
+
+def _shifted(form: Linear, loops: Mapping[Value, Loop], constants: Sequence[int]) -> int | None:
+    """Distinct values of ``c·i + k`` for several k: those of one remainder overlap where they lie close; None for others."""
+    terms = [(c, loops[v]) for v, c in form.coefficients.items() if v in loops]
+    if len(terms) != 1 or len(constants) < 2:
+        return None
+    factor, loop = terms[0]
+    if not isinstance(factor, int) or not isinstance(loop.step, int) or not isinstance(loop.values, int):
+        return None
+    stride = abs(factor * loop.step)
+    if stride == 0:
+        return None
+    total = 0
+    groups: dict[int, list[int]] = {}
+    for constant in set(constants):
+        groups.setdefault(constant % stride, []).append(constant // stride)
+    for offsets in groups.values():
+        offsets.sort()
+        total += loop.values + sum(min(b - a, loop.values) for a, b in itertools.pairwise(offsets))
+    return total
 
 
 def _values(form: Linear, loops: Mapping[Value, Loop]) -> Any:

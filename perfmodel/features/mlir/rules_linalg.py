@@ -237,10 +237,13 @@ def winograd(call: Call) -> None:
     text = enum_of(call.attributes.get("fmr", ""))
     numbers = [int(n) for n in re.findall(r"[0-9]+", text)]
     m, r = numbers[:2] if len(numbers) >= 2 else (call.ints("m", [4])[0], call.ints("r", [3])[0])
-    taps = {"filter": r, "input": m + r - 1, "output": m + r - 1}[call.op_type.split("_")[1]]
+    tile = m + r - 1
+    # (rows, terms) of the matrix on either side: rows·terms·terms, then rows·terms·rows products a tile.
+    rows, terms = {"filter": (tile, r), "input": (tile, tile), "output": (m, tile)}[call.op_type.split("_")[1]]
     op = ops.Elementwise(
-        kind="mul+add", elements=out.elements, steps=2 * taps, input_elements=inputs[0].elements, dtype=inputs[0].dtype
-    )
+        kind="mul+add", elements=out.elements, steps=terms * terms / rows + terms, input_elements=inputs[0].elements,
+        dtype=inputs[0].dtype,
+    )  # fmt: skip
     call.emit(op, (inputs[0],), (out,))
 
 

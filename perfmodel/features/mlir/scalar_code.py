@@ -15,13 +15,15 @@ STORES = frozenset(
     "memref.store affine.store vector.store vector.transfer_write affine.vector_store vector.scatter vector.maskedstore "
     "gpu.subgroup_mma_store_matrix memref.atomic_rmw".split()
 )
-POINTER_LOADS = frozenset("llvm.load llvm.intr.masked.load llvm.intr.masked.gather".split())
-POINTER_STORES = frozenset("llvm.store llvm.intr.masked.store llvm.intr.masked.scatter llvm.atomicrmw".split())
+POINTER_LOADS = frozenset("tt.load llvm.load llvm.intr.masked.load llvm.intr.masked.gather".split())
+POINTER_STORES = frozenset(
+    "tt.store tt.atomic_rmw llvm.store llvm.intr.masked.store llvm.intr.masked.scatter llvm.atomicrmw".split()
+)
 DIALECTS = frozenset(
-    "affine scf arith math index memref vector nvgpu gpu complex builtin cf ub amdgpu nvvm rocdl llvm".split()
+    "affine scf arith math index memref vector nvgpu gpu complex builtin cf ub amdgpu nvvm rocdl llvm tt".split()
 )
 
-FUNCTIONS = frozenset("arith math complex llvm".split())
+FUNCTIONS = frozenset("arith math complex llvm tt".split())
 """Dialects whose operations all compute: one that no rule covers must not pass for registers."""
 
 
@@ -29,7 +31,9 @@ FREE = frozenset(
     "llvm.getelementptr llvm.extractvalue llvm.insertvalue llvm.extractelement llvm.insertelement llvm.shufflevector "
     "llvm.mlir.undef llvm.mlir.poison llvm.mlir.zero llvm.mlir.addressof llvm.mlir.null llvm.alloca llvm.addrspacecast "
     "llvm.ptrtoint llvm.inttoptr llvm.freeze llvm.intr.expect llvm.intr.stacksave llvm.intr.vscale "
-    "llvm.intr.vector.extract llvm.intr.vector.insert llvm.intr.ptr.annotation".split()
+    "llvm.intr.vector.extract llvm.intr.vector.insert llvm.intr.ptr.annotation tt.get_program_id tt.get_num_programs "
+    "tt.make_range tt.splat tt.addptr tt.expand_dims tt.broadcast tt.reshape tt.trans tt.bitcast tt.int_to_ptr "
+    "tt.ptr_to_int tt.make_tensor_ptr tt.advance tt.join tt.split tt.cat tt.unsplat".split()
 )
 """Operations of these dialects that only name, place or rearrange values."""
 

@@ -95,8 +95,9 @@ def _read_bytes(data: bytes, label: str) -> Module:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
+        column = error.start - data.rfind(b"\n", 0, error.start)
         raise ModelFileError(
-            f"{label}:{line}: expected MLIR as UTF-8 text or bytecode, found the byte 0x{data[error.start]:02x}"
+            f"{label}:{line}:{column}: expected MLIR as UTF-8 text or bytecode, found the byte 0x{data[error.start]:02x}"
         ) from None
     del data
     return read_text(text, label)
