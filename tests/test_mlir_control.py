@@ -277,3 +277,16 @@ def test_a_text_of_one_line_is_no_path() -> None:
     with pytest.raises(ModelFileError, match="no such file; the text of a module has several lines or a brace"):
         read_mlir("((((")
     assert read_mlir("func.func @main(%a: tensor<4xf32>) -> tensor<4xf32> { return %a : tensor<4xf32> }").nodes == ()
+
+
+def test_parts_gathered_from_open_dimensions_have_a_shape() -> None:
+    # As JAX exports q[:, :, 1] of a batch that is open: [b, 3, 8] to [b, 8].
+    text = """func.func @main(%x: tensor<?x3x8xf32>, %i: tensor<1xi32>) -> tensor<?x8xf32> {
+    %n = stablehlo.get_dimension_size %x, dim = 0 : (tensor<?x3x8xf32>) -> tensor<i32>
+    %b = stablehlo.reshape %n : (tensor<i32>) -> tensor<1xi32>
+    %c = stablehlo.constant dense<[1, 8]> : tensor<2xi32>
+    %s = stablehlo.concatenate %b, %c, dim = 0 : (tensor<1xi32>, tensor<2xi32>) -> tensor<3xi32>
+    %r = "stablehlo.dynamic_gather"(%x, %i, %s) <{dimension_numbers = #stablehlo.gather<offset_dims = [0, 1], collapsed_slice_dims = [1], start_index_map = [1]>, indices_are_sorted = true}> : (tensor<?x3x8xf32>, tensor<1xi32>, tensor<3xi32>) -> tensor<?x8xf32>
+    return %r : tensor<?x8xf32> }"""
+    (node,) = (n for n in read_mlir(text, dims={"x_0": 5}).nodes if n.op.bytes)
+    assert node.op.bytes_written == 4 * 5 * 8

@@ -12,30 +12,51 @@ import pytest
 from mlir_mutations import damaged
 
 from perfmodel.errors import ModelFileError
-from perfmodel.features.mlir import read_text
+from perfmodel.features.mlir import read_mlir, read_text
 
 FORMS = sorted((Path(__file__).parent / "mlir_forms").glob("*.mlir"))
+MODELS = sorted((Path(__file__).parent / "mlir_models").glob("cnn.*.mlir"))
 MUTATIONS = 40
 
 
-def outcome(text: str) -> str:
-    """What a text comes to; anything but a module or one clear line raises."""
+def outcome(text: str, *, graph: bool = False) -> str:
+    """What a text comes to; anything but a module (or its graph) or one clear line raises."""
     try:
-        read_text(text, "model.mlir")
+        module = read_text(text, "model.mlir")
     except ModelFileError as refusal:
         message = str(refusal)
         if not re.match(r"model\.mlir:[1-9]\d*:[1-9]\d*: ", message) or "\n" in message or len(message) > 400:
             raise AssertionError(f"no clear line: {message!r}") from None
         return "refused"
+    if graph:
+        try:
+            read_mlir(module, keep_symbolic=True)
+        except ModelFileError as refusal:
+            message = str(refusal)
+            if _INTERNAL.search(message) or "\n" in message or len(message) > 600:
+                raise AssertionError(f"no clear line: {message!r}") from None
+            return "contradicts itself"
     return "read"
+
+
+_INTERNAL = re.compile(r"out of range|NoneType|unpack|no attribute|subscriptable|KeyError|\bstrict\b|argument \d+ is")
+"""What Python says of mistakes."""
 
 
 @pytest.mark.parametrize("path", FORMS, ids=lambda p: p.stem)
 def test_damaged_texts_give_a_module_or_one_line(path: Path) -> None:
     rng = random.Random(f"damaged {path.stem}")
     text = path.read_text()
-    found = Counter(outcome(damaged(text, rng)) for _ in range(MUTATIONS))
+    found = Counter(outcome(damaged(text, rng), graph=True) for _ in range(MUTATIONS))
     assert found["refused"]
+
+
+@pytest.mark.parametrize("path", MODELS, ids=lambda p: p.stem)
+def test_damaged_models_give_a_graph_or_one_line(path: Path) -> None:
+    rng = random.Random(f"damaged {path.stem}")
+    text = path.read_text()
+    found = Counter(outcome(damaged(text, rng), graph=True) for _ in range(8))
+    assert sum(found.values()) == 8
 
 
 _DEEP = 20_000
