@@ -98,6 +98,24 @@ def test_nested_regions_have_no_limit() -> None:
     assert sum(1 for _ in module.walk()) == depth + 2
 
 
+_NESTED = {
+    "regions": ("scf.execute_region {\n", "scf.yield }\n"),
+    "branches": ("scf.if %c {\n", "}\n"),
+    "unknown": ('"my.op"(%a) ({\n', "}) : (tensor<4xf32>) -> ()\n"),
+}
+
+
+@pytest.mark.parametrize("kind", _NESTED)
+def test_code_nested_too_deep_to_follow_is_refused_with_its_place(kind: str) -> None:
+    start, end = _NESTED[kind]
+    inner = '%x = "a.b"(%a) : (tensor<4xf32>) -> tensor<4xf32>\n'
+    text = "func.func @main(%c: i1, %a: tensor<4xf32>) {\n" + start * 3_000 + inner + end * 3_000 + "return }"
+    with pytest.raises(
+        ModelFileError, match=r"^<text>:\d+:\d+: .*: expected at most some hundreds of operations around"
+    ):
+        read_mlir(text)
+
+
 _REPEATED = {
     "operands": ("foo.op ", "%a, "),
     "operands on lines": ("foo.op ", "%a\n"),

@@ -134,7 +134,7 @@ COMPLEX: dict[str, int] = {
 }
 """FLOPs for one element of complex numbers, in real multiplications and additions; other functions count twice, once a part.
 
-A complex product counts 6 and a complex sum 2, as in MAGMA's testing/flops.h and in LAPACK's timings: a term of a product of
+A complex product counts 6 and a complex sum 2 (MAGMA counts so, FLOPS_CGEMM): a term of a product of
 complex matrices is 8 FLOPs.
 """
 

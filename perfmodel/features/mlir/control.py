@@ -250,6 +250,7 @@ def inside(convert: Conversion, operation: Operation) -> None:
         if names:
             convert.note(f"{operation.name}: what its body computes is not counted: {names}", name)
         return
+    convert.innermost = operation
     for region in operation.regions:
         for block in region.blocks:
             for value in block.arguments:

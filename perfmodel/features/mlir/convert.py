@@ -50,6 +50,7 @@ class Conversion(Values):
         self.count: Any = 1
         self.depth = 0
         self.nodes: list[Node] = []
+        self.innermost: Operation | None = None
         self.guessed: dict[str, Any] = {}
         self.imported: list[str] = []
         self._notes: dict[str, list[str]] = {}
@@ -180,6 +181,7 @@ class Conversion(Values):
         name = operation.name
         handler = control.HANDLERS.get(name)
         if handler is not None:
+            self.innermost = operation
             handler(self, operation)
             return
         known = tuple([self.env.get(v) or self.known(v) for v in operation.operands])

@@ -55,7 +55,7 @@ class ModuleParser(CustomForms):
 
     def module(self) -> Module:
         """The whole text as a module."""
-        top = Operation("builtin.module", line=1)
+        top = Operation("builtin.module", line=1, column=1)
         self._open(None, top)
         lexer = self.lexer
         while True:

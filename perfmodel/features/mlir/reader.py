@@ -82,6 +82,11 @@ def _graph(
         return conversion.graph(function, name, arguments, notes)
     except PerfmodelError:
         raise
+    except RecursionError:
+        operation = conversion.innermost or conversion.module.operation
+        refuse(
+            conversion.label, operation, "expected at most some hundreds of operations around one another, found more"
+        )
     except MALFORMED:  # of a function that is one kernel as a whole
         operation = function if isinstance(function, Operation) else conversion.module.operation
         refuse(conversion.label, operation, f"{DEFINITION}, found {signature(operation)}")
