@@ -234,3 +234,59 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
 def test_an_entry_of_an_onnx_file_is_refused() -> None:
     with pytest.raises(InputError, match="no MLIR module"):
         predict(b"\x08\x07", "h100-sxm", entry="main")
+
+
+def test_what_an_unknown_operation_holds_counts_once() -> None:
+    text = """func.func @main(%a: tensor<8x8xf32>) -> tensor<8x8xf32> {
+    %r = "my.region"(%a) ({
+      %d = stablehlo.dot %a, %a : (tensor<8x8xf32>, tensor<8x8xf32>) -> tensor<8x8xf32>
+      "my.yield"(%d) : (tensor<8x8xf32>) -> ()
+    }) : (tensor<8x8xf32>) -> tensor<8x8xf32>
+    return %r : tensor<8x8xf32> }"""
+    graph = read_mlir(text)
+    assert graph.total("product_flops") == 2 * 8 * 8 * 8
+    assert any("my.region: how often its body runs is not known" in w for w in graph.warnings)
+
+
+def test_scalar_code_in_an_unknown_operation_is_named() -> None:
+    text = """func.func @main(%a: tensor<8xf32>) -> tensor<f32> {
+    %r = "my.fold"(%a) ({
+    ^bb0(%x: f32, %y: f32):
+      %s = math.powf %x, %y : f32
+      "my.yield"(%s) : (f32) -> ()
+    }) : (tensor<8xf32>) -> tensor<f32>
+    return %r : tensor<f32> }"""
+    graph = read_mlir(text)
+    assert len(graph.nodes) == 1
+    assert any("what its body computes is not counted: math.powf" in w for w in graph.warnings)
+
+
+def test_an_argument_of_unknown_rank_is_refused_and_a_result_estimated() -> None:
+    with pytest.raises(
+        ModelFileError, match=r"the argument a is tensor<\*xf32>: expected a type with its number of axes"
+    ):
+        read_mlir("func.func @main(%a: tensor<*xf32>) -> tensor<*xf32> {\nreturn %a : tensor<*xf32> }")
+    text = """func.func @main(%a: tensor<8xf32>) -> tensor<*xf32> {
+    %b = "my.op"(%a) : (tensor<8xf32>) -> tensor<*xf32>
+    %c = "my.op"(%b) : (tensor<*xf32>) -> tensor<*xf32>
+    return %c : tensor<*xf32> }"""
+    assert [(n.op.bytes_read, n.op.bytes_written) for n in read_mlir(text).nodes] == [(32, 32), (32, 32)]
+
+
+def test_a_text_of_one_line_is_no_path() -> None:
+    with pytest.raises(ModelFileError, match="no such file; the text of a module has several lines or a brace"):
+        read_mlir("((((")
+    assert read_mlir("func.func @main(%a: tensor<4xf32>) -> tensor<4xf32> { return %a : tensor<4xf32> }").nodes == ()
+
+
+def test_parts_gathered_from_open_dimensions_have_a_shape() -> None:
+    # As JAX exports q[:, :, 1] of a batch that is open: [b, 3, 8] to [b, 8].
+    text = """func.func @main(%x: tensor<?x3x8xf32>, %i: tensor<1xi32>) -> tensor<?x8xf32> {
+    %n = stablehlo.get_dimension_size %x, dim = 0 : (tensor<?x3x8xf32>) -> tensor<i32>
+    %b = stablehlo.reshape %n : (tensor<i32>) -> tensor<1xi32>
+    %c = stablehlo.constant dense<[1, 8]> : tensor<2xi32>
+    %s = stablehlo.concatenate %b, %c, dim = 0 : (tensor<1xi32>, tensor<2xi32>) -> tensor<3xi32>
+    %r = "stablehlo.dynamic_gather"(%x, %i, %s) <{dimension_numbers = #stablehlo.gather<offset_dims = [0, 1], collapsed_slice_dims = [1], start_index_map = [1]>, indices_are_sorted = true}> : (tensor<?x3x8xf32>, tensor<1xi32>, tensor<3xi32>) -> tensor<?x8xf32>
+    return %r : tensor<?x8xf32> }"""
+    (node,) = (n for n in read_mlir(text, dims={"x_0": 5}).nodes if n.op.bytes)
+    assert node.op.bytes_written == 4 * 5 * 8

@@ -12,30 +12,51 @@ import pytest
 from mlir_mutations import damaged
 
 from perfmodel.errors import ModelFileError
-from perfmodel.features.mlir import read_text
+from perfmodel.features.mlir import read_mlir, read_text
 
 FORMS = sorted((Path(__file__).parent / "mlir_forms").glob("*.mlir"))
+MODELS = sorted((Path(__file__).parent / "mlir_models").glob("cnn.*.mlir"))
 MUTATIONS = 40
 
 
-def outcome(text: str) -> str:
-    """What a text comes to; anything but a module or one clear line raises."""
+def outcome(text: str, *, graph: bool = False) -> str:
+    """What a text comes to; anything but a module (or its graph) or one clear line raises."""
     try:
-        read_text(text, "model.mlir")
+        module = read_text(text, "model.mlir")
     except ModelFileError as refusal:
         message = str(refusal)
         if not re.match(r"model\.mlir:[1-9]\d*:[1-9]\d*: ", message) or "\n" in message or len(message) > 400:
             raise AssertionError(f"no clear line: {message!r}") from None
         return "refused"
+    if graph:
+        try:
+            read_mlir(module, keep_symbolic=True)
+        except ModelFileError as refusal:
+            message = str(refusal)
+            if _INTERNAL.search(message) or "\n" in message or len(message) > 600:
+                raise AssertionError(f"no clear line: {message!r}") from None
+            return "contradicts itself"
     return "read"
+
+
+_INTERNAL = re.compile(r"out of range|NoneType|unpack|no attribute|subscriptable|KeyError|\bstrict\b|argument \d+ is")
+"""What Python says of mistakes."""
 
 
 @pytest.mark.parametrize("path", FORMS, ids=lambda p: p.stem)
 def test_damaged_texts_give_a_module_or_one_line(path: Path) -> None:
     rng = random.Random(f"damaged {path.stem}")
     text = path.read_text()
-    found = Counter(outcome(damaged(text, rng)) for _ in range(MUTATIONS))
+    found = Counter(outcome(damaged(text, rng), graph=True) for _ in range(MUTATIONS))
     assert found["refused"]
+
+
+@pytest.mark.parametrize("path", MODELS, ids=lambda p: p.stem)
+def test_damaged_models_give_a_graph_or_one_line(path: Path) -> None:
+    rng = random.Random(f"damaged {path.stem}")
+    text = path.read_text()
+    found = Counter(outcome(damaged(text, rng), graph=True) for _ in range(8))
+    assert sum(found.values()) == 8
 
 
 _DEEP = 20_000
@@ -75,6 +96,24 @@ def test_nested_regions_have_no_limit() -> None:
     depth = 5_000
     module = read_text("foo.op {\n" * depth + "bar.op\n" + "}\n" * depth)
     assert sum(1 for _ in module.walk()) == depth + 2
+
+
+_NESTED = {
+    "regions": ("scf.execute_region {\n", "scf.yield }\n"),
+    "branches": ("scf.if %c {\n", "}\n"),
+    "unknown": ('"my.op"(%a) ({\n', "}) : (tensor<4xf32>) -> ()\n"),
+}
+
+
+@pytest.mark.parametrize("kind", _NESTED)
+def test_code_nested_too_deep_to_follow_is_refused_with_its_place(kind: str) -> None:
+    start, end = _NESTED[kind]
+    inner = '%x = "a.b"(%a) : (tensor<4xf32>) -> tensor<4xf32>\n'
+    text = "func.func @main(%c: i1, %a: tensor<4xf32>) {\n" + start * 3_000 + inner + end * 3_000 + "return }"
+    with pytest.raises(
+        ModelFileError, match=r"^<text>:\d+:\d+: .*: expected at most some hundreds of operations around"
+    ):
+        read_mlir(text)
 
 
 _REPEATED = {

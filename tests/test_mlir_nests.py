@@ -342,3 +342,100 @@ def test_shared_memory_is_no_traffic(space: str) -> None:
     )
     (node,) = read_mlir(text).nodes
     assert (node.op.bytes_read, node.op.bytes_written) == (0, 32)
+
+
+def test_partial_tiles_count_what_they_hold() -> None:
+    # 60 rows in tiles of 8 and 19 terms in tiles of 4: the last tiles hold 4 rows and 3 terms.
+    text = """func.func @main(%A: memref<60x19xf32>, %B: memref<19x24xf32>, %C: memref<60x24xf32>) {
+    affine.for %i0 = 0 to 60 step 8 {
+    affine.for %k0 = 0 to 19 step 4 {
+    affine.for %i = affine_map<(d0) -> (d0)>(%i0) to min affine_map<(d0) -> (d0 + 8, 60)>(%i0) {
+    affine.for %j = 0 to 24 {
+    affine.for %k = affine_map<(d0) -> (d0)>(%k0) to min affine_map<(d0) -> (d0 + 4, 19)>(%k0) {
+    %a = memref.load %A[%i, %k] : memref<60x19xf32>
+    %b = memref.load %B[%k, %j] : memref<19x24xf32>
+    %c = memref.load %C[%i, %j] : memref<60x24xf32>
+    %p = arith.mulf %a, %b : f32
+    %s = arith.addf %c, %p : f32
+    memref.store %s, %C[%i, %j] : memref<60x24xf32>
+    } } } } }
+    return }"""
+    (node,) = read_mlir(text).nodes
+    assert isinstance(node.op, Gemm)
+    assert (node.op.m, node.op.n, node.op.k, node.flops) == (60, 24, 19, 2 * 60 * 24 * 19)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 9), st.integers(1, 4), st.integers(1, 12), st.integers(0, 3), st.integers(1, 3))
+def test_bounds_that_move_by_brute_force(outer: int, step: int, limit: int, shift: int, inner: int) -> None:
+    text = f"""func.func @main(%A: memref<64xf32>, %B: memref<64xf32>) {{
+    affine.for %i = 0 to {outer} step {step} {{
+    affine.for %j = affine_map<(d0) -> (d0)>(%i) to min affine_map<(d0) -> (2 * d0 + {shift}, {limit})>(%i) step {inner} {{
+    %a = affine.load %A[%j] : memref<64xf32>
+    %b = affine.load %B[%i] : memref<64xf32>
+    %c = arith.addf %a, %b : f32
+    affine.store %c, %B[%i] : memref<64xf32>
+    }} }}
+    return }}"""
+    runs = [j for i in range(0, outer, step) for j in range(i, min(2 * i + shift, limit), inner)]
+    nodes = read_mlir(text).nodes
+    assert sum(n.flops for n in nodes) == pytest.approx(len(runs))
+
+
+def test_a_triangle_reads_each_element_once() -> None:
+    text = """func.func @main(%A: memref<8xf32>, %B: memref<8xf32>) {
+    affine.for %i = 0 to 8 {
+    affine.for %j = affine_map<(d0) -> (d0)>(%i) to 8 {
+    %a = affine.load %A[%j] : memref<8xf32>
+    %b = affine.load %B[%i] : memref<8xf32>
+    %c = arith.addf %a, %b : f32
+    affine.store %c, %B[%i] : memref<8xf32>
+    } }
+    return }"""
+    (node,) = read_mlir(text).nodes
+    assert (node.flops, node.op.bytes_read, node.op.bytes_written) == (36, 4 * 16, 4 * 8)
+
+
+def test_an_operation_without_results_does_not_pass_for_registers() -> None:
+    text = """func.func @main(%A: memref<100xf32>) {
+    affine.for %i = 0 to 100 {
+    %a = affine.load %A[%i] : memref<100xf32>
+    "foo.use"(%a) : (f32) -> ()
+    }
+    return }"""
+    graph = read_mlir(text)
+    (node,) = graph.nodes
+    assert isinstance(node.op, Unmodelled)
+    assert node.op.bytes_read == 400
+    assert any("foo.use" in w for w in graph.warnings)
+
+
+def test_llvm_code_of_a_kernel_counts_threads() -> None:
+    # 4 blocks of 64 threads: each loads a float, takes its exponential (8) and a product, and stores it.
+    text = """gpu.module @m { gpu.func @k(%p: !llvm.ptr, %q: !llvm.ptr) kernel attributes {known_block_size = array<i32: 64, 1, 1>, known_grid_size = array<i32: 4, 1, 1>} {
+      %t = gpu.thread_id x
+      %i = arith.index_cast %t : index to i64
+      %a = llvm.getelementptr %p[%i] : (!llvm.ptr, i64) -> !llvm.ptr, f32
+      %x = llvm.load %a : !llvm.ptr -> f32
+      %e = llvm.intr.exp(%x) : (f32) -> f32
+      %y = llvm.fmul %e, %x : f32
+      %b = llvm.getelementptr %q[%i] : (!llvm.ptr, i64) -> !llvm.ptr, f32
+      llvm.store %y, %b : f32, !llvm.ptr
+      gpu.return } }"""
+    graph = read_mlir(text)
+    (node,) = graph.nodes
+    assert not isinstance(node.op, Unmodelled)
+    assert (node.flops, node.op.bytes_read, node.op.bytes_written) == (256 * 9, 1024, 1024)
+
+
+def test_a_function_of_llvm_is_one_kernel() -> None:
+    text = """llvm.func @main(%p: !llvm.ptr, %q: !llvm.ptr) {
+      %x = llvm.load %p : !llvm.ptr -> vector<8xf32>
+      %y = llvm.fmul %x, %x : vector<8xf32>
+      %u = "llvm.intr.nosuch"(%y) : (vector<8xf32>) -> vector<8xf32>
+      llvm.store %u, %q : vector<8xf32>, !llvm.ptr
+      llvm.return }"""
+    (node,) = read_mlir(text).nodes
+    assert isinstance(node.op, Unmodelled)
+    (node,) = read_mlir(text.replace("intr.nosuch", "intr.sqrt")).nodes
+    assert (node.flops, node.op.bytes_read, node.op.bytes_written) == (8 + 4 * 8, 32, 32)

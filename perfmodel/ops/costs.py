@@ -105,12 +105,54 @@ element. A mean of n is n - 1 additions and one multiplication by 1/n.
 """
 
 
-def reduction_flops(kind: str) -> tuple[int, int]:
+_COMPLEX_MUL, _COMPLEX_DIV, _ABS = 6 * BASIC, 9 * BASIC + 2 * DIVIDE, 3 * BASIC + DIVIDE
+_COMPLEX_EXP = 3 * TRANSCENDENTAL + 2 * BASIC
+_COMPLEX_LOG = _ABS + 2 * TRANSCENDENTAL
+_COMPLEX_SIN = 4 * TRANSCENDENTAL + 2 * BASIC
+_COMPLEX_SQRT = _ABS + 2 * DIVIDE + 3 * BASIC
+
+COMPLEX: dict[str, int] = {
+    "add": 2 * BASIC,
+    "sub": 2 * BASIC,
+    "mul": _COMPLEX_MUL,  # 4 mul, 2 add
+    "square": _COMPLEX_MUL,
+    "div": _COMPLEX_DIV,  # a product with the conjugate (6), its square (3), two quotients
+    "reciprocal": 3 * BASIC + 2 * DIVIDE,
+    "neg": 2 * BASIC,
+    "abs": _ABS,  # 2 mul, add, sqrt
+    "sign": _ABS + 2 * DIVIDE,
+    "exp": _COMPLEX_EXP,  # exp, sin and cos; 2 mul
+    "expm1": _COMPLEX_EXP + BASIC,
+    "log": _COMPLEX_LOG,  # absolute value, log, atan
+    "log1p": _COMPLEX_LOG + BASIC,
+    **dict.fromkeys(("sin", "cos", "sinh", "cosh"), _COMPLEX_SIN),  # sin a · cosh b, cos a · sinh b
+    **dict.fromkeys(("tan", "tanh"), 2 * _COMPLEX_SIN + _COMPLEX_DIV),
+    "sqrt": _COMPLEX_SQRT,  # absolute value, the larger part's root, the other by a quotient
+    "rsqrt": _COMPLEX_SQRT + 3 * BASIC + 2 * DIVIDE,
+    "pow": _COMPLEX_LOG + _COMPLEX_MUL + _COMPLEX_EXP,
+    "sigmoid": _COMPLEX_EXP + 3 * BASIC + _COMPLEX_DIV,
+}
+"""FLOPs for one element of complex numbers, in real multiplications and additions; other functions count twice, once a part.
+
+A complex product counts 6 and a complex sum 2 (MAGMA counts so, FLOPS_CGEMM): a term of a product of
+complex matrices is 8 FLOPs.
+"""
+
+
+def is_complex(dtype: str) -> bool:
+    """Whether a format holds pairs of real and imaginary parts."""
+    return dtype.startswith("complex")
+
+
+def reduction_flops(kind: str, *, of_complex: bool = False) -> tuple[int, int]:
     """(FLOPs per element, FLOPs per result) of a reduction or a pool."""
-    return REDUCTION.get(kind, (BASIC, 0))
+    per_element, per_result = REDUCTION.get(kind, (BASIC, 0))
+    if of_complex:
+        return (_COMPLEX_MUL, 0) if kind in ("prod", "cumprod") else (2 * per_element, 2 * per_result)
+    return per_element, per_result
 
 
-def elementwise_flops(kind: str) -> int | None:
+def elementwise_flops(kind: str, *, of_complex: bool = False) -> int | None:
     """FLOPs per element of an elementwise kind; a fused chain ``"mul+add+relu"`` is the sum of its parts.
 
     Returns:
@@ -121,5 +163,5 @@ def elementwise_flops(kind: str) -> int | None:
         cost = FLOPS_PER_ELEMENT.get(part)
         if cost is None:
             return None
-        total += cost
+        total += COMPLEX.get(part, 2 * cost) if of_complex else cost
     return total

@@ -127,7 +127,8 @@ class Elementwise(Operator):
 
     @property
     def flops(self) -> Any:
-        return self.elements * self.steps * costs.elementwise_flops(self.kind)  # type: ignore[operator]
+        per_element = costs.elementwise_flops(self.kind, of_complex=costs.is_complex(self.dtype))
+        return self.elements * self.steps * per_element  # type: ignore[operator]
 
     @property
     def bytes_read(self) -> Any:
@@ -161,7 +162,7 @@ class Reduce(Operator):
 
     @property
     def flops(self) -> Any:
-        per_element, per_row = costs.reduction_flops(self.kind)
+        per_element, per_row = costs.reduction_flops(self.kind, of_complex=costs.is_complex(self.dtype))
         return self.rows * self.cols * per_element + self.rows * per_row
 
     @property

@@ -27,6 +27,17 @@ from perfmodel.ops.base import (
 )
 
 
+def _of_numbers(dtype: str, batch: Dim, m: Dim, n: Dim, k: Dim) -> Product:
+    """The product of real numbers that a product is.
+
+    Complex matrices multiply as real ones of twice the columns and twice the terms, (Re A, Im A) · ((Re B, Im B), (-Im B,
+    Re B)): 8 FLOPs a term of complex numbers.
+    """
+    if costs.is_complex(dtype):
+        return Product(batch, m, 2 * n, 2 * k)
+    return Product(batch, m, n, k)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Gemm(Operator):
     """``batch`` independent products C[m,n] = A[m,k] · B[k,n]; B holds the weights where there are any.
@@ -52,7 +63,7 @@ class Gemm(Operator):
 
     @property
     def products(self) -> tuple[Product, ...]:
-        return (Product(self.batch, self.m, self.n, self.k),)
+        return (_of_numbers(self.dtype, self.batch, self.m, self.n, self.k),)
 
     @property
     def flops(self) -> Any:
@@ -186,8 +197,8 @@ class Conv(Operator):
         kernel = self.kernel_h * self.kernel_w * self.kernel_d
         c_in, c_out = floor_div(self.c_in, self.groups), floor_div(self.c_out, self.groups)
         if self.transposed:
-            return (Product(self.groups, self.batch * rows, c_out * kernel, c_in),)
-        return (Product(self.groups, self.batch * rows, c_out, c_in * kernel),)
+            return (_of_numbers(self.dtype, self.groups, self.batch * rows, c_out * kernel, c_in),)
+        return (_of_numbers(self.dtype, self.groups, self.batch * rows, c_out, c_in * kernel),)
 
     @property
     def flops(self) -> Any:

@@ -34,6 +34,7 @@ from collections.abc import Callable
 from perfmodel.errors import InputError, nearest
 from perfmodel.features.fusion.activations import fuse_activations
 from perfmodel.features.fusion.attention import append_to_caches, fuse_attention
+from perfmodel.features.fusion.bodies import rejoin_bodies
 from perfmodel.features.fusion.cpu import fold_cpu_constants, fuse_cpu_activations, fuse_cpu_epilogues, scale_in_gemms
 from perfmodel.features.fusion.elementwise import fuse_chains, spread_in_place
 from perfmodel.features.fusion.epilogues import fold_constants, fuse_epilogues, read_transposed
@@ -72,6 +73,8 @@ PASSES = (
     fold_constants,
     # Before the epilogues, which would take the same additions.
     fuse_residual_norms,
+    # What no pattern took apart is the one kernel that the file has.
+    rejoin_bodies,
     read_transposed,
     spread_in_place,
     fuse_epilogues,
@@ -89,6 +92,7 @@ CPU_PASSES = (
     fuse_norms,
     fold_cpu_constants,
     scale_in_gemms,
+    rejoin_bodies,
     read_transposed,
     fuse_cpu_epilogues,
 )

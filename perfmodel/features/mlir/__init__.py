@@ -43,11 +43,15 @@ From there to a graph:
 ``recipes``           what a rule did for the first operation of a signature, followed for the others
 ``rules``             the table of all rules; ``rules_*`` one small function an operation
 ``contractions``      products by what each axis does; ``convolutions`` the same for windows
-``rules_generic``     ``linalg.generic`` by maps and body; ``generic_windows``, ``scalar_bodies``, ``bodies``
+``rules_generic``     ``linalg.generic`` by maps and body; ``generic_products``, ``generic_windows``,
+                      ``scalar_bodies``, ``bodies``
 ``custom_calls``      targets outside of the module
 ``scalar_code``       what is code of nests: loads, stores, functions of scalars
-``nests``             loop nests over buffers; ``indices`` what they reach; ``nest_products`` which are products
+``nests``             loop nests over buffers; ``nest_walk`` what they do, ``indices`` what they reach, ``nest_products``
+                      which are products
 ``kernels``           GPU kernels; ``instructions`` vector and matrix instructions
+``dispatches``        IREE's dispatches
+``verify``            what contradicts its definition: ``definitions`` numbers of operands, ``shape_checks`` the rest
 ====================  ==============================================================================
 """
 

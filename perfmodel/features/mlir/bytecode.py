@@ -39,13 +39,17 @@ def read_bytecode(data: bytes, label: str) -> Module:
         return module
     if not refusals:
         raise MissingExtraError("iree.compiler", "mlir", f"{label}: MLIR bytecode ({producer(data)})")
-    raise ModelFileError(f"{label}: bytecode of {producer(data)} that cannot be read: {'; '.join(refusals)}")
+    raise ModelFileError(
+        f"{label}: bytecode of {producer(data)} that the installed bindings do not read ({'; '.join(refusals)}); "
+        "those of jaxlib and IREE know StableHLO: pip install 'perfmodel[mlir]'"
+    )
 
 
 def producer(data: bytes) -> str:
     """Who wrote it, as the header says (``"MLIR20.0.0"``, ``"StableHLO_v1.9.0"``)."""
     end = data.find(b"\0", 5, 200)
-    return data[5:end].decode("ascii", "replace") if end != -1 else "an unknown producer"
+    name = data[5:end].decode("ascii", "replace") if end != -1 else ""
+    return name.strip() or "an unknown producer"
 
 
 def bindings(package: str) -> tuple[Any, Any]:

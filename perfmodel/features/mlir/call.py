@@ -18,6 +18,13 @@ if TYPE_CHECKING:
     from perfmodel.features.mlir.convert import Conversion
 
 
+class DefinitionError(Exception):
+    """An operation contradicts its definition: the module is refused.
+
+    ``str()`` says what was expected, and what was found.
+    """
+
+
 @dataclass(slots=True)
 class Call(OperatorCall):
     """One operation with its operands: what the rules of every format see, and what only MLIR has.
@@ -166,4 +173,4 @@ Rule: TypeAlias = Callable[[Call], "Modelled | Operator | None"]
 """A rule describes one operation; None means that it has added its nodes itself."""
 
 
-__all__ = ["Call", "Modelled", "Rule", "RuleError", "enum_of", "numbers_of"]
+__all__ = ["Call", "DefinitionError", "Modelled", "Rule", "RuleError", "enum_of", "numbers_of"]

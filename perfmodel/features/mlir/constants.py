@@ -16,6 +16,7 @@ from perfmodel.features.mlir import positions, shapes
 from perfmodel.features.mlir.attribute_values import numbers_of
 from perfmodel.features.mlir.attributes import Dense
 from perfmodel.features.mlir.evaluate import MAX_NUMBERS, value_of
+from perfmodel.features.mlir.generic_products import dequantised
 from perfmodel.features.mlir.ir import Operation
 from perfmodel.features.mlir.known import NONE, Known, Origin
 from perfmodel.features.mlir.types import SHAPED, ScalarType
@@ -111,6 +112,8 @@ def fold(convert: Conversion, operation: Operation, known: Sequence[Known]) -> b
         repeats = name in _REPEATING or (name == "linalg.generic" and _hands_on(operation))
         if repeats and known[0].scalar is None and len(operation.results) == 1:
             return False  # the rule keeps what is repeated apart
+        if name == "linalg.generic" and dequantised(operation) is not None:
+            return False  # engines keep weights narrow, and dequantise them where they are multiplied
         if name in _PLACED and any(k.number is None for k in known[1:]):
             return False  # a part of a weight that changes from iteration to iteration
         if _keeps_shape(convert, operation, known):

@@ -14,7 +14,8 @@ from math import prod
 from typing import Any
 
 from perfmodel import ops
-from perfmodel.features.mlir.call import Modelled, RuleError
+from perfmodel.features.fusion.formats import LARGEST_GROUP, is_narrow, weight_format
+from perfmodel.features.mlir.call import DefinitionError, Modelled, RuleError
 from perfmodel.graph import Tensor
 from perfmodel.ops.base import is_symbolic
 
@@ -35,8 +36,8 @@ def is_one(dim: Any) -> bool:
 
 
 def contract(
-    a: Operand, b: Operand, result: Letters, *, sizes: dict[Hashable, Any] | None = None, dtype: str | None = None,
-    out_dtype: str | None = None,
+    a: Operand, b: Operand, result: Letters, *, sizes: dict[Hashable, Any] | None = None,
+    out: Tensor | None = None, out_dtype: str | None = None, scales: Scales | None = None,
 ) -> tuple[Modelled, bool]:  # fmt: skip
     """The descriptor of a product.
 
@@ -46,7 +47,8 @@ def contract(
     Args:
         result: the letters of the result's axes.
         sizes: of letters; None means what the tensors say.
-        dtype: of the arithmetic; None means A's.
+        out: the result, whose shape is compared and whose dtype is ``out_dtype``.
+        scales: of the narrow operand, where there are any.
 
     Returns:
         The answer of a rule, and whether A and B change places (the result is stored transposed).
@@ -61,18 +63,29 @@ def contract(
         if shape is None:
             raise RuleError("the shape of an operand is not known")
         if len(shape) != len(operand.letters):
-            raise RuleError(f"an operand of rank {len(shape)} is indexed with {len(operand.letters)} axes")
+            raise DefinitionError(f"expected an operand of {len(operand.letters)} axes, found one of {len(shape)}")
         shapes.append(shape)
         for letter, size in zip(operand.letters, shape, strict=True):
-            if letter is not None and (letter not in known or is_one(known[letter])):
+            if letter is None:
+                continue
+            if letter not in known or is_one(known[letter]):
                 known[letter] = size
+            elif (
+                not is_one(size) and not is_symbolic(size) and not is_symbolic(known[letter]) and size != known[letter]
+            ):
+                raise DefinitionError(
+                    f"expected operands of one size along an axis that they share, found {known[letter]} and {size}"
+                )
     in_a = [x for x, size in zip(a.letters, shapes[0], strict=True) if x is not None and not _shared(size, known[x])]
     in_b = [x for x, size in zip(b.letters, shapes[1], strict=True) if x is not None and not _shared(size, known[x])]
-    set_a, set_b, out = set(in_a), set(in_b), set(result)
-    batch = [x for x in in_a if x in set_b and x in out]
-    rows = [x for x in in_a if x not in set_b and x in out]
-    columns = [x for x in in_b if x not in set_a and x in out]
-    summed = [x for x in in_a if x in set_b and x not in out]
+    if out is not None:
+        _check_result(out, result, known)
+        out_dtype = out_dtype_of(a.tensor, out)
+    set_a, set_b, kept = set(in_a), set(in_b), set(result)
+    batch = [x for x in in_a if x in set_b and x in kept]
+    rows = [x for x in in_a if x not in set_b and x in kept]
+    columns = [x for x in in_b if x not in set_a and x in kept]
+    summed = [x for x in in_a if x in set_b and x not in kept]
     if len(batch) + len(rows) + len(summed) != len(in_a) or len(batch) + len(columns) + len(summed) != len(in_b):
         raise RuleError("it sums over an axis of one operand alone")
     m, n, k, count = (prod(known[x] for x in group) for group in (rows, columns, summed, batch))
@@ -82,13 +95,58 @@ def contract(
     if swapped:
         m, n, transpose_a, transpose_b = n, m, not transpose_b, not transpose_a
         a, b = b, a
+    arithmetic, narrow = format_of(a.tensor, b.tensor, scales, k)
     # C^T = B^T · A^T puts a weight on the left where weights are expected.
-    arithmetic = dtype or a.tensor.dtype
-    if is_one(count) and a.tensor.is_weight and not b.tensor.is_weight:
-        op = ops.Gemm(batch=1, m=n, n=m, k=k, dtype=arithmetic, out_dtype=out_dtype)
-    else:
-        op = ops.Gemm(batch=count, m=m, n=n, k=k, dtype=arithmetic, out_dtype=out_dtype)
-    return Modelled(op, {"transpose_a": transpose_a, "transpose_b": transpose_b}), swapped
+    if narrow is a.tensor or (
+        narrow is None and is_one(count) and a.tensor.is_weight and not b.tensor.is_weight
+    ):  # fmt: skip
+        m, n = n, m
+    op = ops.Gemm(batch=count, m=m, n=n, k=k, dtype=arithmetic, out_dtype=out_dtype)
+    # Of narrow weights the descriptor counts its format's bits; what is read are the tensors, scales and all.
+    extra = 0 if narrow is None else narrow.bytes - op.weight_bytes
+    return Modelled(op, {"transpose_a": transpose_a, "transpose_b": transpose_b}, (), extra), swapped
+
+
+def _check_result(out: Tensor, result: Letters, sizes: dict[Hashable, Any]) -> None:
+    wanted = [1 if x is None else sizes.get(x) for x in result]
+    found = out.shape or ()
+    differ = len(wanted) != len(found) or any(
+        isinstance(w, int) and isinstance(f, int) and w != f for w, f in zip(wanted, found, strict=True)
+    )
+    if differ:
+        shapes = ["x".join(map(str, s)) or "no axes" for s in (wanted, found)]
+        raise DefinitionError(f"expected a result of {shapes[0]}, found {shapes[1]}")
+
+
+@dataclass(frozen=True, slots=True)
+class Scales:
+    """How the values of a narrow operand are scaled: the dtype of the scales, and how many terms of a sum share one."""
+
+    dtype: str
+    group: Any
+
+
+def format_of(a: Tensor, b: Tensor, scales: Scales | None, length: Any) -> tuple[str, Tensor | None]:
+    """The format of a product of two tensors, and the one that is widened on the way to the multipliers.
+
+    Args:
+        scales: of the narrower tensor.
+        length: terms of a sum.
+
+    Returns:
+        A's dtype and None where both are stored alike, or no format names the pair.
+    """
+    if a.dtype == b.dtype:
+        return a.dtype, None
+    wide, narrow = (b, a) if is_narrow(a.dtype) else (a, b)
+    if not is_narrow(narrow.dtype) or is_narrow(wide.dtype):
+        return a.dtype, None
+    group = scales.group if scales is not None else length
+    found = weight_format(
+        wide.dtype, narrow.dtype, scales.dtype if scales is not None else wide.dtype,
+        group if isinstance(group, int) and group > 0 else LARGEST_GROUP,
+    )  # fmt: skip
+    return (a.dtype, None) if found is None else (found, narrow)
 
 
 def _shared(size: Any, whole: Any) -> bool:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from perfmodel.features.mlir import nests, trips
 from perfmodel.features.mlir.ir import Block, Operation, Value
 from perfmodel.features.mlir.known import Known, Origin
-from perfmodel.features.mlir.scalar_code import is_scalar_code
-from perfmodel.features.mlir.types import SHAPED
+from perfmodel.features.mlir.scalar_code import LOOPS, is_scalar_code
+from perfmodel.features.mlir.types import SHAPED, MemRefType, TensorType
 from perfmodel.features.onnx.control import _cost
 from perfmodel.graph import Removed
 from perfmodel.ops import View
@@ -105,8 +105,18 @@ def _repeat(convert: Conversion, operation: Operation, body: Block, known: Seque
         results = convert.run_block(body)
     finally:
         convert.count = outer
-    convert.removed.append(Removed(convert.name_of(operation), operation.name, f"a loop: its body runs {count} times"))
+    convert.removed.append(
+        Removed(
+            convert.name_of(operation),
+            operation.name,
+            _runs(count),
+        )
+    )
     _link(convert, operation, results)
+
+
+def _runs(count: Any) -> str:
+    return f"a loop: its body runs {'once' if not is_symbolic(count) and count == 1 else f'{count} times'}"
 
 
 def _given(convert: Conversion, operation: Operation, count: Any) -> Any:
@@ -151,7 +161,13 @@ def for_(convert: Conversion, operation: Operation) -> None:
         results = convert.run_block(body)
     finally:
         convert.count = outer
-    convert.removed.append(Removed(convert.name_of(operation), operation.name, f"a loop: its body runs {count} times"))
+    convert.removed.append(
+        Removed(
+            convert.name_of(operation),
+            operation.name,
+            _runs(count),
+        )
+    )
     if operation.results and not results:  # scf.forall: what its parts are inserted into
         results = known
     _link(convert, operation, results)
@@ -221,11 +237,49 @@ def inline(convert: Conversion, operation: Operation) -> None:
     _link(convert, operation, results)
 
 
+def inside(convert: Conversion, operation: Operation) -> None:
+    """The regions of an operation that no rule covers: what works on whole tensors counts once, scalar code by its names."""
+    inner = [o for region in operation.regions for block in region.blocks for o in block.operations]
+    if not inner:
+        return
+    name = convert.name_of(operation, used=False)
+    if not any(_works_on_tensors(o) for o in inner):
+        names = ", ".join(
+            dict.fromkeys(o.name for o in inner if o.operands and not o.name.endswith((".yield", ".return")))
+        )
+        if names:
+            convert.note(f"{operation.name}: what its body computes is not counted: {names}", name)
+        return
+    convert.innermost = operation
+    for region in operation.regions:
+        for block in region.blocks:
+            for value in block.arguments:
+                convert.env[value] = convert.fresh(value)
+            convert.run_block(block)
+    convert.note(f"{operation.name}: how often its body runs is not known; counted once", name)
+
+
+def _works_on_tensors(operation: Operation) -> bool:
+    """Whether an operation, or one inside of it, makes or stores more than single numbers."""
+    return any(
+        isinstance(v.type, (TensorType, MemRefType)) and v.type.shape != ()
+        for inner in operation.walk()
+        for v in (*inner.results, *(() if inner.results else inner.operands))
+    ) or bool(operation.name in LOOPS)
+
+
 def launch(convert: Conversion, operation: Operation) -> None:
     """gpu.launch and gpu.launch_func: one kernel of as many threads as its grid has."""
     from perfmodel.features.mlir import kernels
 
     kernels.launch(convert, operation)
+
+
+def dispatch(convert: Conversion, operation: Operation) -> None:
+    """flow.dispatch: the operations of the executable's function stand in its place."""
+    from perfmodel.features.mlir import dispatches
+
+    dispatches.dispatch(convert, operation)
 
 
 def scalar_nest(convert: Conversion, operation: Operation) -> None:
@@ -246,11 +300,12 @@ HANDLERS: dict[str, Handler] = {
     "affine.if": branch, "scf.index_switch": branch, "torch.prim.If": branch, "tosa.cond_if": branch,
     "tosa.while_loop": while_,
     **dict.fromkeys(
-        ("flow.dispatch.region", "flow.dispatch.workgroups", "memref.alloca_scope", "shape.assuming", "scf.execute_region",
+        ("flow.dispatch.region", "flow.dispatch.workgroups", "scf.forall.in_parallel",
+         "memref.alloca_scope", "shape.assuming", "scf.execute_region",
          "stablehlo.fusion", "mhlo.fusion", "sdy.manual_computation", "util.initializer", "tensor_ext.region",
          "torch_c.region"), inline
     ),
-    "gpu.launch": launch, "gpu.launch_func": launch,
+    "flow.dispatch": dispatch, "gpu.launch": launch, "gpu.launch_func": launch,
     **dict.fromkeys(
         ("memref.load", "memref.store", "affine.load", "affine.store", "vector.load", "vector.store",
          "vector.transfer_read", "vector.transfer_write", "vector.contract", "vector.outerproduct", "vector.reduction",

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from perfmodel.errors import DescriptorError, DtypeError, ModelFileError
+from perfmodel.errors import DescriptorError, DtypeError, ModelFileError, PerfmodelError
 from perfmodel.features.mlir import constants, control, nests
-from perfmodel.features.mlir.call import Call, Modelled, Rule, RuleError
+from perfmodel.features.mlir.call import Call, DefinitionError, Modelled, Rule, RuleError
 from perfmodel.features.mlir.dims import Dimensions
 from perfmodel.features.mlir.ir import Block, Module, Operation
 from perfmodel.features.mlir.known import Known
@@ -21,6 +21,7 @@ from perfmodel.features.mlir.recipes import REPEATED, Recipe, Recipes, Step
 from perfmodel.features.mlir.rules import IGNORED, TERMINATORS, UNMODELLED, reads_full, rule_for
 from perfmodel.features.mlir.scalar_code import is_kernel_body
 from perfmodel.features.mlir.values import Values
+from perfmodel.features.mlir.verify import DEFINITION, MALFORMED, place, refuse, signature
 from perfmodel.graph import Graph, Node, Removed, Tensor
 from perfmodel.ops import Operator, Unmodelled
 
@@ -51,6 +52,9 @@ class Conversion(Values):
         self.count: Any = 1
         self.depth = 0
         self.nodes: list[Node] = []
+        self.innermost: Operation | None = None
+        self.guessed: dict[str, Any] = {}
+        self.imported: list[str] = []
         self._notes: dict[str, list[str]] = {}
         self.layouts = Layouts(module)
         self.recipes = Recipes(self)
@@ -79,6 +83,7 @@ class Conversion(Values):
             Removed(n, source, "spread by the kernels that read it") for n, source, k in self.later if k.make
         ]
         used = {n for node in self.nodes for n in (*node.inputs, *node.outputs)}
+        inputs += self.imported
         used.update(inputs, outputs)
         notes = [*warnings]
         if not self.nodes:
@@ -94,8 +99,18 @@ class Conversion(Values):
             input_axes=dict(self.dims.input_axes),
         )
 
-    def run_function(self, function: Operation, arguments: Sequence[Known], prefix: str = "") -> list[Known]:
+    def run_function(
+        self,
+        function: Operation,
+        arguments: Sequence[Known],
+        prefix: str = "",
+        *,
+        ended: dict[int, Known] | None = None,
+    ) -> list[Known]:
         """Convert a function's body with values of its own.
+
+        Args:
+            ended: takes what is known of the arguments in the end, by their number: functions may write to them.
 
         Returns:
             What is known of its results.
@@ -123,13 +138,15 @@ class Conversion(Values):
 
                 kernels.entry(self, function)
                 return results
-            if len(blocks) == 1 and is_kernel_body(blocks[0]):
-                nests.describe_block(self, function, blocks[0])
+            if function.name in ("llvm.func", "tt.func") or (len(blocks) == 1 and is_kernel_body(blocks[0])):
+                nests.describe_blocks(self, function, blocks)
                 return [self.known(v) for v in blocks[0].operations[-1].operands]
             for block in blocks:
                 found = self.run_block(block)
                 if block.terminator is not None and not block.terminator.successors:
                     results = found
+            if ended is not None:
+                ended.update({i: self.env[v] for i, v in enumerate(blocks[0].arguments) if v in self.env})
             return results
         finally:
             (self.env, self.prefix), self.depth = outer, self.depth - 1
@@ -147,10 +164,27 @@ class Conversion(Values):
     # One operation
 
     def convert(self, operation: Operation) -> None:
-        """Convert one operation."""
+        """Convert one operation.
+
+        Raises:
+            ModelFileError: it contradicts its definition.
+        """
+        try:
+            self._convert(operation)
+        except DefinitionError as problem:
+            refuse(self.label, operation, str(problem))
+        except (DescriptorError, DtypeError) as error:
+            raise ModelFileError(f"{self.where(operation)}: {operation.name}: {error}") from None
+        except PerfmodelError:
+            raise
+        except MALFORMED:
+            refuse(self.label, operation, f"{DEFINITION}, found {signature(operation)}")
+
+    def _convert(self, operation: Operation) -> None:
         name = operation.name
         handler = control.HANDLERS.get(name)
         if handler is not None:
+            self.innermost = operation
             handler(self, operation)
             return
         known = tuple([self.env.get(v) or self.known(v) for v in operation.operands])
@@ -183,10 +217,6 @@ class Conversion(Values):
         except RuleError as error:
             self.unmodelled(call, str(error))
             return
-        except (DescriptorError, DtypeError) as error:
-            raise ModelFileError(f"{self.where(operation)}: {name}: {error}") from None
-        except (TypeError, ValueError, ArithmeticError, IndexError, AttributeError, KeyError) as error:
-            raise ModelFileError(f"{self.where(operation)}: {name} does not follow its definition: {error}") from None
 
     def _describe(self, rule: Rule, call: Call) -> None:
         """Let a rule add its nodes, or add the one that it answers."""
@@ -249,16 +279,27 @@ class Conversion(Values):
         outputs = [t for t in call.outputs if t is not None]
         if not inputs and not outputs:
             self.removed.append(Removed(self.name_of(operation), operation.name, "touches no tensor"))
+            control.inside(self, operation)
             return
         self.note(f"{operation.name}: {reason}: counted as memory traffic only", self.name_of(operation, used=False))
-        read = sum(t.bytes for t in inputs if t.shape is not None)
-        written = sum(t.bytes for t in outputs if t.shape is not None)
+        read = sum(self.bytes_of(t) for t in inputs)
+        written = 0
+        for t in outputs:
+            if t.shape is None:  # of unknown rank: as large as the largest that it may be made of
+                self.guessed[t.name] = max((self.bytes_of(i) for i in inputs), default=0, key=_size)
+            written = written + self.bytes_of(t)
         kind = operation.name
         if kind in ("stablehlo.custom_call", "mhlo.custom_call"):
             kind = f"custom_call @{operation.attributes.get('call_target_name', '?')}"
         dtype = next((t.dtype for t in (*outputs, *inputs)), "fp32")
         op = Unmodelled(kind=kind, read=read, written=written, dtype=dtype)
         self.add(operation, op, tuple(t.name for t in inputs), tuple(t.name for t in outputs), {})
+        if rule_for(operation.name) is None:
+            control.inside(self, operation)
+
+    def bytes_of(self, tensor: Tensor) -> Any:
+        """Bytes of a tensor; an estimate where its rank is not known."""
+        return self.guessed.get(tensor.name, 0) if tensor.shape is None else tensor.bytes
 
     def outside_call(self, operation: Operation, known: Sequence[Known], reason: str) -> None:
         """A call of something that is not in the module."""
@@ -281,7 +322,7 @@ class Conversion(Values):
     def name_of(self, operation: Operation, *, used: bool = True) -> str:
         """A node's name: the operation's, with the number of its result."""
         short = _short(operation.name)
-        result = operation.results[0].name if operation.results else str(operation.line or "")
+        result = operation.results[0].name.partition("#")[0] if operation.results else str(operation.line or "")
         name = f"{self.prefix}{short}_{result}" if result else self.prefix + short
         if not used:
             return name
@@ -293,8 +334,8 @@ class Conversion(Values):
         return f"{name}.{number}"
 
     def where(self, operation: Operation) -> str:
-        """``model.mlir:12``, for messages."""
-        return f"{self.label}:{operation.line}" if operation.line else self.label
+        """``model.mlir:12:5``, for messages."""
+        return place(self.label, operation)
 
     def note(self, text: str, name: str) -> None:
         """Warn of an operation; equal texts are joined."""
@@ -304,6 +345,10 @@ class Conversion(Values):
 @lru_cache(maxsize=4096)
 def _short(name: str) -> str:
     return name.partition(".")[2] or name
+
+
+def _size(value: Any) -> float:
+    return float(value) if isinstance(value, (int, float)) else 0.0
 
 
 def _some(names: list[str]) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from perfmodel import ops
-from perfmodel.features.mlir.call import RuleError
+from perfmodel.features.mlir.call import DefinitionError, RuleError
 from perfmodel.ops.base import at_least, is_symbolic
 
 
@@ -42,6 +42,7 @@ def convolution(
         RuleError: more than three spatial axes.
     """
     window = _squeezed(window)
+    window = _fitting(window)
     count = len(window.sizes)
     if count > 3:
         raise RuleError(f"it has {count} spatial axes; up to 3 are covered")
@@ -61,6 +62,60 @@ def convolution(
         stride_w=stride_w, pad_d=pads[0], pad_h=pads[1], pad_w=pads[2], dilation_d=dilation_d, dilation_h=dilation_h,
         dilation_w=dilation_w, dtype=dtype, out_dtype=out_dtype,
     )  # fmt: skip
+
+
+def _results(window: Window) -> list[Any]:
+    """What a window makes of each axis: floor((size + pads - dilation·(kernel - 1) - 1) / stride) + 1; None where unknown."""
+    rows = (window.sizes, window.kernel, window.strides, window.dilations, window.pads)
+    return [
+        (size + pad - dilation * (kernel - 1) - 1) // stride + 1
+        if all(isinstance(n, int) for n in (size, kernel, stride, dilation, pad)) and stride > 0
+        else None
+        for size, kernel, stride, dilation, pad in zip(*rows, strict=True)
+    ]
+
+
+def exact(window: Window) -> Window:
+    """A window of a dialect that says how large the result must be.
+
+    Raises:
+        DefinitionError: it has another size.
+    """
+    if not any(s > 1 for s in window.spread):
+        for axis, (wanted, found) in enumerate(zip(_results(window), window.results, strict=True)):
+            same_size(f"a result of %s elements along spatial axis {axis}", wanted, found)
+    return window
+
+
+def same_size(what: str, wanted: Any, found: Any) -> None:
+    """Refuse two sizes that the definition of an operation wants equal.
+
+    Args:
+        what: what is expected, with ``%s`` for the number.
+
+    Raises:
+        DefinitionError: both are known, and differ.
+    """
+    if isinstance(wanted, int) and isinstance(found, int) and wanted != found:
+        raise DefinitionError(f"expected {what % wanted}, found {found}")
+
+
+def _fitting(window: Window) -> Window:
+    """The part of the input that the results need: loops over results may stop before the input's end.
+
+    Raises:
+        DefinitionError: the windows of the results reach beyond the input.
+    """
+    if any(s > 1 for s in window.spread):
+        return window
+    sizes = list(window.sizes)
+    for axis, (made, result) in enumerate(zip(_results(window), window.results, strict=True)):
+        if not isinstance(made, int) or not isinstance(result, int) or made == result:
+            continue
+        if made < result:
+            raise DefinitionError(f"expected at most {made} results along spatial axis {axis}, found {result}")
+        sizes[axis] -= (made - result) * window.strides[axis]
+    return replace(window, sizes=sizes)
 
 
 def _transposed(

@@ -76,6 +76,8 @@ class CustomForms(ListForms):
             elif kind == PUNCT:
                 if token == ",":
                     lexer.advance()
+                    if lexer.kind == PUNCT and lexer.token in (":", ",", ")"):
+                        lexer.fail("an operand or an attribute after ','")
                 elif token == ":":
                     self._types(pending)
                 elif token == "->":

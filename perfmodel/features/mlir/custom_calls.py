@@ -88,7 +88,7 @@ def _gemm(call: Call) -> None:
         (*pair, *others),
         [t for t in call.outputs if t is not None],
         answer.attributes,
-        extra=sum(t.bytes for t in others),
+        extra=answer.extra_bytes_read + sum(t.bytes for t in others),
     )
 
 

@@ -19,9 +19,10 @@ _PEEK = 4096
 def is_mlir(model: Any) -> bool:
     """Whether :func:`perfmodel.features.mlir.read_mlir` reads a model; else it is taken for ONNX.
 
-    A string with line breaks is a text; one without is a path. Files are told by their names, or by how they begin.
+    A string with line breaks or a brace is a text; one without is a path. Files are told by their names, or by how they begin.
     """
     from perfmodel.features.mlir.ir import Module
+    from perfmodel.features.mlir.source import is_text
 
     if isinstance(model, Module):
         return True
@@ -30,7 +31,7 @@ def is_mlir(model: Any) -> bool:
         return beginning.startswith(_BYTECODE) or _starts(beginning)
     if isinstance(model, (str, os.PathLike)):
         text = os.fspath(model)
-        if isinstance(text, str) and "\n" in text:
+        if is_text(model):
             return True
         name = str(text)
         if name.endswith(ENDINGS):

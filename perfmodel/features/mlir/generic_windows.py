@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
 from perfmodel import ops
 from perfmodel.features.mlir.attributes import AffineMap
-from perfmodel.features.mlir.call import Call, RuleError
-from perfmodel.features.mlir.contractions import out_dtype_of
+from perfmodel.features.mlir.call import Call, Modelled, RuleError
+from perfmodel.features.mlir.contractions import Scales, format_of, out_dtype_of
 from perfmodel.features.mlir.convolutions import Window, convolution, pool
 from perfmodel.graph import Tensor
 
@@ -34,6 +34,29 @@ class Nest:
     initial: list[Tensor | None]
 
 
+@dataclass(slots=True)
+class Prologue:
+    """What a product's kernel does with its operands before it multiplies them.
+
+    Attributes:
+        scales: of the narrow operand, where there is one.
+        read: scales, zero points and what else is read beside the operands.
+        parts: the arithmetic on each operand, by the operand's name.
+        after: the arithmetic on the sums.
+    """
+
+    scales: Scales | None = None
+    read: list[Tensor] = field(default_factory=list)
+    parts: dict[str, tuple[ops.Operator, ...]] = field(default_factory=dict)
+    after: tuple[ops.Operator, ...] = ()
+
+    def of(self, answer: Modelled, narrow: Tensor | None) -> Modelled:
+        """A product with its prologue; formats of narrow weights have their conversion in themselves."""
+        fused = [p for name, parts in self.parts.items() if narrow is None or name != narrow.name for p in parts]
+        extra = answer.extra_bytes_read + sum(t.bytes for t in self.read)
+        return Modelled(answer.op, answer.attributes, (*fused, *self.after), extra)
+
+
 def letters(map_: AffineMap) -> list[Any]:
     """The loop that each axis is indexed by, None for a constant.
 
@@ -51,20 +74,20 @@ def letters(map_: AffineMap) -> list[Any]:
     return found
 
 
-def emit_accumulated(
-    call: Call, op: ops.Operator, inputs: list[Tensor], out: Tensor, attributes: dict[str, Any], initial: Tensor | None
-) -> None:
+def emit_accumulated(call: Call, answer: Modelled, inputs: list[Tensor], out: Tensor, initial: Tensor | None) -> None:
     """A product, and the addition of what its accumulator starts from: a bias, or an earlier result."""
+    op, attributes, fused, read = answer.op, answer.attributes, answer.fused, answer.extra_bytes_read
     if initial is None:
-        call.emit(op, inputs, (out,), attributes)
+        call.emit(op, inputs, (out,), attributes, fused=fused, extra=read)
         return
     add = ops.Elementwise(
         kind="add", elements=out.elements, inputs=1, input_elements=out.elements + initial.elements, dtype=out.dtype
     )
-    call.emit(op, [*inputs, initial], (out,), {**attributes, "bias": initial.name}, fused=(add,), extra=initial.bytes)
+    attributes = {**attributes, "bias": initial.name}
+    call.emit(op, [*inputs, initial], (out,), attributes, fused=(*fused, add), extra=read + initial.bytes)
 
 
-def convolved(call: Call, nest: Nest, a: int, b: int) -> None:
+def convolved(call: Call, nest: Nest, a: int, b: int, around: Prologue) -> None:
     """Describe a sum of products of operand ``a``, which is indexed by windows, and operand ``b``, the filters."""
     x, w, out = nest.ins[a], nest.ins[b], nest.outs[0]
     of_w, of_out = letters(nest.maps[b]), letters(nest.maps[len(nest.ins)])
@@ -100,13 +123,19 @@ def convolved(call: Call, nest: Nest, a: int, b: int) -> None:
         results.append(size_out.get(moved, 1))
     c_out = prod(size for d, size in size_w.items() if d in size_out and d not in seen)
     pads = [0] * len(sizes)
+    dtype, narrow = format_of(x, w, around.scales, c_in * prod(kernel))
+    if narrow is x:
+        dtype, narrow = x.dtype, None
     op = convolution(
         Window(sizes, kernel, strides, dilations, pads, results), batch=batch, c_in=c_in * groups, c_out=c_out * groups,
-        groups=groups, dtype=x.dtype, out_dtype=out_dtype_of(x, out),
+        groups=groups, dtype=dtype, out_dtype=out_dtype_of(x, out),
     )  # fmt: skip
     channels = [i for i, d in enumerate(of_out) if d in size_w]
     attributes = {"groups": groups, "strides": tuple(strides), "channel_axis": channels[0] if channels else 1}
-    emit_accumulated(call, op, [x, w], out, attributes, nest.initial[0])
+    extra = 0 if narrow is None else narrow.bytes - op.weight_bytes
+    emit_accumulated(
+        call, around.of(Modelled(op, attributes, (), extra), narrow), [x, w, *around.read], out, nest.initial[0]
+    )
 
 
 def window_terms(

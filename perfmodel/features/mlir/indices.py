@@ -2,25 +2,46 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import gcd, prod
 from typing import Any
 
+import numpy as np
+
 from perfmodel.features.mlir.attributes import AffineMap, affine_value
 from perfmodel.features.mlir.ir import Operation, Value
 from perfmodel.ops.base import at_most, is_symbolic
 
+_CASTS = ("arith.index_cast", "index.cast", "arith.ext", "arith.trunci", "llvm.sext", "llvm.zext", "llvm.trunc")
 _MAX_DEPTH = 64
+_MAX_ITERATIONS = 1 << 16
+"""Iterations of outer loops that are counted one by one where the bounds of an inner one depend on them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """One loop around a statement: its extent, and the values of its variable."""
+    """One loop around a statement.
+
+    Attributes:
+        extent: how often it runs; the mean where its bounds depend on outer loops.
+        start, step: values of its variable.
+        reach: how many values its variable takes in all iterations of the outer loops; None means as many as in one.
+        outer: variables of the loops that its bounds depend on.
+    """
 
     extent: Any
     start: Any = 0
     step: Any = 1
+    reach: Any = None
+    outer: frozenset[Value] = frozenset()
+
+    @property
+    def values(self) -> Any:
+        """Distinct values of its variable."""
+        return self.extent if self.reach is None else self.reach
 
     @property
     def mean(self) -> Any:
@@ -119,7 +140,7 @@ class Indices:
         if operation is None or depth > _MAX_DEPTH:
             return None
         name = operation.name
-        if name in ("arith.constant", "index.constant"):
+        if name in ("arith.constant", "index.constant", "llvm.mlir.constant"):
             found = operation.attributes.get("value")
             return Linear({}, found) if isinstance(found, int) else None
         if name in ("affine.apply", "affine.min", "affine.max"):
@@ -129,17 +150,19 @@ class Indices:
             return None
         forms = [o for o in operands if o is not None]
         try:
-            if name in ("arith.addi", "index.add"):
+            if name in ("arith.addi", "index.add", "llvm.add"):
                 return forms[0] + forms[1]
-            if name in ("arith.subi", "index.sub"):
+            if name in ("arith.subi", "index.sub", "llvm.sub"):
                 return forms[0] + -forms[1]
-            if name in ("arith.muli", "index.mul"):
+            if name in ("arith.muli", "index.mul", "llvm.mul"):
                 return forms[0] * forms[1]
             if name in ("arith.divui", "arith.divsi", "index.divu", "index.divs"):
                 return forms[0] // forms[1]
             if name in ("arith.remui", "arith.remsi", "index.remu", "index.rems"):
                 return forms[0] % forms[1]
-            if name.startswith(("arith.index_cast", "index.cast", "arith.ext", "arith.trunci")):
+            if name.startswith(
+                ("arith.index_cast", "index.cast", "arith.ext", "arith.trunci", "llvm.sext", "llvm.zext", "llvm.trunc")
+            ):
                 return forms[0]
         except NotLinearError:
             return None
@@ -168,36 +191,66 @@ class Indices:
 
         Only where the bounds move together: the rows of a triangle (from ``i0`` to the end) keep one variable.
         """
-        low, highs = self._moving_bounds(operation)
+        lows, highs = self._moving_bounds(operation)
+        low = lows[0] if len(lows) == 1 else None
         if low is None or not low.coefficients or len(arguments) == 0 or arguments[0] not in self.loops:
             return
         if all(high is None or (high + -low).coefficients for high in highs):
             return
         variable = arguments[0]
         loop = self.loops[variable]
-        self.loops[variable] = Loop(loop.extent, 0, loop.step)
+        self.loops[variable] = Loop(loop.extent, 0, loop.step)  # a whole tile reaches no further than the outer loop
         self.fixed[variable] = low + Linear({variable: 1})
 
-    def _moving_bounds(self, operation: Operation) -> tuple[Linear | None, list[Linear | None]]:
-        """The lower bound of a loop of one variable, and its upper bounds, of which the least holds."""
+    def moving(self, operation: Operation, start: Any, step: Any) -> Loop | None:
+        """A loop whose bounds depend on outer ones: how often it runs is summed over their iterations, which is exact for
+        partial tiles and triangles. None for other loops.
+        """
+        lows, highs = self._moving_bounds(operation)
+        if not lows or not highs or not isinstance(step, int) or step < 1:
+            return None
+        forms: list[Linear] = []
+        for form in (*lows, *highs):
+            if form is None or not isinstance(form.constant, int):
+                return None
+            forms.append(form)
+        outer = list(dict.fromkeys(v for form in forms for v in form.coefficients))
+        loops = [self.loops.get(v) for v in outer]
+        if not outer or any(n is None or not _is_counted(n) for n in loops):
+            return None
+        if prod(n.extent for n in loops if n is not None) > _MAX_ITERATIONS:
+            return None
+        axes = np.ix_(*(n.start + n.step * np.arange(n.extent, dtype=np.int64) for n in loops if n is not None))
+        grids = dict(zip(outer, axes, strict=True))
+        sides = [sum((c * grids[v] for v, c in f.coefficients.items()), np.asarray(f.constant)) for f in forms]
+        low = functools.reduce(np.maximum, sides[: len(lows)])
+        high = functools.reduce(np.minimum, sides[len(lows) :])
+        counts = np.maximum(-((low - high) // step), 0)
+        total = int(np.broadcast_to(counts, [n.extent for n in loops if n is not None]).sum())
+        runs = prod(n.extent for n in loops if n is not None)
+        reach = max(-(-(int(high.max()) - int(low.min())) // step), 0)
+        return Loop(total // runs if total % runs == 0 else total / runs, start, step, reach, frozenset(outer))
+
+    def _moving_bounds(self, operation: Operation) -> tuple[list[Linear | None], list[Linear | None]]:
+        """The lower bounds of a loop of one variable, of which the largest holds, and its upper bounds, of which the least."""
         operands = operation.operands
         if operation.name == "scf.for" and len(operands) >= 3:
-            return self.form(operands[0]), self._least(operands[1])
+            return self._bounds(operands[0], "max"), self._bounds(operands[1], "min")
         low, high = operation.attributes.get("lowerBoundMap"), operation.attributes.get("upperBoundMap")
         if operation.name != "affine.for" or not isinstance(low, AffineMap) or not isinstance(high, AffineMap):
-            return None, []
+            return [], []
         split = low.num_dims + low.num_symbols
         lows = self.through(low, operands[:split])
         highs = self.through(high, operands[split : split + high.num_dims + high.num_symbols])
-        return (lows[0] if len(lows) == 1 else None), highs
+        return lows, highs
 
-    def _least(self, value: Value) -> list[Linear | None]:
-        """The forms of which a value is the least (``affine.min``, ``arith.minsi``); its own where it is another."""
+    def _bounds(self, value: Value, kind: str) -> list[Linear | None]:
+        """The forms of which a value is the least or largest (``affine.min``, ``arith.maxsi``); its own where it is another."""
         made = value.operation
         map_ = made.attributes.get("map") if made is not None else None
-        if made is not None and made.name == "affine.min" and isinstance(map_, AffineMap):
+        if made is not None and made.name == f"affine.{kind}" and isinstance(map_, AffineMap):
             return self.through(map_, made.operands)
-        if made is not None and made.name in ("arith.minsi", "arith.minui"):
+        if made is not None and made.name in (f"arith.{kind}si", f"arith.{kind}ui"):
             return [self.form(v) for v in made.operands]
         return [self.form(value)]
 
@@ -213,6 +266,10 @@ class Indices:
                 return None
             total = total + c * mean
         return total
+
+
+def _is_counted(loop: Loop) -> bool:
+    return isinstance(loop.extent, int) and isinstance(loop.start, int) and isinstance(loop.step, int)
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,22 +321,45 @@ def _of_group(group: list[Access], shape: Sequence[Any], loops: Mapping[Value, L
         width = first.width[axis - len(first.axes)] if axis - len(first.axes) >= -len(first.width) else 1
         constants = [index.constant for a in group if (index := a.axes[axis]) is not None]
         numbers = [c for c in constants if isinstance(c, int)]
-        spread = max(numbers) - min(numbers) if len(numbers) == len(constants) and numbers else 0
-        count = _values(form, loops) * width + spread
+        count = _shifted(form, loops, numbers) if len(numbers) == len(constants) and width == 1 else None
+        if count is None:
+            spread = max(numbers) - min(numbers) if len(numbers) == len(constants) and numbers else 0
+            count = _values(form, loops) * width + spread
         reached = reached * (count if size is None else at_most(count, size))
     used = variables(first)
     if all(form is not None for form in first.axes):
         # A diagonal is no square: there are no more elements than there are executions.
-        runs: Any = prod((loops[v].extent for v in used if v in loops), start=1)
+        runs: Any = prod((n.extent if n.outer <= used else n.values for v in used if (n := loops.get(v))), start=1)
         widths = prod(first.width) if first.width else 1
         reached = at_most(reached, runs * widths * len(group))
     return reached
 
 
+def _shifted(form: Linear, loops: Mapping[Value, Loop], constants: Sequence[int]) -> int | None:
+    """Distinct values of ``c·i + k`` for several k: those of one remainder overlap where they lie close; None for others."""
+    terms = [(c, loops[v]) for v, c in form.coefficients.items() if v in loops]
+    if len(terms) != 1 or len(constants) < 2:
+        return None
+    factor, loop = terms[0]
+    if not isinstance(factor, int) or not isinstance(loop.step, int) or not isinstance(loop.values, int):
+        return None
+    stride = abs(factor * loop.step)
+    if stride == 0:
+        return None
+    total = 0
+    groups: dict[int, list[int]] = {}
+    for constant in set(constants):
+        groups.setdefault(constant % stride, []).append(constant // stride)
+    for offsets in groups.values():
+        offsets.sort()
+        total += loop.values + sum(min(b - a, loop.values) for a, b in itertools.pairwise(offsets))
+    return total
+
+
 def _values(form: Linear, loops: Mapping[Value, Loop]) -> Any:
     """Distinct values of a linear form."""
     terms = [
-        (c * (loops[v].step if loops[v].step is not None else 1), loops[v].extent)
+        (c * (loops[v].step if loops[v].step is not None else 1), loops[v].values)
         for v, c in form.coefficients.items()
         if v in loops
     ]

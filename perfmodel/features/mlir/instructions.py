@@ -11,14 +11,16 @@ from perfmodel.features.mlir.attributes import AffineMap
 from perfmodel.features.mlir.element_types import _scalar as dtype_of_name
 from perfmodel.features.mlir.element_types import dtype_of
 from perfmodel.features.mlir.ir import Operation, Value
-from perfmodel.features.mlir.types import DialectType, MemRefType, VectorType
+from perfmodel.features.mlir.types import DialectType, MemRefType, TensorType, VectorType
 
 WARP = 32
 """Threads that execute one matrix instruction together on NVIDIA's GPUs (and the subgroups of gpu.subgroup_mma_compute)."""
 
 KINDS: dict[str, str] = {
     "vector.reduction": "add", "vector.multi_reduction": "add", "vector.outerproduct": "mul+add", "vector.scan": "add",
-    "nvvm.ex2.approx": "exp",
+    "nvvm.ex2.approx": "exp", "nvvm.rcp.approx.ftz.f": "reciprocal", "llvm.intr.vector.reduce.fadd": "add",
+    "llvm.intr.vector.reduce.add": "add", "llvm.intr.vector.reduce.fmax": "max", "llvm.intr.vector.reduce.fmin": "min",
+    "llvm.intr.vector.reduce.fmul": "mul", "llvm.intr.vector.reduce.mul": "mul",
 }  # fmt: skip
 """Vector operations that are arithmetic, and the scalar function of each element."""
 
@@ -30,13 +32,19 @@ def lanes(operation: Operation) -> Any:
     name = operation.name
     if name == "vector.outerproduct":
         return prod(_shape(operation.operands[0])) * prod(_shape(operation.operands[1]))
-    if name in ("vector.reduction", "vector.multi_reduction"):
+    if name in ("vector.reduction", "vector.multi_reduction") or name.startswith("llvm.intr.vector.reduce."):
         return prod(_shape(operation.operands[0]))
     return prod(_shape(operation.results[0])) if operation.results else 1
 
 
+def width(value: Value) -> Any:
+    """Elements of a scalar or vector."""
+    return prod(_shape(value))
+
+
 def _shape(value: Value) -> tuple[Any, ...]:
-    return tuple(value.type.shape) if isinstance(value.type, VectorType) else ()
+    kind = value.type
+    return tuple(kind.shape or ()) if isinstance(kind, (VectorType, TensorType)) else ()
 
 
 def fragment(operation: Operation) -> tuple[int, ...] | None:
@@ -55,6 +63,12 @@ def product(operation: Operation) -> tuple[Any, Any, Any, str, str, bool] | None
     name = operation.name
     if name == "vector.contract":
         return _contract(operation)
+    if name == "tt.dot" and len(operation.operands) >= 3:
+        left, right = _shape(operation.operands[0]), _shape(operation.operands[1])
+        if len(left) < 2 or len(right) < 2:
+            return None
+        rows = left[-2] * prod(left[:-2])
+        return rows, right[-1], left[-1], _dtype(operation.operands[0]), _dtype(operation.operands[2]), False
     if name in ("nvgpu.mma.sync", "nvgpu.mma.sp.sync", "amdgpu.wmma"):
         shape = numbers_of(operation.attributes.get("mmaShape")) or [16, 8, 16]
         return shape[0], shape[1], shape[2], _dtype(operation.operands[0]), _dtype(operation.operands[2]), True
@@ -93,7 +107,7 @@ def _contract(operation: Operation) -> tuple[Any, Any, Any, str, str, bool] | No
 
 def _dtype(value: Value) -> str:
     kind = value.type
-    element = kind.element if isinstance(kind, (VectorType, MemRefType)) else kind
+    element = kind.element if isinstance(kind, (VectorType, MemRefType, TensorType)) else kind
     return dtype_of(element) or "fp32"
 
 

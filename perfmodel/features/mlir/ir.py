@@ -62,7 +62,7 @@ class Operation:
         operand_groups: how many operands stand in each list of a custom form (``ins``, ``outs``, indices), by its
             keyword; empty where the form has none.
         location: text of the location (``"loc(#loc3)"``); :meth:`Module.location` resolves aliases.
-        line: line of the text, from 1; 0 where there is no text.
+        line, column: place in the text, both from 1; 0 where there is no text.
         parent: the block that it stands in; None for the outermost.
     """
 
@@ -77,6 +77,7 @@ class Operation:
     location: str | None = None
     line: int = 0
     parent: Block | None = None
+    column: int = 0
 
     @property
     def dialect(self) -> str:

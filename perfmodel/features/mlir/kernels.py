@@ -10,6 +10,7 @@ from perfmodel.features.mlir.attribute_values import enum_of, numbers_of
 from perfmodel.features.mlir.indices import Linear, Loop
 from perfmodel.features.mlir.instructions import WARP
 from perfmodel.features.mlir.ir import Block, Operation, Value
+from perfmodel.features.mlir.nest_walk import Walk
 
 if TYPE_CHECKING:
     from perfmodel.features.mlir.convert import Conversion
@@ -24,7 +25,7 @@ def launch(convert: Conversion, operation: Operation) -> None:
         if body is None:
             return
         grid, block = _extents(convert, operation.operands)
-        walk = nests.Walk(convert, threads=prod(grid) * prod(block))
+        walk = Walk(convert, threads=prod(grid) * prod(block))
         _bind_region(walk, body, grid, block)
         run(convert, operation, walk, body, grid, block)
         return
@@ -40,7 +41,7 @@ def launch(convert: Conversion, operation: Operation) -> None:
     arguments = operation.operands[len(operation.operands) - count :] if count else []
     for inner, outer in zip(kernel.body.arguments, arguments, strict=False):
         convert.env[inner] = convert.known(outer)
-    walk = nests.Walk(convert, threads=prod(grid) * prod(block))
+    walk = Walk(convert, threads=prod(grid) * prod(block))
     for inner, outer in zip(kernel.body.arguments, arguments, strict=False):
         walk.aliases_of_arguments[inner] = outer
     run(convert, operation, walk, kernel.body, grid, block)
@@ -53,13 +54,11 @@ def entry(convert: Conversion, kernel: Operation) -> None:
     if "known_grid_size" not in kernel.attributes:
         convert.note("gpu.func: nothing launches it; counted with one block", kernel.symbol or kernel.name)
     assert kernel.body is not None
-    walk = nests.Walk(convert, threads=prod(grid) * prod(block))
+    walk = Walk(convert, threads=prod(grid) * prod(block))
     run(convert, kernel, walk, kernel.body, grid, block)
 
 
-def run(
-    convert: Conversion, operation: Operation, walk: nests.Walk, body: Block, grid: list[Any], block: list[Any]
-) -> None:
+def run(convert: Conversion, operation: Operation, walk: Walk, body: Block, grid: list[Any], block: list[Any]) -> None:
     """Walk over a kernel's body, and add its node."""
     for inner in body.operations:
         for nested in inner.walk():
@@ -79,7 +78,7 @@ def _extents(convert: Conversion, operands: list[Value]) -> tuple[list[Any], lis
     return names[:3], names[3:6]
 
 
-def _bind_region(walk: nests.Walk, body: Block, grid: list[Any], block: list[Any]) -> None:
+def _bind_region(walk: Walk, body: Block, grid: list[Any], block: list[Any]) -> None:
     """The arguments of a launch's region: block, thread, extents of grid and block."""
     for i, extent in enumerate((*grid, *block)):
         if i < len(body.arguments):
@@ -89,7 +88,7 @@ def _bind_region(walk: nests.Walk, body: Block, grid: list[Any], block: list[Any
             walk.indices.fixed[body.arguments[i]] = Linear({}, extent)
 
 
-def _bind_ids(walk: nests.Walk, operation: Operation, grid: list[Any], block: list[Any]) -> None:
+def _bind_ids(walk: Walk, operation: Operation, grid: list[Any], block: list[Any]) -> None:
     name = operation.name
     if not name.startswith("gpu.") or not operation.results:
         return

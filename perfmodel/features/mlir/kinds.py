@@ -66,11 +66,39 @@ _LINALG: dict[str, str] = {
     "square": "square", "sub": "sub", "tanh": "tanh",
 }  # fmt: skip
 
+_LLVM: dict[str, str] = {
+    "add": "add", "and": "and", "ashr": "shift", "fadd": "add", "fcmp": "compare", "fdiv": "div", "fmul": "mul",
+    "fneg": "neg", "frem": "mod", "fsub": "sub", "icmp": "compare", "lshr": "shift", "mul": "mul", "or": "or",
+    "sdiv": "div", "select": "where", "shl": "shift", "srem": "mod", "sub": "sub", "udiv": "div", "urem": "mod",
+    "xor": "xor",
+    **dict.fromkeys("bitcast fpext fptosi fptoui fptrunc sext sitofp trunc uitofp zext".split(), "cast"),
+}  # fmt: skip
+
+_LLVM_INTRINSICS: dict[str, str] = {
+    "abs": "abs", "acos": "acos", "asin": "asin", "atan": "atan", "atan2": "atan", "bitreverse": "bitwise",
+    "bswap": "bitwise", "ceil": "ceil", "copysign": "sign", "cos": "cos", "cosh": "cosh", "ctlz": "bitwise",
+    "ctpop": "bitwise", "cttz": "bitwise", "exp": "exp", "exp10": "exp", "exp2": "exp", "fabs": "abs", "floor": "floor",
+    "fma": "mul+add", "fmuladd": "mul+add", "fshl": "shift", "fshr": "shift", "is.fpclass": "is_inf", "log": "log",
+    "log10": "log", "log2": "log", "maximum": "max", "maxnum": "max", "minimum": "min", "minnum": "min",
+    "nearbyint": "round", "pow": "pow", "powi": "pow", "rint": "round", "round": "round", "roundeven": "round",
+    "sadd.sat": "add", "sin": "sin", "sinh": "sinh", "smax": "max", "smin": "min", "sqrt": "sqrt", "ssub.sat": "sub",
+    "tan": "tan", "tanh": "tanh", "trunc": "trunc", "uadd.sat": "add", "umax": "max", "umin": "min", "usub.sat": "sub",
+    **{f"{s}{o}.with.overflow": o for s in "su" for o in ("add", "sub", "mul")},
+}  # fmt: skip
+"""LLVM's instructions and intrinsics, as its language reference names them."""
+
 SCALAR_KINDS: dict[str, str] = {
+    **{f"llvm.{name}": kind for name, kind in _LLVM.items()},
+    **{f"llvm.intr.{name}": kind for name, kind in _LLVM_INTRINSICS.items()},
     **{f"arith.{name}": kind for name, kind in _ARITH.items()},
     **{f"math.{name}": kind for name, kind in _MATH.items()},
-    "complex.abs": "sqrt", "complex.add": "add", "complex.create": "copy", "complex.div": "div", "complex.im": "copy",
-    "complex.mul": "complex_mul", "complex.re": "copy", "complex.sub": "add", "complex.exp": "exp",
+    "complex.abs": "abs", "complex.add": "add", "complex.angle": "atan", "complex.atan2": "atan",
+    "complex.bitcast": "cast", "complex.conj": "neg", "complex.cos": "cos", "complex.create": "copy",
+    "complex.div": "div", "complex.eq": "compare", "complex.exp": "exp", "complex.expm1": "expm1", "complex.im": "copy",
+    "complex.log": "log", "complex.log1p": "log1p", "complex.mul": "mul", "complex.neg": "neg",
+    "complex.neq": "compare", "complex.pow": "pow", "complex.powi": "pow", "complex.re": "copy",
+    "complex.rsqrt": "rsqrt", "complex.sign": "sign", "complex.sin": "sin", "complex.sqrt": "sqrt",
+    "complex.sub": "sub", "complex.tan": "tan", "complex.tanh": "tanh",
     "index.add": "add", "index.mul": "mul", "index.sub": "sub", "index.casts": "cast", "index.castu": "cast",
     "vector.fma": "mul+add",
 }  # fmt: skip

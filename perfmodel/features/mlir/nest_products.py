@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from math import prod
+from math import isqrt, prod
 from typing import TYPE_CHECKING, Any
 
 from perfmodel import ops
+from perfmodel.dtypes import element_bytes
 from perfmodel.features.mlir.call import RuleError
 from perfmodel.features.mlir.convolutions import Window, convolution
-from perfmodel.features.mlir.indices import Access, Loop, variables
+from perfmodel.features.mlir.indices import Access, Loop, distinct, variables
 from perfmodel.features.mlir.instructions import is_on_chip
 from perfmodel.features.mlir.ir import Value
 from perfmodel.features.mlir.scalar_code import LOADS
@@ -18,7 +19,7 @@ from perfmodel.ops.base import is_symbolic
 
 if TYPE_CHECKING:
     from perfmodel.features.mlir.convert import Conversion
-    from perfmodel.features.mlir.nests import Walk
+    from perfmodel.features.mlir.nest_walk import Walk
 
 
 @dataclass
@@ -42,11 +43,12 @@ def product_of(convert: Conversion, walk: Walk) -> NestProduct | None:
     """The product that a nest is; None where it is something else."""
     if walk.work.products:
         return _of_instructions(convert, walk)
-    return _of_scalars(convert, walk)
+    return _of_scalars(convert, walk) or _of_counts(convert, walk)
 
 
 def _extent(loops: dict[Value, Loop], values: Iterable[Value]) -> Any:
-    return prod((loops[v].extent for v in values), start=1)
+    total = prod((loops[v].extent for v in values), start=1)
+    return int(total) if isinstance(total, float) and total.is_integer() else total
 
 
 def _of_scalars(convert: Conversion, walk: Walk) -> NestProduct | None:
@@ -92,6 +94,63 @@ def _of_scalars(convert: Conversion, walk: Walk) -> NestProduct | None:
         dtype=arithmetic, out_dtype=out,
     )  # fmt: skip
     return NestProduct(op, (a, b), others)
+
+
+def _of_counts(convert: Conversion, walk: Walk) -> NestProduct | None:
+    """A product whose loops are unrolled or run over vectors: by how many elements of each buffer it reaches.
+
+    M·K, K·N and M·N elements and M·N·K products leave one M, N and K; where those do not fit, it is something else.
+    """
+    work = walk.work
+    sides = {(_origin(walk, a), _origin(walk, b)) for a, b in work.multiplied}
+    if len(sides) != 1 or len(work.stores) != 1:
+        return None
+    a, b = next(iter(sides))
+    ((c, stores),) = work.stores.items()
+    if a is None or b is None or a is b or c in (a, b):
+        return None
+    loops = walk.indices.loops
+    accesses = [work.loads.get(a, []), work.loads.get(b, []), stores]
+    used = [frozenset(v for access in group for v in variables(access)) for group in accesses]
+    if not (used[0] & used[1]) - used[2]:
+        return None
+    counts = []
+    for buffer, group in zip((a, b, c), accesses, strict=True):
+        shape = getattr(convert.known(buffer).tensor, "shape", None)
+        if shape is None or any(None in access.axes for access in group):
+            return None
+        counts.append(distinct(group, shape, loops))
+    total = sum(times for (kind, _), times in work.arithmetic.items() if kind in ("mul", "mul+add"))
+    batch = _extent(loops, used[0] & used[1] & used[2])
+    if any(not isinstance(n, (int, float)) or n != int(n) or n <= 0 for n in (*counts, total, batch)):
+        return None
+    of_a, of_b, of_c = (int(n) // int(batch) for n in counts)
+    m, n, k = (isqrt(x * y // z) for x, y, z in ((of_a, of_c, of_b), (of_b, of_c, of_a), (of_a, of_b, of_c)))
+    if (m * k, k * n, m * n) != (of_a, of_b, of_c) or m * n * k * batch != total:
+        return None
+    kind = walk.convert.typed(a.type)
+    result = walk.convert.typed(c.type)
+    arithmetic = kind[1] if kind is not None else "fp32"
+    others = tuple(
+        ops.Elementwise(kind=name, elements=times, inputs=0, dtype=dtype)
+        for (name, dtype), times in work.arithmetic.items()
+        if not (name in ("mul", "mul+add", "add") and times == total)
+    )
+    out = result[1] if result is not None and result[1] != arithmetic else None
+    op = ops.Gemm(batch=int(batch), m=m, n=n, k=k, dtype=arithmetic, out_dtype=out)
+    return NestProduct(op, (a, b), others)
+
+
+_SPREADING = frozenset("vector.broadcast vector.splat vector.shape_cast vector.extract vector.extractelement".split())
+
+
+def _origin(walk: Walk, value: Value) -> Value | None:
+    """The buffer that a factor was loaded from, spread over a vector or not."""
+    while (operation := value.operation) is not None and operation.name in _SPREADING:
+        value = operation.operands[0]
+    if operation is None or operation.name not in LOADS:
+        return None
+    return walk.buffer(operation.operands[0])
 
 
 def _loaded(walk: Walk, value: Value) -> tuple[Value, Access] | None:
@@ -193,6 +252,15 @@ def _of_instructions(convert: Conversion, walk: Walk) -> NestProduct:
             )  # fmt: skip
             return NestProduct(op, operands, fused, attributes)
     m, n, k, runs, _, _ = work.products[0]
+    written = [w for _, w, _ in work.pointers.values() if w]
+    elements = written[0] // element_bytes(out) if len(written) == 1 and isinstance(written[0], (int, float)) else 0
+    if elements and isinstance(total, int) and total % elements == 0 and elements % (m * n) == 0:
+        # Stored through a pointer: sums stay in registers until then.
+        op = ops.Gemm(
+            batch=int(elements) // (m * n), m=m, n=n, k=int(total // elements), dtype=dtype,
+            out_dtype=None if out == dtype else out,
+        )  # fmt: skip
+        return NestProduct(op, tuple(p for p, (r, _, _) in work.pointers.items() if r)[:2], fused, attributes)
     per = m * n * k
     count = total // per if isinstance(total, int) and isinstance(per, int) and per else runs
     op = ops.Gemm(batch=count, m=m, n=n, k=k, dtype=dtype, out_dtype=None if out == dtype else out)

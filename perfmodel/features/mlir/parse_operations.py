@@ -17,8 +17,12 @@ from perfmodel.features.mlir.parse_types import parse_type, parse_type_list
 from perfmodel.features.mlir.pending import CUSTOM, REGIONS, START, TAIL, Pending
 from perfmodel.features.mlir.results import result_types
 from perfmodel.features.mlir.signatures import is_function, read_signature
+from perfmodel.features.mlir.types import SHAPED
 
 MAX_RESULTS = 10_000
+_TYPED = frozenset(("stablehlo", "mhlo", "chlo", "tosa"))
+"""Dialects whose custom forms list a type for each operand before the arrow."""
+
 _BEGINS_OPERATION = frozenset((VALUE, WORD, STRING))
 _BEGINS_ALIAS = frozenset((HASH, TYPE))
 
@@ -51,7 +55,7 @@ class ModuleParser(CustomForms):
 
     def module(self) -> Module:
         """The whole text as a module."""
-        top = Operation("builtin.module", line=1)
+        top = Operation("builtin.module", line=1, column=1)
         self._open(None, top)
         lexer = self.lexer
         while True:
@@ -93,8 +97,9 @@ class ModuleParser(CustomForms):
             names = self._result_names()
         self._line += lexer.text.count("\n", self._counted, lexer.start)
         self._counted = lexer.start
+        column = position - lexer.text.rfind("\n", 0, position)
         if lexer.kind == STRING:
-            operation = Operation(unquote(lexer.token), line=self._line, parent=frame.block)
+            operation = Operation(unquote(lexer.token), line=self._line, parent=frame.block, column=column)
             pending = Pending(operation, names, START, position)
             lexer.advance()
         elif lexer.kind == WORD:
@@ -102,7 +107,7 @@ class ModuleParser(CustomForms):
             name = operation_name(lexer.token, parent.name if parent is not None else "builtin.module")
             if name is None:
                 lexer.fail("an operation (dialect.name)")
-            operation = Operation(name, line=self._line, parent=frame.block)
+            operation = Operation(name, line=self._line, parent=frame.block, column=column)
             pending = Pending(operation, names, CUSTOM, position)
             lexer.advance()
             if is_function(name):
@@ -210,6 +215,8 @@ class ModuleParser(CustomForms):
         frame.block.operations.append(operation)
         if pending.phase == CUSTOM:
             finish(pending)
+            if pending.arrow == "->" and operation.dialect in _TYPED:
+                self._check_types(pending)
         elif operation.regions and implies_body(operation.name):
             operation.regions = []
         normalise(operation)
@@ -233,6 +240,22 @@ class ModuleParser(CustomForms):
                     scopes.alias(name, operation.results[index - count])
         elif pending.phase == TAIL:  # results that nobody uses need no name
             operation.results = [Value(t, "", operation, i) for i, t in enumerate(pending.results)]
+
+    def _check_types(self, pending: Pending) -> None:
+        """A type for each operand, and the one that it was defined with."""
+        operands, types = pending.operation.operands, pending.types
+        name = pending.operation.name
+        if len(types) != len(operands):
+            found = f"{len(types)} type{'' if len(types) == 1 else 's'}"
+            self.lexer.refuse(
+                f"{name}: expected a type for each of {len(operands)} operands, found {found}", pending.position
+            )
+        for value, kind in zip(operands, types, strict=True):
+            known = value.type
+            if kind is known or not isinstance(kind, SHAPED) or not isinstance(known, SHAPED):
+                continue
+            if kind.shape != known.shape or str(kind.element) != str(known.element):
+                self.lexer.refuse(f"{name}: expected %{value.name} of the type {known}, found {kind}", pending.position)
 
     # ----------------------------------------------------------------------------------------------------- regions
     def _open(self, pending: Pending | None, operation: Operation) -> None:

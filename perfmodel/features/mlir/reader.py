@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from perfmodel.errors import ModelFileError, nearest
+from perfmodel.errors import ModelFileError, PerfmodelError, nearest
 from perfmodel.features.mlir.convert import Conversion
 from perfmodel.features.mlir.dims import Dimensions
 from perfmodel.features.mlir.ir import Block, Module, Operation
@@ -14,6 +14,7 @@ from perfmodel.features.mlir.known import Known, Origin
 from perfmodel.features.mlir.parameters import parameters_of
 from perfmodel.features.mlir.source import read
 from perfmodel.features.mlir.types import SHAPED
+from perfmodel.features.mlir.verify import DEFINITION, MALFORMED, refuse, signature, verify
 from perfmodel.features.onnx.dims import check_given
 from perfmodel.graph import Graph, without_collection
 
@@ -45,14 +46,14 @@ def read_mlir(
     """
     given = check_given(dims)
     with without_collection():
-        module = source if isinstance(source, Module) else read(source)
+        module = _verified(source)
         dimensions = Dimensions(module.filename, given, keep_symbolic=keep_symbolic)
         function = entry_of(module, entry)
         conversion = Conversion(module, dimensions, joined=joined)
         arguments, notes = _arguments(conversion, module, function)
         if not keep_symbolic:
             dimensions.refuse_open()
-        graph = conversion.graph(function, _name(module), arguments, notes)
+        graph = _graph(conversion, function, _name(module), arguments, notes)
         dimensions.refuse_unknown()
         if not keep_symbolic:
             dimensions.refuse_open()
@@ -65,13 +66,37 @@ def mlir_dims(source: str | os.PathLike[str] | bytes | Any, *, entry: str | None
     Raises:
         ModelFileError: the module cannot be read, or contradicts itself.
     """
-    module = source if isinstance(source, Module) else read(source)
+    module = _verified(source)
     dimensions = Dimensions(module.filename, {}, keep_symbolic=True)
     function = entry_of(module, entry)
     conversion = Conversion(module, dimensions)
     arguments, _ = _arguments(conversion, module, function)
-    conversion.graph(function, _name(module), arguments, ())
+    _graph(conversion, function, _name(module), arguments, ())
     return dimensions.known
+
+
+def _graph(
+    conversion: Conversion, function: Operation | Block, name: str, arguments: list[Known], notes: Sequence[str]
+) -> Graph:
+    try:
+        return conversion.graph(function, name, arguments, notes)
+    except PerfmodelError:
+        raise
+    except RecursionError:
+        operation = conversion.innermost or conversion.module.operation
+        refuse(
+            conversion.label, operation, "expected at most some hundreds of operations around one another, found more"
+        )
+    except MALFORMED:  # of a function that is one kernel as a whole
+        operation = function if isinstance(function, Operation) else conversion.module.operation
+        refuse(conversion.label, operation, f"{DEFINITION}, found {signature(operation)}")
+
+
+def _verified(source: Any) -> Module:
+    module = source if isinstance(source, Module) else read(source)
+    if module.source == "text":
+        verify(module)
+    return module
 
 
 def _name(module: Module) -> str:
@@ -154,6 +179,11 @@ def _arguments(conversion: Conversion, module: Module, function: Operation | Blo
             continue
         shape, dtype = found
         name = value.name or f"arg{number}"
+        if shape is None and isinstance(value.type, SHAPED):
+            raise ModelFileError(
+                f"{conversion.label}: the argument {name} is {value.type}: expected a type with its number of axes "
+                "(tensor<?x?xf32>, with --dim for each)"
+            )
         if not isinstance(value.type, SHAPED):
             bound = dims.declare_scalar(name, number) if dtype == "int64" and dims.wants_scalar(module, value) else None
             known.append(Known(origin=Origin.HOST, scalar=bound))
@@ -175,8 +205,9 @@ def _arguments(conversion: Conversion, module: Module, function: Operation | Blo
     if weights and any(k.tensor is not None and k.tensor.is_weight for k in known):
         listed = [k.tensor.name for k in known if k.tensor is not None and k.tensor.is_weight]
         notes.append(
-            f"{len(listed)} argument{'s' if len(listed) > 1 else ''} of the entry function count as weights, by what they "
-            f"are used for ({listed[0]!r}{', ...' if len(listed) > 1 else ''})"
+            f"{len(listed)} arguments of the entry function count as weights, by what they are used for ({listed[0]!r}, ...)"
+            if len(listed) > 1
+            else f"1 argument of the entry function counts as a weight, by what it is used for ({listed[0]!r})"
         )
     return known, notes
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from perfmodel.features.mlir.parse_types import TypeTable
 from perfmodel.features.mlir.pending import CUSTOM, Pending
 from perfmodel.features.mlir.types import (
     SHAPED,
@@ -142,9 +143,20 @@ def _carried(pending: Pending) -> list[Type | None]:
     return list(pending.results or pending.types)
 
 
+def _loaded(pending: Pending) -> list[Type | None]:
+    """Triton writes the type of the pointers, not that of what they point to."""
+    kind = pending.types[0] if pending.types else None
+    element = kind.element if isinstance(kind, TensorType) else kind
+    if not isinstance(element, DialectType) or element.name != "tt.ptr":
+        return [kind]
+    inner = TypeTable(lambda text: None).named(element.body.partition(", ")[0])
+    return [TensorType(kind.shape, inner) if isinstance(kind, TensorType) else inner]
+
+
 _Rule = Callable[[Pending], list[Type | None]]
 RULES: dict[str, _Rule] = {
     "arith.constant": _constant,
+    "tt.load": _loaded,
     "func.constant": _function,
     **dict.fromkeys("arith.cmpi arith.cmpf".split(), _condition),
     **dict.fromkeys("math.isnan math.isinf math.isfinite math.isnormal complex.eq complex.neq".split(), _condition),

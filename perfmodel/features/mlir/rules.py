@@ -37,7 +37,7 @@ TERMINATORS = frozenset(
     "tensor.yield gpu.return torch.prim.Loop.condition torch.prim.If.yield util.return flow.return cf.br cf.cond_br "
     "cf.switch scf.reduce.return gpu.terminator scf.in_parallel scf.condition torch.global_slot.module_initializer "
     "shape.assuming_yield vector.yield memref.alloca_scope.return spirv.Return spirv.ReturnValue llvm.return sdy.return "
-    "torch.initialize.global_slots gpu.yield scf.reduce".split()
+    "torch.initialize.global_slots gpu.yield scf.reduce tt.return tt.reduce.return llvm.unreachable".split()
 )
 """Operations that end a block and hand values on."""
 
@@ -51,7 +51,10 @@ IGNORED: dict[str, str] = {
         "torch.bind_symbolic_shape shape.cstr_broadcastable shape.cstr_eq shape.cstr_require gpu.barrier "
         "gpu.wait nvgpu.device_async_wait sdy.mesh mesh.mesh mesh.shard memref.prefetch affine.prefetch util.optimization "
         "stablehlo.partition_id stablehlo.replica_id mhlo.partition_id mhlo.replica_id transform.named_sequence "
-        "torch.prim.RaiseException torch.prim.device torch.prim.dtype ub.poison gpu.printf vector.print".split(), _CHECKS
+        "torch.prim.RaiseException torch.prim.device torch.prim.dtype ub.poison gpu.printf vector.print llvm.intr.assume "
+        "tt.print tt.assert llvm.intr.lifetime.start llvm.intr.lifetime.end llvm.intr.dbg.declare "
+        "llvm.intr.dbg.value llvm.unreachable llvm.fence "
+        "llvm.intr.stackrestore llvm.intr.prefetch llvm.br llvm.cond_br llvm.switch".split(), _CHECKS
     ),
     **dict.fromkeys(
         "memref.dealloc bufferization.dealloc_tensor bufferization.dealloc gpu.dealloc memref.global "

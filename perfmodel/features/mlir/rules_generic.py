@@ -13,12 +13,23 @@ from math import prod
 from typing import Any
 
 from perfmodel import ops
+from perfmodel.features.fusion.bodies import BODY
+from perfmodel.features.fusion.formats import is_narrow
 from perfmodel.features.mlir.attributes import AffineMap, DialectAttribute
 from perfmodel.features.mlir.bodies import REDUCTIONS
 from perfmodel.features.mlir.call import Call, Rule, RuleError
-from perfmodel.features.mlir.contractions import Operand, contract, is_one, out_dtype_of
-from perfmodel.features.mlir.generic_windows import Nest, convolved, emit_accumulated, letters, pooled
-from perfmodel.features.mlir.ir import Operation, Value
+from perfmodel.features.mlir.contractions import Operand, Scales, contract, format_of, is_one, out_dtype_of
+from perfmodel.features.mlir.generic_products import (
+    Factor,
+    arithmetic,
+    dequantised,
+    factors_of,
+    group_of,
+    loops_of,
+    uncast,
+)
+from perfmodel.features.mlir.generic_windows import Nest, Prologue, convolved, emit_accumulated, letters, pooled
+from perfmodel.features.mlir.ir import Value
 from perfmodel.features.mlir.kinds import SCALAR_KINDS
 from perfmodel.features.mlir.scalar_bodies import Body
 from perfmodel.features.onnx.rules_elementwise import share
@@ -125,10 +136,31 @@ def _elementwise(call: Call, nest: Nest) -> None:
         index = arguments.index(terminator.operands[0])
         _moved(call, nest, index, out_letters)
         return
+    narrow = dequantised(call.operation)
+    if narrow is not None:
+        _dequantised(call, nest, narrow)
+        return
     aligned = [_aligned(call, nest, index, out_letters) for index in range(len(nest.ins))]
     # What an accumulator held before is read where the body uses it.
     before = [t if t is not None else nest.outs[i] for i, t in enumerate(nest.initial)]
     Body(call, [*aligned, *before], nest.outs, arguments).emit(joined=call.convert.joined)
+
+
+def _dequantised(call: Call, nest: Nest, narrow: Factor) -> None:
+    """Weights or activations brought to floating point: the products that read them may take them as they are stored."""
+    source, out = nest.ins[narrow.operand], nest.outs[0]
+    # The scale before the zero point, as every format has them.
+    order = sorted(narrow.others, key=lambda i: is_narrow(nest.ins[i].dtype))
+    blocks = [
+        size
+        for d, size in zip(letters(nest.maps[narrow.operand]), source.shape or (), strict=True)
+        if d not in loops_of(nest.maps[order[0]])
+    ]
+    block = blocks[-1] if blocks and len(loops_of(nest.maps[order[0]])) > 1 else 0
+    scales = [nest.ins[i] for i in order]
+    op = ops.Quantize(kind="dequantize", rows=1, cols=source.elements, dtype=source.dtype, out_dtype=out.dtype)
+    extra = sum(t.bytes for t in scales)
+    call.emit(op, (source, *scales), (out,), {"block_size": block}, extra=extra)
 
 
 def _moved(call: Call, nest: Nest, index: int, out_letters: Sequence[Any]) -> None:
@@ -222,16 +254,18 @@ def _reduction(call: Call, nest: Nest) -> None:
         raise RuleError("its body is no accumulation that is known")
     kind, value = found
     arguments = block.arguments[: len(nest.ins)]
-    factors = _factors(value, [a for a, m in zip(arguments, nest.maps, strict=False) if len(m.results) > 1])
     compound = [any(isinstance(e, tuple) and e[0] not in ("d", "s") for e in m.results) for m in nest.maps]
-    if kind == "sum" and factors is not None and all(f in arguments for f in factors) and factors[0] is not factors[1]:
-        a, b = (arguments.index(f) for f in factors)
-        if compound[a] or compound[b]:
-            a, b = (a, b) if compound[a] else (b, a)
-            convolved(call, nest, a, b)
+    factors = None
+    if kind == "sum":
+        factors = factors_of(value, arguments, nest.maps[: len(nest.ins)], nest.sizes, nest.reducing)
+    if factors is not None:
+        a, b = factors.a, factors.b
+        if compound[a.operand] or compound[b.operand]:
+            a, b = (a, b) if compound[a.operand] else (b, a)
+            convolved(call, nest, a.operand, b.operand, _prologue(nest, a, b, factors.of_result))
             return
-        if _is_product(nest, a, b):
-            _multiplied(call, nest, a, b)
+        if _is_product(nest, a.operand, b.operand):
+            _multiplied(call, nest, a, b, factors.of_result)
             return
     if len(nest.ins) >= 1 and compound[0]:
         pooled(call, nest, kind)
@@ -241,55 +275,25 @@ def _reduction(call: Call, nest: Nest) -> None:
 
 def _accumulation(value: Value, accumulator: Value | None) -> tuple[str, Value] | None:
     """(kind of reduction, what is accumulated) of a yielded value; casts around are looked through."""
-    value = _uncast(value)
+    value = uncast(value)
     operation = value.operation
     if operation is None or accumulator is None:
         return None
     kind = REDUCTIONS.get(SCALAR_KINDS.get(operation.name, ""))
     if kind is not None and len(operation.operands) == 2:
         left, right = operation.operands
-        if _uncast(left) is accumulator:
+        if uncast(left) is accumulator:
             return kind, right
-        if _uncast(right) is accumulator:
+        if uncast(right) is accumulator:
             return kind, left
     if SCALAR_KINDS.get(operation.name) == "where" and len(operation.operands) == 3:
-        others = [v for v in operation.operands[1:] if _uncast(v) is not accumulator]
+        others = [v for v in operation.operands[1:] if uncast(v) is not accumulator]
         test = operation.operands[0].operation
         if len(others) == 1 and test is not None and SCALAR_KINDS.get(test.name) == "compare":
             return "max", others[0]
-    if operation.name == "math.fma" and _uncast(operation.operands[2]) is accumulator:
+    if operation.name == "math.fma" and uncast(operation.operands[2]) is accumulator:
         return "sum", value
     return None
-
-
-def _uncast(value: Value) -> Value:
-    while (operation := value.operation) is not None and SCALAR_KINDS.get(operation.name) == "cast":
-        value = operation.operands[0]
-    return value
-
-
-def _factors(value: Value, whole: Sequence[Value]) -> tuple[Value, Value] | None:
-    """The two block arguments that are multiplied; zero points may be subtracted, and types widened, before.
-
-    A zero point is a number, or one a channel; a whole tensor that is subtracted is not.
-
-    Args:
-        value: what is accumulated.
-        whole: block arguments of operands that vary along more than one loop.
-    """
-    operation: Operation | None = _uncast(value).operation
-    if operation is None or SCALAR_KINDS.get(operation.name) not in ("mul", "mul+add", "and"):
-        return None
-    found = []
-    for side in operation.operands[:2]:
-        side = _uncast(side)
-        inner = side.operation
-        if inner is not None and SCALAR_KINDS.get(inner.name) == "sub":
-            if any(_uncast(inner.operands[1]) is argument for argument in whole):
-                return None
-            side = _uncast(inner.operands[0])
-        found.append(side)
-    return found[0], found[1]
 
 
 def _is_product(nest: Nest, a: int, b: int) -> bool:
@@ -298,15 +302,32 @@ def _is_product(nest: Nest, a: int, b: int) -> bool:
     return all(d in of_a and d in of_b for d in nest.reducing if not is_one(nest.sizes[d]))
 
 
-def _multiplied(call: Call, nest: Nest, a: int, b: int) -> None:
-    first, second, out = nest.ins[a], nest.ins[b], nest.outs[0]
+def _prologue(nest: Nest, a: Factor, b: Factor, of_result: Sequence[int]) -> Prologue:
+    """What is done with the operands of a product in its kernel."""
+    first, second, out = nest.ins[a.operand], nest.ins[b.operand], nest.outs[0]
+    narrow = a if is_narrow(first.dtype) and not is_narrow(second.dtype) else b
+    scales = None
+    if narrow.others:
+        scale = max(narrow.others, key=lambda i: len(loops_of(nest.maps[i])))
+        summed = [d for d in nest.reducing if not is_one(nest.sizes[d])]
+        group = group_of(nest.maps[narrow.operand], nest.maps[scale], nest.sizes, summed)
+        scales = Scales(nest.ins[scale].dtype, group)
+    read = [nest.ins[i] for i in dict.fromkeys((*a.others, *b.others, *of_result))]
+    after = tuple(ops.Elementwise(kind="mul", elements=out.elements, inputs=0, dtype=out.dtype) for _ in of_result)
+    return Prologue(scales, read, {t.name: arithmetic(f, t) for f, t in ((a, first), (b, second))}, after)
+
+
+def _multiplied(call: Call, nest: Nest, a: Factor, b: Factor, of_result: Sequence[int]) -> None:
+    first, second, out = nest.ins[a.operand], nest.ins[b.operand], nest.outs[0]
     sizes: dict[Any, Any] = {i: s for i, s in enumerate(nest.sizes) if s is not None}
+    around = _prologue(nest, a, b, of_result)
     answer, swapped = contract(
-        Operand(first, letters(nest.maps[a])), Operand(second, letters(nest.maps[b])),
-        letters(nest.maps[len(nest.ins)]), sizes=sizes, out_dtype=out_dtype_of(first, out),
+        Operand(first, letters(nest.maps[a.operand])), Operand(second, letters(nest.maps[b.operand])),
+        letters(nest.maps[len(nest.ins)]), sizes=sizes, out=out, scales=around.scales,
     )  # fmt: skip
     inputs = [second, first] if swapped else [first, second]
-    emit_accumulated(call, answer.op, inputs, out, dict(answer.attributes), nest.initial[0])
+    _, narrow = format_of(first, second, around.scales, 1)
+    emit_accumulated(call, around.of(answer, narrow), [*inputs, *around.read], out, nest.initial[0])
 
 
 def _reduced(call: Call, nest: Nest, kind: str, value: Value) -> None:
@@ -314,8 +335,9 @@ def _reduced(call: Call, nest: Nest, kind: str, value: Value) -> None:
     block = call.body()
     arguments = block.arguments[: len(nest.ins)]
     order = list(range(len(nest.sizes)))
+    before = len(call.convert.nodes)
     source: Tensor
-    value = _uncast(value)
+    value = uncast(value)
     if value in arguments:
         index = arguments.index(value)
         source = nest.ins[index]
@@ -338,6 +360,10 @@ def _reduced(call: Call, nest: Nest, kind: str, value: Value) -> None:
     extra = sum((t.bytes for t in results[1:]), 0)
     keepdims = len(out.shape or ()) == len(source.shape or ())
     call.emit(op, (source,), results, {"axis": axes, "keepdims": keepdims}, extra=extra)
+    nodes = call.convert.nodes
+    if len(nodes) - before > 1:  # fusion joins what no pattern takes apart
+        tag = nodes[-1].name
+        nodes[before:] = [n.replace(attributes={**n.attributes, BODY: tag}) for n in nodes[before:]]
 
 
 def _is_smaller(elements: Any, whole: Any) -> bool:

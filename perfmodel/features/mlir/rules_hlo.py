@@ -9,9 +9,9 @@ from typing import Any
 from perfmodel import ops
 from perfmodel.features.mlir import rules_movement as movement
 from perfmodel.features.mlir.bodies import combiner, is_arg_search
-from perfmodel.features.mlir.call import Call, Modelled, Rule, RuleError, numbers_of
+from perfmodel.features.mlir.call import Call, DefinitionError, Modelled, Rule, RuleError, numbers_of
 from perfmodel.features.mlir.contractions import Operand, contract, out_dtype_of
-from perfmodel.features.mlir.convolutions import Window, convolution, pool
+from perfmodel.features.mlir.convolutions import Window, convolution, exact, pool, same_size
 from perfmodel.features.mlir.rules_hlo_movement import (
     broadcast,
     broadcast_in_dim,
@@ -57,11 +57,9 @@ def _product(call: Call, lhs_batch: list[int], rhs_batch: list[int], lhs_sum: li
         *(x for x in letters_b if x[0] == "n"),
     ]
     sizes: dict[Any, Any] = dict(zip(result, out.shape or (), strict=True))
-    answer, swapped = contract(
-        Operand(a, letters_a), Operand(b, letters_b), result, sizes=sizes, out_dtype=out_dtype_of(a, out)
-    )
+    answer, swapped = contract(Operand(a, letters_a), Operand(b, letters_b), result, sizes=sizes, out=out)
     first, second = (b, a) if swapped else (a, b)
-    call.emit(answer.op, (first, second), (out,), answer.attributes)
+    call.emit(answer.op, (first, second), (out,), answer.attributes, extra=answer.extra_bytes_read)
 
 
 def dot(call: Call) -> None:
@@ -76,10 +74,11 @@ def einsum(call: Call) -> None:
     left, arrow, result = text.partition("->")
     parts = left.split(",")
     if not arrow or len(parts) != 2:
-        raise RuleError(f"its equation is {text!r}")
+        raise DefinitionError(f"expected an equation of two operands, found {text!r}")
     a, b, out = call.tensor(0), call.tensor(1), call.result()
-    answer, swapped = contract(Operand(a, parts[0].strip()), Operand(b, parts[1].strip()), result.strip())
-    call.emit(answer.op, (b, a) if swapped else (a, b), (out,), answer.attributes)
+    answer, swapped = contract(Operand(a, parts[0].strip()), Operand(b, parts[1].strip()), result.strip(), out=out)
+    inputs = (b, a) if swapped else (a, b)
+    call.emit(answer.op, inputs, (out,), answer.attributes, extra=answer.extra_bytes_read)
 
 
 _SIDE = re.compile(r"\[([^\]]*)\]")
@@ -130,6 +129,8 @@ def convolve(call: Call) -> None:
         call.ints("rhs_dilation", [1] * count, count=count), [pads[2 * i] + pads[2 * i + 1] for i in range(count)],
         [ys[a] for a in axes], [] if reversed_ is None else call.ints("lhs_dilation", count=count),
     )  # fmt: skip
+    exact(window)
+    same_size("%s input features of the filters", over(xs["f"], groups), ws["i"])
     if of_batch > 1:
         # The gradient of grouped filters: groups of the batch are convolved apart, as channels are in a grouped one.
         op = convolution(

@@ -11,9 +11,9 @@ from perfmodel.features.mlir import rules_generic as generic
 from perfmodel.features.mlir import rules_movement as movement
 from perfmodel.features.mlir.attributes import AffineMap
 from perfmodel.features.mlir.bodies import combiner
-from perfmodel.features.mlir.call import Call, Rule, RuleError, enum_of
+from perfmodel.features.mlir.call import Call, Modelled, Rule, RuleError, enum_of
 from perfmodel.features.mlir.contractions import Operand, contract, out_dtype_of
-from perfmodel.features.mlir.convolutions import Window, convolution, pool
+from perfmodel.features.mlir.convolutions import Window, convolution, pool, same_size
 from perfmodel.features.mlir.generic_windows import emit_accumulated, letters
 from perfmodel.features.mlir.kinds import TENSOR_KINDS
 from perfmodel.features.mlir.rules_elementwise import describe
@@ -58,9 +58,9 @@ def product(of: tuple[str, str, str]) -> Rule:
         if len(inputs) < 2:
             raise RuleError("it has less than two operands")
         a, b = call.ranked(0), call.ranked(1)
-        answer, swapped = contract(Operand(a, own[0]), Operand(b, own[1]), own[2], out_dtype=out_dtype_of(a, out))
+        answer, swapped = contract(Operand(a, own[0]), Operand(b, own[1]), own[2], out=out)
         pair = [b, a] if swapped else [a, b]
-        emit_accumulated(call, answer.op, pair, out, dict(answer.attributes), initial)
+        emit_accumulated(call, answer, pair, out, initial)
 
     return rule
 
@@ -91,6 +91,7 @@ def convolve(call: Call) -> None:
         [xs[a] for a in axes], [ws[a] for a in kernel_axes], call.ints("strides", [1] * count, count=count),
         call.ints("dilations", [1] * count, count=count), [0] * count, [ys[a] for a in axes],
     )  # fmt: skip
+    same_size("filters for %s channels", xs.get("c"), ws.get("c"))
     if depthwise:
         groups = c_in = xs["c"]
         c_out = c_in * ws.get("m", 1)
@@ -104,7 +105,7 @@ def convolve(call: Call) -> None:
     channel = "c" if depthwise else "f"
     attributes: dict[str, Any] = {"groups": groups, "strides": tuple(window.strides)}
     attributes["channel_axis"] = of_out.index(channel) if channel in of_out else 0
-    emit_accumulated(call, op, [x, w], out, attributes, initial)
+    emit_accumulated(call, Modelled(op, attributes), [x, w], out, initial)
 
 
 def pooling(call: Call) -> None:
@@ -236,10 +237,13 @@ def winograd(call: Call) -> None:
     text = enum_of(call.attributes.get("fmr", ""))
     numbers = [int(n) for n in re.findall(r"[0-9]+", text)]
     m, r = numbers[:2] if len(numbers) >= 2 else (call.ints("m", [4])[0], call.ints("r", [3])[0])
-    taps = {"filter": r, "input": m + r - 1, "output": m + r - 1}[call.op_type.split("_")[1]]
+    tile = m + r - 1
+    # (rows, terms) of the matrix on either side: rows·terms·terms, then rows·terms·rows products a tile.
+    rows, terms = {"filter": (tile, r), "input": (tile, tile), "output": (m, tile)}[call.op_type.split("_")[1]]
     op = ops.Elementwise(
-        kind="mul+add", elements=out.elements, steps=2 * taps, input_elements=inputs[0].elements, dtype=inputs[0].dtype
-    )
+        kind="mul+add", elements=out.elements, steps=terms * terms / rows + terms, input_elements=inputs[0].elements,
+        dtype=inputs[0].dtype,
+    )  # fmt: skip
     call.emit(op, (inputs[0],), (out,))
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from perfmodel import ops
+from perfmodel.features.mlir import dispatches
 from perfmodel.features.mlir import rules_movement as movement
 from perfmodel.features.mlir.bodies import combiner
 from perfmodel.features.mlir.call import Call, Modelled, Rule, RuleError, numbers_of
+from perfmodel.features.mlir.scalar_code import LOOPS
 from perfmodel.features.onnx.rules_memory import over
+from perfmodel.graph import Removed
 
 
 def _reshape(call: Call) -> None:
@@ -18,6 +21,9 @@ def _reshape(call: Call) -> None:
 
 def extract_slice(call: Call) -> None:
     """tensor.extract_slice: offsets, sizes and strides are static or operands."""
+    if _in_loop(call):  # a tile: what reads it is given its place
+        call.emit(ops.View(kind="slice", dtype=call.tensor(0).dtype), (call.tensor(0),), (call.result(),))
+        return
     offsets = _static(call, "static_offsets", 0)
     strides = numbers_of(call.attributes.get("static_strides"))
     movement.cut(call, offsets, strides, (call.tensor(0),))
@@ -29,9 +35,22 @@ def _static(call: Call, name: str, position: int) -> list[Any] | None:
     return None if found is None or any(n is None or n < -(2**31) for n in found) else found
 
 
+def _in_loop(call: Call) -> bool:
+    parent = call.operation.parent_op
+    return parent is not None and (parent.name in LOOPS or parent.name == "scf.forall.in_parallel")
+
+
 def insert_slice(call: Call) -> None:
     """tensor.insert_slice: the part is written in place where the destination is written anyway."""
-    part, whole, out = call.tensor(0), call.tensor(1), call.result()
+    part, whole = call.tensor(0), call.tensor(1)
+    if not call.operation.results or _in_loop(call):  # a tile of what the loop carries: written where it was computed
+        for value in call.operation.results:
+            call.convert.alias(value, call.known[1])
+        if not call.operation.results:
+            name = call.convert.name_of(call.operation)
+            call.convert.removed.append(Removed(name, call.op_type, "a tile, written where it was computed"))
+        return
+    out = call.result()
     known = call.known[1]
     if known.empty or known.number is not None:
         op = ops.Copy(kind="concat", elements=part.elements, dtype=part.dtype)
@@ -205,7 +224,7 @@ _VIEWS = (
     "tensor.cast", "memref.cast", "memref.reinterpret_cast", "memref.view", "memref.memory_space_cast",
     "memref.assume_alignment", "bufferization.to_memref", "bufferization.to_buffer", "bufferization.to_tensor",
     "bufferization.clone", "unrealized_conversion_cast", "builtin.unrealized_conversion_cast", "tensor.bitcast",
-    "sparse_tensor.convert", "flow.tensor.reshape", "flow.tensor.barrier", "hal.tensor.import", "hal.tensor.export",
+    "sparse_tensor.convert", "flow.tensor.reshape", "flow.tensor.barrier", "hal.tensor.export",
     "util.optimization_barrier", "sdy.sharding_constraint", "sdy.reshard", "shape.with_shape", "torch.tensor_static_info_cast",
     "torch.copy.to_tensor", "torch.copy.to_vtensor", "hal.tensor.barrier", "iree_encoding.set_encoding",
     "iree_encoding.unset_encoding", "linalg_ext.identity", "flow.dispatch.tie_shape", "quant.qcast_identity", "quant.scast",
@@ -230,6 +249,10 @@ RULES: dict[str, Rule] = {
     "tm_tensor.topk": sort, "iree_linalg_ext.topk": sort,
     **{f"{dialect}.{name}": collective(kind) for dialect in ("stablehlo", "mhlo") for name, kind in _COLLECTIVES.items()},
     **{f"{dialect}.{name}": collective(kind) for dialect in ("mesh", "shard") for name, kind in _OF_MESHES.items()},
+    "hal.tensor.import": dispatches.imported, "flow.dispatch.tensor.load": dispatches.load,
+    "flow.dispatch.tensor.store": dispatches.store,
+    **dict.fromkeys(("sparse_tensor.values", "sparse_tensor.positions", "sparse_tensor.coordinates",
+                     "sparse_tensor.number_of_entries", "sparse_tensor.load"), movement.view("identity")),
     "linalg.index": movement.fill("iota"), "linalg.fill_rng_2d": movement.fill("random"),
 }  # fmt: skip
 """Rules by the operation's name."""

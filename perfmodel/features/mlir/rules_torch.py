@@ -11,9 +11,9 @@ from math import prod
 from typing import Any
 
 from perfmodel import ops
-from perfmodel.features.mlir.call import Call, Rule, RuleError
+from perfmodel.features.mlir.call import Call, DefinitionError, Rule, RuleError
 from perfmodel.features.mlir.contractions import Operand, contract, out_dtype_of
-from perfmodel.features.mlir.convolutions import Window, convolution
+from perfmodel.features.mlir.convolutions import Window, convolution, exact, same_size
 from perfmodel.features.mlir.rules_elementwise import describe, limits
 from perfmodel.features.onnx.rules_memory import over
 from perfmodel.features.onnx.rules_products import product
@@ -140,6 +140,8 @@ def described_matmul(
     b_shape = b.shape or ()
     if transposed and len(b_shape) > 1:
         b_shape = (*b_shape[:-2], b_shape[-1], b_shape[-2])
+    if a.shape and b_shape:
+        same_size("%s rows of the second operand", a.shape[-1], b_shape[-2] if len(b_shape) > 1 else b_shape[0])
     op = product((a, b), a.shape or (), b_shape, a.dtype, out_dtype_of(a, out))
     return op, a, b
 
@@ -178,15 +180,18 @@ def einsum(call: Call) -> None:
     items = call.known[1].items or []
     left, arrow, result = text.partition("->")
     parts = left.split(",")
-    if not arrow or len(parts) != 2 or len(items) != 2 or "." in text:
+    if len(parts) != len(items):
+        raise DefinitionError(f"expected an operand for each of {left!r}, found {len(items)}")
+    if not arrow or len(parts) != 2 or "." in text:
         raise RuleError(f"its equation is {text!r}")
     for item in items:
         call.convert.full(item)
     a, b = (item.tensor for item in items)
     if a is None or b is None:
         raise RuleError("its operands are no tensors")
-    answer, swapped = contract(Operand(a, parts[0]), Operand(b, parts[1]), result)
-    call.emit(answer.op, (b, a) if swapped else (a, b), (call.result(),), answer.attributes)
+    answer, swapped = contract(Operand(a, parts[0]), Operand(b, parts[1]), result, out=call.result())
+    inputs = (b, a) if swapped else (a, b)
+    call.emit(answer.op, inputs, (call.result(),), answer.attributes, extra=answer.extra_bytes_read)
 
 
 def conv(call: Call) -> None:
@@ -225,6 +230,8 @@ def _conv(call: Call, transposed: bool, groups: Any, *, dilation: int = 5) -> No
     if transposed and all(s == 1 for s in stride):
         pads = [y - s + d * (k - 1) for y, s, d, k in zip(ys[2:], xs[2:], dilations, ws[2:], strict=True)]
         window = Window(xs[2:], ws[2:], stride, dilations, pads, ys[2:])
+    same_size("filters for %s channels", xs[1] if transposed else over(xs[1], groups), ws[0] if transposed else ws[1])
+    exact(window)
     op = convolution(
         window, batch=xs[0], c_in=xs[1], c_out=ws[1] * groups if transposed else ws[0], groups=groups, dtype=x.dtype,
         out_dtype=out_dtype_of(x, out),

@@ -8,7 +8,7 @@ from perfmodel import ops
 from perfmodel.features.mlir import rules_movement as movement
 from perfmodel.features.mlir.call import Call, Modelled, Rule, RuleError
 from perfmodel.features.mlir.contractions import Operand, contract, out_dtype_of
-from perfmodel.features.mlir.convolutions import Window, convolution, pool
+from perfmodel.features.mlir.convolutions import Window, convolution, exact, pool, same_size
 from perfmodel.features.onnx.rules_memory import over
 from perfmodel.graph import Tensor
 
@@ -16,14 +16,14 @@ from perfmodel.graph import Tensor
 def matmul(call: Call) -> None:
     """A batched product [N, H, C] x [N, C, W]; zero points follow."""
     a, b, out = call.ranked(0), call.ranked(1), call.result()
-    answer, _ = contract(Operand(a, "bmk"), Operand(b, "bkn"), "bmn", out_dtype=out_dtype_of(a, out))
-    call.emit(answer.op, (a, b), (out,), answer.attributes)
+    answer, _ = contract(Operand(a, "bmk"), Operand(b, "bkn"), "bmn", out=out)
+    call.emit(answer.op, (a, b), (out,), answer.attributes, extra=answer.extra_bytes_read)
 
 
 def fully_connected(call: Call) -> None:
     """A linear layer with weights [OC, IC] and a bias."""
     a, b, out = call.tensor(0), call.tensor(1), call.result()
-    answer, _ = contract(Operand(a, "mk"), Operand(b, "nk"), "mn", out_dtype=out_dtype_of(a, out))
+    answer, _ = contract(Operand(a, "mk"), Operand(b, "nk"), "mn", out=out)
     _emit_biased(call, answer.op, a, b, out, dict(answer.attributes), 2)
 
 
@@ -66,6 +66,8 @@ def conv(depthwise: bool, transposed: bool = False) -> Rule:
             # Without a stride it is a plain convolution with the padding that its result's extent asks for.
             pads = [y - s + k - 1 for y, s, k in zip(ys[1:-1], xs[1:-1], kernel, strict=True)]
             window = Window(xs[1:-1], kernel, strides, [1] * count, pads, ys[1:-1])
+        same_size("filters for %s channels", c_in, ws[2] if depthwise else ws[-1])
+        exact(window)
         op = convolution(
             window, batch=xs[0], c_in=c_in, c_out=c_out, groups=c_in if depthwise else 1, dtype=x.dtype,
             out_dtype=out_dtype_of(x, out),
@@ -219,7 +221,7 @@ def fft(call: Call) -> Modelled:
 def block_matmul(call: Call) -> None:
     """matmul_t_block_scaled: A [N, H, C] with scales times B [N, W, C] with scales."""
     a, b, out = call.tensor(0), call.tensor(2), call.result()
-    answer, _ = contract(Operand(a, "bmk"), Operand(b, "bnk"), "bmn", out_dtype=out_dtype_of(a, out))
+    answer, _ = contract(Operand(a, "bmk"), Operand(b, "bnk"), "bmn", out=out)
     scales = sum(call.tensor(i).bytes for i in (1, 3))
     call.emit(answer.op, (a, b, call.tensor(1), call.tensor(3)), (out,), answer.attributes, extra=scales)
 

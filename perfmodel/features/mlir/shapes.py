@@ -113,8 +113,12 @@ def _dot(operation: Operation, known: Sequence[Known], shapes: Sequence[Shape | 
 def _gathered(operation: Operation, known: Sequence[Known], shapes: Sequence[Shape | None]) -> Shape | None:
     params = {k: numbers_of(v) or [] for k, v in operation.attributes["dimension_numbers"].params.items()}
     offset, collapsed = params.get("offset_dims", []), params.get("collapsed_slice_dims", [])
-    sizes = [n for i, n in enumerate(_numbers(operation, "slice_sizes")) if i not in collapsed]
-    vector = params.get("index_vector_dim", [len(shapes[1] or ())])[0]
+    given = known[2].integers if operation.name.endswith("dynamic_gather") else _numbers(operation, "slice_sizes")
+    if given is None:
+        return None
+    collapsed = [*collapsed, *params.get("operand_batching_dims", [])]
+    sizes = [n for i, n in enumerate(given) if i not in collapsed]
+    vector = params.get("index_vector_dim", [0])[0]  # absent where it is 0
     batch = [d for i, d in enumerate(shapes[1] or ()) if i != vector]
     rank = len(sizes) + len(batch)
     return tuple(sizes.pop(0) if axis in offset else batch.pop(0) for axis in range(rank))
@@ -254,7 +258,7 @@ def _convolved(operation: Operation, known: Sequence[Known], shapes: Sequence[Sh
 _FUNCTIONS: dict[str, Callable[..., Shape | None]] = {
     "dot_general": _dot_general,
     "dot": _dot,
-    "gather": _gathered, "reduce": _reduced, "transpose": _permuted, "concatenate": _concatenated,
+    "gather": _gathered, "dynamic_gather": _gathered, "reduce": _reduced, "transpose": _permuted, "concatenate": _concatenated,
     "concat": _concatenated, "dynamic_broadcast_in_dim": _by_operand, "dynamic_reshape": _by_operand,
     "dynamic_iota": _by_operand, "reshape": _reshaped, "empty": _empty, "alloc": _empty, "alloca": _empty,
     "alloc_tensor": _empty, "collapse_shape": _collapsed, "expand_shape": _expanded, "extract_slice": _sliced,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from perfmodel.errors import ModelFileError
 from perfmodel.features.mlir.ir import Module
@@ -13,6 +14,9 @@ from perfmodel.graph import without_collection
 
 MAX_FILE_BYTES = 2**31 - 1
 BYTECODE_MAGIC = b"ML\xefR"
+
+_NO_PATH = re.compile(r"^[(\[<]|[%@\"=]|^\s*(func|module|builtin)\b[. ]")
+"""What names of files hardly have, and texts do."""
 
 
 def read(source: str | os.PathLike[str] | bytes | Any) -> Module:
@@ -27,7 +31,7 @@ def read(source: str | os.PathLike[str] | bytes | Any) -> Module:
         MissingExtraError: bytecode, and no bindings are installed that read it.
         InputError: an object of another kind.
     """
-    if isinstance(source, str) and ("\n" in source or "{" in source):
+    if is_text(source):
         return read_text(source)
     if isinstance(source, (bytes, bytearray, memoryview)):
         return _read_bytes(bytes(source), "<bytes>")
@@ -37,6 +41,11 @@ def read(source: str | os.PathLike[str] | bytes | Any) -> Module:
     from perfmodel.features.mlir.live import read_live
 
     return _current(read_live(source))
+
+
+def is_text(source: Any) -> TypeGuard[str]:
+    """Whether an object is a text rather than a path: a string with several lines or a brace."""
+    return isinstance(source, str) and ("\n" in source or "{" in source)
 
 
 def read_text(text: str, filename: str = "<text>") -> Module:
@@ -62,6 +71,8 @@ def _current(module: Module) -> Module:
 
 def _file(path: Path, label: str) -> bytes:
     with opening(label):
+        if _NO_PATH.search(label) and not path.exists():
+            raise ModelFileError(f"{label[:80]}: no such file; the text of a module has several lines or a brace")
         if path.is_dir():
             raise ModelFileError(f"{label}: is a folder; give the .mlir file inside it")
         size = path.stat().st_size
@@ -84,8 +95,9 @@ def _read_bytes(data: bytes, label: str) -> Module:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
+        column = error.start - data.rfind(b"\n", 0, error.start)
         raise ModelFileError(
-            f"{label}:{line}: expected MLIR as UTF-8 text or bytecode, found the byte 0x{data[error.start]:02x}"
+            f"{label}:{line}:{column}: expected MLIR as UTF-8 text or bytecode, found the byte 0x{data[error.start]:02x}"
         ) from None
     del data
     return read_text(text, label)
