@@ -9,8 +9,8 @@ A block computes a tile of outputs, step by step through the reduction. In clock
 - *latency*: what the resident warps cannot hide of a step;
 - *l2*, *dram*: what blocks fetch from the last-level cache and what crosses memory, over the device's rates.
 
-The last wave of blocks counts as whole blocks of the busiest unit. A p-norm joins the terms, as in the analytical models of
-:mod:`perfmodel.models`. It runs over arrays or over plain numbers (:class:`~perfmodel.rank.expressions.Arithmetic`).
+The last wave of blocks counts as whole blocks of the busiest unit. The 4-norm joins the terms, as p-norms do in the analytical
+models of :mod:`perfmodel.models`. It runs over arrays or over plain numbers (:class:`~perfmodel.rank.expressions.Arithmetic`).
 
 References: NVIDIA CUDA C++ Programming Guide (occupancy, bank conflicts); Volkov, "Understanding Latency Hiding on GPUs", UC
 Berkeley 2016 (latency); Williams et al., "Roofline", CACM 2009.
@@ -45,8 +45,6 @@ L2_BYTES_PER_CLOCK = 64.0
 """From the last-level cache to one unit (NVIDIA's A100 whitepaper: 5120 bytes a clock to 108 SMs, about 47 of each; 64 the port)."""
 SPILL_LOADS = 2.0
 """Loads and stores that an output costs a step that fits no register."""
-NORM_P = 4.0
-"""Sharpness with which the terms are joined: 1 adds them, infinity takes the longest."""
 TERMS = ("compute", "issue", "loads", "latency", "l2", "dram")
 
 REASONS = (
@@ -198,7 +196,11 @@ class Physics:
             "l2": l2_bytes / (L2_BYTES_PER_CLOCK * units * f),
             "dram": dram_bytes / (mac.dram_bytes_per_s * self.constants.dram_efficiency),
         }
-        total = sum(terms[name] ** NORM_P for name in TERMS) ** (1 / NORM_P)
+        total: Any = 0.0
+        for seconds in terms.values():
+            squared = seconds * seconds
+            total = total + squared * squared
+        total = x.sqrt(x.sqrt(total))
         launches = x.where(r["split_k"] > 1, 2.0, 1.0) if gpu else 1.0
         latency_s = total + launches * self.constants.launch_cycles / f * (1.0 if gpu else 0.1)
         tail = blocks / (x.maximum(mine, 1.0) * units)
