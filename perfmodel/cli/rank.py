@@ -38,8 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what the columns mean: a space that ships, or a description of your own (docs/ranking.md); default: the shipped "
         "one that has the columns",
     )
-    parser.add_argument("--objective", choices=("latency", "energy", "edp"), default="latency", help="what is to be least")
-    parser.add_argument("--power-limit-w", metavar="W", type=options.positive, help="a power limit below the device's TDP")
+    parser.add_argument(
+        "--objective", choices=("latency", "energy", "edp"), default="latency", help="what is to be least"
+    )
+    parser.add_argument(
+        "--power-limit-w", metavar="W", type=options.positive, help="a power limit below the device's TDP"
+    )
     parser.add_argument(
         "--ranker",
         metavar="DIR",
@@ -110,7 +114,9 @@ def _show(ranking: Ranking, op: Operator, device: str) -> None:
         )  # fmt: skip
     screen = console()
     basis = f"learned on {', '.join(ranking.taught_by)}" if ranking.taught_by else "physics alone"
-    screen.print(f"{op.op} {op.dtype} on {device}: {ranking.configurations:,} configurations by {ranking.objective}; {basis}")
+    screen.print(
+        f"{op.op} {op.dtype} on {device}: {ranking.configurations:,} configurations by {ranking.objective}; {basis}"
+    )
     screen.print(table)
     for reason, count in ranking.refused.items():
         screen.print(f"refused: {count:,} {reason}")
@@ -149,7 +155,9 @@ def _descriptor(family: str, shape: str, dtype: str) -> Operator:
     except TypeError:
         import dataclasses
 
-        needed = [f.name for f in dataclasses.fields(FAMILIES[family]) if f.default is dataclasses.MISSING and f.name in known]
+        needed = [
+            f.name for f in dataclasses.fields(FAMILIES[family]) if f.default is dataclasses.MISSING and f.name in known
+        ]
         raise InputError(f"--shape lacks {', '.join(n for n in needed if n not in fields)} of {family}") from None
 
 
@@ -170,4 +178,3 @@ def _writer(path: str) -> Any:
         write_bytes(buffer.getvalue(), path)
 
     return write
-

@@ -9,6 +9,7 @@
 
 from perfmodel.rank.ranker import Ranker, rank
 from perfmodel.rank.ranking import OBJECTIVES, Ranking
+from perfmodel.rank.single import prepare
 from perfmodel.rank.space import Space, space, space_ids
 
-__all__ = ["OBJECTIVES", "Ranker", "Ranking", "Space", "rank", "space", "space_ids"]
+__all__ = ["OBJECTIVES", "Ranker", "Ranking", "Space", "prepare", "rank", "space", "space_ids"]

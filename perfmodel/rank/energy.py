@@ -32,7 +32,9 @@ class Powered:
     energy_j: np.ndarray
 
 
-def powered(physics: Physics, costs: Costs, latency_s: np.ndarray, power_limit_w: float | None = None) -> Powered | None:
+def powered(
+    physics: Physics, costs: Costs, latency_s: np.ndarray, power_limit_w: float | None = None
+) -> Powered | None:
     """Power and energy of configurations that take so long; None where the device's TDP or idle power is unknown.
 
     A tile that reaches beyond the problem computes all of it; operands that go through shared memory or the L1 cache count as

@@ -127,7 +127,9 @@ class Expression:
         """
         text = " ".join(str(text).split())
         if len(text) > _MAX_LENGTH:
-            raise InputError(f"the expression {text[:40]!r}... has {len(text)} characters; wanted at most {_MAX_LENGTH}")
+            raise InputError(
+                f"the expression {text[:40]!r}... has {len(text)} characters; wanted at most {_MAX_LENGTH}"
+            )
         try:
             tree = ast.parse(text, mode="eval").body
         except (SyntaxError, ValueError, RecursionError, MemoryError):

@@ -68,7 +68,9 @@ class Tables:
         return total
 
     @cached_property
-    def _plain(self) -> tuple[list[tuple[str, list[float]]], list[tuple[tuple[int, ...], tuple[int, ...], list[float]]]]:
+    def _plain(
+        self,
+    ) -> tuple[list[tuple[str, list[float]]], list[tuple[tuple[int, ...], tuple[int, ...], list[float]]]]:
         edges = [(name, [float(v) for v in e]) for name, e in zip(self.columns, self.edges, strict=True)]
         tables = []
         for members, cells in zip(self.members, self.values, strict=True):

@@ -21,7 +21,8 @@ class Opinions:
 
     Attributes:
         source: ``learned`` where a device was measured, else ``analytical``.
-        taught_by: ids of the devices.
+        sources: what is used of the pretrained.
+        taught_by: ids of their devices.
     """
 
     def __init__(self, physics: Physics, pretrained: Pretrained) -> None:
@@ -30,6 +31,7 @@ class Opinions:
         own = [s for s in sources if s.device == physics.device.id]
         self._sources = [(s, self._abroad(s.device)) for s in own or sources]
         self.taught_by = tuple(s.device for s, _ in self._sources)
+        self.sources = tuple(s for s, _ in self._sources)
         self.source = "learned" if self._sources else "analytical"
 
     def _abroad(self, device: str) -> Physics | None:
@@ -41,9 +43,7 @@ class Opinions:
         except DescriptorError:  # pragma: no cover - the same problem was accepted here
             return None
 
-    def of(
-        self, columns: Mapping[str, np.ndarray], home: np.ndarray | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def of(self, columns: Mapping[str, np.ndarray], home: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """All opinions, shape ``[rows, opinions]``, and their joint mean, shape ``[rows]``; ln(seconds).
 
         Args:

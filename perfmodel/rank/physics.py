@@ -212,7 +212,11 @@ class Physics:
         """All roles: those of the space, and the defaults of the others."""
         f = self.fixed
         if self.op.op == "conv":
-            extents = (f["op.out_w"], f["op.out_h"], f["op.kernel_h"] * f["op.kernel_w"] * f["op.c_in"] / f["op.groups"])
+            extents = (
+                f["op.out_w"],
+                f["op.out_h"],
+                f["op.kernel_h"] * f["op.kernel_w"] * f["op.c_in"] / f["op.groups"],
+            )
             batch = f["op.batch"] * f["op.c_out"]
         else:
             extents, batch = (f["op.m"], f["op.n"], f["op.k"]), f["op.batch"]

@@ -10,7 +10,7 @@ Measuring adds a row to the Cholesky factor and a column over all candidates: th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,13 +40,9 @@ class Prior:
 
 
 def priors() -> tuple[Prior, ...]:
-    """The processes that are weighed: small and large deviations, mostly of few coordinates or of all, short and long."""
-    return tuple(
-        Prior(0.05, a * s, a * s / 2, t * s, length)
-        for s in (0.05, 0.3)
-        for a, t in ((1.0, 0.2), (0.2, 1.0))
-        for length in (0.25, 0.6)
-    )
+    """The processes that are weighed: small and large deviations, of few coordinates or of all."""
+    kinds = ((1.0, 0.2, 0.6), (0.2, 1.0, 0.25))  # of few coordinates and long, of all together and short
+    return tuple(Prior(0.05, a * s, a * s / 2, t * s, length) for s in (0.05, 0.3) for a, t, length in kinds)
 
 
 class Process:
@@ -94,7 +90,9 @@ class Posterior:
 
     DROPPED = 1e-3
     """Weight below which a process is no longer carried along."""
-    SETTLED = 16
+    CONSIDERED = 0.01
+    """Weight below which a process has no say in what to measure."""
+    SETTLED = 20
     """Measurements before any is dropped."""
 
     def __init__(self, coordinates: np.ndarray, opinions: np.ndarray, mean: np.ndarray, of: Sequence[Prior]) -> None:
@@ -123,7 +121,13 @@ class Posterior:
             return self._processes[0].mean, np.mean([p.variance for p in self._processes], axis=0)
         weights = self.weights
         mean = sum(w * p.mean for w, p in zip(weights, self._processes, strict=True))
-        variance = sum(
-            w * (p.variance + (p.mean - mean) ** 2) for w, p in zip(weights, self._processes, strict=True)
-        )
+        variance = sum(w * (p.variance + (p.mean - mean) ** 2) for w, p in zip(weights, self._processes, strict=True))
         return np.asarray(mean), np.asarray(variance)
+
+    def expected(self, of: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
+        """The mean over the processes of a function of their means and variances, shape ``[candidates]``."""
+        weights = self.weights
+        parts = [
+            w * of(p.mean, p.variance) for w, p in zip(weights, self._processes, strict=True) if w >= self.CONSIDERED
+        ]
+        return np.asarray(sum(parts))

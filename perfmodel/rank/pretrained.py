@@ -81,7 +81,9 @@ def load(folder: str | Path) -> Pretrained:
         raise PredictorError(f"{path} is no JSON: {error}") from None
     try:
         if manifest["schema"] > SCHEMA:
-            raise PredictorError(f"{path} has schema {manifest['schema']}; this version reads up to {SCHEMA}: upgrade perfmodel")
+            raise PredictorError(
+                f"{path} has schema {manifest['schema']}; this version reads up to {SCHEMA}: upgrade perfmodel"
+            )
         sources = []
         for entry in manifest["sources"]:
             text = _text(artefact.read_file(folder, str(entry["file"]), str(entry["sha256"])), folder)

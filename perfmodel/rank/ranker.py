@@ -13,7 +13,7 @@ from perfmodel.errors import InputError, nearest
 from perfmodel.hardware.device import Device
 from perfmodel.hardware.loader import load_device
 from perfmodel.ops.base import Operator
-from perfmodel.rank.acquisition import next_places
+from perfmodel.rank.acquisition import Combinations, next_places
 from perfmodel.rank.energy import Powered, powered
 from perfmodel.rank.features import coordinates
 from perfmodel.rank.opinions import Opinions
@@ -72,7 +72,7 @@ class Ranker:
         self.space = _space_of(space, op, configs)
         self.objective, self.power_limit_w = objective, power_limit_w
         self.physics = Physics.of(self.space, op, record)
-        taught = _pretrained(pretrained)
+        taught = pretrained_of(pretrained)
         self._opinions = Opinions(self.physics, taught)
         self._lock = threading.RLock()
         columns = parameters(configs, self.space)
@@ -86,6 +86,7 @@ class Ranker:
         self._place_of_row = {int(row): place for place, row in enumerate(self._row_of_place[self._candidates])}
         self._measured = _Measurements()
         self._posterior: Posterior | None = None
+        self._combinations: Combinations | None = None
         self._taught = taught
 
     @property
@@ -109,15 +110,18 @@ class Ranker:
             if len(places) != len(times):
                 raise InputError(f"{len(places)} configurations were measured but {len(times)} times given")
             if (times <= 0).any():
-                raise InputError(f"a measured time is {times[times <= 0][0]!r}; wanted seconds above 0, or NaN where it failed")
+                raise InputError(
+                    f"a measured time is {times[times <= 0][0]!r}; wanted seconds above 0, or NaN where it failed"
+                )
             for place, value in zip(places, times, strict=True):
                 self._learn(int(place), float(value))
 
     def suggest(self, n: int = 1) -> np.ndarray:
         """Rows of the candidates' table to measure next, most wanted first.
 
-        Without measurements those that are likeliest to hold the best among them; with some, those whose measurement is expected to
-        improve on the best most, each chosen as if the ones before it had come out as foreseen.
+        Without measurements, the fastest as far as is known. With some, those whose measurement is expected to improve on the best
+        most, in turn with those that show combinations of values not seen yet (:mod:`perfmodel.rank.acquisition`). One at a time,
+        each observed before the next, finds more than batches do.
 
         Args:
             n: how many; fewer come where fewer are left.
@@ -128,8 +132,23 @@ class Ranker:
         if n < 1:
             raise InputError(f"{n} configurations were asked for; wanted at least 1")
         with self._lock:
-            places = next_places(self._learner(), np.array(self._measured.places, dtype=np.intp), self._best(), n, self._offset())
+            learner = self._learner()
+            assert self._combinations is not None
+            measured = np.array(self._measured.places, dtype=np.intp)
+            places = next_places(learner, self._combinations, measured, self._best(), n, self._offset())
             return self._row_of_place[self._candidates[places]]
+
+    def interval(self, row: int) -> tuple[float, float]:
+        """The 90 % interval of the seconds of one row of the candidates' table.
+
+        Raises:
+            InputError: the row is no candidate.
+        """
+        with self._lock:
+            [place] = self._candidates[self._places([row])]
+            mean, deviation = self._forecast()
+        wide = INTERVAL * deviation[place]
+        return float(np.exp(mean[place] - wide)), float(np.exp(mean[place] + wide))
 
     def ranking(self, top_k: int | None = None) -> Ranking:
         """The candidates in order of the objective, as far as is known now.
@@ -180,6 +199,7 @@ class Ranker:
         if self._posterior is None:
             columns = {n: v[self._candidates] for n, v in self._columns.items()}
             costs = self.physics.costs(columns)
+            self._combinations = Combinations(columns)
             opinions, _ = self._opinions.of(columns)
             centred = opinions - np.median(opinions, axis=0)
             self._posterior = Posterior(coordinates(columns, costs), centred, self._mean[self._candidates], priors())
@@ -250,7 +270,9 @@ class Ranker:
             found = np.flatnonzero((mine == values).all(axis=1))
             if not len(found):
                 shown = ", ".join(f"{n} {v:g}" for n, v in zip(self.space.columns, values, strict=True))
-                raise InputError(f"the configuration {shown} is no candidate: it cannot run, was screened out, or is not in the table")
+                raise InputError(
+                    f"the configuration {shown} is no candidate: it cannot run, was screened out, or is not in the table"
+                )
             rows.append(int(self._row_of_place[self._candidates[found[0]]]))
         return np.array(rows)
 
@@ -281,7 +303,8 @@ def _space_of(given: Space | str | Mapping[str, Any] | None, op: Operator, confi
     return recognised(op.op, list(named_columns(configs))) if given is None else space(given)
 
 
-def _pretrained(given: Pretrained | str) -> Pretrained:
+def pretrained_of(given: Pretrained | str) -> Pretrained:
+    """The sources that ``default``, ``none`` or a folder's path names."""
     if isinstance(given, Pretrained):
         return given
     if given == "default":

@@ -55,12 +55,13 @@ def screen(opinions: Opinions, columns: Mapping[str, np.ndarray]) -> Screened:
     able = np.flatnonzero(code == 0)
     if not len(able):
         reasons = ", ".join(f"{reason} ({count:,})" for reason, count in refused.items())
-        raise InputError(f"none of {rows:,} configurations can run on {physics.device.id}: {reasons or 'the table is empty'}")
+        raise InputError(
+            f"none of {rows:,} configurations can run on {physics.device.id}: {reasons or 'the table is empty'}"
+        )
     keep = max(KEPT_AT_LEAST, int(KEPT_SHARE * len(able)))
     if len(able) > keep:
         able = np.sort(able[np.argpartition(log_s[able], keep - 1)[:keep]])
     mean = np.empty(len(able))
-    levels, sizes = [], []
     for start in range(0, len(able), _AT_A_TIME):
         part = able[start : start + _AT_A_TIME]
         _, mean[start : start + len(part)] = opinions.of({n: v[part] for n, v in columns.items()}, log_s[part])

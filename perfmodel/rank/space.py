@@ -112,7 +112,9 @@ class Space:
             require = tuple(
                 Requirement(Expression.parse(r["holds"]), str(r["reason"])) for r in value.get("require", ())
             )
-            space = cls(str(value["id"]), str(value["op"]), str(value.get("title", value["id"])), columns, roles, require)
+            space = cls(
+                str(value["id"]), str(value["op"]), str(value.get("title", value["id"])), columns, roles, require
+            )
         except InputError as error:
             raise InputError(f"{where}: {error}") from None
         except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -183,7 +185,9 @@ def space(name: str | Path | Space | Mapping[str, Any]) -> Space:
         return _shipped(str(name))
     if str(name).endswith(".toml"):
         return Space.read(name)
-    raise InputError(f"there is no configuration space {str(name)!r}: {nearest(str(name), space_ids())}; or a .toml file")
+    raise InputError(
+        f"there is no configuration space {str(name)!r}: {nearest(str(name), space_ids())}; or a .toml file"
+    )
 
 
 @lru_cache(maxsize=1)

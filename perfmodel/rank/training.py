@@ -99,14 +99,21 @@ def train_source(measured: Measured, seed: int = 0, trees: int = TREES) -> Sourc
         raise MissingExtraError("xgboost", "train", "training a ranker") from None
     ran = np.flatnonzero(measured.latency_s > 0)
     if len(ran) < 20:
-        raise InputError(f"only {len(ran)} configurations of {measured.space.id} on {measured.device.id} ran; wanted 20")
+        raise InputError(
+            f"only {len(ran)} configurations of {measured.space.id} on {measured.device.id} ran; wanted 20"
+        )
     columns = {n: v[ran] for n, v in measured.columns.items() if np.ptp(v[ran]) > 0}
     all_columns = {n: v[ran] for n, v in measured.columns.items()}
     physics_s = Physics.of(measured.space, measured.op, measured.device).costs(all_columns).latency_s
     target = np.log(measured.latency_s[ran] / physics_s)
     matrix = np.stack(list(columns.values()), axis=1)
     together = [list(places) for places in itertools.combinations(range(len(columns)), min(ORDER, len(columns)))]
-    settings = {**PARAMETERS, "seed": seed, "interaction_constraints": str(together), "base_score": float(target.mean())}
+    settings = {
+        **PARAMETERS,
+        "seed": seed,
+        "interaction_constraints": str(together),
+        "base_score": float(target.mean()),
+    }
     booster = xgboost.train(settings, xgboost.DMatrix(matrix, target), trees)
     tables = compiled(Booster.from_json(bytes(booster.save_raw("json"))), tuple(columns), ORDER)
     fields = {n: v for n in (*measured.op.dimension_names(), "dtype") if (v := getattr(measured.op, n)) is not None}
