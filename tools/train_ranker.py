@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def left_out_errors(spaces: list[Measured], trained: Pretrained) -> tuple[float, float]:
-    """Root mean squares of ln(measured / predicted) of devices left out: of their levels, and of configurations beside those."""
+    """Root mean squares of ln(measured / predicted) with a device left out: of its level, and of configurations beside it."""
     levels, shapes = [], []
     for m in spaces:
         others = Pretrained(trained.of(m.space.id, without=(m.device.id,)))

@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from perfmodel.cli import options
-from perfmodel.cli.energy_options import count
+from perfmodel.cli.energy_options import count as whole_number
 from perfmodel.cli.output import TO_STDOUT, console, write_bytes, write_json
 from perfmodel.cli.units import duration, energy, power
 from perfmodel.errors import InputError
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 DESCRIPTION = "Order kernel configurations of a table by what they will take, none of them measured."
 EXAMPLE = (
     "perfmodel rank configs.parquet --op gemm --shape m=4096,n=4096,k=4096 --dtype fp32 --device rtx-3090 --top 10\n"
-    "  perfmodel rank configs.csv --op gemm --shape m=512,n=512,k=512 --dtype fp32 --device my.toml --space mine.toml -o ranked.csv"
+    "  perfmodel rank configs.csv --op gemm --shape m=512,n=512,k=512 --dtype fp32 --device my.toml --space mine.toml "
+    "-o ranked.csv"
 )
 _SHOWN = 20
 
@@ -50,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="default",
         help="what other devices taught: `default` (shipped), `none` (the physics alone), or a ranker's folder",
     )
-    parser.add_argument("--top", metavar="N", type=count, help="rank only so many, the best")
+    parser.add_argument("--top", metavar="N", type=whole_number, help="rank only so many, the best")
     parser.add_argument("-o", "--output", metavar="FILE", help="write the ranked table to this .parquet or .csv file")
     options.add_json_option(parser)
 

@@ -1,8 +1,9 @@
-"""Which candidates to measure next: those expected to be faster than the best, in turn with those unlike all that were measured.
+"""Which candidates to measure next: those expected to beat the best, in turn with those unlike all that were measured.
 
 A device may favour a combination of parameters for a reason that no other device has (an asynchronous copy that one code path
-uses, say). No model of other devices foresees that, and expected improvement, once the model is sure of itself, never looks. So
-every second measurement goes to the candidate that shows most combinations of values for the first time, among those not too slow.
+uses, say). No model of other devices foresees that, and expected improvement, once the model is sure of itself, never looks.
+So every second measurement goes to the candidate that shows most combinations of values for the first time, among those that
+are not too slow.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ def next_places(
         n: how many.
         offset: what the objective adds to ln(time).
     """
-    mean, variance = posterior.moments()
+    mean, _ = posterior.moments()
     if offset is not None:
         mean = mean + offset
         best = None if best is None else float(mean[measured].min())
@@ -104,7 +105,9 @@ def next_places(
     left[measured] = False
     if best is None:
         return np.argsort(np.where(left, mean, np.inf), kind="stable")[: min(n, int(left.sum()))]
-    wanted = posterior.expected(lambda m, v: expected_improvement(m if offset is None else m + offset, np.sqrt(v), best))
+    wanted = posterior.expected(
+        lambda m, v: expected_improvement(m if offset is None else m + offset, np.sqrt(v), best)
+    )
     chosen: list[int] = []
     while len(chosen) < n and left.any():
         turn = len(measured) + len(chosen)

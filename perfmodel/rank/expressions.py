@@ -11,7 +11,7 @@ import ast
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -22,8 +22,16 @@ _MAX_LENGTH = 1000
 _MAX_NODES = 300
 
 
-class Arithmetic(Protocol):
-    """The functions that arrays and plain numbers do not share as operators."""
+@dataclass(frozen=True)
+class Arithmetic:
+    """The functions that arrays and plain numbers do not share as operators.
+
+    Attributes:
+        minimum, maximum: of two.
+        where: the second where the first holds, else the third.
+        ceil, log2, sqrt: of one.
+        power_of_two: the largest power of two that divides a whole number; 1 of 0.
+    """
 
     minimum: Callable[[Any, Any], Any]
     maximum: Callable[[Any, Any], Any]
@@ -34,46 +42,24 @@ class Arithmetic(Protocol):
     power_of_two: Callable[[Any], Any]
 
 
-class ArrayArithmetic:
-    """:class:`Arithmetic` over numpy arrays."""
-
-    minimum = staticmethod(np.minimum)
-    maximum = staticmethod(np.maximum)
-    where = staticmethod(np.where)
-    ceil = staticmethod(np.ceil)
-    log2 = staticmethod(np.log2)
-    sqrt = staticmethod(np.sqrt)
-
-    @staticmethod
-    def power_of_two(value: Any) -> Any:
-        """The largest power of two that divides a whole number; 1 of 0."""
-        whole = np.asarray(value).astype(np.int64)
-        return np.maximum(whole & -whole, 1).astype(np.float64)
+def _powers_of_two(values: Any) -> Any:
+    whole = np.asarray(values).astype(np.int64)
+    return np.maximum(whole & -whole, 1).astype(np.float64)
 
 
-class NumberArithmetic:
-    """:class:`Arithmetic` over plain numbers."""
-
-    minimum = staticmethod(min)
-    maximum = staticmethod(max)
-    ceil = staticmethod(math.ceil)
-    log2 = staticmethod(math.log2)
-    sqrt = staticmethod(math.sqrt)
-
-    @staticmethod
-    def where(condition: Any, then: Any, otherwise: Any) -> Any:
-        """``then`` where the condition holds."""
-        return then if condition else otherwise
-
-    @staticmethod
-    def power_of_two(value: Any) -> Any:
-        """The largest power of two that divides a whole number; 1 of 0."""
-        whole = int(value)
-        return float(max(whole & -whole, 1))
+def _power_of_two(value: Any) -> float:
+    whole = int(value)
+    return float(max(whole & -whole, 1))
 
 
-ARRAYS: Arithmetic = ArrayArithmetic()
-NUMBERS: Arithmetic = NumberArithmetic()
+def _either(condition: Any, then: Any, otherwise: Any) -> Any:
+    return then if condition else otherwise
+
+
+ARRAYS = Arithmetic(np.minimum, np.maximum, np.where, np.ceil, np.log2, np.sqrt, _powers_of_two)
+"""Over numpy arrays."""
+NUMBERS = Arithmetic(min, max, _either, math.ceil, math.log2, math.sqrt, _power_of_two)
+"""Over plain numbers."""
 
 _Compiled = Callable[[Values, Arithmetic], Any]
 _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {

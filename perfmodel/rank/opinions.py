@@ -15,9 +15,9 @@ from perfmodel.rank.pretrained import Pretrained
 class Opinions:
     """Opinions on ln(seconds) of one problem's configurations on one device.
 
-    Each device that was measured has two: what that device would take for this problem (its physics and what it taught beyond
-    it), and what this device would (this one's physics and the same). Orders of configurations carry over best as the first, the
-    level as the second. A device that was measured itself is its own and only source.
+    Each device that was measured has two: what that device would take for this problem (its physics and what it taught
+    beyond it), and what this device would (this one's physics and the same). Orders of configurations carry over best as the
+    first, the level as the second. A device that was measured itself is its own and only source.
 
     Attributes:
         source: ``learned`` where a device was measured, else ``analytical``.

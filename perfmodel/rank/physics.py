@@ -42,7 +42,7 @@ CPU_LOAD_LATENCY = 5.0
 OTHER_REGISTERS = 24.0
 """Registers of a thread beside outputs and operands: addresses, counters."""
 L2_BYTES_PER_CLOCK = 64.0
-"""From the last-level cache to one unit (NVIDIA's A100 whitepaper: 5120 bytes a clock to 108 SMs, about 47 of each; 64 the port)."""
+"""From the last-level cache to one unit: its port (NVIDIA's A100 whitepaper: 5120 bytes a clock to 108 SMs, 47 of each)."""
 SPILL_LOADS = 2.0
 """Loads and stores that an output costs a step that fits no register."""
 TERMS = ("compute", "issue", "loads", "latency", "l2", "dram")
@@ -166,7 +166,6 @@ class Physics:
         spilled = x.maximum(r["registers"] - lim.thread_registers, 0.0) * SPILL_LOADS
         simt = x.where(r["matrix_units"] > 0, 0.0, 1.0)
         others = simt * (loads + spilled + 2.0 / r["unroll"])
-        in_step = warps * per_unit / schedulers
         latency = (LOAD_LATENCY if gpu else CPU_LOAD_LATENCY) / (r["unroll"] * r["stages"]) + ARITHMETIC_LATENCY
         alone = products * product_clocks + others + latency
 

@@ -1,7 +1,7 @@
 """What measurements say of configurations that were not measured: Gaussian processes over a fixed set of candidates.
 
-ln(time) is a prior mean, a level of its own, a weight for each opinion (what other devices took for the same configuration, with
-and without the physics of this one), and a smooth deviation over the coordinates: of each alone, of pairs, and of all of them
+ln(time) is a prior mean, a level of its own, a weight for each opinion (what other devices took for the same configuration,
+with and without the physics of this one), and a smooth deviation over the coordinates: of each alone, of pairs, and of all
 together (Durrande et al., "ANOVA kernels and RKHS of zero mean functions", 2013). Several such processes, of different widths
 and lengths, are weighed by how well each foresaw the measurements as they came (their marginal likelihood).
 

@@ -31,6 +31,8 @@ INTERVAL = 1.645
 """Standard deviations on either side of nine tenths of a normal distribution."""
 FAILED = 2.0
 """ln by how much a configuration that failed counts as slower than the fastest."""
+FAILURE = "failed when it was measured"
+"""Its reason among those of what cannot run."""
 
 
 @dataclass
@@ -50,7 +52,7 @@ class Ranker:
         configs: the candidates: a mapping of columns, a pandas or pyarrow table, or a Parquet or CSV file, with the parameters of
             the space as columns (``cfg_`` before a name is left out). No object is made for a row.
         device: its id, its TOML, or its record.
-        space: the configuration space: its name, its TOML file, or a description; None: the shipped one that has the columns.
+        space: the configuration space: its name, its TOML file, or a description; None: the shipped one with the columns.
         objective: ``latency``, ``energy`` or ``edp`` (energy times latency). Power is the physics' own: see
             :mod:`perfmodel.rank.energy`.
         power_limit_w: a cap below the device's own limit.
@@ -119,9 +121,9 @@ class Ranker:
     def suggest(self, n: int = 1) -> np.ndarray:
         """Rows of the candidates' table to measure next, most wanted first.
 
-        Without measurements, the fastest as far as is known. With some, those whose measurement is expected to improve on the best
-        most, in turn with those that show combinations of values not seen yet (:mod:`perfmodel.rank.acquisition`). One at a time,
-        each observed before the next, finds more than batches do.
+        Without measurements, the fastest as far as is known. With some, those whose measurement is expected to improve on the
+        best most, in turn with those that show combinations of values not seen yet (:mod:`perfmodel.rank.acquisition`). One at
+        a time, each observed before the next, finds more than batches do.
 
         Args:
             n: how many; fewer come where fewer are left.
@@ -174,7 +176,11 @@ class Ranker:
             value = {"latency": costs_of.latency_s, "energy": costs_of.energy_j, "edp": costs_of.energy_j * costs_of.latency_s}[
                 self.objective
             ]  # fmt: skip
-        order = _first(value, top_k)
+        failed = self._failed()
+        if len(failed):
+            value = value.copy()
+            value[failed] = np.inf
+        order = _first(value, min(len(value) - len(failed), len(value) if top_k is None else top_k))
         chosen = self._powered(order, latency[order])
         stretched = latency[order] if chosen is None else chosen.latency_s
         wide = INTERVAL * deviation[order]
@@ -188,7 +194,7 @@ class Ranker:
             energy_j=None if chosen is None else chosen.energy_j,
             objective=self.objective,
             configurations=self.rows,
-            refused=self.refused,
+            refused=self.refused | ({FAILURE: len(failed)} if len(failed) else {}),
             screened_out=self.rows - sum(self.refused.values()) - len(self._row_of_place),
             observed=self.observed,
             source=self._opinions.source if self.observed == 0 else "observed",
@@ -215,6 +221,11 @@ class Ranker:
         learner.add(place, value)
         self._measured.places.append(place)
         self._measured.seconds.append(seconds)
+
+    def _failed(self) -> np.ndarray:
+        """Places of what failed when it was measured."""
+        measured = zip(self._measured.places, self._measured.seconds, strict=True)
+        return self._candidates[np.array(sorted({p for p, s in measured if not np.isfinite(s)}), dtype=np.intp)]
 
     def _best(self) -> float | None:
         finite = [s for s in self._measured.seconds if np.isfinite(s)]

@@ -63,6 +63,7 @@ def screen(opinions: Opinions, columns: Mapping[str, np.ndarray]) -> Screened:
         able = np.sort(able[np.argpartition(log_s[able], keep - 1)[:keep]])
     mean = np.empty(len(able))
     for start in range(0, len(able), _AT_A_TIME):
-        part = able[start : start + _AT_A_TIME]
-        _, mean[start : start + len(part)] = opinions.of({n: v[part] for n, v in columns.items()}, log_s[part])
+        rows_of_part = able[start : start + _AT_A_TIME]
+        own = {n: v[rows_of_part] for n, v in columns.items()}
+        _, mean[start : start + len(rows_of_part)] = opinions.of(own, log_s[rows_of_part])
     return Screened(able, mean, refused)

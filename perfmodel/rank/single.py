@@ -55,7 +55,9 @@ def prepare(
         except (ZeroDivisionError, KeyError, ValueError) as error:
             if isinstance(error, InputError):
                 raise
-            raise InputError(f"the configuration {dict(configuration)} cannot run: {type(error).__name__} {error}") from None
+            raise InputError(
+                f"the configuration {dict(configuration)} cannot run: {type(error).__name__} {error}"
+            ) from None
         return seconds
 
     return predict

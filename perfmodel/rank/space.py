@@ -1,7 +1,7 @@
 """Descriptions of configuration spaces: which column means what, in formulas, and which configurations cannot be.
 
-A description is a TOML file (``spaces/*.toml``) or a mapping of the same form. Everything above it, physics, features, learning,
-treats CLBlast's SGEMM, a Triton GEMM and a user's own kernel alike.
+A description is a TOML file (``spaces/*.toml``) or a mapping of the same form. Everything above it, physics, coordinates,
+learning, treats CLBlast's SGEMM, a Triton GEMM and a user's own kernel alike.
 """
 
 from __future__ import annotations

@@ -79,5 +79,5 @@ def _numbers(name: str, values: Any) -> np.ndarray:
         raise InputError(f"column {name} has the shape {numbers.shape}; wanted one number a configuration")
     if not np.isfinite(numbers).all():
         row = int(np.flatnonzero(~np.isfinite(numbers))[0])
-        raise InputError(f"column {name}, row {row}: {array[row]!r} is no finite number")
+        raise InputError(f"column {name}, row {row}: {numbers[row]:g} is no finite number")
     return numbers

@@ -72,7 +72,7 @@ def measured_spaces(traces: pd.DataFrame) -> Iterator[Measured]:
         for key, rows in mine.groupby(["device", *dims], sort=False, observed=True):
             found = True
             space = recognised(op_name, [c.removeprefix(PREFIX) for c in own])
-            fields = {n: v if n == "dtype" else int(v) for n, v in zip(dims, key[1:], strict=True)}
+            fields: dict[str, Any] = {n: v if n == "dtype" else int(v) for n, v in zip(dims, key[1:], strict=True)}
             yield Measured(
                 space, family(**fields), load_device(str(key[0])), parameters(rows[own], space),
                 rows["latency_s"].to_numpy(dtype=np.float64),

@@ -29,6 +29,8 @@ from perfmodel.rank.training import Measured, measured_spaces, train_source
 
 TOPS = (1, 8, 32)
 OBSERVED = (20, 50, 100)
+PAIRWISE_SEEDS = 1
+"""The ranking objective takes minutes a seed."""
 
 
 def best_of(measured: Measured, rows: Sequence[int] | np.ndarray) -> float:
@@ -103,7 +105,11 @@ def run(spaces: list[Measured], seeds: int) -> dict[str, Any]:
             note("none: perfmodel", place, [best_of(m, order[:k]) for k in TOPS])
             note("none: random", place, [best_of(m, shuffled[:k]) for k in TOPS])
             note("none: trees, raw, ln time", place, [best_of(m, boosted(m, others, seed, "log")[:k]) for k in TOPS])
-            note("none: trees, raw, pairwise", place, [best_of(m, boosted(m, others, seed, "pairwise")[:k]) for k in TOPS])
+            note(
+                "none: trees, raw, pairwise",
+                place,
+                [best_of(m, boosted(m, others, seed, "pairwise")[:k]) for k in TOPS],
+            )
             rows, inside = search(m, taught, max(OBSERVED))
             coverage.append(inside)
             note("observed: perfmodel", place, [best_of(m, rows[:k]) for k in OBSERVED])
@@ -152,7 +158,9 @@ def speed(spaces: list[Measured]) -> None:
             rank(op, configs, device, top_k=32)
             taken.append(time.perf_counter() - start)
         print(f"{rows:>16,}{min(taken):>12.4f}{1e6 * min(taken) / rows:>10.2f}", flush=True)
-    print(f"peak memory: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB, data set and imports included")
+    print(
+        f"peak memory: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB, data set and imports included"
+    )
     from perfmodel.rank.single import prepare
 
     one = {n: float(v[5]) for n, v in gemm.columns.items()}
