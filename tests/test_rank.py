@@ -108,7 +108,8 @@ def test_limits_follow_the_capability_and_the_device_file() -> None:
 
 def test_what_cannot_run_is_counted_by_reason_and_never_ranked() -> None:
     configs = {
-        "BLOCK_SIZE_M": [128, 256, 8, 128, 96], "BLOCK_SIZE_N": [128, 256, 128, 128, 128], "BLOCK_SIZE_K": [32, 128, 32, 32, 32],
+        "BLOCK_SIZE_M": [128, 256, 8, 128, 96], "BLOCK_SIZE_N": [128, 256, 128, 128, 128],
+        "BLOCK_SIZE_K": [32, 128, 32, 32, 32],
         "num_stages": [2, 4, 2, 2, 2], "num_warps": [4, 8, 4, 64, 4],
     }  # fmt: skip
     ranking = rank(HALF, configs, "a100-sxm-80gb", pretrained="none")

@@ -30,7 +30,7 @@ class Tables:
         base: what is added to their sum.
         columns: the parameters.
         edges: by parameter, the thresholds in rising order; a value falls into the interval after those at or below it.
-        members: of each table the places of its parameters in ``columns``.
+        members: of each table the places of its parameters in ``columns``, three at most.
         values: of each table its cells, float32, one axis a parameter.
     """
 
@@ -58,24 +58,24 @@ class Tables:
 
     def predict_one(self, values: Mapping[str, float]) -> float:
         """The sum for one configuration, in plain Python."""
-        places = [bisect_right(edges, values[name]) for name, edges in self._plain[0]]
+        edges, tables = self._plain
+        places = [bisect_right(e, values[name]) for name, e in edges]
+        places.append(0)
         total = self.base
-        for members, strides, cells in self._plain[1]:
-            at = 0
-            for member, stride in zip(members, strides, strict=True):
-                at += places[member] * stride
-            total += cells[at]
+        for first, second, third, cells in tables:
+            total += cells[places[first]][places[second]][places[third]]
         return total
 
     @cached_property
-    def _plain(
-        self,
-    ) -> tuple[list[tuple[str, list[float]]], list[tuple[tuple[int, ...], tuple[int, ...], list[float]]]]:
+    def _plain(self) -> tuple[list[tuple[str, list[float]]], list[tuple[int, int, int, list[list[list[float]]]]]]:
+        """The edges, and the tables as nested lists: axes that a table of fewer than three parameters lacks have one place."""
+        none = len(self.columns)
         edges = [(name, [float(v) for v in e]) for name, e in zip(self.columns, self.edges, strict=True)]
         tables = []
         for members, cells in zip(self.members, self.values, strict=True):
-            strides = tuple(int(np.prod(cells.shape[axis + 1 :])) for axis in range(cells.ndim))
-            tables.append((members, strides, [float(v) for v in cells.ravel()]))
+            lacking = 3 - cells.ndim
+            first, second, third = (*members, *[none] * lacking)
+            tables.append((first, second, third, cells.reshape(cells.shape + (1,) * lacking).astype(float).tolist()))
         return edges, tables
 
     def to_dict(self) -> dict[str, Any]:
@@ -106,6 +106,8 @@ class Tables:
                 shape = tuple(len(edges[m]) + 1 for m in places)
                 members.append(places)
                 cells.append(np.array(table["cells"], dtype=np.float32).reshape(shape))
+            if any(not 1 <= len(m) <= 3 for m in members):
+                raise ValueError("a table of no parameter, or of more than three")
             if len(edges) != len(columns) or any(np.any(np.diff(e) <= 0) for e in edges):
                 raise ValueError("edges do not fit the columns")
             if not all(np.isfinite(c).all() for c in cells) or not np.isfinite(value["base"]):

@@ -150,7 +150,7 @@ class Physics:
         blocks = blocks_m * blocks_n * r["batch"] * r["split_k"]
         units = x.maximum(x.minimum(r["units"], mac.units), 1.0)
         slots = units * per_unit
-        whole = blocks // slots
+        whole = x.floor(blocks / slots)
         mine = whole * per_unit + x.minimum(x.ceil((blocks - whole * slots) / units), per_unit)
         steps = x.ceil(r["extent_k"] / r["split_k"] / r["tile_k"]) * r["tile_k"]
 
@@ -262,7 +262,8 @@ class Physics:
             checks.append((requirement.holds(values, x) == 0, len(REASONS) + place))
         refused: Any = 0
         for failed, code in reversed(checks):
-            refused = x.where(failed, code, refused)
+            if failed if isinstance(failed, bool) else failed.any():
+                refused = x.where(failed, code, refused)
         return refused
 
     def _residency(self, r: Mapping[str, Any], warps: Any, x: Arithmetic) -> tuple[Any, Any]:
@@ -273,9 +274,9 @@ class Physics:
         wanted = x.minimum(r["registers"], lim.thread_registers)
         of_warp = x.ceil(wanted * lim.warp / lim.warp_registers) * lim.warp_registers
         shared = x.maximum(r["shared_bytes"] + lim.reserved_shared_bytes, 1.0)
-        count = x.minimum(lim.registers // x.maximum(of_warp * warps, 1.0), lim.unit_shared_bytes // shared)
-        count = x.minimum(x.minimum(count, lim.threads // x.maximum(warps * lim.warp, 1.0)), lim.blocks)
-        count = x.maximum(count, 1.0)
+        count = x.minimum(lim.registers / x.maximum(of_warp * warps, 1.0), lim.unit_shared_bytes / shared)
+        count = x.minimum(x.minimum(count, lim.threads / x.maximum(warps * lim.warp, 1.0)), lim.blocks)
+        count = x.maximum(x.floor(count), 1.0)
         return count, count * warps * lim.warp
 
     def _trips(

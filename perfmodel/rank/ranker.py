@@ -49,8 +49,8 @@ class Ranker:
 
     Args:
         op: the problem: one descriptor without open dimensions.
-        configs: the candidates: a mapping of columns, a pandas or pyarrow table, or a Parquet or CSV file, with the parameters of
-            the space as columns (``cfg_`` before a name is left out). No object is made for a row.
+        configs: the candidates: a mapping of columns, a pandas or pyarrow table, or a Parquet or CSV file, with the parameters
+            of the space as columns (``cfg_`` before a name is left out). No object is made for a row.
         device: its id, its TOML, or its record.
         space: the configuration space: its name, its TOML file, or a description; None: the shipped one with the columns.
         objective: ``latency``, ``energy`` or ``edp`` (energy times latency). Power is the physics' own: see
