@@ -17,7 +17,13 @@ configs = {name: rows[:, place] for place, name in enumerate(values)}
 
 def measure(config):
     """Seconds of one configuration, NaN where it fails. Compile and run yours here."""
-    return 1e-3 * (1 + 64 / config["MWG"]) * (1 + 64 / config["NWG"]) * (2 - config["SB"]) * (1 + abs(config["VWM"] - 4) / 9)
+    return (
+        1e-3
+        * (1 + 64 / config["MWG"])
+        * (1 + 64 / config["NWG"])
+        * (2 - config["SB"])
+        * (1 + abs(config["VWM"] - 4) / 9)
+    )
 
 
 problem = perfmodel.Gemm(m=1024, n=1024, k=1024, dtype="fp32")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
+import runpy
 import threading
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import perfmodel
+from perfmodel._resources import data_path
 from perfmodel.cli import main
 from perfmodel.errors import InputError, PredictorError
 from perfmodel.hardware import load_device
@@ -24,6 +27,7 @@ from perfmodel.rank.lookup import Tables
 from perfmodel.rank.physics import REASONS, TERMS, Physics
 from perfmodel.rank.posterior import Prior, Process
 from perfmodel.rank.pretrained import NOTHING, Pretrained, Source, load, save
+from perfmodel.rank.space import ROLES
 
 GEMM = perfmodel.Gemm(m=1024, n=1024, k=1024, dtype="fp32")
 HALF = perfmodel.Gemm(m=4096, n=4096, k=4096, dtype="fp16")
@@ -405,6 +409,25 @@ def test_the_shipped_ranker_orders_measured_spaces(shared: Path) -> None:
         best.append(np.nanmin(m.latency_s) / np.nanmin(m.latency_s[ranking.rows[:8]]))
     assert len(best) == 5
     assert min(best) > 0.9
+
+
+def test_the_example_finds_a_good_one(capsys: pytest.CaptureFixture[str]) -> None:
+    runpy.run_path(str(data_path("examples", "rank_plain_loop.py")))
+    shown = capsys.readouterr().out
+    # Its made-up device takes 2.25 ms at best: 1e-3 x 1.5 x 1.5 x 1 x 1.
+    assert "26,244 candidates, 30 measured; the best: 2.250 ms" in shown
+    assert "cannot run: {'the tile is no multiple of threads times vector width': 7200" in shown
+
+
+def test_the_roles_of_the_page_are_those_of_the_code() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "ranking.md").read_text(encoding="utf-8")
+    assert all(f"| `{role}` | {meaning} |" in page for role, meaning in ROLES.items())
+    example = page.split("```toml\n")[1].split("```")[0]
+    mine = space(tomllib.loads(example))
+    configs = {"bm": [128, 64, 20], "bn": [128, 64, 64], "bk": [32, 32, 32]}
+    ranking = rank(HALF, configs, "h100-sxm", space=mine)
+    assert ranking.rows.tolist() == [0, 1]
+    assert ranking.refused == {"no multiple of the instruction's shape": 1}
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -121,7 +121,11 @@ class Physics:
         vector = machine.vector_flops / (machine.units * machine.clock_hz)
         fixed = {f"op.{name}": float(v) for name in op.dimension_names() if (v := getattr(op, name)) is not None}
         fixed |= {f"op.{name}": float(getattr(op, name)) for name in ("out_h", "out_w") if hasattr(op, name)}
-        fixed |= {"op.element_bytes": float(element_bytes(op.dtype)), "op.flops": float(op.flops)}
+        fixed |= {
+            "op.element_bytes": float(element_bytes(op.dtype)),
+            "op.flops": float(op.flops),
+            "op.bytes_read": float(op.bytes_read),
+        }
         fixed |= {f"device.{name}": float(getattr(limits, name)) for name in Limits.__dataclass_fields__}
         fixed |= {"device.units": float(machine.units), "device.l2_bytes": float(machine.l2_bytes)}
         return cls(space, op, device, limits, machine, vector, Constants(), fixed)
@@ -182,7 +186,7 @@ class Physics:
         patch = x.minimum(blocks, slots)
         group = x.minimum(x.maximum(r["group"], x.sqrt(patch)), patch)
         together = r["fetched_m"] / x.maximum(patch / group, 1.0) + r["fetched_n"] / group
-        once = float(self.op.bytes_read)
+        once = self.fixed["op.bytes_read"]
         again = x.maximum(blocks * steps * together * eb - once, 0.0)
         missing = x.where(once > mac.resident_bytes, again * (1 - mac.resident_bytes / once), 0.0)
         dram_bytes = once + results + missing
