@@ -57,6 +57,9 @@ if TYPE_CHECKING:
     from perfmodel.predict.energy import grid_region as grid_region
     from perfmodel.predict.generation import compare_generation as compare_generation
     from perfmodel.predict.generation import predict_generation as predict_generation
+    from perfmodel.rank import Ranker as Ranker
+    from perfmodel.rank import Ranking as Ranking
+    from perfmodel.rank import rank as rank
     from perfmodel.train import train as train
 
     __version__: str
@@ -91,6 +94,8 @@ _MODULE_OF = {
     "PredictorError": "errors",
     "Prices": "predict.energy",
     "Quantize": "ops",
+    "Ranker": "rank",
+    "Ranking": "rank",
     "Reduce": "ops",
     "Rnn": "ops",
     "Softmax": "ops",
@@ -105,6 +110,7 @@ _MODULE_OF = {
     "grid_region": "predict.energy",
     "predict": "predict",
     "predict_generation": "predict.generation",
+    "rank": "rank",
     "train": "train",
     "read_onnx": "features",
 }

@@ -102,7 +102,14 @@ def test_a_function_with_its_modules_name_stays_a_function() -> None:
 
 
 # ---------------------------------------------------------------------------------------------------- data files
-@pytest.mark.parametrize("folder", ["datasets", "features", "models", "examples"])
+def test_examples_are_models_and_scripts_but_no_package() -> None:
+    # A folder `examples` on someone's path must shadow nothing: scripts are run by their path.
+    endings = {p.suffix for p in (ROOT / "examples").rglob("*") if p.is_file()}
+    assert endings <= {".onnx", ".py"}
+    assert not list((ROOT / "examples").rglob("__init__.py"))
+
+
+@pytest.mark.parametrize("folder", ["datasets", "features", "models"])
 def test_data_folders_hold_no_code(folder: str) -> None:
     assert [p for p in (ROOT / folder).rglob("*") if p.suffix in (".py", ".pyi", ".pkl", ".pickle")] == []
     assert _resources.data_path(folder).is_dir()

@@ -17,7 +17,7 @@ from perfmodel.models.power import DevicePower
 
 ROOT = Path(__file__).parent.parent
 MODELS = data_path("models")
-PREDICTORS = sorted(p for p in MODELS.iterdir() if p.is_dir())
+PREDICTORS = sorted(p for p in MODELS.iterdir() if (p / MANIFEST).is_file())
 MOST_BYTES = 25_000_000
 """Of everything in ``models``, in the wheel."""
 
@@ -66,6 +66,22 @@ def test_what_ships_of_power() -> None:
     assert manifest["power_versions"] == manifest["versions"]
     trained = [t for t in manifest["training_data"] if t in manifest["power_training_data"]]
     assert trained == manifest["power_training_data"]
+
+
+MOST_RANKER_BYTES = 100_000
+"""Of the ranker of kernel configurations."""
+
+
+def test_what_ships_of_ranking() -> None:
+    folder = MODELS / "ranker"
+    manifest = json.loads((folder / "ranker.json").read_bytes())
+    hashes = {entry["file"]: entry["sha256"] for entry in manifest["sources"]}
+    files = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
+    assert files == {"ranker.json", "card.md", *hashes}
+    for name, sha256 in hashes.items():
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == sha256, name
+    assert sum((folder / name).stat().st_size for name in files) < MOST_RANKER_BYTES
+    assert {p.name for p in MODELS.iterdir() if p.is_dir()} == {"ranker", *(p.name for p in PREDICTORS)}
 
 
 def test_the_versions_are_locked_and_those_of_the_predictor() -> None:

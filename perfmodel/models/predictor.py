@@ -317,7 +317,8 @@ def _kept(folder: Path, mtime_ns: int, size: int) -> Predictor:
 def _shipped() -> list[str]:
     from perfmodel._resources import data_path
 
-    return [p.name for p in data_path("models").iterdir() if p.is_dir()]
+    # A ranker stands beside them, with a manifest of its own name.
+    return [p.name for p in data_path("models").iterdir() if (p / artefact.MANIFEST).is_file()]
 
 
 def _analytical() -> Predictor:

@@ -1,0 +1,181 @@
+"""``perfmodel rank``."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from perfmodel.cli import options
+from perfmodel.cli.energy_options import count as whole_number
+from perfmodel.cli.output import TO_STDOUT, console, write_bytes, write_json
+from perfmodel.cli.units import duration, energy, power
+from perfmodel.errors import InputError
+
+if TYPE_CHECKING:
+    from perfmodel.ops.base import Operator
+    from perfmodel.rank import Ranking
+
+DESCRIPTION = "Order kernel configurations of a table by what they will take, none of them measured."
+EXAMPLE = (
+    "perfmodel rank configs.parquet --op gemm --shape m=4096,n=4096,k=4096 --dtype fp32 --device rtx-3090 --top 10\n"
+    "  perfmodel rank configs.csv --op gemm --shape m=512,n=512,k=512 --dtype fp32 --device my.toml --space mine.toml "
+    "-o ranked.csv"
+)
+_SHOWN = 20
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of this command."""
+    parser.add_argument("configs", metavar="CONFIGS", help="the configurations: a .parquet or .csv file, one row each")
+    parser.add_argument("--op", metavar="FAMILY", required=True, help="the operator's family, as in gemm or conv")
+    parser.add_argument(
+        "--shape", metavar="NAME=N,...", required=True, help="the fields of its descriptor, as in m=4096,n=4096,k=4096"
+    )
+    parser.add_argument("--dtype", metavar="DTYPE", required=True, help="the number format, as in fp32 or bf16")
+    parser.add_argument("--device", metavar="DEVICE", required=True, help="a device id or a device TOML")
+    parser.add_argument(
+        "--space",
+        metavar="NAME|FILE.toml",
+        help="what the columns mean: a space that ships, or a description of your own (docs/ranking.md); default: the shipped "
+        "one that has the columns",
+    )
+    parser.add_argument(
+        "--objective", choices=("latency", "energy", "edp"), default="latency", help="what is to be least"
+    )
+    parser.add_argument(
+        "--power-limit-w", metavar="W", type=options.positive, help="a power limit below the device's TDP"
+    )
+    parser.add_argument(
+        "--ranker",
+        metavar="DIR",
+        default="default",
+        help="what other devices taught: `default` (shipped), `none` (the physics alone), or a ranker's folder",
+    )
+    parser.add_argument("--top", metavar="N", type=whole_number, help="rank only so many, the best")
+    parser.add_argument("-o", "--output", metavar="FILE", help="write the ranked table to this .parquet or .csv file")
+    options.add_json_option(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Rank, write what was asked for, and show the best."""
+    from perfmodel.rank import rank
+
+    write = None if arguments.output is None else _writer(arguments.output)  # a wrong name before the work
+    op = _descriptor(arguments.op, arguments.shape, arguments.dtype)
+    ranking = rank(
+        op, arguments.configs, arguments.device, top_k=arguments.top, space=arguments.space, objective=arguments.objective,
+        power_limit_w=arguments.power_limit_w, pretrained=arguments.ranker,
+    )  # fmt: skip
+    if write is not None:
+        write(ranking)
+    if arguments.json is not None:
+        write_json(to_dict(ranking, arguments.device), arguments.json)
+    if arguments.json != TO_STDOUT:
+        _show(ranking, op, arguments.device)
+    return 0
+
+
+def to_dict(ranking: Ranking, device: str) -> dict[str, Any]:
+    """A ranking as JSON has it."""
+    columns = {name: values.tolist() for name, values in ranking.to_columns().items()}
+    parameters = [name for name in columns if name.startswith("cfg_")]
+    ranked = []
+    for place in range(len(ranking)):
+        low, high = columns["latency_low_s"][place], columns["latency_high_s"][place]
+        ranked.append(
+            {
+                "rank": columns["rank"][place],
+                "row": columns["row"][place],
+                **{name: columns[name][place] for name in parameters},
+                "latency_s": {"value": columns["latency_s"][place], "low": low, "high": high},
+                "power_w": columns["power_w"][place] if "power_w" in columns else None,
+                "energy_j": columns["energy_j"][place] if "energy_j" in columns else None,
+            }
+        )
+    return {
+        "device": device, "objective": ranking.objective, "source": ranking.source, "taught_by": list(ranking.taught_by),
+        "power_source": None if ranking.power_w is None else "analytical", "configurations": ranking.configurations,
+        "refused": ranking.refused, "screened_out": ranking.screened_out, "ranked": ranked,
+    }  # fmt: skip
+
+
+def _show(ranking: Ranking, op: Operator, device: str) -> None:
+    from perfmodel.cli.tables import plain_table
+
+    varying = {n: v for n, v in ranking.columns.items() if len(ranking) == 1 or (v != v[0]).any()}
+    table = plain_table()
+    for title in ("", "row", *varying, "latency", "power", "energy"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for place in range(min(len(ranking), _SHOWN)):
+        watts = "-" if ranking.power_w is None else power(float(ranking.power_w[place]))
+        joules = "-" if ranking.energy_j is None else energy(float(ranking.energy_j[place]))
+        table.add_row(
+            str(place + 1), str(int(ranking.rows[place])), *(f"{v[place]:g}" for v in varying.values()),
+            duration(float(ranking.latency_s[place])), watts, joules,
+        )  # fmt: skip
+    screen = console()
+    basis = f"learned on {', '.join(ranking.taught_by)}" if ranking.taught_by else "physics alone"
+    screen.print(
+        f"{op.op} {op.dtype} on {device}: {ranking.configurations:,} configurations by {ranking.objective}; {basis}"
+    )
+    screen.print(table)
+    for reason, count in ranking.refused.items():
+        screen.print(f"refused: {count:,} {reason}")
+    if ranking.screened_out:
+        screen.print(f"left out: {ranking.screened_out:,} that the physics thinks slow")
+    if ranking.power_w is not None:
+        screen.print("power and energy: the power model alone, no measured space has them")
+
+
+def _descriptor(family: str, shape: str, dtype: str) -> Operator:
+    """The descriptor that --op, --shape and --dtype name.
+
+    Raises:
+        InputError: an unknown family or field, or no whole number.
+    """
+    from perfmodel.errors import nearest
+    from perfmodel.ops import FAMILIES
+
+    if family not in FAMILIES:
+        raise InputError(f"--op {family!r} is no operator family: {nearest(family, FAMILIES)}")
+    known = FAMILIES[family].dimension_names()
+    fields: dict[str, int] = {}
+    for pair in filter(None, (part.strip() for part in shape.split(","))):
+        name, equals, number = pair.partition("=")
+        name = name.strip()
+        if name not in known:
+            raise InputError(f"--shape names {name!r}, which {family} has not: {nearest(name, known)}")
+        try:
+            fields[name] = int(number)
+        except ValueError:
+            raise InputError(f"--shape {pair!r}: wanted NAME=N with a whole number, as in m=4096") from None
+        if not equals or fields[name] < 0:
+            raise InputError(f"--shape {pair!r}: wanted NAME=N with a whole number, as in m=4096")
+    try:
+        return FAMILIES[family](dtype=dtype, **fields)
+    except TypeError:
+        import dataclasses
+
+        needed = [
+            f.name for f in dataclasses.fields(FAMILIES[family]) if f.default is dataclasses.MISSING and f.name in known
+        ]
+        raise InputError(f"--shape lacks {', '.join(n for n in needed if n not in fields)} of {family}") from None
+
+
+def _writer(path: str) -> Any:
+    """A function that writes a ranking to the file, by its ending."""
+    import io
+
+    if not path.endswith((".parquet", ".csv")):
+        raise InputError(f"-o {path!r}: wanted a file that ends with .parquet or .csv")
+
+    def write(ranking: Ranking) -> None:
+        buffer = io.BytesIO()
+        table = ranking.to_pandas()
+        if path.endswith(".csv"):
+            table.to_csv(buffer, index=False)
+        else:
+            table.to_parquet(buffer, index=False)
+        write_bytes(buffer.getvalue(), path)
+
+    return write

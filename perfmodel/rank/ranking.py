@@ -1,0 +1,75 @@
+"""A ranking: the configurations in order, with what they will take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+OBJECTIVES = ("latency", "energy", "edp")
+"""What may be least: seconds, joules, joules times seconds."""
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Configurations in order, the best first; arrays of shape ``[ranked]``.
+
+    Attributes:
+        rows: of the table that was given.
+        columns: the space's parameters.
+        latency_s, latency_low_s, latency_high_s: seconds and their 90 % interval.
+        power_w, energy_j: by the power model (``analytical``); None where the device's TDP or idle power is unknown.
+        objective: what the order is by.
+        configurations: rows of the table.
+        refused: configurations that cannot run, by reason.
+        screened_out: configurations that the physics thought too slow to look at again.
+        observed: measurements behind it.
+        source: what the latency rests on: ``analytical``, ``learned`` (other devices' measurements) or ``observed``.
+        taught_by: devices whose measurements are behind it.
+    """
+
+    rows: np.ndarray
+    columns: dict[str, np.ndarray]
+    latency_s: np.ndarray
+    latency_low_s: np.ndarray
+    latency_high_s: np.ndarray
+    power_w: np.ndarray | None
+    energy_j: np.ndarray | None
+    objective: str
+    configurations: int
+    refused: dict[str, int]
+    screened_out: int
+    observed: int
+    source: str
+    taught_by: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def to_columns(self) -> dict[str, np.ndarray]:
+        """The ranked table: ``rank`` (from 1), ``row``, the parameters as ``cfg_<name>``, and the figures."""
+        figures: dict[str, Any] = {
+            "latency_s": self.latency_s, "latency_low_s": self.latency_low_s, "latency_high_s": self.latency_high_s,
+        }  # fmt: skip
+        if self.power_w is not None and self.energy_j is not None:
+            figures |= {"power_w": self.power_w, "energy_j": self.energy_j}
+        return {
+            "rank": np.arange(1, len(self) + 1),
+            "row": self.rows,
+            **{f"cfg_{n}": v for n, v in self.columns.items()},
+            **figures,
+        }
+
+    def to_pandas(self) -> pd.DataFrame:
+        """:meth:`to_columns` as a data frame.
+
+        Raises:
+            MissingExtraError: pandas is not installed.
+        """
+        from perfmodel.datasets.schema import require_pandas
+
+        return require_pandas().DataFrame(self.to_columns())

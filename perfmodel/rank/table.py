@@ -1,0 +1,83 @@
+"""Tables of configurations: a mapping of columns, pandas, pyarrow or a file, as columns of numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from perfmodel.errors import InputError
+
+if TYPE_CHECKING:
+    from perfmodel.rank.space import Space
+
+PREFIX = "cfg_"
+"""Of kernel-configuration columns in traces."""
+
+
+def named_columns(table: Any) -> dict[str, Any]:
+    """The columns of a table by their names, ``cfg_`` left out.
+
+    Args:
+        table: a mapping of columns, a pandas DataFrame, a pyarrow Table, or the path of a Parquet or CSV file.
+
+    Raises:
+        InputError: it is none of these.
+        MissingExtraError: a file, and pandas is not installed.
+    """
+    if isinstance(table, str | Path):
+        from perfmodel.datasets.adapter import read_table
+
+        table = read_table(Path(table), ())
+    if isinstance(table, Mapping):
+        names, column = list(table), table.__getitem__
+    elif hasattr(table, "column_names"):  # pyarrow
+        names, column = list(table.column_names), lambda name: table.column(name).to_numpy()
+    elif hasattr(table, "columns") and hasattr(table, "dtypes"):  # pandas, polars
+        names, column = list(table.columns), lambda name: table[name].to_numpy()
+    else:
+        raise InputError(
+            f"configurations are a mapping of columns, a pandas or pyarrow table, or a file; got {type(table).__name__}"
+        )
+    return {str(name).removeprefix(PREFIX): column(name) for name in names}
+
+
+def parameters(table: Any, space: Space) -> dict[str, np.ndarray]:
+    """The space's parameters of a table as float64 columns of one length; absent ones take their defaults.
+
+    Raises:
+        InputError: a compulsory column is absent, holds something else than finite numbers, or differs in length.
+    """
+    given = named_columns(table)
+    arrays = {n: _numbers(n, given[n]) for n in space.columns if n in given}
+    lengths = {len(a) for a in arrays.values()}
+    if len(lengths) > 1:
+        raise InputError(
+            "columns of configurations differ in length: " + ", ".join(f"{n} {len(a)}" for n, a in arrays.items())
+        )
+    absent = [n for n, default in space.columns.items() if default is None and n not in arrays]
+    if absent or not lengths:
+        raise InputError(
+            f"the configurations of {space.id} need the column{'s' if len(absent) > 1 else ''} "
+            f"{', '.join(absent or space.columns)}; got {', '.join(map(str, given)) or 'none'}"
+        )
+    rows = lengths.pop()
+    return {n: arrays[n] if n in arrays else np.full(rows, default) for n, default in space.columns.items()}
+
+
+def _numbers(name: str, values: Any) -> np.ndarray:
+    array = np.asarray(values)
+    if array.ndim == 0:
+        array = array[None]
+    try:
+        numbers = array.astype(np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"column {name} holds {array.ravel()[0]!r}; wanted numbers") from None
+    if numbers.ndim != 1:
+        raise InputError(f"column {name} has the shape {numbers.shape}; wanted one number a configuration")
+    if not np.isfinite(numbers).all():
+        row = int(np.flatnonzero(~np.isfinite(numbers))[0])
+        raise InputError(f"column {name}, row {row}: {numbers[row]:g} is no finite number")
+    return numbers

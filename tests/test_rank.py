@@ -1,0 +1,462 @@
+"""Ranking of kernel configurations: descriptions, physics, tables, and learning from measurements."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import runpy
+import threading
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import perfmodel
+from perfmodel._resources import data_path
+from perfmodel.cli import main
+from perfmodel.errors import InputError, PredictorError
+from perfmodel.hardware import load_device
+from perfmodel.rank import Ranker, prepare, rank, space, space_ids
+from perfmodel.rank.expressions import NUMBERS, Expression
+from perfmodel.rank.limits import Limits
+from perfmodel.rank.lookup import Tables
+from perfmodel.rank.physics import REASONS, TERMS, Physics
+from perfmodel.rank.posterior import Prior, Process
+from perfmodel.rank.pretrained import NOTHING, Pretrained, Source, load, save
+from perfmodel.rank.space import ROLES
+
+GEMM = perfmodel.Gemm(m=1024, n=1024, k=1024, dtype="fp32")
+HALF = perfmodel.Gemm(m=4096, n=4096, k=4096, dtype="fp16")
+
+
+def sgemm(**changes: Any) -> dict[str, np.ndarray]:
+    """A small CLBlast space: 2 x 2 tiles, threads, widths, switches."""
+    values = {
+        "MWG": (32, 128), "NWG": (32, 64), "MDIMC": (8, 16), "NDIMC": (8,), "MDIMA": (8, 16), "NDIMB": (8,), "VWM": (1, 2),
+        "VWN": (1, 2), "SA": (0, 1), "SB": (0, 1),
+    }  # fmt: skip
+    rows = np.array(list(itertools.product(*{**values, **changes}.values())))
+    return {name: rows[:, place] for place, name in enumerate(values)}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("7 // 2 + a", 8.0), ("min(a, 3) * 2", 6.0), ("where(a > 4, 1, 2)", 1), ("a % 2 == 1 and not (a == 4)", True),
+     ("power_of_two(a * 8)", 8.0), ("-a ** 2", -25.0), ("ceil(a / 2)", 3), ("op.k - 1", 9.0), ("a < 3 or a > 4", True)],
+)  # fmt: skip
+def test_formulas_over_numbers_and_arrays(text: str, expected: float) -> None:
+    formula = Expression.parse(text)
+    assert formula({"a": 5.0, "op.k": 10.0}, NUMBERS) == expected
+    assert formula({"a": np.array([5.0]), "op.k": 10.0}) == np.array([expected])
+
+
+@pytest.mark.parametrize(
+    "text", ["a.__class__.b", "open('x')", "a[0]", "lambda: 1", "a +", "'a'", "a < b < c", "1" * 2000]
+)
+def test_formulas_are_arithmetic_and_nothing_else(text: str) -> None:
+    with pytest.raises(InputError, match="expression"):
+        Expression.parse(text)
+
+
+def test_every_space_that_ships_is_described() -> None:
+    assert space_ids() == ("clblast_sgemm", "cpu_blocked_gemm", "kernel_tuner_convolution", "triton_gemm")
+    assert {space(name).op for name in space_ids()} == {"gemm", "conv"}
+
+
+def test_what_a_description_lacks_is_said() -> None:
+    good = {"id": "x", "op": "gemm", "columns": {"a": {}}, "roles": {"tile_m": "a", "tile_n": "a"}}
+    assert space(good).columns == {"a": None}
+    for change, message in (
+        ({"roles": {"tile_m": "a"}}, "tile_n"),
+        ({"roles": {"tile_m": "b", "tile_n": "a"}}, "reads 'b'"),
+        ({"roles": {"tile_m": "a", "tile_n": "a", "tile_q": "a"}}, "tile_q"),
+        ({"schema": 9}, "schema 9"),
+        ({"columns": 3}, "lacks something or holds a wrong type"),
+    ):
+        with pytest.raises(InputError, match=message):
+            space({**good, **change})
+    with pytest.raises(InputError, match="clblast_sgemm"):
+        space("clblast_sgem")
+
+
+def test_residency_of_a_block_by_hand() -> None:
+    """256 threads, 4 x 4 outputs and 8 operands and 24 more: 48 registers; 8 KiB of shared memory.
+
+    An RTX 3090's SM: 65,536 registers / (48 x 256) = 5 blocks; (100 KiB) / (8 + 1 KiB) = 11; 1536 / 256 = 6; 16 at most.
+    """
+    names = "MWG NWG KWG MDIMC NDIMC MDIMA NDIMB KWI VWM VWN STRM STRN SA SB".split()
+    values = (64, 64, 16, 16, 16, 16, 16, 2, 4, 4, 0, 0, 1, 1)
+    columns = {name: np.array([float(value)]) for name, value in zip(names, values, strict=True)}
+    costs = Physics.of(space("clblast_sgemm"), GEMM, load_device("rtx-3090")).costs(columns)
+    assert costs.roles["shared_bytes"] == 8192
+    assert costs.registers == 48
+    assert costs.blocks_per_unit == 5
+    assert costs.occupancy == pytest.approx(1280 / 1536)
+    # 16 x 16 blocks on 82 units are 3.12 each: the busiest has 4.
+    assert costs.tail == pytest.approx(256 / (4 * 82))
+    # 2 x 1024^3 FLOPs at 4 blocks of the 3.12: the fp32 peak of 35.6e12 scaled by the tail.
+    assert costs.terms_s["compute"] == pytest.approx(2 * 1024**3 / 35.6e12 / (256 / 328), rel=0.01)
+
+
+def test_limits_follow_the_capability_and_the_device_file() -> None:
+    turing, ampere, cdna = (Limits.of(load_device(d)) for d in ("rtx-2080ti", "a100-pcie-40gb", "mi250x"))
+    assert (turing.threads, ampere.threads, cdna.threads) == (1024, 2048, 2048)
+    assert (turing.warp, cdna.warp) == (32, 64)
+    assert turing.block_shared_bytes == 65_536
+    assert ampere.registers == 65_536
+
+
+def test_what_cannot_run_is_counted_by_reason_and_never_ranked() -> None:
+    configs = {
+        "BLOCK_SIZE_M": [128, 256, 8, 128, 96], "BLOCK_SIZE_N": [128, 256, 128, 128, 128],
+        "BLOCK_SIZE_K": [32, 128, 32, 32, 32],
+        "num_stages": [2, 4, 2, 2, 2], "num_warps": [4, 8, 4, 64, 4],
+    }  # fmt: skip
+    ranking = rank(HALF, configs, "a100-sxm-80gb", pretrained="none")
+    assert ranking.rows.tolist() == [0]
+    assert ranking.refused == {
+        "over shared memory": 1,  # 2 bytes x 128 x 512 x 3 stages = 384 KiB of 163
+        "tl.dot takes no block below 16": 1,
+        "more threads than a block may have": 1,  # 2048
+        "blocks and warps are powers of two": 1,
+    }
+    with pytest.raises(InputError, match=r"none of 1 configurations.*over shared memory \(1\)"):
+        rank(HALF, {n: v[1:2] for n, v in configs.items()}, "a100-sxm-80gb", pretrained="none")
+
+
+def test_a_block_whose_results_exceed_the_registers_is_refused() -> None:
+    # 512 x 512 accumulators of 32 bits: 1 MiB; an SM has 256 KiB of registers.
+    configs = {"BLOCK_SIZE_M": [512, 64], "BLOCK_SIZE_N": [512, 64], "BLOCK_SIZE_K": [16, 16], "num_warps": [32, 4]}
+    assert rank(HALF, configs, "h100-sxm", pretrained="none").refused == {"over registers": 1}
+
+
+def test_other_refusals_are_those_of_the_table() -> None:
+    with pytest.raises(InputError, match="need the columns NWG, "):
+        rank(GEMM, {"MWG": [1]}, "rtx-3090", space="clblast_sgemm")
+    with pytest.raises(InputError, match="column MWG, row 1: nan is no finite number"):
+        rank(GEMM, {**sgemm(), "MWG": [32, np.nan]}, "rtx-3090", space="clblast_sgemm")
+    with pytest.raises(InputError, match="differ in length"):
+        rank(GEMM, {**sgemm(), "MWG": [32]}, "rtx-3090", space="clblast_sgemm")
+    with pytest.raises(InputError, match="no shipped space of gemm"):
+        rank(GEMM, {"x": [1]}, "rtx-3090")
+    with pytest.raises(InputError, match="is of gemm kernels"):
+        rank(perfmodel.Softmax(rows=1, cols=1, dtype="fp32"), sgemm(), "rtx-3090", space="clblast_sgemm")
+    with pytest.raises(InputError, match="arrays as dimensions"):
+        rank(perfmodel.Gemm(m=np.array([1, 2]), n=1, k=1, dtype="fp32"), sgemm(), "rtx-3090", space="clblast_sgemm")
+    with pytest.raises(InputError, match="objective"):
+        rank(GEMM, sgemm(), "rtx-3090", objective="power")
+    with pytest.raises(InputError, match="top_k is 0"):
+        rank(GEMM, sgemm(), "rtx-3090", top_k=0)
+
+
+def test_tables_of_all_kinds_are_the_same_table() -> None:
+    pandas, pyarrow = pytest.importorskip("pandas"), pytest.importorskip("pyarrow")
+    columns = sgemm()
+    expected = rank(GEMM, columns, "rtx-3080", top_k=5)
+    traces = {f"cfg_{n}": v for n, v in columns.items()} | {"device": np.full(len(columns["MWG"]), "x")}
+    for table in (pandas.DataFrame(columns), pyarrow.table(columns), traces):
+        assert rank(GEMM, table, "rtx-3080", top_k=5).rows.tolist() == expected.rows.tolist()
+
+
+configurations = st.fixed_dictionaries(
+    {
+        "tile_m": st.integers(1, 512), "tile_n": st.integers(1, 512), "tile_k": st.integers(1, 512),
+        "inner_m": st.integers(1, 16), "inner_n": st.integers(1, 64), "vector": st.sampled_from([1, 4, 8, 16]),
+        "threads": st.integers(1, 64),
+    }
+)  # fmt: skip
+
+
+@given(configurations, st.integers(1, 4096), st.integers(1, 4096), st.integers(1, 4096))
+def test_latencies_are_finite_above_their_terms_and_alike_one_by_one(c: dict[str, int], m: int, n: int, k: int) -> None:
+    physics = Physics.of(
+        space("cpu_blocked_gemm"), perfmodel.Gemm(m=m, n=n, k=k, dtype="fp32"), load_device("epyc-7763")
+    )
+    values = {**{name: d for name, d in physics.space.columns.items() if d is not None}, **c}
+    many = physics.costs({name: np.array([float(v)] * 2) for name, v in values.items()})
+    one = physics.costs({name: float(v) for name, v in values.items()}, NUMBERS)
+    assert np.isfinite(many.latency_s).all()
+    assert one.latency_s == pytest.approx(many.latency_s[0], rel=1e-12)
+    assert int(one.refused) == int(np.broadcast_to(many.refused, (2,))[0])
+    for name in TERMS:
+        assert 0 <= one.terms_s[name] <= one.latency_s * (1 + 1e-12)
+    assert one.latency_s >= 2 * m * n * k / physics.machine.peak_flops
+
+
+def test_more_threads_of_a_cpu_are_faster() -> None:
+    configs = {"tile_m": [64] * 2, "tile_n": [64] * 2, "tile_k": [64] * 2, "threads": [1, 8]}
+    one, eight = np.sort(rank(GEMM, configs, "epyc-7763").latency_s)[::-1]
+    assert one > 4 * eight
+
+
+def test_trees_of_few_parameters_are_tables() -> None:
+    """Tables give the same as XGBoost itself, anywhere: at thresholds, between and beyond them."""
+    xgboost = pytest.importorskip("xgboost")
+    from perfmodel.models.trees import Booster
+    from perfmodel.rank.lookup import compiled
+
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 6, (400, 4)).astype(float)
+    y = x[:, 0] * x[:, 1] - 3 * (x[:, 2] > 2) * x[:, 3]
+    pairs = [list(p) for p in itertools.combinations(range(4), 2)]
+    booster = xgboost.train(
+        {"max_depth": 4, "eta": 0.3, "interaction_constraints": str(pairs), "nthread": 1}, xgboost.DMatrix(x, y), 40
+    )
+    tables = compiled(Booster.from_json(bytes(booster.save_raw("json"))), tuple("abcd"), 2)
+    probe = np.vstack([x, rng.uniform(-3, 9, (200, 4)), x + 0.5]).astype(np.float32).astype(float)
+    expected = booster.predict(xgboost.DMatrix(probe))
+    columns = {n: probe[:, i] for i, n in enumerate("abcd")}
+    assert tables.predict(columns) == pytest.approx(expected, abs=2e-4)
+    assert tables.predict_one({n: v[7] for n, v in columns.items()}) == pytest.approx(expected[7], abs=2e-4)
+    again = Tables.from_dict(json.loads(json.dumps(tables.to_dict())))
+    assert again.predict(columns) == pytest.approx(expected, abs=5e-3)
+    free = xgboost.train({"max_depth": 4, "eta": 0.3, "nthread": 1}, xgboost.DMatrix(x, y), 40)
+    with pytest.raises(PredictorError, match="wanted at most 2"):
+        compiled(Booster.from_json(bytes(free.save_raw("json"))), tuple("abcd"), 2)
+
+
+def test_a_process_is_that_of_the_textbook() -> None:
+    """Mean and variance after three measurements against the closed form with the whole matrix."""
+    rng = np.random.default_rng(1)
+    x, opinions, mean = rng.normal(size=(12, 3)), rng.normal(size=(12, 2)), rng.normal(size=12)
+    prior = Prior(0.2, 0.3, 0.1, 0.4, 0.8, noise=0.01)
+    process = Process(x, opinions, mean, prior)
+    covariance = np.empty((12, 12))
+    for i, j in itertools.product(range(12), range(12)):
+        near = [float(np.exp(-((x[i, d] - x[j, d]) ** 2) / (2 * 0.8**2))) for d in range(3)]
+        pairs = (near[0] * near[1] + near[0] * near[2] + near[1] * near[2]) / 3
+        whole = 0.3 * sum(near) / 3 + 0.1 * pairs + 0.4 * near[0] * near[1] * near[2]
+        covariance[i, j] = 25.0 + 0.2 * float(opinions[i] @ opinions[j]) + whole
+    at, times = [2, 7, 9], np.array([0.5, -0.2, 1.0])
+    for place, value in zip(at, times, strict=True):
+        process.add(place, float(value))
+    inverse = np.linalg.inv(covariance[np.ix_(at, at)] + 0.01 * np.eye(3))
+    between = covariance[:, at]
+    assert process.mean == pytest.approx(mean + between @ inverse @ (times - mean[at]), abs=1e-3)
+    assert process.variance == pytest.approx(
+        np.diag(covariance) - np.einsum("ij,jk,ik->i", between, inverse, between), abs=1e-3
+    )
+
+
+def hidden(columns: dict[str, np.ndarray]) -> np.ndarray:
+    """Seconds of an imagined device whose switches cost what no physics says."""
+    return 1e-3 * (1 + columns["SA"]) * (3 - 2 * columns["SB"]) * (1 + 64 / columns["MWG"]) * (1 + 0.1 * columns["VWM"])
+
+
+def test_a_search_learns_what_the_physics_does_not_say() -> None:
+    columns = sgemm()
+    seconds = hidden(columns)
+    ranker = Ranker(GEMM, columns, "rtx-3090", pretrained="none")
+    measured: list[int] = []
+    for _ in range(30):
+        [row] = ranker.suggest()
+        ranker.observe([int(row)], [seconds[row]])
+        measured.append(int(row))
+    assert len(set(measured)) == 30
+    assert seconds[measured].min() == seconds.min()
+    ranking = ranker.ranking()
+    assert ranking.source == "observed"
+    assert ranking.observed == 30
+    # Rank correlation with the truth, of all candidates, most of them not measured.
+    places = np.argsort(np.argsort(seconds[ranking.rows], kind="stable"), kind="stable")
+    assert np.corrcoef(places, np.arange(len(places)))[0, 1] > 0.9
+    assert (ranking.latency_low_s <= ranking.latency_s).all()
+    assert (ranking.latency_s <= ranking.latency_high_s).all()
+    low, high = ranker.interval(measured[0])
+    assert low <= seconds[measured[0]] <= high
+    assert high / low < 1.4
+
+
+def test_the_same_calls_give_the_same_answers_from_any_thread() -> None:
+    columns = sgemm()
+    seconds = hidden(columns)
+
+    def run() -> list[int]:
+        ranker, rows = Ranker(GEMM, columns, "rtx-3090"), []
+        for _ in range(8):
+            [row] = ranker.suggest()
+            ranker.observe({n: v[[row]] for n, v in columns.items()}, seconds[row])
+            rows.append(int(row))
+        return rows
+
+    expected = run()
+    results: list[list[int]] = []
+    threads = [threading.Thread(target=lambda: results.append(run())) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == [expected] * 3
+    shared = Ranker(GEMM, columns, "rtx-3090")
+    threads = [threading.Thread(target=shared.observe, args=([i], [seconds[i]])) for i in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert shared.observed == 8
+
+
+def test_failures_are_learned_and_faulty_measurements_refused() -> None:
+    ranker = Ranker(GEMM, sgemm(), "rtx-3090", pretrained="none")
+    [first] = ranker.suggest()
+    ranker.observe([int(first)], [float("nan")])
+    second = ranker.suggest(3)
+    assert first not in second
+    ranker.observe(second, [1e-3, 2e-3, 3e-3])
+    ranking = ranker.ranking()
+    assert first not in ranking.rows
+    assert ranking.refused == {"failed when it was measured": 1}
+    assert len(ranking) == len(sgemm()["MWG"]) - 1
+    with pytest.raises(InputError, match="wanted seconds above 0"):
+        ranker.observe([0], [0.0])
+    with pytest.raises(InputError, match="2 configurations were measured but 1"):
+        ranker.observe([0, 1], [1.0])
+    with pytest.raises(InputError, match="row 9999 is no candidate"):
+        ranker.observe([9999], [1.0])
+    with pytest.raises(InputError, match="MWG 33"):
+        ranker.observe({n: np.where(n == "MWG", 33, v[:1]) for n, v in sgemm().items()}, [1.0])
+    with pytest.raises(InputError, match="at least 1"):
+        ranker.suggest(0)
+
+
+def test_energy_and_a_cap_order_by_what_was_asked_for() -> None:
+    columns = sgemm()
+    for objective in ("latency", "energy", "edp"):
+        for limit in (None, 150.0):
+            r = rank(GEMM, columns, "rtx-3090", objective=objective, power_limit_w=limit)
+            assert r.power_w is not None
+            assert r.energy_j is not None
+            assert r.energy_j == pytest.approx(r.power_w * r.latency_s)
+            assert (r.power_w <= (limit or 350.0) + 1e-9).all()
+            value = {"latency": r.latency_s, "energy": r.energy_j, "edp": r.energy_j * r.latency_s}[objective]
+            assert (np.diff(value) >= -1e-12 * value[1:]).all()
+    free, capped = (rank(GEMM, columns, "rtx-3090", power_limit_w=w) for w in (None, 150.0))
+    by_row = dict(zip(free.rows.tolist(), free.latency_s.tolist(), strict=True))
+    assert all(
+        s >= by_row[row] * (1 - 1e-9) for row, s in zip(capped.rows.tolist(), capped.latency_s.tolist(), strict=True)
+    )
+    ranker = Ranker(GEMM, columns, "rtx-3090", objective="energy")
+    ranker.observe([0, 1], [1e-3, 1.1e-3])
+    assert len(ranker.suggest(2)) == 2
+
+
+def test_the_first_of_many_are_those_of_the_whole_order() -> None:
+    columns = {n: np.tile(v, 100) for n, v in sgemm().items()}
+    whole, first = rank(GEMM, columns, "rtx-3080"), rank(GEMM, columns, "rtx-3080", top_k=7)
+    assert whole.rows[:7].tolist() == first.rows.tolist()
+    assert len(whole) + whole.screened_out + sum(whole.refused.values()) == whole.configurations == len(columns["MWG"])
+    assert whole.screened_out > 0
+
+
+def test_one_configuration_in_plain_python() -> None:
+    predict = prepare(GEMM, "rtx-3080", "clblast_sgemm")
+    columns = sgemm()
+    ranking = rank(GEMM, columns, "rtx-3080")
+    one_by_one = [predict({n: float(v[row]) for n, v in columns.items()}) for row in ranking.rows[:40]]
+    assert np.corrcoef(np.log(one_by_one), np.log(ranking.latency_s[:40]))[0, 1] > 0.7
+    with pytest.raises(InputError, match="no multiple of threads"):
+        predict({**{n: float(v[0]) for n, v in columns.items()}, "MWG": 33.0})
+    with pytest.raises(InputError, match="MWG"):
+        predict({"NWG": 32.0})
+    analytical = prepare(GEMM, "rtx-3080", "clblast_sgemm", "none")
+    row = {n: float(v[3]) for n, v in columns.items()}
+    full = {**{n: d for n, d in space("clblast_sgemm").columns.items() if d is not None}, **row}
+    physics = Physics.of(space("clblast_sgemm"), GEMM, load_device("rtx-3080"))
+    assert analytical(row) == physics.costs({n: np.array([v]) for n, v in full.items()}).latency_s[0]
+
+
+def test_a_ranker_is_read_as_it_was_written_and_refused_when_changed(tmp_path: Path) -> None:
+    tables = Tables(0.25, ("MWG",), (np.array([64.0]),), ((0,),), (np.array([0.5, -0.5], dtype=np.float32),))
+    made = Pretrained((Source("clblast_sgemm", "rtx-2080ti", {"m": 1, "dtype": "fp32"}, 30, tables),), 0.4, 0.2)
+    save(made, tmp_path, {"seed": 0})
+    read = load(tmp_path)
+    assert read.sources[0].tables.predict_one({"MWG": 63.0}) == 0.75
+    assert read.sources[0].tables.predict_one({"MWG": 64.0}) == -0.25
+    assert (read.level_log_std, read.shape_log_std) == (0.4, 0.2)
+    file = tmp_path / "clblast_sgemm" / "rtx-2080ti.json.gz"
+    file.write_bytes(file.read_bytes() + b"x")
+    with pytest.raises(PredictorError, match="does not match its hash"):
+        load(tmp_path)
+    (tmp_path / "ranker.json").write_text('{"schema": 99}')
+    with pytest.raises(PredictorError, match="upgrade"):
+        load(tmp_path)
+    with pytest.raises(PredictorError, match="is no ranker"):
+        load(tmp_path / "nowhere")
+
+
+def test_a_device_that_was_measured_is_its_own_source() -> None:
+    assert rank(GEMM, sgemm(), "rtx-3090", top_k=1).taught_by == ("rtx-3090",)
+    other = rank(GEMM, sgemm(), "rtx-3080", top_k=1)
+    assert other.taught_by == ("rtx-2080ti", "rtx-3090")
+    assert other.source == "learned"
+    assert rank(GEMM, sgemm(), "rtx-3080", pretrained=NOTHING).source == "analytical"
+
+
+def test_the_shipped_ranker_orders_measured_spaces(shared: Path) -> None:
+    """It was trained on them: it must at least know them. None of what ran may be refused."""
+    from perfmodel.datasets import load as load_data
+    from perfmodel.rank.training import measured_spaces
+
+    best = []
+    for m in measured_spaces(load_data("benchmark_hub", shared / "data" / "benchmark_hub")):
+        ranking = rank(m.op, m.columns, m.device, space=m.space)
+        assert len(ranking) == len(m.latency_s)
+        assert ranking.refused == {}
+        best.append(np.nanmin(m.latency_s) / np.nanmin(m.latency_s[ranking.rows[:8]]))
+    assert len(best) == 5
+    assert min(best) > 0.9
+
+
+def test_the_example_finds_a_good_one(capsys: pytest.CaptureFixture[str]) -> None:
+    runpy.run_path(str(data_path("examples", "rank_plain_loop.py")))
+    shown = capsys.readouterr().out
+    # Its made-up device takes 2.25 ms at best: 1e-3 x 1.5 x 1.5 x 1 x 1.
+    assert "26,244 candidates, 30 measured; the best: 2.250 ms" in shown
+    assert "cannot run: {'the tile is no multiple of threads times vector width': 7200" in shown
+
+
+def test_the_roles_of_the_page_are_those_of_the_code() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "ranking.md").read_text(encoding="utf-8")
+    assert all(f"| `{role}` | {meaning} |" in page for role, meaning in ROLES.items())
+    example = page.split("```toml\n")[1].split("```")[0]
+    mine = space(tomllib.loads(example))
+    configs = {"bm": [128, 64, 20], "bn": [128, 64, 64], "bk": [32, 32, 32]}
+    ranking = rank(HALF, configs, "h100-sxm", space=mine)
+    assert ranking.rows.tolist() == [0, 1]
+    assert ranking.refused == {"no multiple of the instruction's shape": 1}
+
+
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pandas = pytest.importorskip("pandas")
+    configs = tmp_path / "configs.csv"
+    columns = {n: np.append(v, 33 if n == "MWG" else v[0]) for n, v in sgemm().items()}
+    pandas.DataFrame(columns).to_csv(configs, index=False)
+    out, result = tmp_path / "ranked.parquet", tmp_path / "r.json"
+    common = ["rank", str(configs), "--op", "gemm", "--dtype", "fp32", "--device", "rtx-3080"]
+    shape = ["--shape", "m=1024,n=1024,k=1024"]
+    assert main([*common, *shape, "--top", "3", "-o", str(out), "--json", str(result)]) == 0
+    shown = capsys.readouterr().out
+    assert "refused: 1 the tile is no multiple of threads times vector width" in shown
+    written, answer = pandas.read_parquet(out), json.loads(result.read_text())
+    expected = rank(GEMM, columns, "rtx-3080", top_k=3)
+    assert written["row"].tolist() == expected.rows.tolist() == [r["row"] for r in answer["ranked"]]
+    assert answer["ranked"][0]["latency_s"]["low"] < answer["ranked"][0]["latency_s"]["value"]
+    assert answer["configurations"] == len(columns["MWG"])
+    for wrong, message in (
+        (["--shape", "m=1,n=1,q=2"], "names 'q'"),
+        (["--shape", "m=1,n=1"], "lacks k of gemm"),
+        (["--shape", "m=one"], "whole number"),
+        ([*shape, "-o", "x.xlsx"], "ends with .parquet or .csv"),
+        ([*shape, "--space", "nothing"], "there is no configuration space"),
+    ):
+        assert main([*common, *wrong]) == 2
+        assert message in capsys.readouterr().err
+
+
+def test_reasons_of_devices_come_before_those_of_spaces() -> None:
+    assert REASONS[0] == "feasible"
+    assert Physics.of(space("triton_gemm"), HALF, load_device("h100-sxm")).reasons[: len(REASONS)] == REASONS
