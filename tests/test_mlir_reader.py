@@ -319,7 +319,7 @@ def test_files_that_are_no_mlir(tmp_path: Path) -> None:
     (tmp_path / "latin.mlir").write_bytes(b"module {\n\xff}")
     for name, problem in (
         ("empty", "the file is empty"),
-        ("latin", ":2: expected MLIR as UTF-8"),
+        ("latin", ":2:1: expected MLIR as UTF-8"),
         ("none", "no such file"),
     ):
         with pytest.raises(ModelFileError, match=problem):
