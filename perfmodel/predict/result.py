@@ -58,6 +58,7 @@ class OperatorPrediction:
         tile: what the tile model chose (:data:`perfmodel.models.predictor.DETAILS`); empty where there is no single product.
         algorithm: which of a family's algorithms is expected to run; None where it has but one.
         workspace_bytes: memory beyond operands and results that one execution needs while it runs.
+        flops_executed: like ``flops``, after causality and windows; None where that is not known.
     """
 
     name: str
@@ -79,6 +80,7 @@ class OperatorPrediction:
     algorithm: str | None = None
     workspace_bytes: float = 0.0
     power_source: str | None = None
+    flops_executed: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The keys of the JSON contract."""
@@ -89,7 +91,7 @@ class OperatorPrediction:
             "energy_j": _dict(self.energy_j), "bound": self.bound, "source": self.source,
             "terms_s": dict(self.terms), "analytical_s": self.analytical_s, "tile": dict(self.tile),
             "algorithm": self.algorithm, "workspace_bytes": self.workspace_bytes,
-            "power_source": self.power_source,
+            "power_source": self.power_source, "flops_executed": self.flops_executed,
         }  # fmt: skip
 
 
