@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from perfmodel.predict.energy import grid_region as grid_region
     from perfmodel.predict.generation import compare_generation as compare_generation
     from perfmodel.predict.generation import predict_generation as predict_generation
+    from perfmodel.report import report as report
     from perfmodel.train import train as train
 
     __version__: str
@@ -105,6 +106,7 @@ _MODULE_OF = {
     "grid_region": "predict.energy",
     "predict": "predict",
     "predict_generation": "predict.generation",
+    "report": "report",
     "train": "train",
     "read_onnx": "features",
 }

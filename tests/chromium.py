@@ -123,7 +123,9 @@ class Chromium:
 
     def screen(self, width: int, height: int, *, dark: bool = False) -> None:
         """The size of the window and the wish for a dark page."""
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
+        self.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
+        )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
 
@@ -154,15 +156,27 @@ class Chromium:
 
     def middle(self, selector: str) -> tuple[float, float]:
         """The middle of an element [pixel of the window]."""
-        where = self.run(
-            f"(() => {{ const e = document.querySelector({json.dumps(selector)}); e.scrollIntoView({{block: 'center', behavior: 'instant'}});"
-            " const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]; })()"
+        script = (
+            f"(() => {{ const e = document.querySelector({json.dumps(selector)});"
+            " e.scrollIntoView({block: 'center', behavior: 'instant'}); const r = e.getBoundingClientRect();"
+            " return [r.x + r.width / 2, r.y + r.height / 2]; })()"
         )
+        where = self.run(script)
         return where[0], where[1]
 
     def key(self, key: str, *, shift: bool = False) -> None:
         """One key, pressed and let go."""
-        codes = {"Tab": 9, "Enter": 13, "Escape": 27, "End": 35, "Home": 36, "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}
+        codes = {
+            "Tab": 9,
+            "Enter": 13,
+            "Escape": 27,
+            "End": 35,
+            "Home": 36,
+            "ArrowLeft": 37,
+            "ArrowUp": 38,
+            "ArrowRight": 39,
+            "ArrowDown": 40,
+        }
         text = {"text": "\r"} if key == "Enter" else {}
         for kind in ("keyDown", "keyUp"):
             self.call(
@@ -187,5 +201,7 @@ class Chromium:
         """Role and accessible name of everything that a screen reader finds."""
         nodes = self.call("Accessibility.getFullAXTree")["nodes"]
         return [
-            (n.get("role", {}).get("value", ""), n.get("name", {}).get("value", "")) for n in nodes if not n.get("ignored")
+            (n.get("role", {}).get("value", ""), n.get("name", {}).get("value", ""))
+            for n in nodes
+            if not n.get("ignored")
         ]

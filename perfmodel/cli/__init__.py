@@ -33,6 +33,7 @@ class Command(NamedTuple):
 COMMANDS = (
     Command("predict", "perfmodel.cli.predict", "latency, power, energy and memory of a model file on a device"),
     Command("compare", "perfmodel.cli.compare", "several devices, ranked by latency, energy, carbon or money"),
+    Command("report", "perfmodel.cli.report", "the same as a page of pictures that opens offline in any browser"),
     Command("sweep", "perfmodel.cli.sweep", "its energy-latency curve under limits or clocks, and the knee"),
     Command("energy-table", "perfmodel.cli.energy_table", "energy per FLOP and byte, and with other circuits"),
     Command("devices", "perfmodel.cli.devices", "the catalogue of devices, or everything known of one"),

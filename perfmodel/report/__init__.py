@@ -16,7 +16,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +63,7 @@ def report(
     from perfmodel.report import figures, page, vega
     from perfmodel.report.what_if import Study
 
-    chosen: list[Any] = [devices] if isinstance(devices, (str, os.PathLike)) or not _listed(devices) else list(devices)
+    chosen: list[Any] = list(devices) if isinstance(devices, (list, tuple)) else [devices]
     if not 1 <= len(chosen) <= MOST_DEVICES:
         raise InputError(f"a report has 1 to {MOST_DEVICES} devices; got {len(chosen)}")
     say = progress or (lambda line: None)
@@ -77,10 +77,6 @@ def report(
         variants = study.variants(say) if what_if else []
         say("writing the page")
         return page.report_page(shown, variants, study.title, library.result())
-
-
-def _listed(devices: object) -> bool:
-    return isinstance(devices, Sequence) and not isinstance(devices, Mapping)
 
 
 __all__ = ["MOST_DEVICES", "report"]

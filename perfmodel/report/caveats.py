@@ -13,6 +13,8 @@ SOURCES = {
     "analytical": "physics alone, with an interval that is assumed or comes from other devices",
 }  # fmt: skip
 
+UNSAID = "not said by the predictor"
+
 NOT_MODELLED = (
     "time of the host beyond launching kernels: tokenising, data loading, copies to and from the host, scheduling of requests",
     "contention with other work on the device, and clocks that fall in a hot room",
@@ -49,8 +51,8 @@ def caveats(prediction: ModelPrediction) -> Mapping[str, Any]:
         notes.append("the device quotes no TDP: power and energy are unknown, not zero")
     if prediction.memory is not None:
         notes.append(
-            f"memory is planned as by the runtime {prediction.memory.runtime!r}; it has no interval, and leaves out the context of the"
-            " driver and what the runtime reserves beforehand"
+            f"memory is planned as by the runtime {prediction.memory.runtime!r}; it has no interval, and leaves out the context"
+            " of the driver and what the runtime reserves beforehand"
         )
         if prediction.memory.unknown:
             notes.append(f"{len(prediction.memory.unknown)} tensors of unknown size are left out of the memory")

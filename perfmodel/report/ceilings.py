@@ -50,7 +50,9 @@ def ceilings(
     plain = Machine.of(device, "fp32", conditions)
     rate = plain.units * gemm.operand_rate(plain, constants_for(device, constants))
     found = [
-        Ceiling("dram", "DRAM", plain.dram_bytes_per_s, device.sources.get("memory_bandwidth_bytes_per_s", "device file")),
+        Ceiling(
+            "dram", "DRAM", plain.dram_bytes_per_s, device.sources.get("memory_bandwidth_bytes_per_s", "device file")
+        ),
         Ceiling("l2", "last-level cache", rate, "fitted constant: operands that all units take"),
     ]
     compute = {

@@ -55,9 +55,7 @@ def device_figures(
         "names": names,
         "kind": kind_of,
         "kinds": [_kind(k, peak_of(device, k.dtype, clock_hz)) for k in kinds],
-        "ceilings": [
-            {"kind": c.kind, "label": c.label, "value": _short(c.value), "source": c.source} for c in lines
-        ],
+        "ceilings": [{"kind": c.kind, "label": c.label, "value": _short(c.value), "source": c.source} for c in lines],
         "modules": {
             "labels": tree.labels,
             "parents": tree.parents,
@@ -92,18 +90,19 @@ def headline(prediction: ModelPrediction, device: Device, prices: Any = None) ->
     each = "" if per_unit is None else f"{units.energy(per_unit.value)} for each of the {unit}"
     rows.append(_figure("energy", prediction.energy_j, units.energy, each, missing))
     rows += _priced(prediction, prices)
-    plan = prediction.memory
     share = prediction.peak_memory_bytes / device.memory_bytes
-    note = f"{units.share(share) if share >= 0.001 else 'under 0.1 %'} of {units.size(device.memory_bytes)}; counted, without an interval"
+    used = units.share(share) if share >= 0.001 else "under 0.1 %"
+    note = f"{used} of {units.size(device.memory_bytes)}; counted, without an interval"
     if share > 1:
         note = f"MORE than the device's {units.size(device.memory_bytes)}: it would not run there"
     rows.append(
-        {"label": "peak memory", "text": units.size(prediction.peak_memory_bytes), "note": note, "ends": None,
-         "bad": share > 1, "runtime": None if plan is None else plan.runtime}
+        {"label": "peak memory", "text": units.size(prediction.peak_memory_bytes), "note": note, "ends": None, "bad": share > 1}
     )  # fmt: skip
     use = None
     if latency.low > 0:
-        values = [min(1.0, prediction.utilisation * latency.value / s) for s in (latency.value, latency.high, latency.low)]
+        values = [
+            min(1.0, prediction.utilisation * latency.value / s) for s in (latency.value, latency.high, latency.low)
+        ]
         use = Estimate(*values)
     rows.append(_figure("utilisation", use, units.share, "of the peak FLOP/s of the matrix products"))
     return rows
@@ -115,7 +114,9 @@ def _priced(prediction: ModelPrediction, prices: Any) -> list[dict[str, Any]]:
     cost = prediction.cost(prices)
     rows = []
     if prices.grid is not None and cost.per_run.carbon_g is not None:
-        each = f"{units.mass(cost.per_million.carbon_g.value)} a million {cost.unit}" if cost.per_million.carbon_g else ""
+        each = (
+            f"{units.mass(cost.per_million.carbon_g.value)} a million {cost.unit}" if cost.per_million.carbon_g else ""
+        )
         where = "" if cost.grid is None else f", {cost.grid.name}"
         rows.append(_figure("carbon", cost.per_run.carbon_g, units.mass, each + where))
     else:
@@ -126,7 +127,9 @@ def _priced(prediction: ModelPrediction, prices: Any) -> list[dict[str, Any]]:
     return rows
 
 
-def _figure(label: str, estimate: Estimate | None, unit: Any, note: str = "", missing: str = "unknown") -> dict[str, Any]:
+def _figure(
+    label: str, estimate: Estimate | None, unit: Any, note: str = "", missing: str = "unknown"
+) -> dict[str, Any]:
     if estimate is None:
         return {"label": label, "text": units.UNKNOWN, "note": missing, "ends": None}
     low, high = unit(estimate.low), unit(estimate.high)
@@ -142,7 +145,9 @@ def _figure(label: str, estimate: Estimate | None, unit: Any, note: str = "", mi
 
 def _limit(prediction: ModelPrediction) -> str:
     limit, idle = prediction.power_limit_w, prediction.idle_power_w
-    return "" if limit is None or idle is None else f"between {units.power(idle)} idle and a limit of {units.power(limit)}"
+    return (
+        "" if limit is None or idle is None else f"between {units.power(idle)} idle and a limit of {units.power(limit)}"
+    )
 
 
 def _inverse(seconds: Estimate) -> Estimate | None:
@@ -160,7 +165,19 @@ def _kinds(operators: Sequence[OperatorPrediction]) -> tuple[list[OperatorPredic
     firsts: list[OperatorPrediction] = []
     index = []
     for o in operators:
-        key = (o.op, o.shape, o.dtype, o.count, o.flops, o.bytes, o.latency_s, o.power_w, o.bound, o.source, o.algorithm)
+        key = (
+            o.op,
+            o.shape,
+            o.dtype,
+            o.count,
+            o.flops,
+            o.bytes,
+            o.latency_s,
+            o.power_w,
+            o.bound,
+            o.source,
+            o.algorithm,
+        )
         if key not in known:
             known[key] = len(firsts)
             firsts.append(o)
@@ -214,11 +231,12 @@ def _power(prediction: ModelPrediction) -> dict[str, Any] | None:
     except InputError:  # no operator takes time
         return None
     slices = profile.slices(POWER_SLICES)
+    idle = prediction.idle_power_w
     return {
         "duration_s": _short(profile.duration_s),
         "slices": [[_short(r["mean_w"]), _short(r["peak_w"]), r["name"]] for r in slices],
         "average_w": _short(profile.average_w.value), "p99_w": _short(profile.percentile_w().value),
-        "limit_w": prediction.power_limit_w, "idle_w": None if prediction.idle_power_w is None else _short(prediction.idle_power_w),
+        "limit_w": prediction.power_limit_w, "idle_w": None if idle is None else _short(idle),
     }  # fmt: skip
 
 

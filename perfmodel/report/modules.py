@@ -44,7 +44,9 @@ def module_path(name: str) -> list[str]:
     for separator in _SEPARATORS:
         if separator in name.strip(separator):
             parts = [part for part in name.split(separator) if part]
-            return [*parts[: MAX_DEPTH - 1], separator.join(parts[MAX_DEPTH - 1 :])] if len(parts) > MAX_DEPTH else parts
+            return (
+                [*parts[: MAX_DEPTH - 1], separator.join(parts[MAX_DEPTH - 1 :])] if len(parts) > MAX_DEPTH else parts
+            )
     return [name]
 
 

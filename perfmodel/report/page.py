@@ -11,13 +11,12 @@ import base64
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
 from html import escape
-from importlib import resources
 from string import Template
 from typing import Any
 
 from perfmodel.report import sections
+from perfmodel.report.assets import asset
 from perfmodel.report.what_if import Variant
 
 REPORT_SCRIPTS = ("base.js", "operators.js", "curves.js", "report.js")
@@ -36,13 +35,18 @@ def report_page(
         library: the plotting library's script.
     """
     names = [d["name"] for d in shown]
-    contents = [("trust", "Trust"), ("time", "Time"), ("roofline", "Roofline"), ("efficiency", "Efficiency"), ("resources", "Memory and power")]
-    body = [sections.headline(shown), sections.device_table(shown), sections.trust(shown), sections.charts(shown)]
+    contents = [
+        ("time", "Time"),
+        ("roofline", "Roofline"),
+        ("efficiency", "Efficiency"),
+        ("resources", "Memory and power"),
+    ]
+    body = [sections.headline(shown), sections.device_table(shown), sections.charts(shown)]
     if variants:
         body.append(sections.what_if(variants, shown))
         contents.append(("what-if", "What if"))
-    body.append(sections.operator_table())
-    contents.append(("operators", "Operators"))
+    body += [asset("operators.html"), sections.trust(shown)]
+    contents += [("operators", "Operators"), ("trust", "Trust")]
     return document(
         title=f"{title['model']} on {', '.join(names)}",
         heading=str(title["model"]),
@@ -110,15 +114,10 @@ def json_for_html(data: Mapping[str, Any]) -> str:
 def policy(scripts: Iterable[str]) -> str:
     """The content security policy: only these scripts, no ``eval``, nothing from elsewhere."""
     hashes = " ".join(
-        f"'sha256-{base64.b64encode(hashlib.sha256(text.encode('utf-8')).digest()).decode('ascii')}'" for text in scripts
+        f"'sha256-{base64.b64encode(hashlib.sha256(text.encode('utf-8')).digest()).decode('ascii')}'"
+        for text in scripts
     )
     return (
         f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:; base-uri 'none';"
         " form-action 'none'"
     )
-
-
-@lru_cache(maxsize=16)
-def asset(name: str) -> str:
-    """The text of a file of ``perfmodel/report/assets``."""
-    return resources.files("perfmodel.report").joinpath("assets", name).read_text(encoding="utf-8")

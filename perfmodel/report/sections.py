@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+from string import Template
 from typing import Any
 
 from perfmodel import units
 from perfmodel.predict.result import ModelPrediction
-from perfmodel.report.caveats import NOT_MODELLED, SOURCES
+from perfmodel.report.assets import asset
+from perfmodel.report.caveats import NOT_MODELLED, SOURCES, UNSAID
 from perfmodel.report.figures import figures_of, typeset
 from perfmodel.report.what_if import Variant
 
@@ -54,22 +56,35 @@ def _panels(shown: Sequence[Mapping[str, Any]], content: Iterable[str]) -> str:
 
 def headline(shown: Sequence[Mapping[str, Any]]) -> str:
     """The figures at the top, each with its interval."""
-    return _panels(shown, (_figures(device["headline"]) for device in shown))
+    return _panels(shown, (_figures(device["headline"]) + _in_short(device["caveats"]) for device in shown))
 
 
 def _figures(rows: Iterable[Mapping[str, Any]]) -> str:
     return f'<dl class="figures card">{"".join(_figure(row) for row in rows)}</dl>'
 
 
+def _in_short(box: Mapping[str, Any]) -> str:
+    """The honest box in a line, with the way to it."""
+    rests = ", ".join(f"{name} {share:.0%}" for name, share in box["time_sources"].items())
+    missing = sum(u["bytes_share"] for u in box["unmodelled"])
+    parts = [f"Bars are 90 % intervals. The time is {rests}"]
+    if missing:
+        parts.append(f"no rule covers operators with {missing:.1%} of the bytes")
+    if box["warnings"]:
+        parts.append(f"{len(box['warnings'])} assumption{'s' if len(box['warnings']) > 1 else ''} to know of")
+    return f'<p class="trust">{escape("; ".join(parts))}. <a href="#trust">How far to trust this</a></p>'
+
+
 def _figure(row: Mapping[str, Any]) -> str:
     quiet = " bad" if row.get("bad") else " quiet" if row["text"] in ("not asked", units.UNKNOWN) else ""
-    parts = [f'<div class="figure"><dt>{escape(row["label"])}</dt><dd><div class="value{quiet}">{escape(row["text"])}</div>']
+    parts = [f'<div class="figure"><dt>{escape(row["label"])}</dt><dd>']
+    parts.append(f'<div class="value{quiet}">{escape(row["text"])}</div>')
     if row["ends"]:
         value, low, high = row["ends"]
         scale = 100 / (high * _ROOM) if high > 0 else 0.0
         parts.append(
-            f'<div class="span" aria-hidden="true"><i style="left:{low * scale:.1f}%;width:{(high - low) * scale:.1f}%"></i>'
-            f'<b style="left:{value * scale:.1f}%"></b></div><div class="note">{escape(row["interval"])}</div>'
+            f'<div class="span" aria-hidden="true"><i style="left:{low * scale:.1f}%;width:{(high - low) * scale:.1f}%">'
+            f'</i><b style="left:{value * scale:.1f}%"></b></div><div class="note">{escape(row["interval"])}</div>'
         )
     if row["note"]:
         parts.append(f'<div class="note">{escape(row["note"])}</div>')
@@ -81,19 +96,42 @@ def device_table(shown: Sequence[Mapping[str, Any]]) -> str:
     if len(shown) < 2:
         return ""
     labels = [row["label"] for row in shown[0]["headline"]]
-    heads = "".join(f'<th scope="col" class="n">{escape(label)}</th>' for label in labels)
     rows = []
     for device in shown:
         cells = []
         for label in labels:
             figure = figures_of(device, label)
             between = f'<br><span class="note">{escape(figure["interval"])}</span>' if figure.get("ends") else ""
-            cells.append(f'<td class="n">{escape(figure.get("text", units.UNKNOWN))}{between}</td>')
-        rows.append(f'<tr><th scope="row">{escape(device["name"])}</th>{"".join(cells)}</tr>')
+            cells.append(_number(escape(figure.get("text", units.UNKNOWN)) + between))
+        rows.append(f"<tr>{_row_head(device['name'])}{''.join(cells)}</tr>")
+    table = _table("Devices side by side", [("device", ""), *((label, "n") for label in labels)], rows)
+    return f'<section id="devices"><h2>Side by side</h2>{table}</section>'
+
+
+# ----------------------------------------------------------------------------------------------------- tables
+def _table(label: str, heads: Iterable[tuple[str, str]], rows: Iterable[str], caption: str = "") -> str:
+    """A table in a card of its own that scrolls where it does not fit.
+
+    Args:
+        label: what a screen reader calls it.
+        heads: text and classes of each column.
+        rows: HTML, escaped already.
+        caption: plain text above it.
+    """
+    columns = "".join(f'<th scope="col" class="{kind}">{escape(name)}</th>' for name, kind in heads)
+    above = f"<caption>{escape(caption)}</caption>" if caption else ""
     return (
-        '<section id="devices"><h2>Side by side</h2><div class="card scroll" tabindex="0" role="region" aria-label="Devices side by side">'
-        f'<table><thead><tr><th scope="col">device</th>{heads}</tr></thead><tbody>{"".join(rows)}</tbody></table></div></section>'
+        f'<div class="card scroll" tabindex="0" role="region" aria-label="{escape(label)}"><table>{above}'
+        f"<thead><tr>{columns}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
     )
+
+
+def _row_head(text: str) -> str:
+    return f'<th scope="row">{escape(text)}</th>'
+
+
+def _number(html: str, classes: str = "n") -> str:
+    return f'<td class="{classes}">{html}</td>'
 
 
 # ------------------------------------------------------------------------------------------------------ trust
@@ -116,7 +154,8 @@ def _honest(box: Mapping[str, Any]) -> str:
     rests += "<h3>Of these figures</h3>" + _list(box["notes"])
     further = ""
     if box["unmodelled"]:
-        items = [f"{u['count']} × {u['op']}: {u['bytes_share']:.1%} of the bytes, estimated as memory traffic" for u in box["unmodelled"]]
+        estimated = "of the bytes, estimated as memory traffic"
+        items = [f"{u['count']} × {u['op']}: {u['bytes_share']:.1%} {estimated}" for u in box["unmodelled"]]
         further += "<h3>No rule covers</h3>" + _list(items)
     if box["warnings"]:
         further += "<h3>Extrapolated or assumed</h3>" + _list(box["warnings"])
@@ -129,7 +168,7 @@ def _rests(what: str, sources: Mapping[str, float]) -> str:
     colours = {name: _TRUST_COLOURS.get(name, "faint") for name in sources}
     bars = "".join(f'<i style="width:{100 * s:.2f}%;background:var(--{colours[n]})"></i>' for n, s in sources.items())
     keys = "".join(
-        f'<li><i style="background:var(--{colours[n]})"></i>{escape(n)} {s:.0%}: {escape(SOURCES.get(n, "not said by the predictor"))}</li>'
+        f'<li><i style="background:var(--{colours[n]})"></i>{escape(f"{n} {s:.0%}: {SOURCES.get(n, UNSAID)}")}</li>'
         for n, s in sources.items()
     )
     return (
@@ -150,48 +189,30 @@ def _list(lines: Iterable[str]) -> str:
 def charts(shown: Sequence[Mapping[str, Any]]) -> str:
     """The places of the charts, which the scripts fill, and what belongs beside them."""
     owners = _panels(shown, (_owners(device["memory"]) for device in shown))
-    return f"""
-<section id="time"><h2>Where the time goes</h2>
-<p class="lead">Each block is as wide as its share of the time, the parts of a module below it, in the order of the run; its colour
-is the bound that takes most of it. Choose a block to look into it, an operator to see how it was estimated.</p>
-<div class="card"><div class="stack" id="bounds-bar" role="img"></div><ul class="key" id="bounds-key"></ul></div><br>
-<div class="card"><div class="bar-row"><div class="crumbs" id="crumbs"></div><div class="choice" role="group" aria-label="Grouped by">
-<button type="button" data-tree="module" aria-pressed="true">module path</button><button type="button" data-tree="family" aria-pressed="false">operator family</button></div></div>
-<div class="chart" id="chart-tree"></div></div></section>
-<section id="roofline"><h2>Roofline</h2>
-<p class="lead">Each dot is an operator, its area the time it takes, its colour the bound that wins. A line is the most that a
-memory or an arithmetic gives; a dot above the DRAM line works out of the cache.</p>
-<div class="card"><div class="chart" id="chart-roofline"></div><p class="chart-note" id="roofline-note"></p></div></section>
-<section id="efficiency"><h2>Efficiency gap and waterline</h2>
-<p class="lead">Latency is arithmetic complexity over peak and computational efficiency (Lavin, “On the Efficiency of Convolutional
-Neural Networks”, 2024). On the left areas are latency: what lies above the dashed line is the gap to the peak. On the right widths
-are latency, and what stays under water cannot reach the peak however well its kernel is written.</p>
-<div class="two"><div class="card"><h3>Efficiency gap</h3><div class="chart" id="chart-gap"></div><p class="chart-note" id="gap-note"></p></div>
-<div class="card"><h3>Waterline</h3><div class="chart" id="chart-waterline"></div><p class="chart-note" id="waterline-note"></p></div></div></section>
-<section id="resources"><h2>Memory and power over the run</h2>
-<p class="lead">Memory in use while each operator runs, and the tensors that make its peak; power of each stretch of the run, above
-it that of its most powerful operator.</p>
-<div class="two"><div class="card"><h3>Memory</h3><div class="chart" id="chart-memory"></div></div>
-<div class="card"><h3>Power</h3><div class="chart" id="chart-power"></div></div></div><br>{owners}</section>"""
+    return Template(asset("charts.html")).substitute(owners=owners)
 
 
 def _owners(memory: Mapping[str, Any] | None) -> str:
     if memory is None:
         return '<div class="card"><p class="chart-note">No memory plan was made.</p></div>'
     parts = ", ".join(f"{name} {units.size(size)}" for name, size in memory["parts"].items())
-    rows = "".join(
-        f'<tr><td class="name">{escape(o["name"])}</td><td>{escape(o["kind"])}</td><td class="n">{escape(units.size(o["bytes"]))}</td>'
-        f'<td class="n">{o["share"]:.1%}</td><td class="name optional">{escape(o["made_by"] or "before the run")}</td>'
-        f'<td class="name optional">{escape(o["until"] or "the end")}</td></tr>'
+    rows = [
+        f"<tr>{_number(escape(o['name']), 'name')}<td>{escape(o['kind'])}</td>{_number(escape(units.size(o['bytes'])))}"
+        f"{_number(format(o['share'], '.1%'))}{_number(escape(o['made_by'] or 'before the run'), 'name optional')}"
+        f"{_number(escape(o['until'] or 'the end'), 'name optional')}</tr>"
         for o in memory["owners"]
-    )
-    return (
-        '<div class="card scroll" tabindex="0" role="region" aria-label="What the peak of memory consists of"><table>'
-        f"<caption>What the peak of {escape(units.size(memory['peak']))} at {escape(str(memory['peak_node']))} consists of: {escape(parts)}."
-        " The largest tensors:</caption>"
-        '<thead><tr><th scope="col">tensor</th><th scope="col">kind</th><th scope="col" class="n">bytes</th><th scope="col" class="n">share</th>'
-        '<th scope="col" class="optional">made by</th><th scope="col" class="optional">needed until</th></tr></thead>'
-        f"<tbody>{rows}</tbody></table></div>"
+    ]
+    peak = f"the peak of {units.size(memory['peak'])} at {memory['peak_node']}"
+    heads = [
+        ("tensor", ""),
+        ("kind", ""),
+        ("bytes", "n"),
+        ("share", "n"),
+        ("made by", "optional"),
+        ("needed until", "optional"),
+    ]
+    return _table(
+        "What the peak of memory consists of", heads, rows, f"What {peak} consists of: {parts}. The largest tensors:"
     )
 
 
@@ -200,8 +221,8 @@ def what_if(variants: Sequence[Variant], shown: Sequence[Mapping[str, Any]]) -> 
     """Alternatives, as one table a device."""
     tables = _panels(shown, (_what_if_table(variants, device["id"]) for device in shown))
     return (
-        '<section id="what-if"><h2>What if</h2><p class="lead">The same model, predicted with one thing changed. Bars are latency for'
-        f" each sample or token, on one scale.</p>{tables}</section>"
+        '<section id="what-if"><h2>What if</h2><p class="lead">The same model, predicted with one thing changed. Bars are'
+        f" latency for each sample or token, on one scale.</p>{tables}</section>"
     )
 
 
@@ -217,16 +238,15 @@ def _what_if_table(variants: Sequence[Variant], device: str) -> str:
             continue
         rows.append(f'<tr class="group"><th colspan="6" scope="rowgroup">{title}</th></tr>')
         rows += [_variant_row(v, base, longest) for v in members]
-    heads = "".join(
-        f'<th scope="col" class="{kind}">{name}</th>'
-        for name, kind in (
-            ("", ""), ("latency", "n"), ("against now", "n"), ("throughput", "n"), ("energy each", "n"), ("peak memory", "n optional"),
-        )
-    )  # fmt: skip
-    return (
-        '<div class="card scroll" tabindex="0" role="region" aria-label="What if"><table>'
-        f"<thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
-    )
+    heads = [
+        ("", ""),
+        ("latency", "n"),
+        ("against now", "n"),
+        ("throughput", "n"),
+        ("energy each", "n"),
+        ("peak memory", "n optional"),
+    ]
+    return _table("What if", heads, rows)
 
 
 def _order(variant: Variant) -> tuple[float, str]:
@@ -238,7 +258,7 @@ def _order(variant: Variant) -> tuple[float, str]:
 def _variant_row(v: Variant, base: ModelPrediction | None, longest: float) -> str:
     label = f"{v.label} (now)" if v.is_base else v.label
     if v.prediction is None:
-        return f'<tr><th scope="row">{escape(label)}</th><td colspan="5">{escape(v.reason)}</td></tr>'
+        return f'<tr>{_row_head(label)}<td colspan="5">{escape(v.reason)}</td></tr>'
     p, count = v.prediction, v.prediction.workload.units
     seconds = p.latency_s.value / count
     against = ""
@@ -248,22 +268,10 @@ def _variant_row(v: Variant, base: ModelPrediction | None, longest: float) -> st
         against = f'<span class="{"better" if ratio < 0.995 else "worse"}">{ratio:.2f}× a {unit}</span>'
     energy = units.UNKNOWN if p.energy_j is None else typeset(units.energy(p.energy_j.value / count))
     bad = ' class="bad"' if any("would not run there" in w for w in p.warnings) else ""
+    bar = f'<span class="bar" style="width:{max(2.0, 90 * seconds / longest):.0f}px"></span>'
+    rate = units.rate(count / p.latency_s.value if p.latency_s.value else None)
+    memory = f"<span{bad}>{escape(units.size(p.peak_memory_bytes))}</span>"
     return (
-        f'<tr{" class=base" if v.is_base else ""}><th scope="row">{escape(label)}</th>'
-        f'<td class="n">{escape(_time(p.latency_s.value))}<span class="bar" style="width:{max(2.0, 90 * seconds / longest):.0f}px"></span></td>'
-        f'<td class="n">{against}</td><td class="n">{escape(units.rate(count / p.latency_s.value if p.latency_s.value else None))}</td>'
-        f'<td class="n">{escape(energy)}</td><td class="n optional"><span{bad}>{escape(units.size(p.peak_memory_bytes))}</span></td></tr>'
+        f"<tr{' class=base' if v.is_base else ''}>{_row_head(label)}{_number(escape(_time(p.latency_s.value)) + bar)}"
+        f"{_number(against)}{_number(escape(rate))}{_number(escape(energy))}{_number(memory, 'n optional')}</tr>"
     )
-
-
-# -------------------------------------------------------------------------------------------------- operators
-def operator_table() -> str:
-    """The place of the operator table, which the scripts fill page by page."""
-    return """
-<section id="operators"><h2>Operators</h2>
-<p class="lead">Every kernel of the run. The arrow before a row opens the formula of its estimate: the terms of the bound, the kernel
-that is expected, and what the time rests on.</p>
-<div class="card"><div class="tools"><input type="search" id="operators-search" placeholder="name, shape, bound …" aria-label="Search operators" autocomplete="off" spellcheck="false">
-<label><input type="checkbox" id="operators-grouped"> operators of one kind together</label><span class="chart-note" id="operators-count"></span></div>
-<div class="scroll" tabindex="0" role="region" aria-label="Operators"><table id="operators-table"><thead id="operators-head"></thead><tbody id="operators-body"></tbody></table></div>
-<div class="pager"><span id="operators-page"></span><button type="button" id="operators-back">Back</button><button type="button" id="operators-next">Next</button></div></div></section>"""

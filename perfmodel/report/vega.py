@@ -1,7 +1,7 @@
 """The plotting library of the page: Vega, as one script.
 
-``vl-convert-python``, which the Vega project maintains, carries Vega's source and bundles it: 0.9 MB, where Plotly's only bundle
-in a Python package has more than 4.5 MB, and Bokeh's 1.3 MB without a grammar for rectangles on several scales.
+``vl-convert-python``, which the Vega project maintains, carries Vega's source and bundles it: 0.9 MB, where Plotly's only
+bundle in a Python package has more than 4.5 MB, and Bokeh's 1.3 MB without a grammar for rectangles on several scales.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from functools import lru_cache
 from perfmodel.errors import MissingExtraError
 
 _SNIPPET = "window.vegaEmbed = vegaEmbed;"
-"""What of the bundle the page uses: Vega by way of its embedding, with the interpreter of expressions, which needs no ``eval``."""
+"""What of the bundle the page uses: Vega by way of its embedding, whose interpreter of expressions needs no ``eval``."""
 
 
 def check_installed() -> None:

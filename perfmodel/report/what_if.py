@@ -168,7 +168,11 @@ class Study:
         for name, names in (("batch", BATCH_DIMS), ("sequence", SEQUENCE_DIMS)):
             if group == name:
                 return next(f"{n}={size}" for n, size in dims.items() if n.lower() in names)
-        usual = {"format": self.conditions.get("dtype") or "as the file has them", "fusion": "engine", "launch": "graph"}
+        usual = {
+            "format": self.conditions.get("dtype") or "as the file has them",
+            "fusion": "engine",
+            "launch": "graph",
+        }
         return str(self.conditions.get(group) or usual[group])
 
     def _other_devices(self) -> list[Device]:

@@ -8,9 +8,8 @@
   const COLUMNS = [
     ["i", "#", "n", (r) => r.i, (r) => String(r.i + 1)],
     ["name", "name", "name", (r) => r.name, (r) => r.name],
-    ["op", "operator", "", (r) => r.k.op, (r) => r.k.op],
+    ["op", "operator", "word", (r) => `${r.k.op} ${r.k.dtype}`, (r) => `${r.k.op} ${r.k.dtype}`],
     ["shape", "shape", "shape", (r) => r.k.shape, (r) => r.k.shape],
-    ["dtype", "format", "", (r) => r.k.dtype, (r) => r.k.dtype],
     ["n", "runs", "n", (r) => r.runs, (r) => String(r.runs)],
     ["t", "time", "n", (r) => r.t, (r) => PM.time(r.t)],
     ["share", "share", "n", (r) => r.t, (r) => PM.share(r.t / (PM.device().latency_s || 1))],
@@ -20,8 +19,8 @@
     ["efficiency", "of peak", "n", (r) => r.k.efficiency, (r) => PM.share(r.k.efficiency)],
     ["w", "power", "n", (r) => r.k.w ?? -1, (r) => PM.watts(r.k.w)],
     ["j", "energy", "n", (r) => r.j ?? -1, (r) => PM.energy(r.j)],
-    ["bound", "bound", "", (r) => r.k.bound, (r) => r.k.bound],
-    ["source", "rests on", "", (r) => r.k.source, (r) => r.k.source],
+    ["bound", "bound", "word", (r) => r.k.bound, (r) => r.k.bound],
+    ["source", "rests on", "word", (r) => r.k.source, (r) => r.k.source],
   ];
   const head = document.getElementById("operators-head"), body = document.getElementById("operators-body");
   const headers = COLUMNS.map(([key, title, kind]) => {
