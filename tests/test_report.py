@@ -87,8 +87,11 @@ def test_the_tree_of_modules() -> None:
 
 def test_modules_that_hold_one_thing_are_joined_with_it() -> None:
     tree = module_tree(["m/a/x", "m/a/y"], "net")
-    assert tree.labels == ("net", "m/a", "x", "y")
-    assert tree.parents == (-1, 0, 1, 1)
+    assert tree.labels == ("net", "x", "y")  # all lies in m/a
+    assert tree.parents == (-1, 0, 0)
+    tree = module_tree(["m/a/x", "m/a/y", "c"], "net")
+    assert tree.labels == ("net", "m/a", "x", "y", "c")
+    assert tree.parents == (-1, 0, 1, 1, 0)
     assert module_tree(["m/a/b/x", "n"], "net").labels == ("net", "m/a/b/x", "n")
 
 

@@ -51,7 +51,9 @@ def module_path(name: str) -> list[str]:
 
 
 def module_tree(names: Sequence[str], root: str) -> Tree:
-    """Modules and operators, in the order of the model; modules that hold one thing alone are joined with it.
+    """Modules and operators, in the order of the model.
+
+    A module that holds one thing alone is joined with it, one that holds everything is the root.
 
     Args:
         names: of the operators, in order.
@@ -86,8 +88,13 @@ def _joined(labels: list[str], parents: list[int], leaves: list[int]) -> Tree:
         parent = parents[node]
         label = prefix[parent] + labels[node]
         if children[node] == 1:
-            # Passed through: its child takes its place and its name.
-            kept[node], prefix[node] = kept[parent], f"{label}/"
+            # Passed through: its child takes its place and its name. What all operators lie in needs none.
+            outermost = kept[parent] == 0 and children[0] == 1
+            kept[node], prefix[node] = kept[parent], "" if outermost else f"{label}/"
+            continue
+        if kept[parent] == 0 and children[0] == 1 and children[node] > 1:
+            kept[node], prefix[node] = 0, ""
+            children[0] = children[node]
             continue
         kept[node], prefix[node] = len(new_labels), ""
         new_labels.append(label)

@@ -54,7 +54,7 @@
   };
   const show = () => {
     const value = COLUMNS.find((c) => c[0] === state.sort)[3], way = state.down ? -1 : 1;
-    const rows = rowsOf().sort((a, b) => { const x = value(a), y = value(b); return (x < y ? -1 : x > y ? 1 : a.i - b.i) * way; });
+    const rows = rowsOf().sort((a, b) => { const x = value(a), y = value(b); return (x < y ? -way : x > y ? way : 0) || a.i - b.i; });
     const pages = Math.max(1, Math.ceil(rows.length / PAGE));
     if (state.marked !== null) state.page = Math.max(0, Math.floor(rows.findIndex((r) => r.i === state.marked) / PAGE));
     state.page = Math.min(state.page, pages - 1);
