@@ -87,7 +87,7 @@ def headline(prediction: ModelPrediction, device: Device, prices: Any = None) ->
     missing = "unknown: the device quotes no TDP"
     rows.append(_figure("power", prediction.power_w, units.power, _limit(prediction), missing))
     per_unit = None if prediction.energy_j is None else prediction.energy_j.scaled(1 / work.units)
-    each = "" if per_unit is None else f"{units.energy(per_unit.value)} for each of the {unit}"
+    each = "" if per_unit is None else f"{units.energy(per_unit.value)} a {unit.removesuffix('s')}"
     rows.append(_figure("energy", prediction.energy_j, units.energy, each, missing))
     rows += _priced(prediction, prices)
     share = prediction.peak_memory_bytes / device.memory_bytes

@@ -29,18 +29,17 @@ const partTitle = (p) => (p.count > 1 ? `${p.k.op} ${p.k.dtype} ${p.k.shape} and
 PM.gap = (width) => {
   const device = PM.device(), run = device.latency_s || 1;
   const parts = PM.kindParts(device).sort((a, b) => a.t / Math.max(a.ideal, 1e-30) - b.t / Math.max(b.ideal, 1e-30));
-  let before = 0;
-  const all = parts.reduce((s, p) => s + p.t, 0) || 1;
-  let cap = 1.2;
-  for (const p of parts) { if (before / all < 0.8 && p.ideal > 0) cap = Math.max(cap, (p.t / p.ideal) * 1.05); before += p.t; }
-  cap = Math.min(cap, 200);
+  // As high as what does 98 % of the arithmetic; the rest would be needles.
+  const arithmetic = parts.reduce((s, p) => s + p.ideal, 0);
+  let cap = 1.5, done = 0;
+  for (const p of parts) { if (p.ideal > 0 && done < 0.98 * arithmetic) cap = Math.max(cap, (p.t / p.ideal) * 1.05); done += p.ideal; }
   const tall = parts.filter((p) => !(p.ideal > 0) || p.t / p.ideal > cap), low = PM.joined(parts.filter((p) => p.ideal > 0 && p.t / p.ideal <= cap), (p) => p.ideal, 220);
   let x = 0;
   const rects = low.map((p) => { const r = { p, x, x2: x + p.ideal, y: p.t / p.ideal, ideal: true }; x += p.ideal; return r; });
   const rest = tall.reduce((s, p) => ({ t: s.t + p.t, count: s.count + p.count, ideal: s.ideal + p.ideal }), { t: 0, count: 0, ideal: 0 });
   if (rest.t > 0) rects.push({ p: null, x, x2: x + rest.t / cap, y: cap, ideal: false });
   const [factor, unit] = PM.timeScale(rects.length ? rects[rects.length - 1].x2 : 1);
-  const ideal = parts.reduce((s, p) => s + p.ideal, 0);
+  const ideal = arithmetic;
   document.getElementById("gap-note").textContent = `At its peak the arithmetic would take ${PM.time(ideal)} of the ${PM.time(run)}: a computational efficiency of ${PM.share(ideal / run)}.`
     + (rest.t > 0 ? ` The grey block is ${rest.count} operators with little or no arithmetic, ${PM.share(rest.t / run)} of the time, drawn as high as there is room; its area is their time, too.` : "");
   const items = rects.map((r, i) => ({
@@ -120,12 +119,15 @@ PM.waterline = (width) => {
   };
 };
 
+const step = (colour, opacity, y, y2) => ({ type: "area", interactive: false, from: { data: "corners" }, encode: { enter: {
+  x: { scale: "x", field: "x" }, y, y2, fill: { value: PM.colour(colour) }, fillOpacity: { value: opacity }, interpolate: { value: "step-after" },
+} } });
 // A step curve over the run: `rows` of { x, x2, y } in plot units, with lines across it.
 PM.steps = ({ width, rows, low, high, xTitle, yTitle, yFormat, lines, base, items, label, band }) => ({
   label, items,
   spec: {
     width, height: 240, signals: [PM.focusSignal],
-    data: [{ name: "r", values: rows.map((r, i) => ({ i, ...r })) }, { name: "lines", values: lines }],
+    data: [{ name: "r", values: rows.map((r, i) => ({ i, ...r })) }, { name: "lines", values: lines }, { name: "corners", values: rows.length ? [...rows, { ...rows[rows.length - 1], x: rows[rows.length - 1].x2 }] : [] }],
     scales: [
       { name: "x", domain: [0, Math.max(1e-12, rows.length ? rows[rows.length - 1].x2 : 1)], range: "width", nice: false },
       { name: "y", domain: [low, high], range: "height" },
@@ -135,13 +137,13 @@ PM.steps = ({ width, rows, low, high, xTitle, yTitle, yFormat, lines, base, item
       { scale: "y", orient: "left", grid: true, title: yTitle, format: yFormat, tickCount: 5 },
     ],
     marks: [
-      ...(band ? [{ type: "rect", interactive: false, from: { data: "r" }, encode: { enter: {
-        x: { scale: "x", field: "x" }, x2: { scale: "x", field: "x2", offset: 0.4 }, y: { scale: "y", field: "y2" }, y2: { scale: "y", field: "y" }, fill: { value: PM.colour("power") }, fillOpacity: { value: 0.28 },
-      } } }] : []),
+      ...(band ? [step("power", 0.3, { scale: "y", field: "y2" }, { scale: "y", field: "y" })] : []),
+      step("accent", 0.45, { scale: "y", field: "y" }, { signal: "height" }),
+      // What the pointer and the keys find.
       { type: "rect", from: { data: "r" }, encode: { enter: {
-        x: { scale: "x", field: "x" }, x2: { scale: "x", field: "x2", offset: 0.4 }, y: { scale: "y", field: "y" }, y2: { signal: "height" },
-        fill: { value: PM.colour("accent") }, tooltip: { signal: "datum" },
-      }, update: { fillOpacity: { signal: "focus === datum.i ? 0.85 : 0.4" } } } },
+        x: { scale: "x", field: "x" }, x2: { scale: "x", field: "x2", offset: 0.4 }, y: { value: 0 }, y2: { signal: "height" },
+        fill: { value: PM.colour("ink") }, tooltip: { signal: "datum" },
+      }, update: { fillOpacity: { signal: "focus === datum.i ? 0.3 : 0" } } } },
       ...(base ? [{ type: "rect", interactive: false, encode: { enter: { x: { value: 0 }, x2: { signal: "width" }, y: { scale: "y", value: base }, y2: { signal: "height" }, fill: { value: PM.colour("launch") }, fillOpacity: { value: 0.42 } } } }] : []),
       { type: "rule", interactive: false, from: { data: "lines" }, encode: { enter: { x: { value: 0 }, x2: { signal: "width" }, y: { scale: "y", field: "y" }, stroke: { value: PM.colour("muted") }, strokeDash: { field: "dash" } } } },
       { type: "text", interactive: false, from: { data: "lines" }, encode: { enter: { x: { signal: "datum.left ? 6 : width - 4" }, align: { signal: "datum.left ? 'left' : 'right'" }, y: { scale: "y", field: "y", offset: -4 }, text: { field: "text" }, fill: { value: PM.colour("muted") } } } },
@@ -153,14 +155,17 @@ PM.memoryChart = (width) => {
   const m = PM.device().memory;
   if (!m) return { label: "No memory plan.", items: [], spec: { width, height: 20, signals: [PM.focusSignal] } };
   const last = m.points.length ? m.points[m.points.length - 1][1] : 1, [factor, unit] = m.axis === "time" ? PM.timeScale(last || 1) : [1, ""];
-  const rows = m.points.map((p) => ({ x: p[0] / factor, x2: p[1] / factor, y: p[2] }));
-  const lines = [{ y: m.peak, text: `peak ${PM.bytes(m.peak)}`, dash: [4, 3] }];
-  if (m.weights > m.peak / 25) lines.push({ y: m.weights, text: `weights ${PM.bytes(m.weights)}`, dash: [], left: true });
-  if (m.device_bytes < m.peak * 1.6) lines.push({ y: m.device_bytes, text: `the device's ${PM.bytes(m.device_bytes)}`, dash: [2, 2], left: true });
+  // Where weights are nearly all of it, what moves is shown alone.
+  const under = m.weights > 0.8 * m.peak ? m.weights : 0, above = (b) => Math.max(0, b - under);
+  const rows = m.points.map((p) => ({ x: p[0] / factor, x2: p[1] / factor, y: above(p[2]) }));
+  const lines = [{ y: above(m.peak), text: `peak ${PM.bytes(m.peak)}`, dash: [4, 3] }];
+  if (!under && m.weights > m.peak / 25) lines.push({ y: m.weights, text: `weights ${PM.bytes(m.weights)}`, dash: [], left: true });
+  if (m.device_bytes < m.peak * 1.6 && !under) lines.push({ y: m.device_bytes, text: `the device's ${PM.bytes(m.device_bytes)}`, dash: [2, 2], left: true });
   return PM.steps({
-    width, rows, low: 0, high: Math.max(...lines.map((l) => l.y)) * 1.14, base: m.weights, lines, yTitle: "bytes in use", yFormat: "~s",
+    width, rows, low: 0, high: Math.max(1, ...lines.map((l) => l.y)) * 1.14, base: under ? 0 : m.weights, lines, yFormat: "~s",
+    yTitle: under ? `bytes beyond ${PM.bytes(under)} of weights` : "bytes in use",
     xTitle: m.axis === "time" ? `time [${unit}]` : "operator, in the order of the run", label: `Memory over the run: peak ${PM.bytes(m.peak)} at ${m.peak_node || "the start"}.`,
-    items: m.points.map((p, i) => ({ i, title: p[3], rows: () => [["in use", PM.bytes(p[2])], ["of it weights", PM.bytes(m.weights)]], x: (v) => v.scale("x")((p[0] + p[1]) / 2 / factor), y: (v) => v.scale("y")(p[2]) })),
+    items: m.points.map((p, i) => ({ i, title: p[3], rows: () => [["in use", PM.bytes(p[2])], ["of it weights", PM.bytes(m.weights)]], x: (v) => v.scale("x")((p[0] + p[1]) / 2 / factor), y: (v) => v.scale("y")(above(p[2])) })),
   });
 };
 
@@ -173,7 +178,7 @@ PM.powerChart = (width) => {
   if (p.idle_w) lines.push({ y: p.idle_w, text: `idle ${PM.watts(p.idle_w)}`, dash: [2, 2] });
   return PM.steps({
     width, rows: p.slices.map((s, i) => ({ x: i * each, x2: (i + 1) * each, y: s[0], y2: s[1] })), low: 0, band: true, lines,
-    high: Math.max(p.limit_w || 0, ...p.slices.map((s) => s[1])) * 1.12, yTitle: "power [W]", yFormat: ",", xTitle: `time [${unit}]`,
+    high: Math.max(p.limit_w || 0, ...p.slices.map((s) => s[1])) * 1.12, yTitle: "power [W]", yFormat: ",.0f", xTitle: `time [${unit}]`,
     label: `Power over the run: average ${PM.watts(p.average_w)}, ${PM.watts(p.p99_w)} not exceeded for 99 % of the time.`,
     items: p.slices.map((s, i) => ({ i, title: s[2], rows: () => [["mean", PM.watts(s[0])], ["highest operator", PM.watts(s[1])], ["from", PM.time((i * p.duration_s) / p.slices.length)]], x: (v) => v.scale("x")((i + 0.5) * each), y: (v) => v.scale("y")(s[0]) })),
   });

@@ -35,9 +35,9 @@ PM.roofline = (width) => {
   const compute = device.ceilings.filter((c) => c.kind === "compute"), memory = device.ceilings.filter((c) => c.kind !== "compute");
   const top = Math.max(...compute.map((c) => c.value)), dram = memory.find((c) => c.kind === "dram").value;
   const x0 = Math.min(...dots.map((d) => d.x), top / dram / 30) / 1.6, x1 = Math.max(...dots.map((d) => d.x), (top / dram) * 8) * 1.6;
-  const y0 = Math.min(...dots.map((d) => d.y), (dram * top) / dram / 3000) / 1.6, y1 = Math.max(top, ...dots.map((d) => d.y)) * 1.9;
+  const y0 = Math.min(...dots.map((d) => d.y), (dram * top) / dram / 3000) / 1.6, y1 = Math.max(top, ...dots.map((d) => d.y)) * Math.max(1.9, (top / y0) ** 0.06);
   const lines = [
-    ...memory.map((c) => ({ c: c.kind, x: x0, y: c.value * x0, x2: top / c.value, y2: top, label: `${c.label} ${PM.bytes(c.value)}/s`, dash: c.kind === "l2" })),
+    ...memory.map((c) => ({ c: c.kind, x: x0, y: c.value * x0, x2: top / c.value, y2: top, label: width < 560 ? c.label.replace("last-level ", "") : `${c.label} ${PM.bytes(c.value)}/s`, dash: c.kind === "l2" })),
     ...compute.map((c) => ({ c: "compute", x: c.value / Math.max(...memory.map((m) => m.value)), y: c.value, x2: x1, y2: c.value, label: `${c.label} ${PM.rate(c.value)}` })),
   ];
   const idle = PM.operatorsOf(device).filter((o) => !(o.k.flops > 0));
@@ -132,32 +132,55 @@ PM.icicle = (width) => {
     rects.push({ node, x: from, x2: from + part, depth, up, kids: [] });
     deepest = Math.max(deepest, depth);
     if (depth + 1 >= DEPTH) return at;
-    let x = from, rest = 0;
+    // Neighbours that are too narrow to be seen stand together.
+    let x = from, few = [], sum = 0;
+    const together = () => {
+      if (sum * width >= 0.8) {
+        deepest = Math.max(deepest, depth + 1);
+        rects[at].kids.push(rects.length);
+        rects.push({ node: few.length === 1 ? few[0] : -1, many: few, x, x2: x + sum, depth: depth + 1, up: at, kids: [] });
+      }
+      x += sum;
+      [few, sum] = [[], 0];
+    };
     for (const child of tree.children[node]) {
       const wide = tree.seconds[child] / total;
-      if (wide * width >= 1.2) { x += rest; rest = 0; rects[at].kids.push(lay(child, x, depth + 1, at)); x += wide; } else rest += wide;
+      if (wide * width < 5) { few.push(child); sum += wide; if (sum * width >= 16) together(); continue; }
+      together();
+      rects[at].kids.push(lay(child, x, depth + 1, at));
+      x += wide;
     }
+    together();
     return at;
   };
   lay(root, 0, 0, -1);
   const named = (node) => (node === 0 ? PM.data.model : tree.labels[node]);
   const go = (node) => { PM.treeState.root = node; PM.crumbs(); PM.drawTree(); PM.say(`${named(node)}, ${PM.time(tree.seconds[node])}`); };
+  for (const r of rects) {
+    const nodes = r.node >= 0 ? [r.node] : r.many;
+    r.seconds = nodes.reduce((s, n) => s + tree.seconds[n], 0);
+    r.count = nodes.reduce((s, n) => s + tree.count[n], 0);
+    r.bounds = {};
+    for (const n of nodes) for (const [b, s] of Object.entries(tree.bounds[n] || {})) r.bounds[b] = (r.bounds[b] || 0) + s;
+    r.parts = Object.entries(r.bounds).sort((a, b) => b[1] - a[1]);
+    r.name = r.node >= 0 ? named(r.node) : `${named(r.many[0])} to ${named(r.many[r.many.length - 1])}`;
+  }
   const values = rects.map((r, i) => {
-    const parts = Object.entries(tree.bounds[r.node] || { launch: 1 }).sort((a, b) => b[1] - a[1]);
-    const strong = tree.seconds[r.node] ? parts[0][1] / tree.seconds[r.node] : 1, room = Math.floor(((r.x2 - r.x) * width - 10) / 6.6);
-    const text = `${named(r.node)}  ${PM.share(tree.seconds[r.node] / (device.latency_s || 1))}`;
-    return { i, x: r.x, x2: r.x2, y: r.depth * ROW, c: PM.boundColour(parts[0][0]), o: r.depth === 0 ? 0.1 : 0.14 + 0.3 * strong, t: room < 4 ? "" : PM.spread(room >= text.length ? text : named(r.node), room) };
+    const parts = r.parts.length ? r.parts : [["launch", 1]];
+    const strong = r.seconds ? parts[0][1] / r.seconds : 1, room = Math.floor(((r.x2 - r.x) * width - 10) / 6.6);
+    const text = `${r.name}  ${PM.share(r.seconds / (device.latency_s || 1))}`;
+    return { i, x: r.x, x2: r.x2, y: r.depth * ROW, c: PM.boundColour(parts[0][0]), o: r.depth === 0 ? 0.1 : 0.14 + 0.3 * strong, t: room < 4 || r.node < 0 ? "" : PM.spread(room >= text.length ? text : r.name, room) };
   });
   const items = rects.map((r, i) => {
-    const leaf = tree.operator[r.node], up = rects[r.up], place = up ? up.kids.indexOf(i) : -1;
+    const leaf = r.node < 0 ? -1 : tree.operator[r.node], up = rects[r.up], place = up ? up.kids.indexOf(i) : -1;
     return {
-      i, title: named(r.node),
+      i, title: r.name,
       rows: () => (leaf >= 0 ? PM.kindRows(PM.operatorsOf(device)[leaf].k) : [
-        ["time", `${PM.time(tree.seconds[r.node])}, ${PM.share(tree.seconds[r.node] / (device.latency_s || 1))} of the run`], ["operators", String(tree.count[r.node])],
-        ["bounds", Object.entries(tree.bounds[r.node] || {}).sort((a, b) => b[1] - a[1]).map(([b, s]) => `${b} ${PM.share(s / tree.seconds[r.node])}`).join(", ")],
+        ["time", `${PM.time(r.seconds)}, ${PM.share(r.seconds / (device.latency_s || 1))} of the run`], ["operators", String(r.count)],
+        ["bounds", r.parts.map(([b, s]) => `${b} ${PM.share(s / r.seconds)}`).join(", ")],
       ]),
       x: (v) => v.scale("x")((r.x + r.x2) / 2), y: () => r.depth * ROW + ROW / 2,
-      enter: leaf >= 0 ? () => PM.find(PM.operatorsOf(device)[leaf]) : r.node === root ? (root ? () => go(tree.parents[root]) : null) : () => go(r.node),
+      enter: r.node < 0 ? null : leaf >= 0 ? () => PM.find(PM.operatorsOf(device)[leaf]) : r.node === root ? (root ? () => go(tree.parents[root]) : null) : () => go(r.node),
       moves: {
         ArrowDown: r.kids.length ? r.kids[0] : null, ArrowUp: r.up >= 0 ? r.up : null,
         ArrowLeft: place > 0 ? up.kids[place - 1] : null, ArrowRight: up && place + 1 < up.kids.length ? up.kids[place + 1] : null,

@@ -156,7 +156,10 @@ for (const button of document.querySelectorAll("[data-tree]")) {
 PM.showDevice = (index) => {
   PM.shown = index;
   PM.hiddenBounds.clear();
-  PM.treeState.root = 0;
+  // Names without modules spell no tree.
+  const { parents } = PM.device().modules;
+  PM.treeState = { by: parents.slice(1).some((p) => p > 0) ? "module" : "family", root: 0 };
+  for (const other of document.querySelectorAll("[data-tree]")) other.setAttribute("aria-pressed", String(other.dataset.tree === PM.treeState.by));
   for (const panel of document.querySelectorAll("[data-device]")) panel.hidden = panel.dataset.device !== String(index);
   for (const tab of document.querySelectorAll("[data-tab]")) tab.setAttribute("aria-pressed", String(tab.dataset.tab === String(index)));
   PM.crumbs();
