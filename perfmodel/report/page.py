@@ -60,6 +60,37 @@ def report_page(
     )
 
 
+def comparison_page(
+    shown: Sequence[Mapping[str, Any]],
+    title: Mapping[str, Any],
+    fronts: Mapping[str, Any],
+    over: Mapping[str, Any] | None,
+    library: str,
+) -> str:
+    """The page of ``perfmodel compare --html``.
+
+    Args:
+        shown: of each device ``id``, ``name`` and ``headline`` (:func:`perfmodel.report.figures.headline`).
+        title: ``model``, ``dims``, ``asked``.
+        fronts: by quantity the devices that no other beats in it and in latency.
+        over: :meth:`perfmodel.report.crossover.Curves.to_dict`; None: no dimension was asked for.
+        library: the plotting library's script.
+    """
+    names = [d["name"] for d in shown]
+    contents = [("devices", "Side by side"), *([("over", "Crossovers")] if over else []), ("pareto", "Pareto front")]
+    body = [sections.device_table(shown), sections.comparison_charts(shown, over, fronts)]
+    return document(
+        title=f"{title['model']} on {len(names)} devices",
+        heading=str(title["model"]),
+        subtitle=sections.subtitle(title, names),
+        contents=contents,
+        body="\n".join(body),
+        data={"model": title["model"], "devices": shown, "fronts": fronts, "over": over},
+        scripts=COMPARISON_SCRIPTS,
+        library=library,
+    )
+
+
 def document(
     *,
     title: str,

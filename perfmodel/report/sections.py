@@ -275,3 +275,60 @@ def _variant_row(v: Variant, base: ModelPrediction | None, longest: float) -> st
         f"<tr{' class=base' if v.is_base else ''}>{_row_head(label)}{_number(escape(_time(p.latency_s.value)) + bar)}"
         f"{_number(against)}{_number(escape(rate))}{_number(escape(energy))}{_number(memory, 'n optional')}</tr>"
     )
+
+
+# ------------------------------------------------------------------------------------------------- comparison
+QUANTITIES = {"latency": "faster", "energy": "thriftier", "carbon": "cleaner", "money": "cheaper"}
+"""What a device is that has less of a quantity."""
+
+
+def crossing_lines(over: Mapping[str, Any], names: Mapping[str, str]) -> list[str]:
+    """``from batch=24 on L40S is cheaper than H100 (money for each sample)``; and who leads everywhere.
+
+    Args:
+        over: :meth:`perfmodel.report.crossover.Curves.to_dict`.
+        names: what a device is called, by id.
+    """
+    lines = []
+    for by, curves in over["curves"].items():
+        mine = [c for c in over["crossings"] if c["by"] == by]
+        if not mine:
+            leader = min(curves, key=lambda device: curves[device][0])
+            span = f"{over['dimension']}={over['sizes'][0]} to {over['sizes'][-1]}"
+            lines.append(f"{by}: {names[leader]} is the {_most(QUANTITIES[by])} from {span}")
+        lines += [
+            f"from {over['dimension']}={c['size']} on {names[c['device']]} is {QUANTITIES[by]} than {names[c['instead_of']]}"
+            f" ({by} for each {over['unit']})"
+            for c in mine
+        ]
+    return lines
+
+
+def _most(comparative: str) -> str:
+    return f"{comparative.removesuffix('r')}st"
+
+
+def comparison_charts(
+    shown: Sequence[Mapping[str, Any]], over: Mapping[str, Any] | None, fronts: Mapping[str, Any]
+) -> str:
+    """The places of the comparison's charts, and what they say in words."""
+    names = {d["id"]: d["name"] for d in shown}
+    crossings = "" if over is None else _list(crossing_lines(over, names))
+    buttons = "" if over is None else _choice("quantity", "Quantity", list(over["curves"]))
+    beaten = [
+        f"latency and {by}: no other device beats {', '.join(names[device] for device in front)}"
+        for by, front in fronts.items()
+    ]
+    charts = Template(asset("comparison.html")).substitute(
+        hidden="" if over else "hidden", dimension=escape(over["dimension"] if over else ""), crossings=crossings,
+        quantities=buttons, pareto=_list(beaten), fronts=_choice("front", "Against latency", list(fronts)),
+    )  # fmt: skip
+    return charts
+
+
+def _choice(name: str, label: str, values: Sequence[str]) -> str:
+    buttons = "".join(
+        f'<button type="button" data-{name}="{escape(v)}" aria-pressed="{"false" if i else "true"}">{escape(v)}</button>'
+        for i, v in enumerate(values)
+    )
+    return f'<div class="choice" role="group" aria-label="{escape(label)}">{buttons}</div>'

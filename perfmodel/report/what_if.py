@@ -67,14 +67,13 @@ class Study:
         records = tuple(load_device(d) for d in devices)
         predictor = load_predictor(conditions.get("predictor", "default"))
         with without_collection():
-            prepared = _prepared(model, conditions)
+            prepared = prepared_for(model, conditions)
         return cls(model, records, dict(conditions), prepared, predictor)
 
     @property
     def title(self) -> Mapping[str, Any]:
         """``model``, ``dims`` and what else was asked for."""
-        asked = {k: v for k, v in self.conditions.items() if k not in ("dims", "predictor", "entry") and v}
-        return {"model": self.prepared.graph.name, "dims": dict(self.conditions.get("dims") or {}), "asked": asked}
+        return title_of(self.prepared.graph.name, self.conditions)
 
     def predictions(self, say: Callable[[str], None]) -> Iterator[tuple[ModelPrediction, Device]]:
         """One a device, in the order given."""
@@ -123,8 +122,8 @@ class Study:
     def _prepared_for(self, changed: Mapping[str, Any]) -> _Prepared:
         conditions = {**self.conditions, **changed}
         if "dims" in changed:
-            return _prepared(self._open, conditions)
-        return _prepared(self.prepared.bound, {**conditions, "dims": None, "entry": None})
+            return prepared_for(self._open, conditions)
+        return prepared_for(self.prepared.bound, {**conditions, "dims": None, "entry": None})
 
     @property
     def _open(self) -> Graph:
@@ -187,7 +186,14 @@ class Study:
         return sorted(chosen, key=lambda d: ratio[d.id])[:MOST_DEVICES]
 
 
-def _prepared(model: Any, conditions: Mapping[str, Any]) -> _Prepared:
+def title_of(model: str, conditions: Mapping[str, Any]) -> dict[str, Any]:
+    """What a page is about: ``model``, ``dims``, and ``asked``, the other conditions that were given."""
+    asked = {k: v for k, v in conditions.items() if k not in ("dims", "predictor", "entry") and v}
+    return {"model": model, "dims": dict(conditions.get("dims") or {}), "asked": asked}
+
+
+def prepared_for(model: Any, conditions: Mapping[str, Any]) -> _Prepared:
+    """A model bound, fused and in the formats that the keyword arguments of :func:`perfmodel.predict` ask for."""
     return _prepare(
         model, conditions.get("dims"), conditions.get("dtype"), conditions.get("dtype_map"), conditions.get("kv_dtype"),
         conditions.get("fusion", "engine"), conditions.get("entry"),
