@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from perfmodel.predict import Estimate as Estimate
     from perfmodel.predict import ModelPrediction as ModelPrediction
     from perfmodel.predict import OperatorPrediction as OperatorPrediction
+    from perfmodel.predict import Ranking as Ranking
     from perfmodel.predict import compare as compare
     from perfmodel.predict import predict as predict
     from perfmodel.predict.energy import Hosts as Hosts
@@ -92,6 +93,7 @@ _MODULE_OF = {
     "PredictorError": "errors",
     "Prices": "predict.energy",
     "Quantize": "ops",
+    "Ranking": "predict",
     "Reduce": "ops",
     "Rnn": "ops",
     "Softmax": "ops",
@@ -123,7 +125,10 @@ def __getattr__(name: str) -> Any:
 
         value = getattr(import_module(f"perfmodel.{_MODULE_OF[name]}"), name)
     else:
-        raise AttributeError(f"module 'perfmodel' has no attribute {name!r}")
+        from perfmodel.errors import nearest
+
+        hint = f": {nearest(name, _MODULE_OF)}" if name[:1] != "_" else ""
+        raise AttributeError(f"module 'perfmodel' has no attribute {name!r}{hint}")
     globals()[name] = value
     return value
 
