@@ -2,7 +2,7 @@
 # Works with GNU make and any Python from 3.11 on that has venv and pip: `make PYTHON=/path/to/python3.12 test`.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format typecheck layers bench bench-large bench-models bench-memory bench-packages bench-devices bench-power \
+.PHONY: help demo test lint format typecheck layers bench bench-large bench-models bench-memory bench-packages bench-devices bench-power bench-report \
 	crosscheck power-constants power predictors check-reproducible accuracy-page accuracy-gate demo-model docs wheel ci clean
 
 ifndef PYTHON
@@ -69,6 +69,9 @@ bench-memory: $(TEST) ## the memory plan of CPUs against onnxruntime's arena
 
 bench-power: $(TEST) ## energy of networks and GPUs that the power constants never saw; what a cap does to held-out GPUs
 	$(VENV_TEST)/bin/python tests/bench/power.py
+
+bench-report: $(TEST) ## size of report pages, and how long a browser takes for them (needs Chromium)
+	$(VENV_TEST)/bin/python tests/bench/report.py
 
 crosscheck: $(AIC) ## the catalogue against AIConfigurator's system files and measurements (82 MB to download)
 	$(VENV_TEST)/bin/python -m pytest tests/test_hardware_crosscheck.py $(PYTEST_ARGS)

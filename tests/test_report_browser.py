@@ -271,3 +271,27 @@ def test_the_policy_stops_what_slips_through(browser: Chromium, pages: dict[str,
     assert browser.run("window.hacked") is None
     stopped: Any = [p for p in browser.problems if "Content Security Policy" in p]
     assert len(stopped) == 2
+
+
+# --------------------------------------------------------------------------------------------------- comparison
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_comparison_draws(browser: Chromium, tmp_path: Path, library: str, width: int) -> None:
+    from test_crossover import DEVICES, lines, some_ranking
+
+    from perfmodel.report.comparing import comparison_html
+
+    curves = lines((1, 8, 64), l40s=(0.0, 2.0), h100_sxm=(10.0, 1.0), a10=(50.0, 3.0))
+    title = {"model": "net", "dims": {"batch": 8}, "asked": {}}
+    page = write(tmp_path / "devices.html", comparison_html(some_ranking(), DEVICES, title, None, curves))
+    browser.open(page, width=width, dark=True)
+    browser.run("window.dispatchEvent(new Event('beforeprint'))")
+    for name in ("latency", "energy", "over", "pareto"):
+        browser.wait(f"document.querySelector('#chart-{name} canvas')")
+        assert ink(browser, name) > 500
+    assert browser.run(WIDTH) <= width
+    browser.click('[data-quantity="energy"]')
+    browser.wait("document.getElementById('chart-over').getAttribute('aria-label').startsWith('energy')")
+    browser.run("document.getElementById('chart-over').focus()")
+    browser.key("ArrowRight")
+    assert "batch 1" in said(browser)
+    assert browser.problems == []

@@ -77,7 +77,10 @@ def draw(
         MissingExtraError: matplotlib is not installed.
     """
     if curves is not None:
-        return picture(lambda axes: _over(axes, curves, by or "latency"), "a plot of devices", ending, (7.0, 4.2))
+        title = f"{ranking[0].model} over {curves.dimension}"
+        return picture(
+            lambda axes: _over(axes, curves, by or "latency", title), "a plot of devices", ending, (7.0, 4.2)
+        )
     known = fronts(ranking, prices or Prices())
     against = by if by in known else "energy"
     return picture(
@@ -85,7 +88,7 @@ def draw(
     )
 
 
-def _over(axes: Any, curves: Curves, by: str) -> None:
+def _over(axes: Any, curves: Curves, by: str, title: str) -> None:
     for i, (device, values) in enumerate(curves.curves(by).items()):
         axes.plot(
             curves.sizes,
@@ -106,7 +109,7 @@ def _over(axes: Any, curves: Curves, by: str) -> None:
     axes.set_yscale("log")
     axes.set(
         xlabel=curves.dimension, ylabel=f"{by} for each {curves.unit} [{_UNITS[by]}]",
-        title=f"{curves.model.name} over {curves.dimension}",
+        title=title,
     )  # fmt: skip
     axes.set_xticks(curves.sizes, [str(s) for s in curves.sizes])
     axes.minorticks_off()

@@ -39,6 +39,9 @@ const overChart = (width) => {
   const crossings = over.crossings.filter((c) => c.by === by);
   const values = points.map((p) => p.v), low = Math.min(...values) / 1.3, high = Math.max(...values) * 1.3;
   const ends = DEVICES.map((d) => ({ name: PM.spread(d.name, 22), c: d.colour(), x: over.sizes[over.sizes.length - 1], y: curves[d.id][over.sizes.length - 1] })).sort((a, b) => a.y - b.y);
+  // Names of curves that end close together are pushed apart.
+  const apart = (high / low) ** (17 / 330);
+  ends.forEach((e, k) => { e.at = k ? Math.max(e.y, ends[k - 1].at * apart) : e.y; });
   return {
     label: `${by} for each ${over.unit} over ${over.dimension} from ${over.sizes[0]} to ${over.sizes[over.sizes.length - 1]}; ${crossings.length} crossovers.`,
     items: points.map((p, i) => ({ i, title: p.d.name, rows: () => [[over.dimension, String(p.size)], [`${by} a ${over.unit}`, SHOWN[by](p.v)]], x: (v) => v.scale("x")(p.size), y: (v) => v.scale("y")(p.v) })),
@@ -63,7 +66,7 @@ const overChart = (width) => {
           { type: "line", interactive: false, from: { data: "one" }, encode: { enter: { x: { scale: "x", field: "x" }, y: { scale: "y", field: "y" }, stroke: { field: "c" }, strokeWidth: { value: 2 } } } },
         ] },
         { type: "symbol", from: { data: "r" }, encode: { enter: { x: { scale: "x", field: "x" }, y: { scale: "y", field: "y" }, shape: { field: "shape" }, fill: { field: "c" }, tooltip: { signal: "datum" } }, update: { size: { signal: "focus === datum.i ? 190 : 55" } } } },
-        { type: "text", interactive: false, name: "names", from: { data: "ends" }, encode: { enter: { x: { scale: "x", field: "x", offset: -8 }, y: { scale: "y", field: "y", offset: -9 }, align: { value: "right" }, text: { field: "name" }, fill: { field: "c" }, fontWeight: { value: 600 } } } },
+        { type: "text", interactive: false, name: "names", from: { data: "ends" }, encode: { enter: { x: { scale: "x", field: "x", offset: -8 }, y: { scale: "y", field: "at", offset: -9 }, align: { value: "right" }, text: { field: "name" }, fill: { field: "c" }, fontWeight: { value: 600 } } } },
       ],
     },
   };
