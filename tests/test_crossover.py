@@ -20,11 +20,18 @@ from perfmodel.predict.energy import Prices
 from perfmodel.predict.pareto import front
 from perfmodel.predict.result import ModelPrediction
 from perfmodel.predict.workload import Workload
+from perfmodel.report import vega
 from perfmodel.report.comparing import comparison_html, draw, fronts
 from perfmodel.report.crossover import Crossing, Curves
 from perfmodel.report.sections import crossing_lines
 
 DEVICES = ("h100-sxm", "l40s", "a10")
+
+
+@pytest.fixture(autouse=True)
+def without_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages are made without the plotting library, whose version the footer names."""
+    monkeypatch.setattr(vega, "version", lambda: "6")
 
 
 class Lines(Curves):
@@ -124,11 +131,8 @@ def test_fronts_of_devices() -> None:
 
 
 def test_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
-    from perfmodel.report import vega
-
     monkeypatch.setattr(vega, "check_installed", lambda: None)
     monkeypatch.setattr(vega, "script", lambda: "")
-    monkeypatch.setattr(vega, "version", lambda: "6")
     curves = lines((1, 8, 64), l40s=(0.0, 2.0), h100_sxm=(10.0, 1.0), a10=(50.0, 3.0))
     name = "<script>alert(1)</script>"
     text = comparison_html(some_ranking(), DEVICES, {"model": name, "dims": {}, "asked": {}}, None, curves)

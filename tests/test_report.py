@@ -17,13 +17,19 @@ from report_pages import HOSTILE, large_page, page_of
 from perfmodel.cli import main
 from perfmodel.hardware import load_device
 from perfmodel.predict import Estimate
-from perfmodel.report import page
+from perfmodel.report import page, vega
 from perfmodel.report.caveats import shares
 from perfmodel.report.ceilings import ceilings
 from perfmodel.report.figures import device_figures, typeset
 from perfmodel.report.modules import module_path, module_tree
 
 MODEL = str(Path(__file__).parent.parent / "examples" / "resnet18.onnx")
+
+
+@pytest.fixture(autouse=True)
+def without_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages are made without the plotting library, whose version the footer names."""
+    monkeypatch.setattr(vega, "version", lambda: "6")
 
 
 class Structure(HTMLParser):

@@ -133,7 +133,7 @@ def _without_command(argv: list[str]) -> int:
         return DONE
     kind = "option" if argv[0].startswith("-") else "command"
     known = ("--help", "--version") if kind == "option" else tuple(c.name for c in COMMANDS)
-    return _complain(f"unknown {kind} {argv[0]!r}: {nearest(argv[0], known)}")
+    return _complain(f"unknown {kind} {argv[0]!r}: {nearest(argv[0], known, limit=1)}")
 
 
 def _usage() -> str:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 DESCRIPTION = "What a model file costs on several devices, the fastest (or cheapest, or cleanest) first."
 EXAMPLE = (
     "perfmodel compare bert.onnx --device a100-sxm-80gb,h100-sxm,l40s --dim batch=8 --dim seq=128\n"
-    "  perfmodel compare bert.onnx --device h100-sxm,l40s --dim batch=8 --dim seq=128 --over batch=1:256 --html devices.html"
+    "  perfmodel compare resnet.onnx --device h100-sxm,l40s --dim batch=8 --over batch=1:64 --html o.html"
 )
 RANKS = ("latency", "energy", "carbon", "money")
 

@@ -10,7 +10,7 @@ from perfmodel.cli.output import Progress, write_text
 DESCRIPTION = "A page about what a model costs, with pictures, that opens offline in any browser."
 EXAMPLE = (
     "perfmodel report resnet50.onnx --device h100-sxm --dim batch=32 --dtype bf16 -o report.html\n"
-    "  perfmodel report bert.onnx --device h100-sxm,l40s --dim batch=8 --dim seq=128 --grid FRA -o report.html"
+    "  perfmodel report resnet50.onnx --device h100-sxm,l40s --dim batch=32 --grid FRA -o report.html"
 )
 
 
