@@ -228,6 +228,12 @@ def test_names_are_never_markup(name: str) -> None:
     assert name.strip() in "".join(found.texts)
 
 
+def test_the_data_hold_no_markup() -> None:
+    text = page.json_for_html({name: [name] for name in HOSTILE})
+    assert not set("<>&\u2028") & set(text)
+    assert json.loads(text) == {name: [name] for name in HOSTILE}
+
+
 def test_scripts_never_write_markup() -> None:
     for name in {*page.REPORT_SCRIPTS, *page.COMPARISON_SCRIPTS}:
         text = page.asset(name)

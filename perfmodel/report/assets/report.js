@@ -134,6 +134,7 @@ PM.legend = () => {
     } }, `${bound} ${PM.share(share)}`);
     return PM.element("li", {}, dot, button);
   }));
+  if (device.launch_gap_s > 0) key.append(PM.element("li", {}, `and the device waits for the host for ${PM.share(device.launch_gap_s / device.latency_s)} of the run`));
 };
 PM.refresh = () => { for (const redraw of PM.redraws) redraw(); };
 
