@@ -146,7 +146,10 @@ class Chromium:
 
     def click(self, selector: str) -> None:
         """The left button on the middle of an element, scrolled to first."""
-        x, y = self.middle(selector)
+        place = None
+        while place != (place := self.middle(selector)):  # charts that are drawn meanwhile may move it
+            time.sleep(0.05)
+        x, y = place
         for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
