@@ -36,6 +36,7 @@ def predictor(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         return state.results
 
     module = ModuleType("perfmodel.predict")
+    module.__path__ = sys.modules["perfmodel.predict"].__path__  # its parts are found, whoever imported them before
     module.predict = lambda *a, **k: answer(*a, **k)[0]
     module.compare = answer
     monkeypatch.setitem(sys.modules, "perfmodel.predict", module)
