@@ -2,7 +2,7 @@
 # Works with GNU make and any Python from 3.11 on that has venv and pip: `make PYTHON=/path/to/python3.12 test`.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format typecheck layers bench bench-large bench-models bench-memory bench-packages bench-devices bench-power bench-ranking ranker \
+.PHONY: help demo test lint format typecheck layers bench bench-large bench-models bench-memory bench-packages bench-devices bench-power bench-ranking bench-report ranker \
 	crosscheck power-constants power predictors check-reproducible accuracy-page accuracy-gate demo-model docs wheel ci clean
 
 ifndef PYTHON
@@ -77,6 +77,9 @@ bench-ranking: $(TEST) ## kernel configurations: the best of those that are name
 ranker: $(TRAIN) ## train the shipped ranker of kernel configurations again, from the benchmark hub's spaces
 	@test -n "$(PERFMODEL_SHARED)" || { echo "make ranker needs PERFMODEL_SHARED, a folder with data/benchmark_hub" >&2; exit 2; }
 	$(VENV_TRAIN)/bin/python tools/train_ranker.py "$(PERFMODEL_SHARED)/data/benchmark_hub"
+
+bench-report: $(TEST) ## size of report pages, and how long a browser takes for them (needs Chromium)
+	$(VENV_TEST)/bin/python tests/bench/report.py
 
 crosscheck: $(AIC) ## the catalogue against AIConfigurator's system files and measurements (82 MB to download)
 	$(VENV_TEST)/bin/python -m pytest tests/test_hardware_crosscheck.py $(PYTEST_ARGS)

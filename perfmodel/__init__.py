@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from perfmodel.ops import Reduce as Reduce
     from perfmodel.ops import Rnn as Rnn
     from perfmodel.ops import Softmax as Softmax
+    from perfmodel.predict import Comparison as Comparison
     from perfmodel.predict import Estimate as Estimate
     from perfmodel.predict import ModelPrediction as ModelPrediction
     from perfmodel.predict import OperatorPrediction as OperatorPrediction
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     from perfmodel.rank import Ranker as Ranker
     from perfmodel.rank import Ranking as Ranking
     from perfmodel.rank import rank as rank
+    from perfmodel.report import report as report
     from perfmodel.train import train as train
 
     __version__: str
@@ -69,6 +71,7 @@ _MODULE_OF = {
     "Collective": "ops",
     "Conv": "ops",
     "Copy": "ops",
+    "Comparison": "predict",
     "DescriptorError": "errors",
     "Device": "hardware",
     "DeviceError": "errors",
@@ -111,6 +114,7 @@ _MODULE_OF = {
     "predict": "predict",
     "predict_generation": "predict.generation",
     "rank": "rank",
+    "report": "report",
     "train": "train",
     "read_onnx": "features",
 }
@@ -127,7 +131,10 @@ def __getattr__(name: str) -> Any:
 
         value = getattr(import_module(f"perfmodel.{_MODULE_OF[name]}"), name)
     else:
-        raise AttributeError(f"module 'perfmodel' has no attribute {name!r}")
+        from perfmodel.errors import nearest
+
+        hint = f": {nearest(name, _MODULE_OF)}" if name[:1] != "_" else ""
+        raise AttributeError(f"module 'perfmodel' has no attribute {name!r}{hint}")
     globals()[name] = value
     return value
 

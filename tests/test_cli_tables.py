@@ -13,7 +13,8 @@ import pytest
 from fake_predictions import operator, prediction
 from rich.console import Console
 
-from perfmodel.cli import devices, main, tables, units
+from perfmodel import units
+from perfmodel.cli import devices, main, tables
 from perfmodel.errors import PredictorError
 from perfmodel.predict import Estimate
 from perfmodel.predict.memory import KVCache, MemoryPlan, Owner

@@ -15,7 +15,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from perfmodel.errors import PerfmodelError, nearest
 
@@ -33,6 +33,7 @@ class Command(NamedTuple):
 COMMANDS = (
     Command("predict", "perfmodel.cli.predict", "latency, power, energy and memory of a model file on a device"),
     Command("compare", "perfmodel.cli.compare", "several devices, ranked by latency, energy, carbon or money"),
+    Command("report", "perfmodel.cli.report", "the same as a page of pictures that opens offline in any browser"),
     Command("sweep", "perfmodel.cli.sweep", "its energy-latency curve under limits or clocks, and the knee"),
     Command("energy-table", "perfmodel.cli.energy_table", "energy per FLOP and byte, and with other circuits"),
     Command("rank", "perfmodel.cli.rank", "order kernel configurations by latency, energy or both"),
@@ -52,9 +53,24 @@ COMMANDS = (
 class OneLineParser(argparse.ArgumentParser):
     """An argument parser whose errors are one line, like all errors of perfmodel."""
 
+    _given: Sequence[str] = ()
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse's; what was given is kept for :meth:`error`."""
+        self._given = list(args or ())
+        return super().parse_known_args(args, namespace)
+
     def error(self, message: str) -> NoReturn:
-        """Print the error and leave with exit code 2."""
-        self.exit(WRONG_USE, f"{self.prog}: error: {_one_line(message)} (see `{self.prog} --help`)\n")
+        """Print the error, with the options that misspelt ones are likely to mean, and leave with exit code 2."""
+        known = self._option_string_actions
+        wrong = [
+            name for text in self._given if (name := text.partition("=")[0]).startswith("--") and name not in known
+        ]
+        hints = [
+            f"{name}: {hint}" for name in wrong if (hint := nearest(name, known, limit=1)).startswith("did you mean")
+        ]
+        told = "; ".join([message, *hints])
+        self.exit(WRONG_USE, f"{self.prog}: error: {_one_line(told)} (see `{self.prog} --help`)\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -120,7 +136,7 @@ def _without_command(argv: list[str]) -> int:
         return DONE
     kind = "option" if argv[0].startswith("-") else "command"
     known = ("--help", "--version") if kind == "option" else tuple(c.name for c in COMMANDS)
-    return _complain(f"unknown {kind} {argv[0]!r}: {nearest(argv[0], known)}")
+    return _complain(f"unknown {kind} {argv[0]!r}: {nearest(argv[0], known, limit=1)}")
 
 
 def _usage() -> str:

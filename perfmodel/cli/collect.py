@@ -101,7 +101,7 @@ def _table(shapes: Any) -> Any:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    from perfmodel.cli.units import duration
+    from perfmodel.units import duration
 
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), caption="in the order in which they are worth measuring")
     for title in ("", "batch", "m", "n", "k", "predicted", "90 %"):

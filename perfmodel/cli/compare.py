@@ -6,7 +6,8 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from perfmodel.cli import energy_options, options
-from perfmodel.cli.output import TO_STDOUT, console, write_json
+from perfmodel.cli.output import TO_STDOUT, Progress, console, write_bytes, write_json, write_text
+from perfmodel.errors import InputError, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,9 +15,13 @@ if TYPE_CHECKING:
     from perfmodel.predict import ModelPrediction
     from perfmodel.predict.energy import Prices
     from perfmodel.predict.generation import GenerationPrediction
+    from perfmodel.report.crossover import Curves
 
 DESCRIPTION = "What a model file costs on several devices, the fastest (or cheapest, or cleanest) first."
-EXAMPLE = "perfmodel compare bert.onnx --device a100-sxm-80gb,h100-sxm,l40s --dim batch=8 --dim seq=128"
+EXAMPLE = (
+    "perfmodel compare bert.onnx --device a100-sxm-80gb,h100-sxm,l40s --dim batch=8 --dim seq=128\n"
+    "  perfmodel compare resnet.onnx --device h100-sxm,l40s --dim batch=8 --over batch=1:64 --html o.html"
+)
 RANKS = ("latency", "energy", "carbon", "money")
 
 
@@ -33,16 +38,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what decides the order: latency (default), energy at the meter, carbon (needs --grid) or money (needs prices)",
     )
     options.add_json_option(parser)
+    group = parser.add_argument_group("pictures (docs/report.md)")
+    group.add_argument(
+        "--over",
+        metavar="NAME=A:B",
+        help="also predict over a dimension of the model, from A to B in doublings or as a list A,B,C: from where on another "
+        "device is faster, thriftier or cheaper for each sample or token",
+    )
+    group.add_argument("--html", metavar="FILE", help="write a page that opens offline (needs perfmodel[report])")
+    group.add_argument(
+        "--plot",
+        metavar="FILE",
+        help="draw the curves of --over, or latency against energy (--rank: carbon, money), into a .svg or .png file "
+        "(needs perfmodel[plot])",
+    )
     energy_options.add_generation_options(parser)
     energy_options.add_price_options(parser, several=True)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Predict on each device, write the JSON where it was asked for, and show the ranking."""
+    """Predict on each device, write JSON and pictures where they were asked for, and show the ranking."""
     conditions = options.prediction_conditions(arguments)
     devices = options.device_list(arguments.device)
     request = energy_options.generation(arguments)
-    energy_options.refuse_for_requests(arguments, ("explain",))
+    energy_options.refuse_for_requests(arguments, ("explain", "over", "html", "plot"))
+    over = _over(arguments.over, conditions["dims"])
+    ending = _checked_pictures(arguments)
     prices = _prices(arguments, devices)
 
     ranking: Sequence[ModelPrediction | GenerationPrediction]
@@ -60,11 +81,105 @@ def run(arguments: argparse.Namespace) -> int:
         from perfmodel.predict.energy.ranking import ranked
 
         ranking = ranked(ranking, arguments.rank or "latency", prices)
+    curves = _curves(arguments, devices, over, prices, conditions)
+    if ending is not None or arguments.html is not None:
+        _draw(arguments, ranking, devices, prices, curves, conditions, ending)
     if arguments.json is not None:
-        write_json(_result(ranking, arguments.rank, prices), arguments.json)
+        result = _result(ranking, arguments.rank, prices)
+        write_json(result if curves is None else result | {"over": curves.to_dict()}, arguments.json)
     if arguments.json != TO_STDOUT:
         _show(arguments, ranking, conditions["dtype"], prices)
+        if curves is not None:
+            _show_crossings(curves)
     return 0
+
+
+def _over(text: str | None, dims: dict[str, int]) -> tuple[str, tuple[int, ...]] | None:
+    """The dimension of ``--over`` and its sizes; the size that ``--dim`` gives it stands among them.
+
+    Raises:
+        InputError: it is neither NAME=A:B nor NAME=A,B,C, or ``--dim`` does not give NAME.
+    """
+    if text is None:
+        return None
+    name, equals, sizes = text.rpartition("=")
+    name, (first, colon, last) = name.strip(), sizes.partition(":")
+    parts = [first, last] if colon else sizes.split(",")
+    if not equals or not name or not all(p.strip().isdecimal() and int(p) > 0 for p in parts):
+        raise InputError(f"--over {text!r}: wanted NAME=A:B or NAME=A,B,C of whole numbers, as in batch=1:256")
+    if name not in dims:
+        hint = nearest(name, dims) if dims else f"give one, as in --dim {name}=8"
+        raise InputError(f"--over {name!r}: --dim must give the size at which devices are compared: {hint}")
+    numbers = {int(p) for p in parts}
+    if colon:
+        size, end = min(numbers), max(numbers)
+        while size < end:
+            numbers.add(size)
+            size *= 2
+    return name, tuple(sorted(numbers))
+
+
+def _checked_pictures(arguments: argparse.Namespace) -> str | None:
+    """The format of ``--plot``; None where none is asked for.
+
+    Raises:
+        InputError: a name of a picture or a page that is none.
+    """
+    if arguments.html is not None:
+        options.check_page(arguments.html)
+    if arguments.plot is None:
+        return None
+    from perfmodel.predict.picture import picture_format
+
+    return picture_format(arguments.plot)
+
+
+def _curves(
+    arguments: argparse.Namespace,
+    devices: list[str],
+    over: tuple[str, tuple[int, ...]] | None,
+    prices: Prices | None,
+    conditions: dict[str, Any],
+) -> Curves | None:
+    if over is None:
+        return None
+    from perfmodel.report.crossover import Curves
+
+    with Progress("perfmodel compare") as progress:
+        return Curves.of(arguments.model, devices, *over, prices=prices, say=progress, **conditions)
+
+
+def _draw(
+    arguments: argparse.Namespace,
+    ranking: Sequence[ModelPrediction | GenerationPrediction],
+    devices: list[str],
+    prices: Prices | None,
+    curves: Curves | None,
+    conditions: dict[str, Any],
+    ending: str | None,
+) -> None:
+    from perfmodel.predict.result import ModelPrediction
+    from perfmodel.report import comparing
+
+    runs = [p for p in ranking if isinstance(p, ModelPrediction)]  # all of them: pictures are refused for requests
+    if ending is not None:
+        write_bytes(comparing.draw(runs, prices, curves, arguments.rank, ending), arguments.plot)
+    if arguments.html is not None:
+        from perfmodel.report.what_if import title_of
+
+        title = title_of(runs[0].model, conditions)
+        with Progress("perfmodel compare") as progress:
+            page = comparing.comparison_html(runs, devices, title, prices, curves, progress)
+        write_text(page, arguments.html)
+
+
+def _show_crossings(curves: Curves) -> None:
+    from perfmodel.cli.tables import safe
+    from perfmodel.report.sections import crossing_lines
+
+    screen = console()
+    for line in crossing_lines(curves.to_dict(), {d.id: d.id for d in curves.devices}):
+        screen.print(safe(line))
 
 
 def _prices(arguments: argparse.Namespace, devices: list[str]) -> Prices | None:

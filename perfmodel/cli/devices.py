@@ -9,7 +9,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from perfmodel.cli import options, units
+from perfmodel import units
+from perfmodel.cli import options
 from perfmodel.cli.output import TO_STDOUT, console, write_json, write_text
 from perfmodel.errors import InputError, PerfmodelError
 

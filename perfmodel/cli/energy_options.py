@@ -187,6 +187,27 @@ def prices(arguments: argparse.Namespace, devices: Sequence[str]) -> Prices:
     )
 
 
+def prices_of_page(arguments: argparse.Namespace, devices: Sequence[str]) -> Prices | None:
+    """What a page gives carbon and money by; None where nothing was given for them.
+
+    Args:
+        devices: as they were given.
+
+    Raises:
+        InputError: an impossible price, an unknown region, or hosts and a PUE that nothing asks for.
+    """
+    if asks_for_cost(arguments):
+        from perfmodel.hardware import load_device
+
+        return prices(arguments, [load_device(device).id for device in devices])
+    if arguments.pue is not None or arguments.host_power_w is not None or arguments.devices_per_host != 1:
+        raise InputError(
+            "--pue, --host-power-w and --devices-per-host change carbon and money: give --grid, --price-per-hour or "
+            "--electricity-price as well"
+        )
+    return None
+
+
 def _per_hour(text: str | None, devices: Sequence[str]) -> Any:
     if text is None:
         return None

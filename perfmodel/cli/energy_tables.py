@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from perfmodel.cli import units
+from perfmodel import units
 from perfmodel.cli.tables import (
     conditions,
     figures_grid,

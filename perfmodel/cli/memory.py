@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perfmodel.cli import units
+from perfmodel import units
 from perfmodel.cli.tables import plain_table, safe
 
 if TYPE_CHECKING:

@@ -168,7 +168,7 @@ def _window_json(window: Window) -> dict[str, Any]:
 
 
 def _print_window(window: Window) -> None:
-    from perfmodel.cli import units
+    from perfmodel import units
     from perfmodel.cli.tables import plain_table, safe
     from perfmodel.collect.meters.window import Z_90
 

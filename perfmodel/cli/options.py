@@ -149,6 +149,16 @@ def device_list(text: str) -> list[str]:
     return devices
 
 
+def check_page(path: str) -> None:
+    """Refuse a name that is not a page's, before the work.
+
+    Raises:
+        InputError: it does not end in ``.html``.
+    """
+    if not path.lower().endswith((".html", ".htm")):
+        raise InputError(f"a page {path!r}: wanted a name that ends in .html")
+
+
 def _dtype_map(texts: list[str]) -> dict[str, str]:
     if not texts:
         return {}

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from perfmodel.cli import options
 from perfmodel.cli.energy_options import count as whole_number
 from perfmodel.cli.output import TO_STDOUT, console, write_bytes, write_json
-from perfmodel.cli.units import duration, energy, power
 from perfmodel.errors import InputError
+from perfmodel.units import duration, energy, power
 
 if TYPE_CHECKING:
     from perfmodel.ops.base import Operator

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from perfmodel.cli import options
 from perfmodel.cli.output import TO_STDOUT, console, write_bytes, write_json
-from perfmodel.cli.units import duration, energy, power
+from perfmodel.units import duration, energy, power
 
 if TYPE_CHECKING:
     from perfmodel.predict.sweep import Sweep

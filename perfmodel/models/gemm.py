@@ -176,6 +176,12 @@ def hit_rate(machine: Machine, c: Constants, dram_rate: float) -> float:
     return max(c.hit_bytes_per_clock * machine.units * machine.clock_hz, dram_rate)
 
 
+def operand_rate(machine: Machine, c: Constants) -> float:
+    """Bytes per second of operands that one unit takes from the last-level cache."""
+    width = machine.wide_flops_per_clock / REFERENCE_FLOPS_PER_CLOCK
+    return max(c.l2_bytes_per_clock * width**c.l2_exponent, c.hit_bytes_per_clock) * machine.clock_hz
+
+
 def miss_share(footprint: np.ndarray, machine: Machine, c: Constants) -> np.ndarray:
     """Share of a footprint [bytes] that the last-level cache does not keep from one execution to the next."""
     return _beyond(footprint, c.residency * machine.resident_bytes, c.residency_power)
@@ -282,8 +288,7 @@ def _estimate_chunk(shape: GemmShape, machine: Machine, c: Constants, cache: str
     free = compute
     sustained = throttle(machine, c) if kernels.sustained is None else kernels.sustained
     compute = np.maximum(free, 2 * batch * m * n * k / (units * busy_rate * sustained))
-    width = machine.wide_flops_per_clock / REFERENCE_FLOPS_PER_CLOCK
-    unit_rate = max(c.l2_bytes_per_clock * width**c.l2_exponent, c.hit_bytes_per_clock) * f
+    unit_rate = operand_rate(machine, c)
     if kernels.operand_bytes_per_clock is not None:
         unit_rate = kernels.operand_bytes_per_clock * f
     l2 = per_unit * (tile_m * a_bytes + tile_n * b_bytes) * k_run / unit_rate

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from perfmodel.dtypes import element_bytes
-from perfmodel.errors import DescriptorError
+from perfmodel.errors import DescriptorError, nearest
 from perfmodel.ops import costs
 from perfmodel.ops.base import Dim, Operator, dim_field, storage_bytes
 
@@ -118,7 +118,7 @@ class Elementwise(Operator):
         if costs.elementwise_flops(self.kind) is None:
             unknown = [p for p in self.kind.split("+") if p not in costs.FLOPS_PER_ELEMENT]
             raise DescriptorError(
-                f"Elementwise.kind has the unknown parts {', '.join(unknown)}; known: {', '.join(costs.FLOPS_PER_ELEMENT)}"
+                f"Elementwise.kind has the unknown parts {', '.join(unknown)}: {nearest(unknown[0], costs.FLOPS_PER_ELEMENT)}"
             )
 
     @property

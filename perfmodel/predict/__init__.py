@@ -15,7 +15,7 @@ from perfmodel.graph import Graph, without_collection
 from perfmodel.hardware import Device, load_device
 from perfmodel.models.predictor import load as load_predictor
 from perfmodel.models.protocol import PredictorProtocol
-from perfmodel.predict.result import Estimate, ModelPrediction, OperatorPrediction
+from perfmodel.predict.result import Comparison, Estimate, ModelPrediction, OperatorPrediction
 
 FUSIONS = ("none", "engine")
 LAUNCHES = ("graph", "eager")
@@ -87,7 +87,7 @@ def compare(
     power_limit_w: float | None = None,
     cache: str = "rotating",
     entry: str | None = None,
-) -> list[ModelPrediction]:
+) -> Comparison:
     """:func:`predict` on several devices, fastest first; the file is read and fused once.
 
     Args:
@@ -104,7 +104,7 @@ def compare(
         _predict(prepared, record, dims, loaded, software, launch, clock_mhz, power_limit_w, cache)
         for record in records
     ]
-    return sorted(predictions, key=lambda p: p.latency_s.value)
+    return Comparison(sorted(predictions, key=lambda p: p.latency_s.value))
 
 
 def kernels_of(
@@ -242,4 +242,4 @@ def _check(value: str, known: Sequence[str], name: str) -> None:
         raise InputError(f"{name} is {value!r}: {nearest(str(value), known)}")
 
 
-__all__ = ["Estimate", "ModelPrediction", "OperatorPrediction", "compare", "kernels_of", "predict"]
+__all__ = ["Comparison", "Estimate", "ModelPrediction", "OperatorPrediction", "compare", "kernels_of", "predict"]

@@ -179,6 +179,7 @@ def _operator(node: Node, e: Estimates, row: int) -> OperatorPrediction:
         algorithm=e.algorithm[row],
         workspace_bytes=float(e.workspace_bytes[row]),
         power_source=None if e.power_source is None or power is None else e.power_source[row],
+        flops_executed=float(node.flops_executed),
     )
 
 

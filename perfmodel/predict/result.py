@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from perfmodel.predict.workload import Workload
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
+
     from perfmodel.predict.energy.cost import Cost, Prices
     from perfmodel.predict.energy.profile import PowerProfile
     from perfmodel.predict.memory import MemoryPlan
@@ -29,6 +31,12 @@ class Estimate:
     def scaled(self, factor: float) -> Estimate:
         """The estimate times a number of 0 or more."""
         return Estimate(factor * self.value, factor * self.low, factor * self.high)
+
+    def __add__(self, other: Estimate | float) -> Estimate:
+        """:meth:`plus`; ``sum`` of estimates works."""
+        return self.plus(other) if isinstance(other, (Estimate, int, float)) else NotImplemented
+
+    __radd__ = __add__
 
     def plus(self, other: Estimate | float) -> Estimate:
         """The sum with another estimate whose errors go the same way (ends are added), or with a number."""
@@ -58,6 +66,7 @@ class OperatorPrediction:
         tile: what the tile model chose (:data:`perfmodel.models.predictor.DETAILS`); empty where there is no single product.
         algorithm: which of a family's algorithms is expected to run; None where it has but one.
         workspace_bytes: memory beyond operands and results that one execution needs while it runs.
+        flops_executed: like ``flops``, after causality and windows; None where that is not known.
     """
 
     name: str
@@ -79,6 +88,7 @@ class OperatorPrediction:
     algorithm: str | None = None
     workspace_bytes: float = 0.0
     power_source: str | None = None
+    flops_executed: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The keys of the JSON contract."""
@@ -89,7 +99,7 @@ class OperatorPrediction:
             "energy_j": _dict(self.energy_j), "bound": self.bound, "source": self.source,
             "terms_s": dict(self.terms), "analytical_s": self.analytical_s, "tile": dict(self.tile),
             "algorithm": self.algorithm, "workspace_bytes": self.workspace_bytes,
-            "power_source": self.power_source,
+            "power_source": self.power_source, "flops_executed": self.flops_executed,
         }  # fmt: skip
 
 
@@ -153,6 +163,44 @@ class ModelPrediction:
 
         return cost_of(prices, self.device, self.latency_s, self.energy_j, self.workload)
 
+    def __add__(self, other: ModelPrediction) -> ModelPrediction:
+        """Both models after each other on one device; see :func:`perfmodel.predict.sums.after_each_other`.
+
+        Raises:
+            InputError: they are on different devices.
+        """
+        if not isinstance(other, ModelPrediction):
+            return NotImplemented
+        from perfmodel.predict.sums import after_each_other
+
+        return after_each_other(self, other)
+
+    def __radd__(self, other: Any) -> ModelPrediction:
+        # sum() starts with 0.
+        return self if isinstance(other, int) and other == 0 else NotImplemented
+
+    def __repr__(self) -> str:
+        """One line: thousands of operators are no help on a screen."""
+        from perfmodel.predict.notebook import prediction_line
+
+        return prediction_line(self)
+
+    def _repr_html_(self) -> str:
+        """What Jupyter shows: the figures with their intervals, and the kinds of operators that take the most time."""
+        from perfmodel.predict.notebook import prediction_html
+
+        return prediction_html(self)
+
+    def to_pandas(self) -> DataFrame:
+        """One row an operator, in the order of the model, SI units in the names of the columns.
+
+        Raises:
+            MissingExtraError: pandas is not installed (the extra ``train``).
+        """
+        from perfmodel.predict.notebook import operators_frame
+
+        return operators_frame(self)
+
     def to_dict(self, *, memory_profile: bool = False) -> dict[str, Any]:
         """The keys of the JSON contract; ``docs/contracts.md`` lists the additional ones.
 
@@ -172,3 +220,23 @@ class ModelPrediction:
             "samples": self.workload.samples, "tokens": self.workload.tokens, "idle_power_w": self.idle_power_w,
             "power_limit_w": self.power_limit_w,
         }  # fmt: skip
+
+
+class Comparison(list[ModelPrediction]):
+    """Predictions side by side: a list that shows itself as a table. :func:`perfmodel.compare` gives one, the fastest first."""
+
+    def _repr_html_(self) -> str:
+        """What Jupyter shows: one row a prediction, the latency also as a multiple of the first one's."""
+        from perfmodel.predict.notebook import ranking_html
+
+        return ranking_html(self)
+
+    def to_pandas(self) -> DataFrame:
+        """One row a prediction, SI units in the names of the columns.
+
+        Raises:
+            MissingExtraError: pandas is not installed (the extra ``train``).
+        """
+        from perfmodel.predict.notebook import ranking_frame
+
+        return ranking_frame(self)

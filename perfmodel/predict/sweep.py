@@ -14,6 +14,7 @@ from perfmodel.graph import Graph, without_collection
 from perfmodel.hardware import Device, load_device
 from perfmodel.models.predictor import load as load_predictor
 from perfmodel.predict import _predict, _prepare
+from perfmodel.predict.pareto import front
 from perfmodel.predict.result import ModelPrediction
 
 UNITS = {"power_limit_w": "W", "clock_mhz": "MHz"}
@@ -59,11 +60,7 @@ class Sweep:
     @property
     def pareto(self) -> tuple[Point, ...]:
         """The points to which no other is superior in both latency and energy, the fastest first."""
-        best: list[Point] = []
-        for point in sorted(self.points, key=lambda p: (p.latency_s, p.energy_j)):
-            if not best or point.energy_j < best[-1].energy_j:
-                best.append(point)
-        return tuple(best)
+        return front(self.points, lambda p: p.latency_s, lambda p: p.energy_j)
 
     @property
     def warnings(self) -> tuple[str, ...]:

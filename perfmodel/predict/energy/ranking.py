@@ -62,10 +62,11 @@ def ranked(predictions: Sequence[T], by: str, prices: Prices) -> list[T]:
         unpriced = [p.device for p in predictions if prices.price_of(p.device) is None]
         if unpriced:
             raise InputError(f"ranking by money: no price per hour of {', '.join(unpriced)}")
-    return sorted(predictions, key=lambda p: _quantity(p, by, prices))
+    return sorted(predictions, key=lambda p: quantity(p, by, prices))
 
 
-def _quantity(prediction: Costed, by: str, prices: Prices) -> float:
+def quantity(prediction: Costed, by: str, prices: Prices) -> float:
+    """Seconds, joules at the meter, grams or money of a run, by one of :data:`RANKS`; infinity where it is unknown."""
     run = prediction.cost(prices).per_run
     estimate = {"latency": run.time_s, "energy": run.energy_j, "carbon": run.carbon_g, "money": run.money}[by]
     return math.inf if estimate is None else estimate.value

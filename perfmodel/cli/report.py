@@ -1,0 +1,49 @@
+"""``perfmodel report``."""
+
+from __future__ import annotations
+
+import argparse
+
+from perfmodel.cli import energy_options, options
+from perfmodel.cli.output import Progress, write_text
+
+DESCRIPTION = "A page about what a model costs, with pictures, that opens offline in any browser."
+EXAMPLE = (
+    "perfmodel report resnet50.onnx --device h100-sxm --dim batch=32 --dtype bf16 -o report.html\n"
+    "  perfmodel report resnet50.onnx --device h100-sxm,l40s --dim batch=32 --grid FRA -o report.html"
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of this command."""
+    options.add_prediction_options(
+        parser,
+        device_metavar="D[,D2,...]",
+        device_help="device ids (see `perfmodel devices`) or device TOMLs, separated by commas; the page opens with the first",
+        explains=False,
+    )
+    parser.add_argument("-o", "--output", metavar="FILE", required=True, help="the page, an .html file")
+    parser.add_argument(
+        "--no-what-if",
+        action="store_true",
+        help="leave out other batches, formats, devices and launches: quicker for large models",
+    )
+    energy_options.add_price_options(parser, several=True)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Predict, draw, write."""
+    conditions = options.prediction_conditions(arguments)
+    devices = options.device_list(arguments.device)
+    options.check_page(arguments.output)
+    prices = energy_options.prices_of_page(arguments, devices)
+
+    from perfmodel.report import report
+
+    with Progress("perfmodel report") as progress:
+        page = report(
+            arguments.model, devices, what_if=not arguments.no_what_if, prices=prices, progress=progress, **conditions
+        )
+    write_text(page, arguments.output)
+    print(f"{arguments.output}: {len(page.encode('utf-8')) / 1e6:.1f} MB, for any browser, offline")
+    return 0

@@ -1,0 +1,84 @@
+"""Models that run after each other on one device, as one prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from perfmodel.errors import InputError
+from perfmodel.predict.result import Estimate, ModelPrediction
+from perfmodel.predict.workload import Workload
+
+
+def after_each_other(first: ModelPrediction, second: ModelPrediction) -> ModelPrediction:
+    """The sum of two predictions: an encoder and its decoder, say.
+
+    Latency, energy and work add up, the ends of intervals too: errors of like operators go the same way. Power is the mean over
+    the time of both. The weights of both stay in memory, so that the peak is the higher of either's own peak beside the other's
+    weights; there is no memory plan of both. Samples are the first's, tokens are added where both know theirs.
+
+    Raises:
+        InputError: the devices differ.
+    """
+    if first.device != second.device:
+        raise InputError(
+            f"{first.model} is on {first.device}, {second.model} on {second.device}: only predictions on one device add up"
+            " (perfmodel.Comparison compares others)"
+        )
+    latency = first.latency_s.plus(second.latency_s)
+    energy = None if first.energy_j is None or second.energy_j is None else first.energy_j.plus(second.energy_j)
+    moved = first.bytes + second.bytes
+    tokens = first.workload.tokens, second.workload.tokens
+    return ModelPrediction(
+        model=f"{first.model} + {second.model}",
+        device=first.device,
+        predictor=" + ".join(dict.fromkeys((first.predictor, second.predictor))),
+        latency_s=latency,
+        power_w=_mean(first, second),
+        energy_j=energy,
+        flops=first.flops + second.flops,
+        flops_executed=first.flops_executed + second.flops_executed,
+        bytes=moved,
+        weights_bytes=first.weights_bytes + second.weights_bytes,
+        peak_memory_bytes=max(
+            first.peak_memory_bytes + second.weights_bytes, second.peak_memory_bytes + first.weights_bytes
+        ),
+        utilisation=_weighted(first.utilisation, second.utilisation, first, second),
+        operators=first.operators + second.operators,
+        unmodelled=tuple(
+            {**u, "bytes_share": u["bytes_share"] * p.bytes / moved if moved else 0.0}
+            for p in (first, second)
+            for u in p.unmodelled
+        ),
+        warnings=tuple(dict.fromkeys((*first.warnings, *second.warnings))),
+        launch_gap_s=first.launch_gap_s + second.launch_gap_s,
+        removed_flops=first.removed_flops + second.removed_flops,
+        dims={**first.dims, **second.dims},
+        dtype_map=_common(first.dtype_map, second.dtype_map),
+        kv_dtype=first.kv_dtype if first.kv_dtype == second.kv_dtype else None,
+        workload=Workload(
+            first.workload.samples, None if tokens[0] is None or tokens[1] is None else tokens[0] + tokens[1]
+        ),
+        idle_power_w=first.idle_power_w if first.idle_power_w == second.idle_power_w else None,
+        power_limit_w=first.power_limit_w if first.power_limit_w == second.power_limit_w else None,
+    )
+
+
+def _mean(first: ModelPrediction, second: ModelPrediction) -> Estimate | None:
+    one, other = first.power_w, second.power_w
+    if one is None or other is None:
+        return None
+    value, low, high = (
+        _weighted(getattr(one, kind), getattr(other, kind), first, second) for kind in ("value", "low", "high")
+    )
+    return Estimate(value, low, high)
+
+
+def _weighted(one: float, other: float, first: ModelPrediction, second: ModelPrediction) -> float:
+    """The mean over the time of both."""
+    total = first.latency_s.value + second.latency_s.value
+    return (one * first.latency_s.value + other * second.latency_s.value) / total if total else 0.0
+
+
+def _common(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in one.items() if other.get(key) == value}

@@ -1,0 +1,82 @@
+"""``perfmodel report``: what a model costs, as one page that opens offline in any browser.
+
+===============  =============================================================================
+``figures``      one prediction as the page shows it: headline, kinds of operators, memory, power
+``ceilings``     the lines of the roofline
+``modules``      the tree of modules that the operators' names spell
+``what_if``      the same model under other batches, formats, devices, launches
+``caveats``      what was extrapolated, assumed or not modelled
+``crossover``    several devices over a dimension: who is cheaper from where on, and which no other beats
+``page``         HTML around all of it, escaped, with a policy that lets no other code run
+``vega``         the plotting library, as one script, from the package that brings it
+``assets``       style and scripts of the page
+===============  =============================================================================
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from perfmodel.errors import InputError
+
+if TYPE_CHECKING:
+    from perfmodel.graph import Graph
+    from perfmodel.hardware import Device
+    from perfmodel.predict.energy.cost import Prices
+
+MOST_DEVICES = 8
+"""Devices that one page holds."""
+
+Progress = Callable[[str], None]
+"""Is called with a line that says what is done next."""
+
+
+def report(
+    model: str | os.PathLike[str] | Graph | Any,
+    devices: str | os.PathLike[str] | Device | Sequence[str | os.PathLike[str] | Device],
+    *,
+    what_if: bool = True,
+    prices: Prices | None = None,
+    progress: Progress | None = None,
+    **conditions: Any,
+) -> str:
+    """A self-contained HTML page about what a model costs on one or several devices.
+
+    Args:
+        model: as for :func:`perfmodel.predict`.
+        devices: one as there, or at most :data:`MOST_DEVICES`; the page opens with the first.
+        what_if: whether to predict also other batches, formats, devices and launches.
+        prices: what carbon and money follow from; None: the page says what it would need.
+        progress: is told what is done next.
+        conditions: ``dims``, ``dtype`` and all other keyword arguments of :func:`perfmodel.predict`.
+
+    Returns:
+        the page's text, UTF-8 once it is written.
+
+    Raises:
+        InputError: as :func:`perfmodel.predict`, or the wrong number of devices.
+        MissingExtraError: the plotting library is not installed (the extra ``report``).
+    """
+    from perfmodel.report import figures, page, vega
+    from perfmodel.report.what_if import Study
+
+    chosen: list[Any] = list(devices) if isinstance(devices, (list, tuple)) else [devices]
+    if not 1 <= len(chosen) <= MOST_DEVICES:
+        raise InputError(f"a report has 1 to {MOST_DEVICES} devices; got {len(chosen)}")
+    say = progress or (lambda line: None)
+    vega.check_installed()
+    # Making the library's script takes seconds of another core, the predictions of this one.
+    with ThreadPoolExecutor(1) as pool:
+        library = pool.submit(vega.script)
+        say("reading the model")
+        study = Study.of(model, chosen, conditions)
+        shown = [figures.device_figures(p, record, study.predictor, prices) for p, record in study.predictions(say)]
+        variants = study.variants(say) if what_if else []
+        say("writing the page")
+        return page.report_page(shown, variants, study.title, library.result())
+
+
+__all__ = ["MOST_DEVICES", "report"]

@@ -1,0 +1,136 @@
+"""``perfmodel compare`` as pictures: a page, or a plot of the devices over a dimension or against each other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from perfmodel.hardware import load_device
+from perfmodel.predict.energy import Prices
+from perfmodel.predict.energy.ranking import RANKS, quantity
+from perfmodel.predict.pareto import front
+from perfmodel.predict.picture import BLUE, GREY, ORANGE, picture, time_unit
+from perfmodel.predict.result import ModelPrediction
+from perfmodel.report import figures, page, vega
+from perfmodel.report.crossover import Curves
+from perfmodel.units import UNKNOWN
+
+_COLOURS = (BLUE, ORANGE, "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", GREY)
+_MARKERS = "os^DvPX*"
+_UNITS = {"latency": "s", "energy": "J", "carbon": "g CO2e", "money": "money"}
+
+
+def fronts(ranking: Sequence[ModelPrediction], prices: Prices) -> dict[str, list[str]]:
+    """By quantity the ids of the devices that no other beats in it and in latency; only quantities that all are known in."""
+    result = {}
+    for by in RANKS[1:]:
+        amounts = {p.device: quantity(p, by, prices) for p in ranking}
+        if all(math.isfinite(v) for v in amounts.values()):
+            best = front(ranking, lambda p: p.latency_s.value, lambda p: amounts[p.device])  # noqa: B023 - called here
+            result[by] = [p.device for p in best]
+    return result
+
+
+def comparison_html(
+    ranking: Sequence[ModelPrediction],
+    devices: Sequence[Any],
+    title: Mapping[str, Any],
+    prices: Prices | None,
+    curves: Curves | None,
+    say: Callable[[str], None] = lambda line: None,
+) -> str:
+    """The page of ``perfmodel compare --html``.
+
+    Args:
+        ranking: predictions, in the order of the page.
+        devices: ids or paths that were compared.
+        title: ``model``, ``dims``, ``asked``.
+        prices: what carbon and money follow from; None: nothing was given.
+        curves: the devices over a dimension; None: none was asked for.
+        say: is told what is done next.
+
+    Raises:
+        MissingExtraError: the plotting library is not installed.
+    """
+    vega.check_installed()
+    records = {record.id: record for record in map(load_device, devices)}
+    shown = [
+        {"id": p.device, "name": records[p.device].name, "headline": figures.headline(p, records[p.device], prices)}
+        for p in ranking
+    ]
+    say("writing the page")
+    over = None if curves is None else curves.to_dict()
+    return page.comparison_page(shown, title, fronts(ranking, prices or Prices()), over, vega.script())
+
+
+def draw(
+    ranking: Sequence[ModelPrediction], prices: Prices | None, curves: Curves | None, by: str | None, ending: str
+) -> bytes:
+    """A picture: what a sample or token costs over the dimension, or latency against energy (or ``by``) of each device.
+
+    Args:
+        by: one of :data:`~perfmodel.predict.energy.ranking.RANKS`; None: energy where it is known.
+        ending: one of :data:`~perfmodel.predict.picture.FORMATS`.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    if curves is not None:
+        title = f"{ranking[0].model} over {curves.dimension}"
+        return picture(
+            lambda axes: _over(axes, curves, by or "latency", title), "a plot of devices", ending, (7.0, 4.2)
+        )
+    known = fronts(ranking, prices or Prices())
+    against = by if by in known else "energy"
+    return picture(
+        lambda axes: _pareto(axes, ranking, prices or Prices(), against, known), "a plot of devices", ending, (7.0, 4.2)
+    )
+
+
+def _over(axes: Any, curves: Curves, by: str, title: str) -> None:
+    for i, (device, values) in enumerate(curves.curves(by).items()):
+        axes.plot(
+            curves.sizes,
+            values,
+            marker=_MARKERS[i % 8],
+            color=_COLOURS[i % 8],
+            markersize=4,
+            linewidth=1.2,
+            label=device,
+        )
+    for crossing in curves.crossings(by):
+        axes.axvline(crossing.size, color=GREY, linestyle=":", linewidth=0.8)
+        axes.annotate(
+            f"{crossing.device} from {crossing.size}", (crossing.size, 0.98), xycoords=("data", "axes fraction"),
+            xytext=(3, 0), textcoords="offset points", fontsize=7, va="top",
+        )  # fmt: skip
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log")
+    axes.set(
+        xlabel=curves.dimension, ylabel=f"{by} for each {curves.unit} [{_UNITS[by]}]",
+        title=title,
+    )  # fmt: skip
+    axes.set_xticks(curves.sizes, [str(s) for s in curves.sizes])
+    axes.minorticks_off()
+    axes.legend()
+
+
+def _pareto(
+    axes: Any, ranking: Sequence[ModelPrediction], prices: Prices, by: str, known: Mapping[str, Sequence[str]]
+) -> None:
+    factor, unit = time_unit(max(p.latency_s.value for p in ranking))
+    best = known.get(by, ())
+    points = {p.device: (p.latency_s.value / factor, quantity(p, by, prices)) for p in ranking}
+    line = sorted(points[device] for device in best)
+    axes.plot([x for x, _ in line], [y for _, y in line], "--", color=GREY, linewidth=0.9, label="Pareto front")
+    for device, (x, y) in points.items():
+        if not math.isfinite(y):
+            continue
+        axes.plot([x], [y], "o", color=BLUE if device in best else GREY, markersize=5)
+        axes.annotate(device, (x, y), xytext=(4, 4), textcoords="offset points", fontsize=7)
+    axes.set(
+        xlabel=f"latency [{unit}]", ylabel=f"{by} [{_UNITS.get(by, UNKNOWN)}]",
+        title=f"{ranking[0].model} on {len(ranking)} devices", xlim=(0, None), ylim=(0, None),
+    )  # fmt: skip
+    axes.legend()

@@ -1,0 +1,253 @@
+"""One prediction as the page shows it: plain numbers and lists that JSON can hold."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from perfmodel import units
+from perfmodel.errors import InputError
+from perfmodel.hardware import Device
+from perfmodel.predict.kinds import formula
+from perfmodel.predict.memory import MemoryPlan
+from perfmodel.predict.result import Estimate, ModelPrediction, OperatorPrediction
+from perfmodel.report.caveats import caveats, shares
+from perfmodel.report.ceilings import ceilings, peak_of
+from perfmodel.report.modules import module_tree
+
+DIGITS = 5
+"""Significant digits of numbers in the page: more than anyone reads there, and half of the bytes."""
+MOST_MEMORY_POINTS = 1500
+"""Points of the memory's curve: more nodes are taken together, each group at its most."""
+_MICRO = re.compile(r"(?<=\d )u(?=(s|J|g|Wh)\b)")
+POWER_SLICES = 400
+"""Stretches of time of the power's curve."""
+
+
+def device_figures(
+    prediction: ModelPrediction, device: Device, predictor: Any, prices: Any = None, clock_hz: float | None = None
+) -> dict[str, Any]:
+    """Everything that the page shows of one prediction.
+
+    Args:
+        prediction: on ``device``.
+        device: the machine.
+        predictor: that made it; its fitted constants give the cache's ceiling, where it has any.
+        prices: what carbon and money follow from (:class:`perfmodel.Prices`); None: nothing was given.
+        clock_hz: a locked clock.
+    """
+    kinds, kind_of = _kinds(prediction.operators)
+    dtypes = {k.dtype for k in kinds} or {"fp32"}
+    lines = ceilings(device, dtypes, constants=getattr(predictor, "constants", None), clock_hz=clock_hz)
+    names = [o.name for o in prediction.operators]
+    tree = module_tree(names, prediction.model)
+    return {
+        "id": device.id,
+        "name": device.name,
+        "predictor": prediction.predictor,
+        "headline": headline(prediction, device, prices),
+        "latency_s": _short(prediction.latency_s.value),
+        "launch_gap_s": _short(prediction.launch_gap_s),
+        "names": names,
+        "kind": kind_of,
+        "kinds": [_kind(k, peak_of(device, k.dtype, clock_hz)) for k in kinds],
+        "ceilings": [{"kind": c.kind, "label": c.label, "value": _short(c.value), "source": c.source} for c in lines],
+        "modules": {
+            "labels": tree.labels,
+            "parents": tree.parents,
+            "seconds": [_short(v) for v in tree.sums([o.latency_s.value for o in prediction.operators])],
+            "leaves": tree.leaves,
+        },
+        "bounds": {name: _short(share) for name, share in shares(prediction, "bound").items()},
+        "memory": None if prediction.memory is None else _memory(prediction.memory, prediction.operators, device),
+        "power": _power(prediction),
+        "caveats": caveats(prediction),
+    }
+
+
+def typeset(text: str) -> str:
+    """With the sign for a millionth in place of the u that terminals get."""
+    return _MICRO.sub("µ", text)
+
+
+def headline(prediction: ModelPrediction, device: Device, prices: Any = None) -> list[dict[str, Any]]:
+    """The figures at the top: ``label``, ``text``, ``note``, and ``ends`` (value, low, high) where there is an interval."""
+    latency, work = prediction.latency_s, prediction.workload
+    inverse = _inverse(latency)
+    unit = "tokens" if work.tokens is not None else "samples"
+    rows = [_figure("latency", latency, units.duration)]
+    if inverse is not None:
+        rows.append(
+            _figure("throughput", inverse.scaled(work.units), units.rate, f"{unit}; {_counted(work.units)} in each run")
+        )
+    missing = "unknown: the device quotes no TDP"
+    rows.append(_figure("power", prediction.power_w, units.power, _limit(prediction), missing))
+    per_unit = None if prediction.energy_j is None else prediction.energy_j.scaled(1 / work.units)
+    each = "" if per_unit is None else f"{units.energy(per_unit.value)} a {unit.removesuffix('s')}"
+    rows.append(_figure("energy", prediction.energy_j, units.energy, each, missing))
+    rows += _priced(prediction, prices)
+    share = prediction.peak_memory_bytes / device.memory_bytes
+    used = units.share(share) if share >= 0.001 else "under 0.1 %"
+    note = f"{used} of {units.size(device.memory_bytes)}; counted, without an interval"
+    if share > 1:
+        note = f"MORE than the device's {units.size(device.memory_bytes)}: it would not run there"
+    rows.append(
+        {"label": "peak memory", "text": units.size(prediction.peak_memory_bytes), "note": note, "ends": None, "bad": share > 1}
+    )  # fmt: skip
+    use = None
+    if latency.low > 0:
+        values = [
+            min(1.0, prediction.utilisation * latency.value / s) for s in (latency.value, latency.high, latency.low)
+        ]
+        use = Estimate(*values)
+    rows.append(_figure("utilisation", use, units.share, "of the peak FLOP/s of the matrix products"))
+    return rows
+
+
+def _priced(prediction: ModelPrediction, prices: Any) -> list[dict[str, Any]]:
+    if prices is None:
+        return [{"label": "carbon", "text": "not asked", "note": "give --grid, as in --grid FRA", "ends": None}]
+    cost = prediction.cost(prices)
+    rows = []
+    if prices.grid is not None and cost.per_run.carbon_g is not None:
+        each = (
+            f"{units.mass(cost.per_million.carbon_g.value)} a million {cost.unit}" if cost.per_million.carbon_g else ""
+        )
+        where = "" if cost.grid is None else f", {cost.grid.name}"
+        rows.append(_figure("carbon", cost.per_run.carbon_g, units.mass, each + where))
+    else:
+        rows += _priced(prediction, None)
+    if cost.per_run.money is not None and cost.per_million.money is not None:
+        note = f"for a million {cost.unit}; {units.money(cost.per_run.money.value)} a run"
+        rows.append(_figure("money", cost.per_million.money, units.money, note))
+    return rows
+
+
+def _figure(
+    label: str, estimate: Estimate | None, unit: Any, note: str = "", missing: str = "unknown"
+) -> dict[str, Any]:
+    if estimate is None:
+        return {"label": label, "text": units.UNKNOWN, "note": missing, "ends": None}
+    low, high = unit(estimate.low), unit(estimate.high)
+    number, _, name = low.partition(" ")
+    return {
+        "label": label,
+        "text": typeset(unit(estimate.value)),
+        "interval": typeset(f"{number if name and high.endswith(f' {name}') else low} to {high}"),
+        "note": typeset(note),
+        "ends": [_short(estimate.value), _short(estimate.low), _short(estimate.high)],
+    }
+
+
+def _limit(prediction: ModelPrediction) -> str:
+    limit, idle = prediction.power_limit_w, prediction.idle_power_w
+    return (
+        "" if limit is None or idle is None else f"between {units.power(idle)} idle and a limit of {units.power(limit)}"
+    )
+
+
+def _inverse(seconds: Estimate) -> Estimate | None:
+    """Runs a second; None where a run takes no time."""
+    return None if seconds.low <= 0 else Estimate(1 / seconds.value, 1 / seconds.high, 1 / seconds.low)
+
+
+def _counted(count: int) -> str:
+    return f"{count:,}"
+
+
+def _kinds(operators: Sequence[OperatorPrediction]) -> tuple[list[OperatorPrediction], list[int]]:
+    """One operator of each kind, all alike but for their names, and for each operator its kind."""
+    known: dict[Any, int] = {}
+    firsts: list[OperatorPrediction] = []
+    index = []
+    for o in operators:
+        key = (
+            o.op,
+            o.shape,
+            o.dtype,
+            o.count,
+            o.flops,
+            o.bytes,
+            o.latency_s,
+            o.power_w,
+            o.bound,
+            o.source,
+            o.algorithm,
+        )
+        if key not in known:
+            known[key] = len(firsts)
+            firsts.append(o)
+        index.append(known[key])
+    return firsts, index
+
+
+def _kind(o: OperatorPrediction, peak_flops: float) -> dict[str, Any]:
+    executed = o.flops if o.flops_executed is None else o.flops_executed
+    return {
+        "op": o.op, "shape": o.shape, "dtype": o.dtype, "n": o.count, "flops": _short(executed), "bytes": _short(o.bytes),
+        "t": [_short(v) for v in (o.latency_s.value, o.latency_s.low, o.latency_s.high)],
+        "w": None if o.power_w is None else _short(o.power_w.value),
+        "j": None if o.energy_j is None else _short(o.energy_j.value),
+        "bound": o.bound, "source": o.source, "wsource": o.power_source, "peak": _short(peak_flops), "how": typeset(formula(o)),
+    }  # fmt: skip
+
+
+def _memory(plan: MemoryPlan, operators: Sequence[OperatorPrediction], device: Device) -> dict[str, Any]:
+    seconds = {o.name: o.latency_s.value for o in operators}
+    known = [seconds.get(name) for name in plan.nodes]
+    timed = bool(known) and sum(v is not None for v in known) >= len(known) / 2
+    steps = np.array([v or 0.0 for v in known]) if timed else np.ones(len(known))
+    ends = np.cumsum(steps)
+    profile = np.asarray(plan.profile, dtype=np.float64)
+    peak = int(profile.argmax()) if len(profile) else -1
+    group = max(1, -(-len(profile) // MOST_MEMORY_POINTS))
+    points = []
+    for start in range(0, len(profile), group):
+        stop = min(start + group, len(profile))
+        at = start + int(profile[start:stop].argmax())
+        points.append([_short(ends[start] - steps[start]), _short(ends[stop - 1]), _short(profile[at]), plan.nodes[at]])
+    parts = {
+        "weights": plan.weights_bytes, "inputs": plan.inputs_bytes, "activations": plan.activations_bytes,
+        "outputs": plan.outputs_bytes, "cached keys and values": plan.kv_cache_bytes, "workspace": plan.workspace_bytes,
+    }  # fmt: skip
+    return {
+        "axis": "time" if timed else "node", "points": points, "weights": _short(plan.weights_bytes),
+        "peak": _short(plan.peak_bytes), "peak_node": plan.peak_node, "device_bytes": device.memory_bytes,
+        "peak_at": None if peak < 0 else _short(ends[peak] - steps[peak] / 2), "runtime": plan.runtime,
+        "parts": {name: _short(size) for name, size in parts.items() if size},
+        "owners": [o.to_dict() | {"bytes": _short(o.bytes), "share": _short(o.share)} for o in plan.owners],
+    }  # fmt: skip
+
+
+def _power(prediction: ModelPrediction) -> dict[str, Any] | None:
+    if prediction.power_w is None:
+        return None
+    try:
+        profile = prediction.power_profile()
+    except InputError:  # no operator takes time
+        return None
+    slices = profile.slices(POWER_SLICES)
+    idle = prediction.idle_power_w
+    return {
+        "duration_s": _short(profile.duration_s),
+        "slices": [[_short(r["mean_w"]), _short(r["peak_w"]), r["name"]] for r in slices],
+        "average_w": _short(profile.average_w.value), "p99_w": _short(profile.percentile_w().value),
+        "limit_w": prediction.power_limit_w, "idle_w": None if idle is None else _short(idle),
+    }  # fmt: skip
+
+
+def _short(value: float) -> float:
+    """The number with :data:`DIGITS` significant digits; strict JSON knows no infinity."""
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{value!r} is no finite number")
+    return float(f"{number:.{DIGITS - 1}e}") if number else 0.0
+
+
+def figures_of(shown: Mapping[str, Any], label: str) -> dict[str, Any]:
+    """The headline's figure of that name; empty where it has none."""
+    return next((row for row in shown["headline"] if row["label"] == label), {})

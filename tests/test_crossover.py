@@ -1,0 +1,203 @@
+"""Devices over a dimension: crossings, Pareto fronts, the command and its pictures."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_predictions import prediction
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_report import MODEL, Structure, data_of
+
+from perfmodel.cli import main
+from perfmodel.hardware import load_device
+from perfmodel.predict import Estimate
+from perfmodel.predict.energy import Prices
+from perfmodel.predict.pareto import front
+from perfmodel.predict.result import ModelPrediction
+from perfmodel.predict.workload import Workload
+from perfmodel.report import vega
+from perfmodel.report.comparing import comparison_html, draw, fronts
+from perfmodel.report.crossover import Crossing, Curves
+from perfmodel.report.sections import crossing_lines
+
+DEVICES = ("h100-sxm", "l40s", "a10")
+
+
+@pytest.fixture(autouse=True)
+def without_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages are made without the plotting library, whose version the footer names."""
+    monkeypatch.setattr(vega, "version", lambda: "6")
+
+
+class Lines(Curves):
+    """Runs of ``start + slope * size`` seconds, by device; energy in proportion."""
+
+    lines: dict[str, tuple[float, float]]
+
+    def at(self, size: int) -> dict[str, ModelPrediction]:
+        found = {}
+        for device, (start, slope) in self.lines.items():
+            seconds = start + slope * size
+            one = Estimate(seconds, seconds, seconds)
+            found[device] = prediction(
+                device=device, latency_s=one, energy_j=one.scaled(100.0), workload=Workload(size)
+            )
+        return found
+
+
+def lines(sizes: tuple[int, ...], **by_device: tuple[float, float]) -> Lines:
+    named = {name.replace("_", "-"): line for name, line in by_device.items()}
+    devices = tuple(load_device(name) for name in named)
+    made = Lines(None, "batch", sizes, devices, {}, Prices(), None)  # type: ignore[arg-type]
+    made.lines = named
+    return made
+
+
+def test_a_crossing_is_found_to_the_sample() -> None:
+    # For a sample 10 / n + 1 against 2: equal at 10, less from 11 on.
+    curves = lines((1, 8, 64), l40s=(0.0, 2.0), h100_sxm=(10.0, 1.0))
+    assert curves.crossings("latency") == [Crossing("latency", 11, "h100-sxm", "l40s")]
+    assert curves.curves("latency") == {"l40s": [2.0, 2.0, 2.0], "h100-sxm": [11.0, 2.25, 1.15625]}
+    assert curves.crossings("energy")[0].size == 11
+    assert curves.quantities == ("latency", "energy")
+
+
+def test_no_crossing() -> None:
+    curves = lines((1, 64), l40s=(0.0, 2.0), h100_sxm=(0.0, 1.0))
+    assert curves.crossings("latency") == []
+    names = {"l40s": "L40S", "h100-sxm": "H100"}
+    assert crossing_lines(curves.to_dict(), names)[0] == "latency: H100 is the fastest from batch=1 to 64"
+
+
+def test_crossings_in_words() -> None:
+    curves = lines((1, 8, 64), l40s=(0.0, 2.0), h100_sxm=(10.0, 1.0))
+    names = {"l40s": "L40S", "h100-sxm": "H100"}
+    assert crossing_lines(curves.to_dict(), names) == [
+        "from batch=11 on H100 is faster than L40S (latency for each sample)",
+        "from batch=11 on H100 is thriftier than L40S (energy for each sample)",
+    ]
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 100), st.floats(0.1, 10)), min_size=3, max_size=3),
+    st.sampled_from([(1, 2, 4, 8, 16, 32, 64), (1, 64), (3, 17, 50)]),
+)
+@settings(max_examples=50)
+def test_crossings_are_those_of_a_search_through_all_sizes(
+    found: list[tuple[float, float]], sizes: tuple[int, ...]
+) -> None:
+    curves = lines(sizes, **{name.replace("-", "_"): line for name, line in zip(DEVICES, found, strict=True)})
+    leads = {
+        n: min(DEVICES, key=lambda d: (dict(zip(DEVICES, found, strict=True))[d][0] / n) + curves.lines[d][1])
+        for n in range(sizes[0], sizes[-1] + 1)
+    }
+    crossings = curves.crossings("latency")
+    # Every crossing that is named is one, and from each shown size to the next the leader is as told.
+    leader = leads[sizes[0]]
+    told = {sizes[0]: leader}
+    for c in crossings:
+        assert c.instead_of == leader
+        leader = told[c.size] = c.device
+    for size in sizes:
+        last = max(at for at in told if at <= size)
+        times = {d: curves.at(size)[d].latency_s.value for d in DEVICES}
+        assert times[told[last]] == pytest.approx(min(times.values()))
+
+
+def test_the_front() -> None:
+    points = [(1, 10), (2, 5), (2, 7), (3, 6), (4, 1), (5, math.inf)]
+    assert front(points, lambda p: p[0], lambda p: p[1]) == ((1, 10), (2, 5), (4, 1))
+
+
+def some_ranking() -> list[ModelPrediction]:
+    def one(device: str, seconds: float, joules: float, **more: Any) -> ModelPrediction:
+        e = Estimate(joules, 0.9 * joules, 1.2 * joules)
+        return prediction(device=device, latency_s=Estimate(seconds, 0.8 * seconds, 1.5 * seconds), energy_j=e, **more)
+
+    return [one("h100-sxm", 1e-3, 0.5), one("l40s", 2e-3, 0.3), one("a10", 3e-3, 0.4)]
+
+
+def test_fronts_of_devices() -> None:
+    ranking = some_ranking()
+    assert fronts(ranking, Prices()) == {"energy": ["h100-sxm", "l40s"]}
+    prices = Prices(per_hour={"h100-sxm": 9.0, "l40s": 2.0, "a10": 0.5})  # 2.5, 1.1 and 0.4 millionths
+    assert fronts(ranking, prices)["money"] == ["h100-sxm", "l40s", "a10"]
+    assert "money" not in fronts(ranking, Prices(per_hour={"a10": 1.0}))
+
+
+def test_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vega, "check_installed", lambda: None)
+    monkeypatch.setattr(vega, "script", lambda: "")
+    curves = lines((1, 8, 64), l40s=(0.0, 2.0), h100_sxm=(10.0, 1.0), a10=(50.0, 3.0))
+    name = "<script>alert(1)</script>"
+    text = comparison_html(some_ranking(), DEVICES, {"model": name, "dims": {}, "asked": {}}, None, curves)
+    found = Structure(text)
+    assert {"devices", "over", "pareto", "chart-latency", "chart-energy", "chart-over", "chart-pareto"} <= set(
+        found.ids
+    )
+    assert found.tags.count("script") == 4  # the data, the library, two of ours
+    assert (
+        "from batch=11 on NVIDIA H100 SXM5 80GB is faster than NVIDIA L40S 48GB (latency for each sample)"
+        in found.texts
+    )
+    assert data_of(text)["over"]["crossings"][0]["size"] == 11
+
+
+@pytest.mark.parametrize("over", [True, False])
+def test_the_plot_is_the_same_each_time(over: bool) -> None:
+    pytest.importorskip("matplotlib", reason="the extra plot is not installed")
+    curves = lines((1, 8, 64), l40s=(0.0, 2.0), h100_sxm=(10.0, 1.0)) if over else None
+    first = draw(some_ranking(), None, curves, None, "svg")
+    assert first == draw(some_ranking(), None, curves, None, "svg")
+    text = first.decode()
+    assert ("h100-sxm from 11" in text) is over
+    assert ("Pareto front" in text) is not over
+
+
+# ---------------------------------------------------------------------------------------------------- command
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "compared.json"
+    arguments = [
+        "compare",
+        MODEL,
+        "--device",
+        "h100-sxm,l40s",
+        "--dim",
+        "batch=8",
+        "--dtype",
+        "bf16",
+        "--over",
+        "batch=1:4",
+    ]
+    assert main([*arguments, "--json", str(out)]) == 0
+    shown = capsys.readouterr().out
+    over = json.loads(out.read_text())["over"]
+    assert over["sizes"] == [1, 2, 4]
+    assert set(over["curves"]) == {"latency", "energy"}
+    # What is shown for a size is what `predict` says of it, for each sample.
+    assert main(["predict", MODEL, "--device", "l40s", "--dim", "batch=4", "--dtype", "bf16", "--json", str(out)]) == 0
+    alone = json.loads(out.read_text())["latency_s"]["value"]
+    assert over["curves"]["latency"]["l40s"][2] == pytest.approx(alone / 4)
+    assert "latency: h100-sxm is the fastest from batch=1 to 4" in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--over", "batch"], "wanted NAME=A:B or NAME=A,B,C"),
+        (["--over", "batch=0:4"], "wanted NAME=A:B or NAME=A,B,C"),
+        (["--over", "bach=1:4"], "did you mean 'batch'"),
+        (["--over", "batch=4"], "needs 2 to 40 sizes; got 1"),
+        (["--plot", "x.pdf"], "ends in .svg or .png"),
+        (["--html", "x.pdf"], "ends in .html"),
+        (["--html", "x.html", "--prompt", "8", "--generate", "8"], "--html is of the operators of one run"),
+    ],
+)
+def test_wrong_use(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", MODEL, "--device", "h100-sxm", "--dim", "batch=8", *arguments]) == 2
+    assert message in capsys.readouterr().err

@@ -1,0 +1,297 @@
+"""The report in a real browser: it draws, sorts, searches, is hovered, driven by keys, read aloud, dark, narrow, not fooled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from chromium import Chromium, executable
+from report_pages import large_page, page_of_hostile_names, write
+
+pytest.importorskip("vl_convert", reason="the extra report is not installed")
+if executable() is None:
+    pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)", allow_module_level=True)
+
+CHARTS = ("tree", "roofline", "gap", "waterline", "memory", "power")
+WIDTH = "document.documentElement.scrollWidth"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Chromium]:
+    with Chromium() as chromium:
+        yield chromium
+
+
+@pytest.fixture(scope="module")
+def library() -> str:
+    from perfmodel.report import vega
+
+    return vega.script()
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory, library: str) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("pages")
+    return {
+        "small": write(folder / "small.html", large_page(40, library)),
+        "large": write(folder / "large.html", large_page(6500, library)),
+        "hostile": write(folder / "hostile.html", page_of_hostile_names(library)),
+    }
+
+
+def draw_all(browser: Chromium) -> None:
+    """All charts, also those that are far from the window, as before printing."""
+    browser.run("window.dispatchEvent(new Event('beforeprint'))")
+    for name in CHARTS:
+        browser.wait(f"document.querySelector('#chart-{name} canvas')")
+
+
+def column(browser: Chromium, index: int) -> list[str]:
+    cells: list[str] = browser.run(
+        f"[...document.querySelectorAll('#operators-body tr:not(.how)')].map((r) => r.cells[{index}].textContent)"
+    )
+    return cells
+
+
+def ink(browser: Chromium, name: str) -> int:
+    """Pixels of a chart that are not empty."""
+    count: int = browser.run(
+        f"(() => {{ const c = document.querySelector('#chart-{name} canvas'); const d = c.getContext('2d')"
+        ".getImageData(0, 0, c.width, c.height).data; let n = 0; for (let i = 3; i < d.length; i += 4) if (d[i]) n++;"
+        " return n; })()"
+    )
+    return count
+
+
+def tip(browser: Chromium) -> str:
+    text: str = browser.run("document.getElementById('tip').hidden ? '' : document.getElementById('tip').innerText")
+    return text
+
+
+def said(browser: Chromium) -> str:
+    text: str = browser.run("document.getElementById('said').textContent")
+    return text
+
+
+# ----------------------------------------------------------------------------------------------------- loading
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390], ids=["wide", "narrow"])
+def test_it_loads_and_draws(browser: Chromium, pages: dict[str, Path], width: int, dark: bool) -> None:
+    browser.open(pages["small"], width=width, dark=dark)
+    draw_all(browser)
+    assert browser.problems == []
+    assert browser.run(WIDTH) <= width  # nothing sticks out: wide tables scroll inside their card
+    assert all(ink(browser, name) > 2000 for name in CHARTS)
+    background = browser.run("getComputedStyle(document.body).backgroundColor")
+    brightness = sum(int(v) for v in background.removeprefix("rgb(").removesuffix(")").split(",")) / 3
+    assert (brightness < 60) is dark
+
+
+def test_the_theme_can_be_changed(browser: Chromium, pages: dict[str, Path]) -> None:
+    browser.open(pages["small"])
+    draw_all(browser)
+    before = browser.run("document.querySelector('#chart-roofline').dataset.drawn")
+    browser.click("#theme")
+    assert browser.run("document.documentElement.dataset.theme") == "dark"
+    browser.wait(f"document.querySelector('#chart-roofline').dataset.drawn > {before}")
+    browser.click("#theme")
+    assert browser.run("document.documentElement.dataset.theme") == "light"
+
+
+def test_6500_operators(browser: Chromium, pages: dict[str, Path]) -> None:
+    assert pages["large"].stat().st_size < 5_000_000
+    browser.open(pages["large"])
+    draw_all(browser)
+    assert browser.problems == []
+    assert "6500 operators" in browser.run("document.getElementById('operators-count').textContent")
+    assert browser.run("document.querySelectorAll('*').length") < 3000  # rows are made page by page
+
+
+# ------------------------------------------------------------------------------------------------------- table
+def test_the_table_sorts(browser: Chromium, pages: dict[str, Path]) -> None:
+    browser.open(pages["small"])
+    assert column(browser, 1) == [str(i) for i in range(1, 41)]
+    browser.click('#operators-head th[data-key="t"] button')
+    assert browser.run("document.querySelector('#operators-head th[data-key=t]').ariaSort") == "descending"
+    seconds = browser.run("PM.device().operators.map((o) => o.k.t[0])")
+    slowest = sorted(range(40), key=lambda i: -seconds[i])
+    assert [int(v) - 1 for v in column(browser, 1)] == slowest
+    browser.click('#operators-head th[data-key="t"] button')
+    assert seconds[int(column(browser, 1)[0]) - 1] == min(seconds)
+    assert "smallest first" in said(browser)
+
+
+def test_the_table_is_searched(browser: Chromium, pages: dict[str, Path]) -> None:
+    browser.open(pages["small"])
+    browser.run("document.getElementById('operators-search').focus()")
+    browser.type("layers.2 mlp")
+    browser.wait("document.getElementById('operators-count').textContent.startsWith('4 operators')")
+    assert all("layers.2/mlp" in name for name in column(browser, 2))
+    assert browser.problems == []
+
+
+def test_like_operators_are_taken_together(browser: Chromium, pages: dict[str, Path]) -> None:
+    browser.open(pages["small"])
+    browser.click("#operators-grouped")
+    assert len(column(browser, 1)) == 20
+    assert "and 1 more" in column(browser, 2)[0]
+
+
+def test_a_row_says_how_it_was_estimated(browser: Chromium, pages: dict[str, Path]) -> None:
+    browser.open(pages["small"])
+    browser.click("#operators-body .expand")
+    assert browser.run("document.activeElement.getAttribute('aria-expanded')") == "true"
+    text = browser.run("document.querySelector('tr.how').textContent")
+    assert "max-like(" in text
+    assert "tile 128x256" in text
+    assert "90 % interval" in text
+
+
+def test_bounds_are_hidden(browser: Chromium, pages: dict[str, Path]) -> None:
+    browser.open(pages["small"])
+    draw_all(browser)
+    browser.click("#bounds-key button")
+    assert browser.run("PM.hiddenBounds.size") == 1
+    hidden = browser.run("[...PM.hiddenBounds][0]")
+    assert all(hidden not in bound for bound in column(browser, 13))
+    assert browser.run("document.activeElement.getAttribute('aria-pressed')") == "false"
+
+
+# ------------------------------------------------------------------------------------------- pointer and keys
+def test_hover_names_an_operator(browser: Chromium, pages: dict[str, Path]) -> None:
+    browser.open(pages["small"])
+    draw_all(browser)
+    # The first block of the second row of the tree.
+    x, y = browser.middle("#chart-tree canvas")
+    left = browser.run("document.querySelector('#chart-tree canvas').getBoundingClientRect().left")
+    top = browser.run("document.querySelector('#chart-tree canvas').getBoundingClientRect().top")
+    browser.hover(x, y)
+    browser.hover(left + 30, top + 45)
+    browser.wait("!document.getElementById('tip').hidden")
+    assert "layers.0" in tip(browser)
+    assert "of the run" in tip(browser)
+    browser.hover(2, 2)
+    browser.wait("document.getElementById('tip').hidden")
+
+
+def test_charts_are_driven_by_keys(browser: Chromium, pages: dict[str, Path]) -> None:
+    browser.open(pages["small"])
+    draw_all(browser)
+    for name in CHARTS:
+        browser.run(f"document.getElementById('chart-{name}').focus()")
+        browser.key("ArrowRight")
+        first = said(browser)
+        assert first, name
+        assert tip(browser).split("\n")[0] in first
+        browser.key("ArrowDown" if name == "tree" else "ArrowRight")
+        assert said(browser) != first, name
+        browser.key("Escape")
+        assert tip(browser) == ""
+    assert browser.problems == []
+
+
+def test_enter_in_the_roofline_opens_the_operator(browser: Chromium, pages: dict[str, Path]) -> None:
+    browser.open(pages["small"])
+    draw_all(browser)
+    browser.run("document.getElementById('chart-roofline').focus()")
+    browser.key("Home")
+    browser.key("Enter")
+    assert browser.run("document.activeElement.getAttribute('aria-expanded')") == "true"
+    marked = browser.run("document.querySelector('tr.marked').cells[2].textContent")
+    assert browser.run("document.querySelector('tr.marked').nextSibling.className") == "how"
+    slowest = browser.run(
+        "[...PM.device().operators].filter((o) => o.k.flops > 0).sort((a, b) => b.k.t[0] - a.k.t[0])[0].name"
+    )
+    assert marked == slowest
+
+
+def test_the_tree_is_walked_into_and_out_of(browser: Chromium, pages: dict[str, Path]) -> None:
+    browser.open(pages["small"])
+    draw_all(browser)
+    browser.run("document.getElementById('chart-tree').focus()")
+    for key in ("ArrowRight", "ArrowDown", "Enter"):
+        browser.key(key)
+    assert "layers.0" in browser.run("document.getElementById('crumbs').textContent")
+    browser.key("Escape")
+    assert "layers" not in browser.run("document.getElementById('crumbs').textContent")
+    browser.click('[data-tree="family"]')
+    browser.wait("document.getElementById('chart-tree').getAttribute('aria-label').includes('operator family')")
+
+
+def test_everything_is_reached_with_the_tabulator(browser: Chromium, pages: dict[str, Path]) -> None:
+    browser.open(pages["small"])
+    reached = []
+    for _ in range(60):
+        browser.key("Tab")
+        where = browser.run(
+            "document.activeElement.id || document.activeElement.className || document.activeElement.tagName"
+        )
+        reached.append(where)
+        if where == "operators-search":
+            break
+    assert {"skip", "theme", "chart-tree", "chart-roofline", "chart-memory", "operators-search"} <= set(reached)
+
+
+def test_a_screen_reader_finds_names(browser: Chromium, pages: dict[str, Path]) -> None:
+    browser.open(pages["small"])
+    draw_all(browser)
+    browser.wait("[...document.querySelectorAll('.chart')].every((c) => c.getAttribute('aria-label'))")
+    named: dict[str, list[str]] = {}
+    for role, name in browser.names():
+        named.setdefault(role, []).append(name)
+    for role in ("button", "searchbox", "checkbox", "link", "application", "columnheader", "region", "image"):
+        assert named[role], role
+        assert all(n.strip() for n in named[role]), (role, named[role])
+    assert any(n.startswith("Roofline of") for n in named["application"])
+    assert [n for n in named["heading"] if n][:2] == ["net", "Where the time goes"]
+
+
+# ---------------------------------------------------------------------------------------------------- hostility
+def test_hostile_names_do_nothing(browser: Chromium, pages: dict[str, Path]) -> None:
+    browser.open(pages["hostile"])
+    draw_all(browser)
+    browser.click("#operators-body .expand")
+    for name in CHARTS:
+        browser.run(f"document.getElementById('chart-{name}').focus()")
+        browser.key("ArrowRight")
+        browser.key("ArrowRight")
+    assert browser.run("window.hacked") is None
+    assert browser.run("document.querySelectorAll('script:not([type])').length") == 5
+    assert browser.problems == []
+
+
+def test_the_policy_stops_what_slips_through(browser: Chromium, pages: dict[str, Path], tmp_path: Path) -> None:
+    text = pages["small"].read_text(encoding="utf-8")
+    broken = text.replace(
+        'id="main">', 'id="main"><script>window.hacked = 1</script><img src="https://example.com/x.png">'
+    )
+    browser.open(write(tmp_path / "broken.html", broken))
+    assert browser.run("window.hacked") is None
+    stopped: Any = [p for p in browser.problems if "Content Security Policy" in p]
+    assert len(stopped) == 2
+
+
+# --------------------------------------------------------------------------------------------------- comparison
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_comparison_draws(browser: Chromium, tmp_path: Path, library: str, width: int) -> None:
+    from test_crossover import DEVICES, lines, some_ranking
+
+    from perfmodel.report.comparing import comparison_html
+
+    curves = lines((1, 8, 64), l40s=(0.0, 2.0), h100_sxm=(10.0, 1.0), a10=(50.0, 3.0))
+    title = {"model": "net", "dims": {"batch": 8}, "asked": {}}
+    page = write(tmp_path / "devices.html", comparison_html(some_ranking(), DEVICES, title, None, curves))
+    browser.open(page, width=width, dark=True)
+    browser.run("window.dispatchEvent(new Event('beforeprint'))")
+    for name in ("latency", "energy", "over", "pareto"):
+        browser.wait(f"document.querySelector('#chart-{name} canvas')")
+        assert ink(browser, name) > 500
+    assert browser.run(WIDTH) <= width
+    browser.click('[data-quantity="energy"]')
+    browser.wait("document.getElementById('chart-over').getAttribute('aria-label').startsWith('energy')")
+    browser.run("document.getElementById('chart-over').focus()")
+    browser.key("ArrowRight")
+    assert "batch 1" in said(browser)
+    assert browser.problems == []
