@@ -17,6 +17,7 @@ from perfmodel.datasets import columns as c
 from perfmodel.datasets.runs import operator_table
 from perfmodel.datasets.schema import check_traces
 from perfmodel.errors import TraceError
+from perfmodel.models.host.context import contexts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,6 +95,7 @@ def operator_traces(
         from perfmodel.features import read_onnx
 
         graph = read_onnx(graph, dims=dict(dims or {}))
+    stands = dict(zip(map(id, graph.nodes), contexts(graph), strict=True))
     joined, missing = join(profile.kernels, graph)
     left_out = [(k.node, f"no {k.op_type} of that name is in the graph", k.latency_s * k.calls) for k in missing]
     rows = []
@@ -101,7 +103,7 @@ def operator_traces(
         if node.op.op not in c.REQUIRED_OF_FAMILY:
             left_out.append((node.name, f"{node.source_op} is {node.op.op}", kernel.latency_s * kernel.calls))
             continue
-        rows.append((node.op, max(1, round(kernel.calls)), _row(kernel, node) | {"order": order}))
+        rows.append((node.op, max(1, round(kernel.calls)), _row(kernel, node) | stands[id(node)] | {"order": order}))
     if not rows:
         raise TraceError(f"none of the {len(profile.kernels)} kernels of {profile.model} is an operator of the graph")
     table = operator_table(rows).assign(

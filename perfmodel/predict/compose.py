@@ -9,9 +9,11 @@ import numpy as np
 
 from perfmodel.graph import Graph, Node
 from perfmodel.hardware import Device
+from perfmodel.models.host.boosters import HostKernels
 from perfmodel.models.predictor import Estimates
 from perfmodel.models.protocol import PredictorProtocol
 from perfmodel.ops import Unmodelled, View
+from perfmodel.predict import on_host
 from perfmodel.predict.memory import MemoryPlan, plan, plan_on_cpu
 from perfmodel.predict.result import Estimate, ModelPrediction, OperatorPrediction
 
@@ -35,15 +37,21 @@ def compose(
     power_limit_w: float | None,
     dims: dict[str, int],
     cpu_graph: Graph | None = None,
+    host: HostKernels | None = None,
 ) -> ModelPrediction:
     """The prediction of a bound, fused and cast graph.
 
     Args:
+        host: what was learned of the kernels of a runtime on this processor, where ``graph`` is one of that runtime.
         cpu_graph: the same model as a CPU runtime fuses it, whose tensors need memory there; None means ``graph``.
     """
     nodes = [n for n in graph.nodes if not isinstance(n.op, View)]
+    stands = None if host is None else on_host.stands_of(graph)
     unique: dict[tuple[Any, ...], int] = {}
-    index = [unique.setdefault((n.op, n.fused, n.extra_bytes_read), len(unique)) for n in nodes]
+    index = [
+        unique.setdefault((n.op, n.fused, n.extra_bytes_read, n.source_op if stands else "", stand), len(unique))
+        for n, stand in zip(nodes, stands or [()] * len(nodes), strict=True)
+    ]
     firsts = _firsts(nodes, index)
     estimates = predictor.predict(
         [n.op for n in firsts],
@@ -55,6 +63,8 @@ def compose(
         extra_bytes_read=np.array([float(n.extra_bytes_read) for n in firsts]),
         extra_flops=np.array([float(sum(f.flops for f in n.fused)) for n in firsts]),
     )
+    if host is not None and stands is not None:
+        estimates = on_host.learned(host, estimates, firsts, [key[-1] for key in unique], device)
     # Large models repeat few kernels: each is written out once, and what follows from shapes is summed over the kinds.
     written: dict[tuple[int, int], OperatorPrediction] = {}
     for node, row in zip(nodes, index, strict=True):
@@ -70,6 +80,8 @@ def compose(
         sum(o.latency_s.high for o in operators),
     )
     latency, gap_s = with_launches(device_s, launches, launch)
+    if host is not None:
+        latency, gap_s = on_host.run(host, device_s, sum(n.count for n in graph.nodes))
     workspace = dict(zip((n.name for n in nodes), estimates.workspace_bytes[index].tolist(), strict=True))
     memory = plan_on_cpu(cpu_graph or graph) if device.kind == "cpu" else plan(graph, workspace=workspace)
     power, energy = _power(operators, device, latency, gap_s, power_limit_w, clock_hz)
