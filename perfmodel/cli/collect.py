@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -91,24 +92,27 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _measure(arguments: argparse.Namespace) -> int:
     """Measures this machine, with a line of progress whenever rows are safe."""
-    from perfmodel.cli.progress import reporter
     from perfmodel.collecting.session import Wanted, collect
 
     if arguments.output is None:
         raise InputError("where to? -o traces.parquet keeps what is measured (--suggest N measures nothing)")
     if arguments.only_models and not arguments.model:
         raise InputError("--only-models measures the files of --model, and there is none")
-    dims = options.dims_of(arguments.dim)
+    dims = options.parse_dims(arguments.dim)
     wanted = Wanted(
         device=arguments.device,
         output=Path(arguments.output),
         minutes=arguments.minutes,
-        models=[(Path(m), own_dims(Path(m), dims)) for m in arguments.model],
+        models=[(Path(model), dims) for model in arguments.model],
         seed=arguments.seed,
         recordings=None if arguments.recordings is None else Path(arguments.recordings),
         sweep=not arguments.only_models,
     )
-    report = reporter()
+
+    def report(line: str) -> None:
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
+
     try:
         found = collect(wanted, report)
     except KeyboardInterrupt:

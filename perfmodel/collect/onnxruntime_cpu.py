@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import time
 from collections.abc import Mapping
 from importlib import import_module
@@ -257,7 +258,7 @@ def random_inputs(inputs: Any, dims: Mapping[str, int], seed: int) -> dict[str, 
 
     Args:
         inputs: what ``get_inputs`` gives: each has ``name``, ``type``, ``shape``.
-        dims: numbers for symbolic dimensions; dimensions without a name are asked for as ``<input>_<axis>``.
+        dims: numbers for symbolic dimensions, by any of their names (:func:`dimension_names`).
         seed: of the values.
 
     Raises:
@@ -274,10 +275,11 @@ def random_inputs(inputs: Any, dims: Mapping[str, int], seed: int) -> dict[str, 
             if isinstance(dim, int):
                 shape.append(dim)
                 continue
-            name = dim or f"{item.name}_{axis}"
-            if name not in dims:
-                missing.append(name)
-            shape.append(dims.get(name, 1))
+            names = dimension_names(item.name, axis, dim)
+            found = [dims[name] for name in names if name in dims]
+            if not found:
+                missing.append(names[0])
+            shape.append(found[0] if found else 1)
         kind = _ELEMENTS.get(item.type)
         if kind is None:
             raise ModelFileError(f"input {item.name!r} is a {item.type}; wanted a tensor of numbers or flags")
@@ -289,6 +291,13 @@ def random_inputs(inputs: Any, dims: Mapping[str, int], seed: int) -> dict[str, 
         names = tuple(dict.fromkeys(missing))
         raise UnboundDimensionError(f"the model has the open dimensions {', '.join(names)}: give each a number", names)
     return feeds
+
+
+def dimension_names(tensor: str, axis: int, dim: str | None) -> tuple[str, ...]:
+    """What a symbolic dimension of an input may be called: as the file has it, with letters, digits and underscores alone
+    (as the reader asks for it), and by its input and axis, which is all that an unnamed one has."""
+    by_place = re.sub(r"\W", "_", f"{tensor}_{axis}")
+    return tuple(dict.fromkeys([dim, re.sub(r"\W", "_", dim), by_place] if dim else [by_place, f"{tensor}_{axis}"]))
 
 
 def _run(model: Path, session: Any, feeds: Mapping[str, Any]) -> None:

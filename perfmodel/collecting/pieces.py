@@ -6,6 +6,7 @@ made (:func:`perfmodel.collecting.session.table_of`).
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 import time
@@ -17,14 +18,17 @@ from typing import TYPE_CHECKING, Any
 
 from perfmodel.collect.anchor import Anchor, AnchorTimes
 from perfmodel.collect.kernels import EventCost, Profile
-from perfmodel.collect.onnxruntime_cpu import GRAPH, OnnxRuntimeCpu
+from perfmodel.collect.onnxruntime_cpu import GRAPH, OnnxRuntimeCpu, dimension_names
 from perfmodel.profiled import operator_traces
 
 if TYPE_CHECKING:
     import pandas as pd
 
 DRIFT = 0.03
-"""By how much the anchor may differ before and after a piece."""
+"""By how much the anchor may differ before and after a piece that bears no note of it."""
+UNSTABLE = 0.15
+"""By how much two halves of the runs without the profiler may differ; beyond that a piece is no measurement. Machines that are
+shared move by several percent from one second to the next, which the pace between the runs takes out (``pace``)."""
 _ANCHOR_REPEATS = 3
 
 
@@ -35,7 +39,8 @@ class Measured:
     Attributes:
         rows: operator traces; ``latency_s`` holds the profiler's share.
         about: ``run_s`` (median without the profiler), ``sum_s``, ``events`` and ``views`` of a run, ``left_out_s``,
-            ``moved``, ``drift`` (of the anchor's product and copy), ``anchor_s``, ``status``, ``seconds``.
+            ``moved``, ``drift`` (of the anchor's product and copy), ``anchor_s``, ``pace_s``, ``status``, ``note``,
+            ``seconds``.
     """
 
     rows: pd.DataFrame
@@ -91,15 +96,17 @@ class Bench:
                 shutil.copytree(folder, self.recordings / name, dirs_exist_ok=True)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-        status = profile.status
+        moved, note = profile.moved, None
+        status = "ok" if moved is None or abs(moved) <= UNSTABLE else f"the unprofiled time moved by {moved:+.1%} meanwhile"
         if before is not None and after is not None:
             change = after.slower_than(before)
-            about |= {"drift": [change.gemm_s - 1, change.copy_s - 1], "anchor_s": [median(p) for p in zip(before, after, strict=True)]}
-            if status == "ok" and abs(change.gemm_s - 1) > DRIFT:
-                status = f"the anchor moved by {change.gemm_s - 1:+.1%} while the model was measured"
+            about["drift"] = [change.gemm_s - 1, change.copy_s - 1]
+            about["anchor_s"] = [median(part) for part in zip(before, after, strict=True)]
+            if abs(change.gemm_s - 1) > DRIFT:
+                note = f"the anchor moved by {change.gemm_s - 1:+.1%} while the model was measured"
         seconds = time.perf_counter() - begin
-        about |= {"status": status, "seconds": seconds, "at": time.time()}
-        return Measured(rows.assign(status=status), about)
+        about |= {"status": status, "note": note, "seconds": seconds, "at": time.time()}
+        return Measured(rows.assign(status=status, note=note), about)
 
     def _times(self) -> AnchorTimes | None:
         return None if self.anchor is None else self.anchor.times(_ANCHOR_REPEATS)
@@ -107,7 +114,7 @@ class Bench:
     def _rows(
         self, profile: Profile, graph: Path, name: str, dims: Mapping[str, int] | None
     ) -> tuple[pd.DataFrame, dict[str, Any]]:
-        traced = operator_traces(profile, graph, self.device, dims=dims, cost=EventCost(per_event_s=0.0))
+        traced = operator_traces(profile, graph, self.device, dims=dims_of_inputs(graph, dims or {}), cost=EventCost(per_event_s=0.0))
         views = sum(1 for _, reason, _ in traced.left_out if reason.endswith("is view"))
         about = {
             "run_s": profile.unprofiled_s,
@@ -116,6 +123,7 @@ class Bench:
             "views": views,
             "left_out_s": sum(s for _, reason, s in traced.left_out if not reason.endswith("is view")),
             "moved": profile.moved,
+            "pace_s": None if profile.pace_s is None else list(profile.pace_s),
             "software": profile.software,
             "threads": profile.threads,
         }
@@ -141,6 +149,24 @@ def without_weights(path: Path) -> None:
             entry = tensor.external_data.add()
             entry.key, entry.value = "location", "weights-left-out"
     path.write_bytes(model.SerializeToString())
+
+
+def dims_of_inputs(graph: Path, dims: Mapping[str, int]) -> dict[str, int]:
+    """The numbers of a saved graph's own symbolic dimensions, under the names that the reader asks for; others are of no
+    dimension of this model."""
+    import onnx
+
+    if not dims:
+        return {}
+    found = {}
+    for item in onnx.load(str(graph), load_external_data=False).graph.input:
+        for axis, dim in enumerate(item.type.tensor_type.shape.dim):
+            if not dim.HasField("dim_value"):
+                given = dim.dim_param if re.search(r"\w", dim.dim_param) else ""
+                number = next((dims[n] for n in dimension_names(item.name, axis, given or None) if n in dims), None)
+                if number is not None:
+                    found[re.sub(r"\W", "_", given or f"{item.name}_{axis}")] = number
+    return found
 
 
 def _memory_folder() -> str | None:

@@ -237,7 +237,10 @@ def table_of(
     """All pieces as operator traces without the profiler's share, and what the file says beside them."""
     cost = per_event_s([piece.about for piece in done])
     table = concatenated(tables)
-    table = table.assign(latency_s=(table["latency_s"] - cost).clip(lower=LEAST_S))
+    pace = paces({piece.name: piece.about for piece in done})
+    table = table.assign(
+        latency_s=(table["latency_s"] - cost).clip(lower=LEAST_S), pace=table["collection"].map(pace).astype(float)
+    )
     anchors = [piece.about["anchor_s"] for piece in done if piece.about.get("anchor_s")]
     drifts = [abs(piece.about["drift"][0]) for piece in done if piece.about.get("drift")]
     about = {
@@ -253,6 +256,17 @@ def table_of(
         "marked_pieces": sum(piece.about.get("status") != "ok" for piece in done),
     }
     return table, about
+
+
+def paces(pieces: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+    """By piece, how much slower than usual the machine was: what the small product took between its runs, over the median of
+    that over all pieces. 1 where it is unknown.
+
+    Kernels follow the product's pace whether they compute or move bytes; the copy's added nothing to that.
+    """
+    taken = {name: float(about["pace_s"][0]) for name, about in pieces.items() if about.get("pace_s")}
+    usual = median(taken.values()) if taken else 1.0
+    return {name: taken[name] / usual if name in taken else 1.0 for name in pieces}
 
 
 def per_event_s(about: Sequence[Mapping[str, Any]]) -> float:

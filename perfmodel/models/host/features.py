@@ -16,7 +16,7 @@ from perfmodel.dtypes import element_bytes
 from perfmodel.graph import Node
 from perfmodel.hardware import Device
 from perfmodel.models.host.context import COLUMNS
-from perfmodel.ops import FAMILIES, Conv, Operator, Rnn
+from perfmodel.ops import FAMILIES, Conv, Elementwise, Operator, Rnn
 from perfmodel.ops.table import COLUMN_OF_FIELD, columns_of, from_columns
 
 Columns = dict[str, np.ndarray]
@@ -30,7 +30,8 @@ _LOGS = (
 )  # fmt: skip
 _PLAIN = (
     "operands", "kernel_h", "kernel_w", "stride", "dilation", "depthwise", "grouped", "padded", "element_bytes", "out_element_bytes",
-    "m_small", "n_mod_16", "k_mod_4", "m_mod_6", "c_in_mod_16", "c_out_mod_16", "out_w_mod_6", "directions", "log_base",
+    "m_small", "n_mod_16", "k_mod_4", "m_mod_6", "c_in_mod_16", "c_out_mod_16", "out_w_mod_6", "directions", "repeats", "odd_repeats",
+    "log_base",
     "log_intensity", "bytes_share", "weights_share",
 )  # fmt: skip
 NUMBERS = (*(f"log2_{name}" for name in _LOGS), *_PLAIN)
@@ -125,6 +126,11 @@ def _describe(raw: Columns, rows: np.ndarray, op: Operator) -> None:
     for name in ("rows", "cols", "elements"):
         if getattr(op, name, None) is not None:
             put(name, getattr(op, name))
+    if isinstance(op, Elementwise):
+        # Stages of a Fourier transform: not whole where its length is no power of two, which runs another algorithm.
+        repeats = _per_row(op.steps, rows)
+        put("repeats", repeats)
+        put("odd_repeats", repeats != np.round(repeats))
     if op.products:
         product = op.products[0]
         m, n, k = (_per_row(v, rows) for v in (product.m, product.n, product.k))
