@@ -153,7 +153,7 @@ class _Loop:
             name = f"model-{path.stem}"
             if name not in self._journal and self._left_s > _MARGIN_S and self._journal.start(name):
                 # A model is worth more time than a piece: its own network is what somebody asks for.
-                self._keep(name, lambda: self._model(path, name, dims), {"model": path.stem})
+                self._keep(name, lambda: self._model(path, dims), {"model": path.stem})
         if not self._wanted.sweep:
             return
         since = _CHOOSE_EVERY
@@ -171,11 +171,11 @@ class _Loop:
             self._keep(name, lambda: self._piece(piece, name), about)
             since += 1
 
-    def _model(self, path: Path, name: str, dims: Mapping[str, int]) -> Measured:
+    def _model(self, path: Path, dims: Mapping[str, int]) -> Measured:
         plain = self._bench.runtime.seconds
         self._bench.runtime.seconds = MODEL_SECONDS
         try:
-            return self._bench.measure(path, name, dims=dims, seed=self._wanted.seed)
+            return self._bench.measure(path, path.stem, dims=dims, seed=self._wanted.seed)
         finally:
             self._bench.runtime.seconds = plain
 
@@ -195,7 +195,10 @@ class _Loop:
                 break
         said = {"device": self._device.id, "seed": self._wanted.seed, **about, **measured.about, "seconds": spent}
         rows = measured.rows.assign(
-            source="model" if "model" in about else "sweep", run_s=said["run_s"], run_events=float(said["events"])
+            source="model" if "model" in about else "sweep",
+            network=network_of(about["model"]) if "model" in about else None,
+            run_s=said["run_s"],
+            run_events=float(said["events"]),
         )
         self._tables[name] = self._journal.add(name, rows, said).rows()
         self.unwritten += len(rows)
@@ -226,6 +229,11 @@ def _attempts() -> Iterator[int]:
     return iter(range(1, _ATTEMPTS + 1))
 
 
+def network_of(stem: str) -> str:
+    """What forms of one network share: the file's name up to its first dot (``net.onnx``, ``net.int8.onnx``)."""
+    return stem.partition(".")[0]
+
+
 def usable_rows(table: pd.DataFrame) -> pd.DataFrame:
     """The rows that are measurements."""
     return table[(table["status"] == "ok").to_numpy()]
@@ -237,7 +245,7 @@ def table_of(
     """All pieces as operator traces without the profiler's share, and what the file says beside them."""
     cost = per_event_s([piece.about for piece in done])
     table = concatenated(tables)
-    pace = paces({piece.name: piece.about for piece in done})
+    pace = paces({str(piece.about.get("model", piece.name)): piece.about for piece in done})
     table = table.assign(
         latency_s=(table["latency_s"] - cost).clip(lower=LEAST_S), pace=table["collection"].map(pace).astype(float)
     )

