@@ -82,7 +82,14 @@ def test_filters_of_the_blocked_layout_may_have_more_channels_than_there_are():
     """20 channels are 24 in blocks of 8: a depthwise 3 x 3 over 10 x 10 places computes 2 * 9 * 24 * 100 FLOPs."""
     weight = numpy_helper.from_array(np.zeros((24, 1, 3, 3), np.float32), "w")
     node = helper.make_node(
-        "Conv", ["x", "w"], ["y"], name="c", domain="com.microsoft.nchwc", group=24, kernel_shape=[3, 3], pads=[1, 1, 1, 1]
+        "Conv",
+        ["x", "w"],
+        ["y"],
+        name="c",
+        domain="com.microsoft.nchwc",
+        group=24,
+        kernel_shape=[3, 3],
+        pads=[1, 1, 1, 1],
     )
     graph = helper.make_graph(
         [node], "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 20, 10, 10])],

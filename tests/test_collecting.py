@@ -37,7 +37,9 @@ class Steady:
         return next(self._times)
 
 
-def run(output: Path, steps: float, *, minutes: float = 1.0, anchor: Steady | None = None, report=lambda line: None, **more):
+def run(
+    output: Path, steps: float, *, minutes: float = 1.0, anchor: Steady | None = None, report=lambda line: None, **more
+):
     """Collects for so many looks at the clock, of which there are a few a piece."""
     ticks = itertools.count(step=60.0 * minutes / steps)
     wanted = Wanted("local-cpu", output, minutes=minutes, **more)
@@ -98,7 +100,9 @@ def test_an_interrupted_call_keeps_what_it_measured(tmp_path):
 
     class Impatient(Steady):
         def times(self, repeats: int = 5) -> AnchorTimes:
-            if (tmp_path / "traces.parquet.pieces").is_dir() and list((tmp_path / "traces.parquet.pieces").glob("*.parquet")):
+            if (tmp_path / "traces.parquet.pieces").is_dir() and list(
+                (tmp_path / "traces.parquet.pieces").glob("*.parquet")
+            ):
                 raise KeyboardInterrupt
             return super().times(repeats)
 

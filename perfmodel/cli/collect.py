@@ -25,7 +25,9 @@ EXAMPLE = """perfmodel collect --device my.toml -o traces.parquet
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this command."""
     parser.add_argument("--device", metavar="D", required=True, help="the device's TOML, or its id")
-    parser.add_argument("--minutes", metavar="M", type=float, default=5.0, help="how long to measure in all (default 5)")
+    parser.add_argument(
+        "--minutes", metavar="M", type=float, default=5.0, help="how long to measure in all (default 5)"
+    )
     parser.add_argument(
         "--model", metavar="FILE", action="append", default=[], help="also measure this ONNX model; may be repeated"
     )

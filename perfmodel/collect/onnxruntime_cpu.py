@@ -46,9 +46,7 @@ class OnnxRuntimeCpu:
 
     name = "onnxruntime-cpu"
 
-    def __init__(
-        self, threads: int = 1, seconds: float = 0.5, warm_up: int = 3, pace: PaceMaker | None = None
-    ) -> None:
+    def __init__(self, threads: int = 1, seconds: float = 0.5, warm_up: int = 3, pace: PaceMaker | None = None) -> None:
         if threads < 1 or warm_up < 0 or not seconds > 0:
             raise InputError(f"wanted threads >= 1, warm_up >= 0, seconds > 0; got {threads}, {warm_up}, {seconds}")
         self.threads, self.seconds, self.warm_up, self.pace = threads, seconds, warm_up, pace
@@ -182,7 +180,13 @@ class OnnxRuntimeCpu:
         )
 
     def _session(
-        self, runtime: Any, model: Path | bytes, *, graph: Path | None = None, profile: Path | None = None, label: str = ""
+        self,
+        runtime: Any,
+        model: Path | bytes,
+        *,
+        graph: Path | None = None,
+        profile: Path | None = None,
+        label: str = "",
     ) -> Any:
         options = runtime.SessionOptions()
         options.intra_op_num_threads = self.threads

@@ -97,7 +97,9 @@ class Bench:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         moved, note = profile.moved, None
-        status = "ok" if moved is None or abs(moved) <= UNSTABLE else f"the unprofiled time moved by {moved:+.1%} meanwhile"
+        status = (
+            "ok" if moved is None or abs(moved) <= UNSTABLE else f"the unprofiled time moved by {moved:+.1%} meanwhile"
+        )
         if before is not None and after is not None:
             change = after.slower_than(before)
             about["drift"] = [change.gemm_s - 1, change.copy_s - 1]
@@ -114,7 +116,9 @@ class Bench:
     def _rows(
         self, profile: Profile, graph: Path, name: str, dims: Mapping[str, int] | None
     ) -> tuple[pd.DataFrame, dict[str, Any]]:
-        traced = operator_traces(profile, graph, self.device, dims=dims_of_inputs(graph, dims or {}), cost=EventCost(per_event_s=0.0))
+        traced = operator_traces(
+            profile, graph, self.device, dims=dims_of_inputs(graph, dims or {}), cost=EventCost(per_event_s=0.0)
+        )
         views = sum(1 for _, reason, _ in traced.left_out if reason.endswith("is view"))
         about = {
             "run_s": profile.unprofiled_s,

@@ -53,7 +53,10 @@ def runtime_graph(model: Any, host: HostKernels, dims: Mapping[str, int] | None)
             known = set(model_dims(path))
             graph = read_onnx(path, dims={name: n for name, n in (dims or {}).items() if name in known})
         except PerfmodelError as problem:
-            return None, f"the runtime's own graph cannot be had ({problem}): fused as perfmodel knows, which is less exact"
+            return (
+                None,
+                f"the runtime's own graph cannot be had ({problem}): fused as perfmodel knows, which is less exact",
+            )
     return replace(graph, name=Path(model).stem), ""
 
 

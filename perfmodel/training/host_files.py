@@ -65,7 +65,9 @@ def write_host(
     entries, judged = [], []
     for rows in tables:
         table = prepared(rows)
-        report(f"{len(table):,} kernels of {len(set(table.model.tolist()))} models on {table.device.id}, {table.software}")
+        report(
+            f"{len(table):,} kernels of {len(set(table.model.tolist()))} models on {table.device.id}, {table.software}"
+        )
         trained = train_host(table, seed, report)
         file = f"host/{table.device.id}/{table.software}.json.gz"
         sha256 = artefact.write_file(folder, file, trained.kernels.read())

@@ -77,7 +77,10 @@ def kill_often(times: int, seed: int, folder: Path, longest_s: float = 12.0) -> 
         assert table["collection"].nunique() >= pieces
         assert known <= found, f"{len(known - found)} rows of earlier calls are gone"
         known = found
-        print(f"{number:3d}: {len(table):6,} rows of {table['collection'].nunique():4d} pieces, {rows:,} reported", flush=True)
+        print(
+            f"{number:3d}: {len(table):6,} rows of {table['collection'].nunique():4d} pieces, {rows:,} reported",
+            flush=True,
+        )
     return {"rows": len(known), "deaths before a report": early}
 
 

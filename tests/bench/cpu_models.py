@@ -246,7 +246,14 @@ def judge(measured: Path, again: Path | None, traces: list[Path], device: str) -
             some = found[(found["int8"] == int8) & (found["measured"] >= low) & (found["measured"] < high)]
             if len(some):
                 lines.append(_row(f"{'int8' if int8 else 'fp32'}, {label}", some))
-    lines += [_row("all int8", found[found["int8"]]), _row("all", found), "", _speed_ups(found), "", *_kernels(table, trained)]
+    lines += [
+        _row("all int8", found[found["int8"]]),
+        _row("all", found),
+        "",
+        _speed_ups(found),
+        "",
+        *_kernels(table, trained),
+    ]
     worst = (found["predicted"] / found["measured"] - 1).abs().sort_values(ascending=False)
     print(worst.head(12).to_string())
     return "\n".join(lines) + "\n"
@@ -268,7 +275,9 @@ def _row(label: str, some: Any) -> str:
     if "again" in some and some["again"].notna().any():
         difference = (some["again"] / some["measured"] - 1).abs()
         apart = f"{difference.mean():.1%} ({difference.median():.1%})"
-    return f"| {label} | {len(some)} | {error.mean():.1%} | {error.median():.1%} | {first:.0%} | {apart} | {inside:.0%} |"
+    return (
+        f"| {label} | {len(some)} | {error.mean():.1%} | {error.median():.1%} | {first:.0%} | {apart} | {inside:.0%} |"
+    )
 
 
 def _speed_ups(found: Any) -> str:

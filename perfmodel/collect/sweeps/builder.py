@@ -111,15 +111,15 @@ class Builder:
         """An operator with one result; its name."""
         return self.ops(op_type, *inputs, results=1, domain=domain, **attributes)[0]
 
-    def ops(
-        self, op_type: str, *inputs: str, results: int, domain: str = "", **attributes: Any
-    ) -> tuple[str, ...]:
+    def ops(self, op_type: str, *inputs: str, results: int, domain: str = "", **attributes: Any) -> tuple[str, ...]:
         """An operator with several results; their names."""
         from onnx import helper
 
         outputs = tuple(self._name("t") for _ in range(results))
         name = self._name(op_type)
-        self._nodes.append(helper.make_node(op_type, list(inputs), list(outputs), name=name, domain=domain, **attributes))
+        self._nodes.append(
+            helper.make_node(op_type, list(inputs), list(outputs), name=name, domain=domain, **attributes)
+        )
         return outputs
 
     def count(self, flops: float) -> None:

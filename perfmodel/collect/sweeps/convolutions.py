@@ -52,7 +52,15 @@ def fed(b: Builder, value: Image) -> Image:
 
 
 def conv(
-    b: Builder, x: Image, c_out: int, kernel: int, *, stride: int = 1, groups: int = 1, dilation: int = 1, bias: bool = True
+    b: Builder,
+    x: Image,
+    c_out: int,
+    kernel: int,
+    *,
+    stride: int = 1,
+    groups: int = 1,
+    dilation: int = 1,
+    bias: bool = True,
 ) -> Image:
     """A convolution that keeps the extent (divided by its stride)."""
     axes = len(x.space)
@@ -71,7 +79,9 @@ def conv(
 
 def activated(b: Builder, x: Image, kind: str | None = None) -> Image:
     """An activation as the exporters write it."""
-    kind = kind or b.one_of("relu", "relu", "relu", "silu", "silu", "clip", "hard_swish", "leaky", "sigmoid", "tanh", "none")
+    kind = kind or b.one_of(
+        "relu", "relu", "relu", "silu", "silu", "clip", "hard_swish", "leaky", "sigmoid", "tanh", "none"
+    )
     return Image(activation(b, x.name, kind), x.batch, x.channels, x.space)
 
 

@@ -168,7 +168,14 @@ def movements(b: Builder, flops: float) -> None:
         b.output(b.op("Slice", x, int64(b, [0]), int64(b, [end]), int64(b, [axis]), int64(b, [step])))
     elif kind == "pad":
         pads = [b.one_of(0, 1, 3) for _ in range(2 * rank)]
-        b.output(b.op("Pad", x, int64(b, pads), mode=b.one_of("constant", "constant", "reflect") if min(shape) > 4 else "constant"))
+        b.output(
+            b.op(
+                "Pad",
+                x,
+                int64(b, pads),
+                mode=b.one_of("constant", "constant", "reflect") if min(shape) > 4 else "constant",
+            )
+        )
     elif kind == "expand":
         b.output(b.op("Expand", b.op("ReduceMax", x, axes=[axis]), int64(b, shape)))
     elif kind == "tile":

@@ -10,7 +10,31 @@ import numpy as np
 from perfmodel.collect.sweeps.builder import Builder, int64
 from perfmodel.collect.sweeps.convolutions import activation, dequantised
 
-_WIDTHS = (32, 48, 64, 96, 120, 128, 160, 192, 256, 256, 312, 384, 384, 400, 512, 512, 640, 768, 768, 1024, 1536, 2048, 3072)
+_WIDTHS = (
+    32,
+    48,
+    64,
+    96,
+    120,
+    128,
+    160,
+    192,
+    256,
+    256,
+    312,
+    384,
+    384,
+    400,
+    512,
+    512,
+    640,
+    768,
+    768,
+    1024,
+    1536,
+    2048,
+    3072,
+)
 
 
 def _tokens(b: Builder, flops: float, k: int, n: int, most: int = 4096) -> int:
@@ -29,8 +53,10 @@ def linear(b: Builder, flops: float) -> None:
     kind = b.one_of("relu", "gelu", "gelu", "none", "none", "tanh", "sigmoid", "silu", "leaky")
     if b.chance(0.4):
         x = b.input(m, k)
-        y = b.op("Gemm", x, b.weight(n, k), b.weight(n), transB=1) if b.chance(0.7) else b.op(
-            "Gemm", x, b.weight(k, n), b.weight(n)
+        y = (
+            b.op("Gemm", x, b.weight(n, k), b.weight(n), transB=1)
+            if b.chance(0.7)
+            else b.op("Gemm", x, b.weight(k, n), b.weight(n))
         )
         y = activation(b, y, kind)
     else:

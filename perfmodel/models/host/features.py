@@ -91,7 +91,9 @@ def numbers(table: Mapping[str, np.ndarray], device: Device) -> tuple[Columns, n
     raw["log_base"] = np.log(base)
     raw["log_intensity"] = np.log((compute + 1e-9) / (memory + 1e-9))
     raw["bytes_share"] = memory / base
-    raw["weights_share"] = raw["weight_bytes"] / np.maximum(raw["weight_bytes"] + raw["input_bytes"] + raw["output_bytes"], 1)
+    raw["weights_share"] = raw["weight_bytes"] / np.maximum(
+        raw["weight_bytes"] + raw["input_bytes"] + raw["output_bytes"], 1
+    )
     columns = {f"log2_{name}": np.log2(raw[name] + 1.0) for name in _LOGS}
     return columns | {name: raw[name] for name in _PLAIN}, base
 
