@@ -26,6 +26,8 @@ from perfmodel.models.trace_rows import (
 from perfmodel.ops.table import from_columns
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from perfmodel.models.protocol import PredictorProtocol
     from perfmodel.protocols.task import Traces
 

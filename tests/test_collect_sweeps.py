@@ -32,7 +32,8 @@ def test_a_chain_runs_at_every_size(chain, tmp_path):
     for seed, flops in enumerate((1e3, 1e5, 3e6)):
         b = Builder(np.random.default_rng(seed))
         CHAINS[chain](b, flops)
-        assert len(b) > 0 and b.flops > 0
+        assert len(b) > 0
+        assert b.flops > 0
         optimised(b.model(chain), tmp_path / "optimised.onnx")
 
 

@@ -16,8 +16,8 @@ from perfmodel.errors import InputError, TraceError
 pd = pytest.importorskip("pandas", reason="traces need the extra train")
 pytest.importorskip("onnxruntime", reason="the extra collect is not installed")
 
-from perfmodel.collecting.choice import MOST_CHANGE, chain_weights, kernel_spread  # noqa: E402
 from perfmodel.collect.sweeps.families import usual_weights  # noqa: E402
+from perfmodel.collecting.choice import MOST_CHANGE, chain_weights, kernel_spread  # noqa: E402
 from perfmodel.collecting.journal import MOST_STARTS, Journal, about_table  # noqa: E402
 from perfmodel.collecting.session import Wanted, collect, paces, per_event_s  # noqa: E402
 from perfmodel.datasets.schema import read_traces  # noqa: E402
@@ -62,9 +62,11 @@ def test_a_table_is_traces_with_what_a_run_took(collected):
     assert len(table) == found.rows > 20
     assert table["collection"].nunique() == found.pieces >= 2
     assert {"run_bytes", "contiguous_elements", "run_s", "run_events", "pace", "kernel", "fused"} <= set(table.columns)
-    assert (table["source"] == "sweep").all() and (table["device"] == "local-cpu").all()
+    assert (table["source"] == "sweep").all()
+    assert (table["device"] == "local-cpu").all()
     about = about_table(found.output)
-    assert about["machine"]["onnxruntime"] and about["pieces"] == found.pieces
+    assert about["machine"]["onnxruntime"]
+    assert about["pieces"] == found.pieces
     assert any("kernels of" in line for line in lines)
 
 
@@ -124,7 +126,8 @@ def test_a_table_of_another_kind_is_refused(tmp_path):
 
 def test_a_model_is_measured_under_its_name(tmp_path):
     spec = importlib.util.spec_from_file_location("small", Path(__file__).parent / "test_collect_onnxruntime.py")
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     import onnx
@@ -132,7 +135,8 @@ def test_a_model_is_measured_under_its_name(tmp_path):
     onnx.save(module.small_model(), str(tmp_path / "small.onnx"))
     found = run(tmp_path / "t.parquet", 8, models=[(tmp_path / "small.onnx", {"batch": 2})], sweep=False)
     table = read_traces(found.output)
-    assert set(table["collection"]) == {"small"} and set(table["source"]) == {"model"}
+    assert set(table["collection"]) == {"small"}
+    assert set(table["source"]) == {"model"}
     assert (table["run_s"] > 0).all()
 
 
@@ -146,8 +150,11 @@ def test_a_journal_is_what_its_folder_holds(tmp_path):
     one.add("b", rows(2, "b"), {"seconds": 1.5})
     one.add("a", rows(3, "a"), {"seconds": 2.0})
     again = Journal(tmp_path / "t.parquet")
-    assert [d.name for d in again.done] == ["a", "b"] and again.seconds == 3.5
-    assert len(again.done[0].rows()) == 3 and "a" in again and "c" not in again
+    assert [d.name for d in again.done] == ["a", "b"]
+    assert again.seconds == 3.5
+    assert len(again.done[0].rows()) == 3
+    assert "a" in again
+    assert "c" not in again
 
 
 def test_what_was_cut_short_is_no_piece(tmp_path):
@@ -195,7 +202,8 @@ def test_chains_whose_kernels_scatter_are_drawn_more(collected):
     table = read_traces(found.output)
     device = load_device("local-cpu")
     spread = kernel_spread(table, device)
-    assert set(spread) == set(table["kernel"]) and all(v > 0 for v in spread.values())
+    assert set(spread) == set(table["kernel"])
+    assert all(v > 0 for v in spread.values())
     kernel = max(spread, key=lambda name: spread[name])
     calm = min(spread, key=lambda name: spread[name])
     scattered, settled = table[table["kernel"] == kernel], table[table["kernel"] == calm]
@@ -218,7 +226,8 @@ def test_dimensions_by_any_of_their_names():
 def test_killed_three_times_nothing_is_lost(tmp_path):
     """The benchmark does it 50 times."""
     spec = importlib.util.spec_from_file_location("collect_kills", BENCH / "collect_kills.py")
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     left = module.kill_often(3, seed=0, folder=tmp_path, longest_s=6.0)

@@ -20,7 +20,7 @@ def small_graph() -> Graph:
         Node("product", Gemm(m=4, n=16, k=8, dtype="fp32"), ("x", "w"), ("h",), "MatMul"),
         Node("view", View(kind="reshape", dtype="fp32"), ("h",), ("v",), "Reshape"),
         Node("transpose", Copy(kind="transpose", elements=64, dtype="fp32"), ("v",), ("t",), "Transpose", {"perm": (1, 0, 2)}),
-        Node("sum", Elementwise(kind="add", elements=64, inputs=2, input_elements=80, dtype="fp32"), ("t", "bias"), ("y",), "Add"),
+        Node("sum", Elementwise(kind="add", elements=64, input_elements=80, dtype="fp32"), ("t", "bias"), ("y",), "Add"),
     )  # fmt: skip
     return Graph("small", tensors, nodes, ("x",), ("y",))
 

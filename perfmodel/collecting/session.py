@@ -9,6 +9,7 @@ import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -153,7 +154,7 @@ class _Loop:
             name = f"model-{path.stem}"
             if name not in self._journal and self._left_s > _MARGIN_S and self._journal.start(name):
                 # A model is worth more time than a piece: its own network is what somebody asks for.
-                self._keep(name, lambda: self._model(path, dims), {"model": path.stem})
+                self._keep(name, partial(self._model, path, dims), {"model": path.stem})
         if not self._wanted.sweep:
             return
         since = _CHOOSE_EVERY
@@ -168,7 +169,7 @@ class _Loop:
                 continue
             piece = draw(number, self._wanted.seed, self._weights)
             about = {"chains": list(piece.chains), "size": piece.size, "number": number}
-            self._keep(name, lambda: self._piece(piece, name), about)
+            self._keep(name, partial(self._piece, piece, name), about)
             since += 1
 
     def _model(self, path: Path, dims: Mapping[str, int]) -> Measured:

@@ -11,7 +11,7 @@ from perfmodel.evaluate import JudgedRows
 from perfmodel.models.host.boosters import HostKernels, host_kernels_of
 from perfmodel.models.host.composition import Composition
 from perfmodel.models.learned import size_bucket
-from perfmodel.training.host import MODEL, HostTable, Runs, composition_for
+from perfmodel.training.host import HostTable, Runs, composition_for
 from perfmodel.training.intervals import error_quantiles
 
 if TYPE_CHECKING:

@@ -158,7 +158,7 @@ def _quantised(path: Path, name: str, dims: dict[str, int]) -> Iterator[str]:
     if "int8" in name or kinds & {"QLinearMatMul", "DynamicQuantizeLinear", "DequantizeLinear"}:
         return
     for form in ("dynamic", "static"):
-        if form == "static" and "Conv" not in kinds or not kinds & {"MatMul", "Gemm", "Conv", "LSTM"}:
+        if (form == "static" and "Conv" not in kinds) or not kinds & {"MatMul", "Gemm", "Conv", "LSTM"}:
             continue
         target = path.with_name(f"{name}.int8-{form}.onnx")
         try:

@@ -51,7 +51,7 @@ class Builder:
     # ------------------------------------------------------------------------------------------------ draws
     def between(self, low: float, high: float) -> int:
         """A whole number whose logarithm is uniform between two bounds."""
-        return int(round(float(np.exp(self.rng.uniform(np.log(low), np.log(high))))))
+        return round(float(np.exp(self.rng.uniform(np.log(low), np.log(high)))))
 
     def one_of(self, *choices: Any) -> Any:
         """One of some choices, all alike."""

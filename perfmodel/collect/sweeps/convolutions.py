@@ -40,7 +40,7 @@ def image(b: Builder, flops: float, *, axes: int = 2) -> Image:
     places = max(1.0, min(flops / (18.0 * channels**2), 1.2e6 / channels))
     if axes == 1:
         return Image("", 1, channels, (max(4, int(places)),))
-    side = max(1, int(round(places**0.5)))
+    side = max(1, round(places**0.5))
     ratio = b.one_of(1.0, 1.0, 1.0, 0.25, 0.15, 4.0)
     space = (max(1, int(side * ratio**0.5)), max(1, int(side / ratio**0.5)))
     return Image("", b.one_of(1, 1, 1, 1, 1, 2, 4), channels, space)

@@ -25,14 +25,13 @@ CALL_S = 5e-7
 """The first estimate of what a call takes whatever it does."""
 
 _LOGS = (
-    "flops", "product_flops", "m", "n", "k", "batch", "bytes_read", "bytes_written", "rows", "cols", "elements", "steps", "hidden",
-    "out_w", "channels_in", "channels_out", *(c for c in COLUMNS if c != "operands"),
+    "flops", "product_flops", "m", "n", "k", "batch", "bytes_read", "bytes_written", "rows", "cols", "elements", "steps",
+    "hidden", "out_w", "channels_in", "channels_out", *(c for c in COLUMNS if c != "operands"),
 )  # fmt: skip
 _PLAIN = (
-    "operands", "kernel_h", "kernel_w", "stride", "dilation", "depthwise", "grouped", "padded", "element_bytes", "out_element_bytes",
-    "m_small", "n_mod_16", "k_mod_4", "m_mod_6", "c_in_mod_16", "c_out_mod_16", "out_w_mod_6", "directions", "repeats", "odd_repeats",
-    "log_base",
-    "log_intensity", "bytes_share", "weights_share",
+    "operands", "kernel_h", "kernel_w", "stride", "dilation", "depthwise", "grouped", "padded", "element_bytes",
+    "out_element_bytes", "m_small", "n_mod_16", "k_mod_4", "m_mod_6", "c_in_mod_16", "c_out_mod_16", "out_w_mod_6",
+    "directions", "repeats", "odd_repeats", "log_base", "log_intensity", "bytes_share", "weights_share",
 )  # fmt: skip
 NUMBERS = (*(f"log2_{name}" for name in _LOGS), *_PLAIN)
 """Features that are numbers, in the order in which boosters read them; flags of kinds (:func:`words`) follow."""
