@@ -201,7 +201,7 @@ class OnnxRuntimeCpu:
             given = model if isinstance(model, bytes) else str(model)
             return runtime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # the runtime raises a class for each of its states
-            raise ModelFileError(f"{label or model}: onnxruntime cannot load it: {_line(error)}") from None
+            raise ModelFileError(f"{label or str(model)}: onnxruntime cannot load it: {_line(error)}") from None
 
     def _timed(self, model: Path, session: Any, feeds: Mapping[str, Any], runs: int) -> list[float]:
         seconds: list[float] = []

@@ -23,7 +23,7 @@ from perfmodel.collecting.choice import chain_weights, shares_by_kind
 from perfmodel.collecting.journal import Done, Journal, concatenated
 from perfmodel.collecting.machine import machine
 from perfmodel.collecting.pieces import Bench, Measured
-from perfmodel.errors import InputError, ModelFileError, PerfmodelError
+from perfmodel.errors import InputError, PerfmodelError
 from perfmodel.hardware import load_device
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ class _Loop:
         for attempt in _attempts():
             try:
                 measured = measure()
-            except ModelFileError as problem:
+            except PerfmodelError as problem:
                 self._report(f"{name}: passed over: {problem}")
                 return
             spent += float(measured.about["seconds"])

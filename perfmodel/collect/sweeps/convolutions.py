@@ -205,9 +205,9 @@ def along_time(b: Builder, flops: float) -> None:
         steps = min(steps, 3000)
         hop = b.one_of(64, 128, 160)
         x = Image(b.input(1, 1, window + hop * (steps - 1)), 1, 1, (window + hop * (steps - 1),))
-        y = b.op("Conv", x.name, b.weight(filters, 1, window), kernel_shape=[window], strides=[hop])
+        bank = b.op("Conv", x.name, b.weight(filters, 1, window), kernel_shape=[window], strides=[hop])
         b.count(2.0 * window * filters * steps)
-        b.output(activation(b, y, b.one_of("none", "relu")))
+        b.output(activation(b, bank, b.one_of("none", "relu")))
         return
     x = fed(b, image(b, flops, axes=1))
     kernel = min(b.one_of(1, 3, 3, 5, 9, 15), 2 * x.space[0] - 1)
@@ -237,7 +237,8 @@ def strips(b: Builder, flops: float) -> None:
     y = b.op("Conv", x, b.weight(c_out, channels, *kernel), b.weight(c_out), kernel_shape=list(kernel), pads=pads)
     b.count(per_place * height * width)
     y = activation(b, y, b.one_of("relu", "none", "sigmoid", "leaky"))
-    b.output(b.op("MaxPool", y, kernel_shape=[2, 2], strides=[2, 2]) if b.chance(0.3) else y)
+    wide_enough = min(height + pads[0] * 2 - kernel[0], width + pads[1] * 2 - kernel[1]) > 0
+    b.output(b.op("MaxPool", y, kernel_shape=[2, 2], strides=[2, 2]) if wide_enough and b.chance(0.3) else y)
 
 
 def transposed(b: Builder, flops: float) -> None:

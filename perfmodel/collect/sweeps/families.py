@@ -88,7 +88,7 @@ def draw(number: int, seed: int, weights: Mapping[str, float] | None = None) -> 
 
 def usual_weights() -> dict[str, float]:
     """How often each chain is drawn where nothing is known of errors."""
-    found = {}
+    found: dict[str, float] = {}
     for kind, chains in KINDS.items():
         total = sum(weight for _, weight in chains.values())
         found |= {name: USUAL_SHARES[kind] * weight / total for name, (_, weight) in chains.items()}

@@ -29,7 +29,7 @@ def recurrent(b: Builder, flops: float) -> None:
     gates, directions = _GATES[kind], b.one_of(1, 1, 2)
     steps, batch, inputs, hidden = _extents(b, flops, gates, directions)
     x = b.input(steps, batch, inputs)
-    more = {"linear_before_reset": 1} if kind == "GRU" else {}
+    more: dict[str, Any] = {"linear_before_reset": 1} if kind == "GRU" else {}
     out = b.op(
         kind, x, b.weight(directions, gates * hidden, inputs, scale=0.1),
         b.weight(directions, gates * hidden, hidden, scale=0.1), b.weight(directions, 2 * gates * hidden, scale=0.1),

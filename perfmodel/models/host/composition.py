@@ -65,4 +65,4 @@ class Composition:
         good = len(quantiles) == len(RUN_BUCKETS_S) + 1 and np.isfinite(quantiles).all() and np.isfinite(numbers).all()
         if not good or numbers[2] <= 0 or min(numbers[:2]) < 0:
             raise ValueError("the composition is damaged")
-        return cls(*numbers, quantiles, int(stored["runs"]))
+        return cls(numbers[0], numbers[1], numbers[2], quantiles, int(stored["runs"]))

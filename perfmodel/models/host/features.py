@@ -83,7 +83,7 @@ def numbers(table: Mapping[str, np.ndarray], device: Device) -> tuple[Columns, n
             _describe(raw, mine, group.op)
             flops = _per_row(group.op.flops, mine) + raw["extra_flops"][mine]
             moved = _per_row(group.op.bytes, mine) + raw["extra_bytes_read"][mine]
-            peak = device.arithmetic(group.op.dtype).peak_flops / max(device.units, 1)
+            peak = device.arithmetic(group.op.dtype).peak_flops / (device.units or 1)
             compute[mine] = flops / peak
             memory[mine] = moved / device.memory_bandwidth_bytes_per_s
     base[:] = CALL_S + np.maximum(compute, memory)
@@ -93,7 +93,7 @@ def numbers(table: Mapping[str, np.ndarray], device: Device) -> tuple[Columns, n
     raw["weights_share"] = raw["weight_bytes"] / np.maximum(
         raw["weight_bytes"] + raw["input_bytes"] + raw["output_bytes"], 1
     )
-    columns = {f"log2_{name}": np.log2(raw[name] + 1.0) for name in _LOGS}
+    columns = {f"log2_{name}": np.log2(np.maximum(raw[name], 0.0) + 1.0) for name in _LOGS}
     return columns | {name: raw[name] for name in _PLAIN}, base
 
 
