@@ -21,6 +21,9 @@ from perfmodel.ops.table import COLUMN_OF_FIELD, columns_of, from_columns
 
 Columns = dict[str, np.ndarray]
 
+FOURIER = "fft_stage"
+SCALAR = 16.0
+"""How many times slower than its peak a core is with scalar code, as the Fourier transforms are: eight lanes, two units."""
 CALL_S = 5e-7
 """The first estimate of what a call takes whatever it does."""
 
@@ -85,6 +88,8 @@ def numbers(table: Mapping[str, np.ndarray], device: Device) -> tuple[Columns, n
             moved = _per_row(group.op.bytes, mine) + raw["extra_bytes_read"][mine]
             peak = device.arithmetic(group.op.dtype).peak_flops / (device.units or 1)
             compute[mine] = flops / peak
+            if isinstance(group.op, Elementwise) and group.op.kind == FOURIER:
+                compute[mine] = _fourier_flops(group.op, mine) * SCALAR / peak
             memory[mine] = moved / device.memory_bandwidth_bytes_per_s
     base[:] = CALL_S + np.maximum(compute, memory)
     raw["log_base"] = np.log(base)
@@ -95,6 +100,19 @@ def numbers(table: Mapping[str, np.ndarray], device: Device) -> tuple[Columns, n
     )
     columns = {f"log2_{name}": np.log2(np.maximum(raw[name], 0.0) + 1.0) for name in _LOGS}
     return columns | {name: raw[name] for name in _PLAIN}, base
+
+
+def _fourier_flops(op: Elementwise, rows: np.ndarray) -> np.ndarray:
+    """FLOPs of Fourier transforms as they run: 5 m log2(m) for a length m that is a power of two (Cooley and Tukey, 1965); others
+    go by three transforms of the next power of two above twice their length (Bluestein, 1970).
+
+    The descriptor counts stages of real transforms, half the logarithm of the length.
+    """
+    elements, stages = _per_row(op.elements, rows), 2.0 * _per_row(op.steps, rows)
+    whole = np.abs(stages - np.round(stages)) < 1e-9
+    longer = np.where(whole, stages, np.ceil(stages) + 1.0)
+    times: np.ndarray = elements * 2.0 ** (longer - stages) * 5.0 * longer * np.where(whole, 1.0, 3.0)
+    return times
 
 
 def _descriptors(table: Mapping[str, np.ndarray], op: str, rows: np.ndarray) -> dict[str, Any]:
