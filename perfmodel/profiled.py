@@ -118,8 +118,13 @@ def operator_traces(
 
 
 def whole(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with whole dimensions, as the schema wants them: a one-sided Fourier transform writes 1.008 results an element."""
-    names = {name for op in table["op"].unique() for name, kind in c.family_columns(str(op)).items() if kind == c.INTEGER}
+    """The table with whole dimensions, as the schema wants them.
+
+    A one-sided Fourier transform writes 1.008 results an element.
+    """
+    names = {
+        name for op in table["op"].unique() for name, kind in c.family_columns(str(op)).items() if kind == c.INTEGER
+    }
     halves = {name for name in names if name in c.MAY_BE_HALF}
     fractions = [n for n in names - halves if n in table and table[n].dtype.kind == "f" and (table[n] % 1 > 0).any()]
     return table.assign(**{name: table[name].round().clip(lower=1) for name in fractions})

@@ -166,7 +166,9 @@ class OnnxRuntimeCpu:
             TraceError: the folder holds none, or a damaged one.
         """
         record = read_run(folder)
-        kernels, total, events = read_profile(Path(folder) / PROFILE, warm_up=record["warm_up"])
+        kernels, total, events = read_profile(
+            Path(folder) / PROFILE, warm_up=record["warm_up"], copies=_copies(Path(folder) / GRAPH)
+        )
         return Profile(
             model=record["model"],
             software=record["software"],
@@ -215,6 +217,18 @@ class OnnxRuntimeCpu:
                 self.pace(CHUNK_S - since)
                 since = 0.0
         return seconds
+
+
+def _copies(graph: Path) -> dict[tuple[str, str], int]:
+    """How often a name and operator occur in a saved graph, where that is more than once."""
+    import onnx
+
+    counts: dict[tuple[str, str], int] = {}
+    if graph.is_file():
+        for node in onnx.load(str(graph), load_external_data=False).graph.node:
+            if node.name:
+                counts[node.name, node.op_type] = counts.get((node.name, node.op_type), 0) + 1
+    return {key: count for key, count in counts.items() if count > 1}
 
 
 def read_run(folder: Path) -> dict[str, Any]:

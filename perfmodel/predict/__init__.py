@@ -232,7 +232,11 @@ def _on_host(
     if host is None or prepared.fusion == "none":
         return prepared.graph, None, ""
     if prepared.dtype is not None or prepared.dtype_map or prepared.kv_dtype is not None:
-        return prepared.on_cpu, host, "formats that the file does not have: fused as perfmodel knows, which is less exact"
+        return (
+            prepared.on_cpu,
+            host,
+            "formats that the file does not have: fused as perfmodel knows, which is less exact",
+        )
     from perfmodel.predict.on_host import runtime_graph
 
     graph, warning = runtime_graph(prepared.model, host, dims)

@@ -69,7 +69,8 @@ def kill_often(times: int, seed: int, folder: Path, longest_s: float = 12.0) -> 
         rows, pieces = run.reported
         early += rows == 0
         if not output.is_file():
-            assert not known and not rows, "the table is gone"
+            assert not known, "the table is gone"
+            assert not rows, "the table is gone"
             continue
         table = pd.read_parquet(output)
         found = set(zip(table["collection"], table["node"], strict=True))

@@ -147,8 +147,8 @@ def movements(b: Builder, flops: float) -> None:
     x = b.input(*shape)
     b.count(count * 8 / _BYTES_PER_FLOP)
     kind = b.one_of(
-        "transpose", "transpose", "transpose", "concat", "concat", "split", "slice", "slice", "strided", "pad", "expand", "tile",
-        "gather", "gather-elements", "scatter", "depth", "resize", "identity",
+        "transpose", "transpose", "transpose", "concat", "concat", "split", "slice", "slice", "strided", "pad", "expand",
+        "tile", "gather", "gather-elements", "scatter", "depth", "resize", "identity",
     )  # fmt: skip
     axis = int(b.rng.integers(rank))
     if kind == "transpose":
@@ -168,14 +168,8 @@ def movements(b: Builder, flops: float) -> None:
         b.output(b.op("Slice", x, int64(b, [0]), int64(b, [end]), int64(b, [axis]), int64(b, [step])))
     elif kind == "pad":
         pads = [b.one_of(0, 1, 3) for _ in range(2 * rank)]
-        b.output(
-            b.op(
-                "Pad",
-                x,
-                int64(b, pads),
-                mode=b.one_of("constant", "constant", "reflect") if min(shape) > 4 else "constant",
-            )
-        )
+        mode = b.one_of("constant", "constant", "reflect") if min(shape) > 4 else "constant"
+        b.output(b.op("Pad", x, int64(b, pads), mode=mode))
     elif kind == "expand":
         b.output(b.op("Expand", b.op("ReduceMax", x, axes=[axis]), int64(b, shape)))
     elif kind == "tile":

@@ -162,13 +162,13 @@ def _kept_by(perm: tuple[int, ...], shape: tuple[int, ...]) -> int:
 
 def _run_of_equal(shape: tuple[int, ...], other: tuple[int, ...]) -> int:
     """How many elements of the larger operand pass before the smaller one repeats or stays; all where it never does."""
-    if prod(other) == 1:
+    if not other or (prod(other) == 1 and shape[-1:] != (1,)):
         return max(1, prod(shape))
     padded = (1,) * (len(shape) - len(other)) + other
     run, repeats = 1, None
-    for mine, theirs in zip(reversed(shape), reversed(padded), strict=False):
-        if mine == 1:
-            continue
+    for place, (mine, theirs) in enumerate(zip(reversed(shape), reversed(padded), strict=False), start=1):
+        if mine == 1 and place != len(other):
+            continue  # the first axis of the smaller operand counts even so: [.., 1] + [1] runs element by element
         same = mine == theirs
         if repeats is None:
             repeats = same

@@ -103,8 +103,9 @@ def numbers(table: Mapping[str, np.ndarray], device: Device) -> tuple[Columns, n
 
 
 def _fourier_flops(op: Elementwise, rows: np.ndarray) -> np.ndarray:
-    """FLOPs of Fourier transforms as they run: 5 m log2(m) for a length m that is a power of two (Cooley and Tukey, 1965); others
-    go by three transforms of the next power of two above twice their length (Bluestein, 1970).
+    """FLOPs of Fourier transforms as they run: 5 m log2(m) for a length m that is a power of two (Cooley and Tukey, 1965).
+
+    Others go by three transforms of the next power of two above twice their length (Bluestein, 1970).
 
     The descriptor counts stages of real transforms, half the logarithm of the length.
     """
