@@ -142,7 +142,7 @@ class _Loop:
         self._before_s, self._begin = journal.seconds, clock()
         self._tables = {done.name: done.rows() for done in journal.done}
         self._weights = usual_weights()
-        self._written_at = clock()
+        self._written_at = float("-inf")  # the first piece is safe at once
         self.unwritten = 0
 
     @property

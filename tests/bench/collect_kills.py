@@ -1,10 +1,10 @@
 """`perfmodel collect`, killed at random moments: every row that was reported must be in the table, and the table readable.
 
-    python tests/bench/collect_kills.py            50 times, some five minutes
+    python tests/bench/collect_kills.py            50 times, some ten minutes
     python tests/bench/collect_kills.py --times 3 --seed 1
 
 Each time the same command is started again, so that it goes on where the last one died; it is killed (SIGKILL) after a random
-part of 1 to 12 seconds. After each death the table is read, and every (piece, node) that an earlier report covered looked up.
+part of 1 to 20 seconds. After each death the table is read, and every (piece, node) that an earlier report covered looked up.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Run:
         self._reader.join(timeout=5)
 
 
-def kill_often(times: int, seed: int, folder: Path, longest_s: float = 12.0) -> dict[str, int]:
+def kill_often(times: int, seed: int, folder: Path, longest_s: float = 20.0) -> dict[str, int]:
     """Kills so often; how many rows, pieces, and deaths before a first report there were.
 
     Raises:
