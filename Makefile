@@ -2,7 +2,7 @@
 # Works with GNU make and any Python from 3.11 on that has venv and pip: `make PYTHON=/path/to/python3.12 test`.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format typecheck layers bench bench-large bench-models bench-memory bench-packages bench-devices bench-power bench-ranking bench-report ranker \
+.PHONY: help demo test lint format typecheck layers bench bench-large bench-models bench-memory bench-packages bench-devices bench-power bench-ranking bench-report bench-kills ranker \
 	crosscheck power-constants power predictors check-reproducible accuracy-page accuracy-gate demo-model docs wheel ci clean
 
 ifndef PYTHON
@@ -66,6 +66,9 @@ bench-models: $(TEST) ## whole networks against runs that no training used
 
 bench-memory: $(TEST) ## the memory plan of CPUs against onnxruntime's arena
 	$(VENV_TEST)/bin/python tests/bench/memory.py
+
+bench-kills: $(TEST) ## `perfmodel collect`, killed 50 times: no row that was reported may be lost
+	$(VENV_TEST)/bin/python tests/bench/collect_kills.py
 
 bench-power: $(TEST) ## energy of networks and GPUs that the power constants never saw; what a cap does to held-out GPUs
 	$(VENV_TEST)/bin/python tests/bench/power.py

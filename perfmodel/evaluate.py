@@ -26,6 +26,8 @@ from perfmodel.models.trace_rows import (
 from perfmodel.ops.table import from_columns
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from perfmodel.models.protocol import PredictorProtocol
     from perfmodel.protocols.task import Traces
 
@@ -236,7 +238,8 @@ def evaluate(
     tables, runs = read(traces, root, device)
     if chosen is None:
         loaded = load(predictor)
-        rows = [r for table in tables.values() for part in parts_of(table) for r in judge_part(part, loaded)]
+        tables, rows = _on_processors(tables, loaded)
+        rows += [r for table in tables.values() for part in parts_of(table) for r in judge_part(part, loaded)]
         rows += [r for some in runs for r in predicted_runs(some, lambda op: loaded)]
     else:
         constants = load_trained(predictor).constants or FALLBACK
@@ -255,6 +258,16 @@ def evaluate(
     report["groups"] = [asdict(group) for group in groups]
     report["by_size"] = [asdict(group) for group in grouped([r for r in rows if r.target == "latency"], ("size",))]
     return {key: report[key] for key in ("protocol", "seed", "groups", "overall", "pooled", "by_size")}
+
+
+def _on_processors(
+    tables: dict[str, pd.DataFrame], predictor: PredictorProtocol
+) -> tuple[dict[str, pd.DataFrame], list[JudgedRows]]:
+    """Tables without the kernels of processors that the predictor learned, and those with their runs, judged."""
+    from perfmodel.training.host_judged import judged_as_predicted
+
+    learned = getattr(predictor, "host", ())
+    return judged_as_predicted(tables, learned) if learned else (tables, [])
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from perfmodel.datasets import columns as c
 from perfmodel.datasets.runs import operator_table
 from perfmodel.datasets.schema import check_traces
 from perfmodel.errors import TraceError
+from perfmodel.models.host.context import contexts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,6 +95,7 @@ def operator_traces(
         from perfmodel.features import read_onnx
 
         graph = read_onnx(graph, dims=dict(dims or {}))
+    stands = dict(zip(map(id, graph.nodes), contexts(graph), strict=True))
     joined, missing = join(profile.kernels, graph)
     left_out = [(k.node, f"no {k.op_type} of that name is in the graph", k.latency_s * k.calls) for k in missing]
     rows = []
@@ -101,15 +103,31 @@ def operator_traces(
         if node.op.op not in c.REQUIRED_OF_FAMILY:
             left_out.append((node.name, f"{node.source_op} is {node.op.op}", kernel.latency_s * kernel.calls))
             continue
-        rows.append((node.op, max(1, round(kernel.calls)), _row(kernel, node) | {"order": order}))
+        if not node.op.bytes_written:
+            left_out.append((node.name, f"{node.source_op} writes nothing", kernel.latency_s * kernel.calls))
+            continue
+        rows.append((node.op, max(1, round(kernel.calls)), _row(kernel, node) | stands[id(node)] | {"order": order}))
     if not rows:
         raise TraceError(f"none of the {len(profile.kernels)} kernels of {profile.model} is an operator of the graph")
-    table = operator_table(rows).assign(
+    table = whole(operator_table(rows)).assign(
         device=device, software=profile.software, source=source, collection=profile.model, threads=profile.threads,
         status=profile.status,
     )  # fmt: skip
     check_traces(table, profile.model)
     return Profiled(table, tuple(left_out), profile)
+
+
+def whole(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with whole dimensions, as the schema wants them.
+
+    A one-sided Fourier transform writes 1.008 results an element.
+    """
+    names = {
+        name for op in table["op"].unique() for name, kind in c.family_columns(str(op)).items() if kind == c.INTEGER
+    }
+    halves = {name for name in names if name in c.MAY_BE_HALF}
+    fractions = [n for n in names - halves if n in table and table[n].dtype.kind == "f" and (table[n] % 1 > 0).any()]
+    return table.assign(**{name: table[name].round().clip(lower=1) for name in fractions})
 
 
 def _row(kernel: Kernel, node: Node) -> dict[str, Any]:

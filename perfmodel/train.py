@@ -33,6 +33,8 @@ from perfmodel.models.manifest import UNSEEN_SCHEMA
 from perfmodel.models.trace_rows import Part, check_seconds
 from perfmodel.plotted import plotted, seen
 from perfmodel.train_power import train_power
+from perfmodel.training.host_files import KEPT as HOST_COLUMNS
+from perfmodel.training.host_files import split_host, write_host
 from perfmodel.training.parallel import in_parallel
 from perfmodel.training.parts import BY, PartTask, TrainedPart, train_part
 from perfmodel.training.resume import FOLDER, Pieces, fingerprint, locked_versions
@@ -84,8 +86,9 @@ def train(
     """
     pandas = require_pandas()
     given: list[Any] = [traces] if isinstance(traces, (str, Path, pandas.DataFrame)) else list(traces)
-    tables, hashes = load_tables(given, device)
-    parts = learned_parts(tables, families, report)
+    tables, hashes = load_tables(given, device, keep=HOST_COLUMNS)
+    tables, on_processors = split_host(tables)
+    parts = learned_parts(tables, families, report) if tables or not on_processors else []
     for part in parts:
         check_seconds(part, load_device(part.device), constants)
     folder = Path(output)
@@ -94,7 +97,8 @@ def train(
     gemms = tables["gemm"] if any(p.family is GEMM for p in parts) else None
     if constants is None:
         constants = _constants(gemms, rows, seed, pieces, report)
-    boosters, groups = [], []
+    host, judged = write_host(on_processors, folder, seed, report)
+    boosters, groups = [], grouped(judged, BY) if judged else []
     trained: list[TrainedPart] = []
     tasks = [PartTask.of(part, constants, seed, pieces) for part in parts]
     progress = _Progress(rows, report)
@@ -107,8 +111,8 @@ def train(
         mean = float(np.mean([g.mape for g in done.scores]))
         line = f"{index + 1}/{len(tasks)} {task.name}: held-out MAPE {mean:.2%} over {len(done.scores)} tables"
         progress.line(line, len(task.rows))
-    transfer, accuracy_of_transfer, kernels = _transfer(
-        parts, trained, constants, seed, jobs, boosters, folder, pieces, report
+    transfer, accuracy_of_transfer, kernels = (
+        _transfer(parts, trained, constants, seed, jobs, boosters, folder, pieces, report) if parts else ([], {}, {})
     )
     schemas = {e["family"] for e in boosters} | ({UNSEEN_SCHEMA} if transfer else set())
     manifest = {
@@ -122,7 +126,7 @@ def train(
         "boosters": boosters + transfer,
         "error_kernels": {family: kernel.to_dict() for family, kernel in kernels.items()},
         "versions": locked_versions(),
-    }
+    } | ({"host_kernels": host} if host else {})
     accuracy = accuracy_report("shapes", seed, groups) | plotted(t.seen for t in trained)
     accuracy["transfer"] = accuracy_of_transfer
     artefact.write_json(folder, "accuracy.json", accuracy)
@@ -130,7 +134,7 @@ def train(
     # Last: a folder whose training was interrupted keeps its old manifest, whose hashes then refuse the new files.
     artefact.write_json(folder, artefact.MANIFEST, manifest)
     pieces.remove()
-    if power:
+    if power and parts:
         reports = train_power(
             given,
             output,
@@ -147,6 +151,8 @@ def train(
 
 
 def _constants(gemms: pd.DataFrame | None, rows: int, seed: int, pieces: Pieces, report: Report) -> Constants:
+    if not rows:
+        return FALLBACK
     if gemms is None:
         report(f"{rows} rows, no GEMMs among them: the built-in physics constants")
         return FALLBACK

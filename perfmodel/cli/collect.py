@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,37 @@ from perfmodel.cli import options
 from perfmodel.cli.output import TO_STDOUT, console, write_json, write_text
 from perfmodel.errors import InputError
 
-DESCRIPTION = "The shapes that are worth measuring first on a device. Nothing is measured."
-EXAMPLE = """perfmodel collect --device my-gpu.toml --suggest 20
+DESCRIPTION = (
+    "Measures the kernels of this machine's CPU for some minutes, as ONNX Runtime runs them in networks, and writes operator"
+    " traces to train on. It can be stopped at any time; the same command goes on. With --suggest N nothing is measured: the"
+    " N shapes that are worth measuring first on a device are printed."
+)
+EXAMPLE = """perfmodel collect --device my.toml -o traces.parquet
+  perfmodel collect --device my.toml --minutes 8 --model net.onnx --dim batch=1 -o traces.parquet
+  perfmodel collect --device my-gpu.toml --suggest 20
   perfmodel collect --device h100-pcie --suggest 200 --dtype fp8 -o shapes.csv"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this command."""
     parser.add_argument("--device", metavar="D", required=True, help="the device's TOML, or its id")
-    parser.add_argument("--suggest", metavar="N", type=int, help="how many shapes to print")
+    parser.add_argument(
+        "--minutes", metavar="M", type=float, default=5.0, help="how long to measure in all (default 5)"
+    )
+    parser.add_argument(
+        "--model", metavar="FILE", action="append", default=[], help="also measure this ONNX model; may be repeated"
+    )
+    parser.add_argument(
+        "--dim", metavar="NAME=N", action="append", default=[],
+        help="a number for a symbolic dimension of the models that have it; may be repeated",
+    )  # fmt: skip
+    parser.add_argument(
+        "--only-models", action="store_true", help="measure the models that --model names and no generated sweep"
+    )
+    parser.add_argument(
+        "--recordings", metavar="FOLDER", help="also keep what was recorded of each piece, without weights, for replay"
+    )
+    parser.add_argument("--suggest", metavar="N", type=int, help="measure nothing; how many shapes to print")
     parser.add_argument("--family", metavar="F", default="gemm", help="the operator family (default gemm)")
     parser.add_argument("--dtype", metavar="DTYPE", default="bf16", help="the number format (default bf16)")
     parser.add_argument("--software", metavar="STACK", help="the stack that will be measured, as in vllm-0.24.0")
@@ -43,9 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Choose, write the table and the JSON where they were asked for, and show the shapes."""
     if arguments.suggest is None:
-        raise InputError(
-            "measuring this machine is not built yet: --suggest N prints the shapes that are worth measuring"
-        )
+        return _measure(arguments)
     if arguments.output is not None:
         _check_output(arguments.output, overwrite=arguments.force)  # before the work, not after it
     from perfmodel.datasets.schema import read_traces
@@ -68,6 +89,48 @@ def run(arguments: argparse.Namespace) -> int:
         write_json(_json(shapes, arguments.device), arguments.json)
     if arguments.json != TO_STDOUT:
         console().print(_table(shapes))
+    return 0
+
+
+def _measure(arguments: argparse.Namespace) -> int:
+    """Measures this machine, with a line of progress whenever rows are safe."""
+    from perfmodel.collecting.session import Wanted, collect
+
+    if arguments.output is None:
+        raise InputError("where to? -o traces.parquet keeps what is measured (--suggest N measures nothing)")
+    if arguments.only_models and not arguments.model:
+        raise InputError("--only-models measures the files of --model, and there is none")
+    dims = options.parse_dims(arguments.dim)
+    wanted = Wanted(
+        device=arguments.device,
+        output=Path(arguments.output),
+        minutes=arguments.minutes,
+        models=[(Path(model), dims) for model in arguments.model],
+        seed=arguments.seed,
+        recordings=None if arguments.recordings is None else Path(arguments.recordings),
+        sweep=not arguments.only_models,
+    )
+
+    def report(line: str) -> None:
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
+
+    try:
+        found = collect(wanted, report)
+    except KeyboardInterrupt:
+        report(f"perfmodel collect: interrupted; what was measured is in {arguments.output}, the same command goes on")
+        raise
+    if arguments.json is not None:
+        write_json(
+            {"output": str(found.output), "pieces": found.pieces, "kernels": found.rows, "marked": found.marked,
+             "seconds": found.seconds, **{k: found.about[k] for k in ("per_event_s", "median_drift", "median_rel_std")}},
+            arguments.json,
+        )  # fmt: skip
+    report(
+        f"{found.rows:,} kernels of {found.pieces} pieces in {found.seconds / 60:.1f} minutes"
+        + (f"; {found.marked} marked, since the machine moved" if found.marked else "")
+        + f". Next: perfmodel train {found.output} --device {arguments.device} -o my-predictor"
+    )
     return 0
 
 

@@ -69,6 +69,7 @@ class Profile:
         before_s, after_s: seconds of each unprofiled run before and after; empty where there were none.
         threads: processors that one kernel may use.
         cost: of the profiler; None: not corrected for yet.
+        pace_s: what a small product and a small copy took between the runs (:mod:`perfmodel.collect.pace`); None: unknown.
     """
 
     model: str
@@ -80,6 +81,7 @@ class Profile:
     after_s: tuple[float, ...] = ()
     threads: int = 1
     cost: EventCost | None = None
+    pace_s: tuple[float, ...] | None = None
 
     @property
     def unprofiled_s(self) -> float | None:

@@ -36,12 +36,16 @@ class Event:
     outputs: tuple[tuple[str, tuple[int, ...]], ...]
 
 
-def read_profile(path: str | Path, *, warm_up: int = 0) -> tuple[tuple[Kernel, ...], float, float]:
+def read_profile(
+    path: str | Path, *, warm_up: int = 0, copies: Mapping[tuple[str, str], int] | None = None
+) -> tuple[tuple[Kernel, ...], float, float]:
     """Kernels of a profile, the sum of a run, and the events of a run.
 
     Args:
         path: the file that ``end_profiling`` names.
         warm_up: runs at the beginning that are left out.
+        copies: how many nodes share a name and operator (the runtime calls all that it puts in alike): their calls are told
+            apart by their order within a run, and the kernels are called ``name#0``, ``name#1``, ...
 
     Returns:
         Kernels in the order of their first call; the median over runs of the sum of their times (as profiled); the mean
@@ -66,8 +70,13 @@ def read_profile(path: str | Path, *, warm_up: int = 0) -> tuple[tuple[Kernel, .
         raise TraceError(f"{path} holds no call of a kernel within its runs")
     calls: dict[tuple[str, str], list[Event]] = {}
     for run in by_run:
+        seen: dict[tuple[str, str], int] = {}
         for event in run:
-            calls.setdefault((event.node, event.op_type), []).append(event)
+            key = (event.node, event.op_type)
+            if (among := (copies or {}).get(key, 1)) > 1:
+                place = seen[key] = seen.get(key, -1) + 1
+                key = (f"{event.node}#{place % among}", event.op_type)
+            calls.setdefault(key, []).append(event)
     kernels = tuple(_kernel(node, op, found, len(kept)) for (node, op), found in calls.items())
     total = median(sum(e.seconds for e in run) for run in by_run)
     return kernels, total, sum(map(len, by_run)) / len(by_run)

@@ -7,9 +7,7 @@ out octave by octave, and the prediction is the analytical one again.
 
 from __future__ import annotations
 
-import gzip
 import re
-import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,7 +19,7 @@ from perfmodel.errors import PredictorError, nearest
 from perfmodel.features.vector import FeatureSchema
 from perfmodel.models.families import FAMILIES
 from perfmodel.models.machine import CACHES
-from perfmodel.models.trees import Booster
+from perfmodel.models.trees import Booster, read_booster
 
 Key = tuple[str, str, str]
 """Of a residual: family, device id, part."""
@@ -32,7 +30,6 @@ UNSEEN = "*"
 """In place of a device id: the booster for devices that were not measured, over stacks instead of versions."""
 _LEARNED_WEIGHT = 0.99
 _ANALYTICAL_WEIGHT = 0.05
-_MAX_BOOSTER_BYTES = 64 * 2**20
 _MAX_EXACT = 4096
 """Distinct values of an exact feature that a manifest may list."""
 
@@ -173,15 +170,7 @@ class Residual:
     def booster(self) -> Booster:
         """The trees, read on first use."""
         name = f"the booster for {self.family} on {self.device} in {self.part}"
-        try:
-            # Bounded, so that a crafted archive cannot fill the memory.
-            inflater = zlib.decompressobj(wbits=31)
-            text = inflater.decompress(self.read(), _MAX_BOOSTER_BYTES)
-            if inflater.unconsumed_tail:
-                raise PredictorError(f"{name} unpacks to more than {_MAX_BOOSTER_BYTES >> 20} MiB")
-        except (zlib.error, gzip.BadGzipFile, EOFError) as error:
-            raise PredictorError(f"{name} cannot be unpacked: {error}") from None
-        booster = Booster.from_json(text, name)
+        booster = read_booster(self.read(), name)
         wanted = len(self.schema.names) + self._variant_columns.shape[1]
         if booster.features != wanted:
             raise PredictorError(f"{name} reads {booster.features} features; the manifest describes {wanted}")

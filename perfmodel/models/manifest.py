@@ -17,6 +17,7 @@ from perfmodel.models.constants import LATER, Constants
 from perfmodel.models.corrections import Correction
 from perfmodel.models.families import FAMILIES
 from perfmodel.models.families.gemm import GEMM
+from perfmodel.models.host.boosters import HostKernels
 from perfmodel.models.kernel import Kernel
 from perfmodel.models.learned import SIZE_BUCKETS_S, UNSEEN, Key, Residual
 from perfmodel.models.power.learned import LearnedPower, PowerResidual, power_schema
@@ -35,6 +36,7 @@ class Contents:
     corrections: dict[Key, Correction]
     error_kernels: dict[str, Kernel]
     power: LearnedPower
+    host: tuple[HostKernels, ...] = ()
 
 
 def read(folder: Path) -> Contents:
@@ -86,6 +88,10 @@ def read(folder: Path) -> Contents:
             corrections,
             kernels,
             _power(folder, manifest),
+            tuple(
+                HostKernels.from_entry(e, partial(artefact.read_file, folder, str(e["file"]), str(e["sha256"])))
+                for e in manifest.get("host_kernels", [])
+            ),
         )
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
         raise PredictorError(

@@ -20,6 +20,7 @@ from perfmodel.models.constants import FALLBACK, Constants
 from perfmodel.models.corrections import Correction, corrected
 from perfmodel.models.estimates import DETAILS, Estimates
 from perfmodel.models.families import Family, family_of
+from perfmodel.models.host.boosters import HostKernels
 from perfmodel.models.kernel import Kernel, error_kernel
 from perfmodel.models.learned import Key, Residual, software_of, stack_of, variant_of
 from perfmodel.models.machine import Conditions, Machine
@@ -44,6 +45,8 @@ class Predictor:
         corrections: what few rows measured on a device add, by (family, device id, part).
         error_kernels: the covariance of errors on devices that were not measured, by family; others take a general one.
         power: what was learned of power.
+        host: the kernels of runtimes on processors that were measured by ``perfmodel collect``, which whole models are
+            composed of there.
     """
 
     name: str = "analytical"
@@ -53,6 +56,7 @@ class Predictor:
     corrections: Mapping[Key, Correction] = field(default_factory=dict)
     error_kernels: Mapping[str, Kernel] = field(default_factory=dict)
     power: LearnedPower = field(default_factory=LearnedPower)
+    host: tuple[HostKernels, ...] = ()
 
     def predict(
         self,
@@ -350,6 +354,7 @@ def _load_folder(folder: Path) -> Predictor:
         contents.corrections,
         contents.error_kernels,
         contents.power,
+        contents.host,
     )
 
 

@@ -6,7 +6,9 @@ shipped booster with XGBoost itself. The format is XGBoost's documented JSON mod
 
 from __future__ import annotations
 
+import gzip
 import json
+import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,6 +17,7 @@ import numpy as np
 
 from perfmodel.errors import PredictorError
 
+_MAX_BOOSTER_BYTES = 64 * 2**20
 _ROWS_AT_A_TIME = 512
 _MAX_CELLS = 2**24
 """Trees times nodes of the largest tree: padded arrays of that size take 300 MB, which no crafted file may exceed."""
@@ -123,6 +126,23 @@ class _Flat:
     children: np.ndarray
     default_right: np.ndarray
     inner: np.ndarray
+
+
+def read_booster(packed: bytes, name: str) -> Booster:
+    """The trees of a booster's stored bytes (gzip).
+
+    Raises:
+        PredictorError: they cannot be unpacked, or are no booster.
+    """
+    try:
+        # Bounded, so that a crafted archive cannot fill the memory.
+        inflater = zlib.decompressobj(wbits=31)
+        text = inflater.decompress(packed, _MAX_BOOSTER_BYTES)
+        if inflater.unconsumed_tail:
+            raise PredictorError(f"{name} unpacks to more than {_MAX_BOOSTER_BYTES >> 20} MiB")
+    except (zlib.error, gzip.BadGzipFile, EOFError) as error:
+        raise PredictorError(f"{name} cannot be unpacked: {error}") from None
+    return Booster.from_json(text, name)
 
 
 def _parse(model: dict[str, Any]) -> Booster:

@@ -13,6 +13,7 @@ from perfmodel.dtypes import gemm_dtype
 from perfmodel.errors import InputError, nearest
 from perfmodel.graph import Graph, without_collection
 from perfmodel.hardware import Device, load_device
+from perfmodel.models.host.boosters import HostKernels
 from perfmodel.models.predictor import load as load_predictor
 from perfmodel.models.protocol import PredictorProtocol
 from perfmodel.predict.result import Comparison, Estimate, ModelPrediction, OperatorPrediction
@@ -129,6 +130,7 @@ def kernels_of(
 class _Prepared:
     """What does not depend on the device: the bound graph as the file has it, and fused and in the formats asked for."""
 
+    model: Any
     bound: Graph
     graph: Graph
     fusion: str
@@ -170,7 +172,7 @@ def _prepare(
         cache_dtype(kv_dtype)
     bound = _graph(model, dict(dims or {}), entry, joined=fusion == "none")
     graph = cast(fuse(bound, mode=fusion), dtype, formats, kv_dtype)
-    return _Prepared(bound, graph, fusion, dtype, formats, kv_dtype)
+    return _Prepared(model, bound, graph, fusion, dtype, formats, kv_dtype)
 
 
 def _predict(
@@ -194,26 +196,51 @@ def _predict(
         if value is not None and not (isinstance(value, (int, float)) and 0 < value < float("inf")):
             raise InputError(f"{name} is {value!r}; wanted a number above 0")
     clock_hz = None if clock_mhz is None else clock_mhz * 1e6
+    loaded = remembered(load_predictor(predictor))
+    graph, host, warning = _on_host(prepared, device, loaded, software, dims)
     prediction = compose(
-        prepared.graph,
+        graph,
         device,
-        remembered(load_predictor(predictor)),
-        software=software,
+        loaded,
+        software=None if host is not None else software,
         cache=cache,
         launch=launch,
         clock_hz=clock_hz,
         power_limit_w=power_limit_w,
         dims={name: int(value) for name, value in (dims or {}).items()},
         cpu_graph=prepared.on_cpu if device.kind == "cpu" else None,
+        host=host,
     )
     return replace(
         prediction,
+        warnings=(*prediction.warnings, *((warning,) if warning else ())),
         dtype_map=prepared.dtype_map,
         kv_dtype=prepared.kv_dtype,
         workload=workload_of(prepared.bound),
         idle_power_w=waiting_power_w(device, power_limit_w, clock_hz),
         power_limit_w=limit_w(device, power_limit_w),
     )
+
+
+def _on_host(
+    prepared: _Prepared, device: Device, predictor: Any, software: str | None, dims: Mapping[str, int] | None
+) -> tuple[Graph, HostKernels | None, str]:
+    """The graph to predict, what was learned of the processor's runtime (None: nothing), and a line of warning."""
+    from perfmodel.models.host.boosters import host_kernels_of
+
+    host = host_kernels_of(getattr(predictor, "host", ()), device, software)
+    if host is None or prepared.fusion == "none":
+        return prepared.graph, None, ""
+    if prepared.dtype is not None or prepared.dtype_map or prepared.kv_dtype is not None:
+        return (
+            prepared.on_cpu,
+            host,
+            "formats that the file does not have: fused as perfmodel knows, which is less exact",
+        )
+    from perfmodel.predict.on_host import runtime_graph
+
+    graph, warning = runtime_graph(prepared.model, host, dims)
+    return (prepared.on_cpu if graph is None else graph), host, warning
 
 
 def _graph(

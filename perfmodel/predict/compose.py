@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from perfmodel.graph import Graph, Node
 from perfmodel.hardware import Device
 from perfmodel.hardware.measured import RUN_S
+from perfmodel.models.host.boosters import HostKernels
 from perfmodel.models.predictor import Estimates
 from perfmodel.models.protocol import PredictorProtocol
 from perfmodel.ops import Unmodelled, View
+from perfmodel.predict import on_host
 from perfmodel.predict.memory import MemoryPlan, plan, plan_on_cpu
 from perfmodel.predict.result import Estimate, ModelPrediction, OperatorPrediction
 
@@ -20,7 +23,7 @@ EAGER_DISPATCH_S, EAGER_DISPATCH_LOW_S, EAGER_DISPATCH_HIGH_S = 11e-6, 5e-6, 30e
 """Host time to dispatch and launch one kernel eagerly, and its 90 % interval. Descriptions of PyTorch's path from Python to
 the driver give 5-25 us, of which the first is the geometric mean; it depends on the host's CPU more than on the device."""
 
-
+_T = TypeVar("_T")
 _DISPATCH = (EAGER_DISPATCH_S, EAGER_DISPATCH_LOW_S, EAGER_DISPATCH_HIGH_S)
 
 
@@ -36,14 +39,17 @@ def compose(
     power_limit_w: float | None,
     dims: dict[str, int],
     cpu_graph: Graph | None = None,
+    host: HostKernels | None = None,
 ) -> ModelPrediction:
     """The prediction of a bound, fused and cast graph.
 
     Args:
+        host: what was learned of the kernels of a runtime on this processor, where ``graph`` is one of that runtime.
         cpu_graph: the same model as a CPU runtime fuses it, whose tensors need memory there; None means ``graph``.
     """
     nodes = [n for n in graph.nodes if not isinstance(n.op, View)]
-    index = _rows(nodes)
+    stands = None if host is None else on_host.stands_of(graph)
+    index = _rows(nodes, stands)
     firsts = _firsts(nodes, index)
     estimates = predictor.predict(
         [n.op for n in firsts],
@@ -55,6 +61,8 @@ def compose(
         extra_bytes_read=np.array([float(n.extra_bytes_read) for n in firsts]),
         extra_flops=np.array([float(sum(f.flops for f in n.fused)) for n in firsts]),
     )
+    if host is not None and stands is not None:
+        estimates = on_host.learned(host, estimates, firsts, _firsts(stands, index), device)
     # Large models repeat few kernels: each is written out once, and what follows from shapes is summed over the kinds.
     written: dict[tuple[int, int], OperatorPrediction] = {}
     for node, row in zip(nodes, index, strict=True):
@@ -70,7 +78,10 @@ def compose(
         sum(o.latency_s.high for o in operators),
     )
     latency, gap_s = with_launches(device_s, launches, launch)
-    latency, gap_s = _with_run(latency, device.measured.get(RUN_S, 0.0), gap_s)
+    if host is None:
+        latency, gap_s = _with_run(latency, device.measured.get(RUN_S, 0.0), gap_s)
+    else:
+        latency, gap_s = on_host.run(host, device_s, sum(n.count for n in graph.nodes))
     workspace = dict(zip((n.name for n in nodes), estimates.workspace_bytes[index].tolist(), strict=True))
     memory = plan_on_cpu(cpu_graph or graph) if device.kind == "cpu" else plan(graph, workspace=workspace)
     power, energy = _power(operators, device, latency, gap_s, power_limit_w, clock_hz)
@@ -112,18 +123,19 @@ def with_launches(device_s: Estimate, launches: float, launch: str) -> tuple[Est
     return latency, gap_s
 
 
-def _rows(nodes: list[Node]) -> list[int]:
-    """For each node the number of its kind: the same descriptors, and the same further traffic."""
+def _rows(nodes: list[Node], stands: Sequence[tuple[Any, ...]] | None) -> list[int]:
+    """For each node the number of its kind: the same descriptors, the same further traffic, and the same stand on a host."""
     unique: dict[tuple[Any, ...], int] = {}
     # Readers share descriptors: the same objects need not be looked through again.
     met: dict[tuple[Any, ...], int] = {}
     rows = []
-    for node in nodes:
+    for at, node in enumerate(nodes):
         extra = node.extra_bytes_read
-        same = (id(node.op), tuple(map(id, node.fused)), extra)
+        stand = () if stands is None else (node.source_op, stands[at])
+        same = (id(node.op), tuple(map(id, node.fused)), extra, stand)
         row = met.get(same)
         if row is None:
-            row = met[same] = unique.setdefault((node.op, node.fused, extra), len(unique))
+            row = met[same] = unique.setdefault((node.op, node.fused, extra, stand), len(unique))
         rows.append(row)
     return rows
 
@@ -133,10 +145,11 @@ def _with_run(latency: Estimate, run_s: float, gap_s: float) -> tuple[Estimate, 
     return Estimate(latency.value + run_s, latency.low + run_s, latency.high + run_s), gap_s + run_s
 
 
-def _firsts(nodes: list[Node], index: list[int]) -> list[Node]:
-    found: dict[int, Node] = {}
-    for node, row in zip(nodes, index, strict=True):
-        found.setdefault(row, node)
+def _firsts(items: Sequence[_T], index: list[int]) -> list[_T]:
+    """The first item of each kind."""
+    found: dict[int, _T] = {}
+    for item, row in zip(items, index, strict=True):
+        found.setdefault(row, item)
     return [found[row] for row in range(len(found))]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from perfmodel.hardware import Device
+from perfmodel.models.host.boosters import HostKernels
 from perfmodel.models.predictor import Estimates, Predictor
 from perfmodel.models.protocol import PredictorProtocol
 from perfmodel.ops import Operator
@@ -38,6 +39,11 @@ class Remembered:
     def name(self) -> str:
         """The predictor's name."""
         return self._predictor.name
+
+    @property
+    def host(self) -> tuple[HostKernels, ...]:
+        """What the predictor learned of runtimes on processors."""
+        return self._predictor.host
 
     def predict(
         self,

@@ -1,7 +1,8 @@
 """The protocol ``models``: the runs of whole networks, predicted by what never saw a shape of theirs.
 
 Networks are parted into five folds; for each, every row of operator traces whose group of shapes (a GEMM's weight, a
-softmax's width, on whatever device) occurs in one of its networks is out of training.
+softmax's width, on whatever device) occurs in one of its networks is out of training. Models that `perfmodel collect`
+measured on a processor are runs, too: theirs are held out by whole networks, quantised forms together with the original.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from perfmodel.errors import InputError
 from perfmodel.evaluate import JudgedRows
 from perfmodel.protocols.learn import HeldOut, judge_held_out
 from perfmodel.protocols.task import Task, need_operators
+from perfmodel.training.host import train_host
+from perfmodel.training.host_files import prepared, split_host
+from perfmodel.training.host_judged import judged_runs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,11 +34,22 @@ def judge(task: Task) -> list[JudgedRows]:
         InputError: there is none.
     """
     need_operators(task, "to train on, beside the runs")
+    operators, host = split_host(task.operators)
+    measured = [rows for table in host for rows in _on_processors(table, task.seed)]
+    if measured:
+        return measured + (judge_held_out(_folds(replace(task, operators=operators)), task.jobs) if operators else [])
     if not any(len(runs.listed) for runs in task.runs):
         raise InputError(
             "the protocol models judges runs that name their operators, and none was given: energaizer has some"
         )
     return judge_held_out(_folds(task), task.jobs)
+
+
+def _on_processors(rows: pd.DataFrame, seed: int) -> list[JudgedRows]:
+    """The real models among a processor's kernels (`perfmodel collect --model`), each predicted without its network."""
+    table = prepared(rows)
+    trained = train_host(table, seed)
+    return judged_runs(table, trained.predicted_s, folds_of(table.network.astype(object), seed=seed))
 
 
 def _folds(task: Task) -> Iterator[HeldOut]:

@@ -13,6 +13,7 @@ from perfmodel.datasets.schema import column_names, read_table, require_pandas
 from perfmodel.errors import InputError, TraceError
 from perfmodel.models.constants import FALLBACK, Constants
 from perfmodel.models.trace_rows import Part
+from perfmodel.training.host_files import KEPT as HOST_COLUMNS
 from perfmodel.training.tables import learned_parts, load_tables
 
 if TYPE_CHECKING:
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 
     Traces = pd.DataFrame | Runs | str | Path
 
-_ALSO_KEPT = ("source", "collection")
-"""Columns that training does not need, but splits do."""
+_ALSO_KEPT = ("source", "collection", *(c for c in HOST_COLUMNS if c not in ("source", "collection")))
+"""Columns that training on families of operators does not need, but splits and kernels of processors do."""
 
 
 @dataclass(frozen=True)

@@ -285,7 +285,7 @@ CONTRIB: dict[str, Rule] = {
 
 BLOCKED: dict[str, Rule] = {
     "AveragePool": rules_memory.pool("average"),
-    "Conv": activated(rules_products.conv, residual=3),
+    "Conv": activated(rules_products.conv_blocked, residual=3),
     "GlobalAveragePool": rules_memory.global_pool("mean"),
     "GlobalMaxPool": rules_memory.global_pool("max"),
     "MaxPool": rules_memory.pool("max"),

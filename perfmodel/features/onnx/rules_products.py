@@ -198,15 +198,28 @@ def conv_channels_last(call: Call) -> Modelled:
     return with_bias(call, op, 2, _window_attributes(call))
 
 
+def conv_blocked(call: Call) -> Modelled:
+    """The Conv of ONNX Runtime's blocked layout, whose filters may be for more channels than there are."""
+    op = convolution(call, 1, call.dtype, call.out_dtype, blocked=True)
+    return with_bias(call, op, 2, _window_attributes(call))
+
+
 def _window_attributes(call: Call) -> dict[str, Any]:
     return {"groups": int(call.get("group", 1)), "strides": call.get("strides", None), "pads": call.get("pads", None)}
 
 
-def convolution(call: Call, weight: int, dtype: str, out_dtype: str | None, *, last: bool = False) -> ops.Conv:
+_LARGEST_BLOCK = 16
+"""Channels of a block of ONNX Runtime's layout NCHWc: 16 with AVX-512, 8 otherwise."""
+
+
+def convolution(
+    call: Call, weight: int, dtype: str, out_dtype: str | None, *, last: bool = False, blocked: bool = False
+) -> ops.Conv:
     """The descriptor of a convolution whose filters are input ``weight``.
 
     Args:
         last: the activations' channels are the last axis instead of the second.
+        blocked: channels come in blocks, of which the filters may have more than the operand.
     """
     x, w = call.shape(0), call.shape(weight)
     if last and len(x) > 2:
@@ -215,8 +228,12 @@ def convolution(call: Call, weight: int, dtype: str, out_dtype: str | None, *, l
         raise RuleError(f"it has {len(x) - 2} spatial axes; 1 to 3 are covered")
     kernel = w[2:]
     groups = int(call.get("group", 1))
+    c_in = x[1]
     if all(isinstance(d, int) for d in (x[1], w[1])) and x[1] != w[1] * groups:
-        raise DescriptorError(f"its filters are for {w[1]} x {groups} channels, its input has {x[1]}")
+        # The blocked layout fills the last block of channels up, and computes it whole.
+        if not (blocked and x[1] < w[1] * groups < x[1] + _LARGEST_BLOCK):
+            raise DescriptorError(f"its filters are for {w[1]} x {groups} channels, its input has {x[1]}")
+        c_in = w[1] * groups
     strides, pads, dilations = conv_window(call, x[2:], kernel)
     depth, h, width = _spatial(x[2:], 1)
     kernel_d, kernel_h, kernel_w = _spatial(kernel, 1)
@@ -224,7 +241,7 @@ def convolution(call: Call, weight: int, dtype: str, out_dtype: str | None, *, l
     pad_d, pad_h, pad_w = _spatial(map(_half, pads), 0)
     dilation_d, dilation_h, dilation_w = _spatial(dilations, 1)
     return ops.Conv(
-        batch=x[0], c_in=x[1], c_out=w[0], groups=groups, dtype=dtype, out_dtype=out_dtype,
+        batch=x[0], c_in=c_in, c_out=w[0], groups=groups, dtype=dtype, out_dtype=out_dtype,
         depth=depth, h=h, w=width, kernel_d=kernel_d, kernel_h=kernel_h, kernel_w=kernel_w,
         stride_d=stride_d, stride_h=stride_h, stride_w=stride_w, pad_d=pad_d, pad_h=pad_h, pad_w=pad_w,
         dilation_d=dilation_d, dilation_h=dilation_h, dilation_w=dilation_w,

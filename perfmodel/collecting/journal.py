@@ -1,0 +1,161 @@
+"""What is finished: one file a measured piece, in a folder beside the table, and the table as a view of them.
+
+A piece is written under a temporary name, synchronised, and renamed, and so is the table: whenever the process dies, every
+file is whole. A piece counts as done when the table that holds it is in place; nothing is reported before.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from perfmodel.datasets.schema import require_pandas
+from perfmodel.errors import TraceError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SUFFIX = ".pieces"
+_META = b"perfmodel"
+_STARTED = ".started"
+MOST_STARTS = 2
+"""A piece that killed the process so often is passed over."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """A finished piece.
+
+    Attributes:
+        name: of the piece, and of its file.
+        about: what :class:`perfmodel.collecting.pieces.Measured` says of it beside its rows.
+        path: of the file.
+    """
+
+    name: str
+    about: Mapping[str, Any]
+    path: Path
+
+    def rows(self) -> pd.DataFrame:
+        """Its rows, as they were measured."""
+        table: pd.DataFrame = require_pandas().read_parquet(self.path)
+        return table
+
+
+class Journal:
+    """The finished pieces of one output.
+
+    Args:
+        output: the table; the folder stands beside it, under its name with :data:`SUFFIX`.
+
+    Raises:
+        TraceError: a file of the folder is no piece.
+    """
+
+    def __init__(self, output: Path) -> None:
+        require_pandas()
+        self.output = Path(output)
+        self.folder = self.output.with_name(self.output.name + SUFFIX)
+        self._done: dict[str, Done] = {}
+        if self.folder.is_dir():
+            for path in sorted(self.folder.glob("*.parquet")):
+                self._done[path.stem] = Done(path.stem, _about(path), path)
+
+    def __len__(self) -> int:
+        return len(self._done)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._done
+
+    @property
+    def done(self) -> list[Done]:
+        """All pieces, in the order of their names."""
+        return [self._done[name] for name in sorted(self._done)]
+
+    @property
+    def seconds(self) -> float:
+        """How long all of them took."""
+        return float(sum(float(piece.about.get("seconds", 0.0)) for piece in self._done.values()))
+
+    def start(self, name: str) -> bool:
+        """Notes that a piece is begun; False where it was begun too often without an end."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / f"{name}{_STARTED}"
+        starts = path.stat().st_size if path.is_file() else 0
+        if starts >= MOST_STARTS:
+            return False
+        with path.open("ab") as file:
+            file.write(b".")
+        return True
+
+    def add(self, name: str, rows: pd.DataFrame, about: Mapping[str, Any]) -> Done:
+        """Keeps a piece; it is on the disk when this returns."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / f"{name}.parquet"
+        table = pa.Table.from_pandas(rows, preserve_index=False)
+        table = table.replace_schema_metadata({**(table.schema.metadata or {}), _META: json.dumps(about).encode()})
+        replace_file(path, lambda temporary: pq.write_table(table, temporary))
+        (self.folder / f"{name}{_STARTED}").unlink(missing_ok=True)
+        self._done[name] = Done(name, dict(about), path)
+        return self._done[name]
+
+    def write(self, table: pd.DataFrame, about: Mapping[str, Any]) -> None:
+        """Puts the table in place."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        arrow = pa.Table.from_pandas(table, preserve_index=False)
+        arrow = arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), _META: json.dumps(about).encode()})
+        replace_file(self.output, lambda temporary: pq.write_table(arrow, temporary))
+
+
+def replace_file(path: Path, write: Any) -> None:
+    """Writes a file under a temporary name beside it, synchronises it, and renames it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        write(temporary)
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def about_table(path: str | Path) -> dict[str, Any]:
+    """What `perfmodel collect` wrote into a table beside its rows: machine, versions, seed, drift; empty for other tables.
+
+    Raises:
+        TraceError: the file cannot be read.
+    """
+    return _about(Path(path), needed=False)
+
+
+def _about(path: Path, *, needed: bool = True) -> dict[str, Any]:
+    import pyarrow.parquet as pq
+
+    try:
+        stored = (pq.read_schema(path).metadata or {}).get(_META)
+        found = None if stored is None else json.loads(stored)
+    except Exception as error:  # pyarrow raises whatever its parser does
+        raise TraceError(f"{path} is no readable piece: {' '.join(str(error).split())[:200]}") from None
+    if found is None and not needed:
+        return {}
+    if not isinstance(found, dict):
+        raise TraceError(f"{path} was not written by `perfmodel collect`: remove it, or choose another output")
+    return found
+
+
+def concatenated(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Tables one below the other; columns that are empty in some are no reason to change a type."""
+    pandas = require_pandas()
+    kept = [table.dropna(axis="columns", how="all") for table in tables if len(table)]
+    table: pd.DataFrame = pandas.concat(kept, ignore_index=True)
+    return table

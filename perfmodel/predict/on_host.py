@@ -1,0 +1,103 @@
+"""Models on a processor whose runtime's kernels were measured: the runtime's own graph, its kernels, their sum.
+
+What runs is the graph that the runtime makes of a file: it fuses operators and changes layouts. Where onnxruntime is
+installed and the file has its weights, that graph is asked for; otherwise perfmodel's own fusion stands in, and says so.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from perfmodel.errors import PerfmodelError
+from perfmodel.graph import Graph, Node
+from perfmodel.hardware import Device
+from perfmodel.models.host.boosters import HostKernels
+from perfmodel.models.host.context import COLUMNS, contexts
+from perfmodel.models.host.features import table_of_nodes
+from perfmodel.models.predictor import Estimates
+from perfmodel.ops import View
+from perfmodel.predict.result import Estimate
+
+Stand = tuple[float, ...]
+
+
+def runtime_graph(model: Any, host: HostKernels, dims: Mapping[str, int] | None) -> tuple[Graph | None, str]:
+    """The graph that the runtime makes of a model, and a line of warning where it cannot be had (None then).
+
+    Args:
+        model: what :func:`perfmodel.predict` takes.
+        host: whose runtime.
+        dims: numbers for symbolic dimensions.
+    """
+    from perfmodel.collect.onnxruntime_cpu import OnnxRuntimeCpu
+
+    if not isinstance(model, (str, os.PathLike)) or Path(model).suffix.lower() != ".onnx":
+        return None, "only an ONNX file can be given to the runtime: fused as perfmodel knows, which is less exact here"
+    runtime = OnnxRuntimeCpu(threads=host.threads)
+    if runtime.why_not() is not None:
+        return None, "onnxruntime is not installed: fused as perfmodel knows its fusions, which is less exact here"
+    from perfmodel.features.onnx import read_onnx
+    from perfmodel.features.onnx.reader import model_dims
+
+    with tempfile.TemporaryDirectory(prefix="perfmodel-") as folder:
+        path = Path(folder) / "optimised.onnx"
+        try:
+            runtime.optimise(Path(model), path)
+            known = set(model_dims(path))
+            graph = read_onnx(path, dims={name: n for name, n in (dims or {}).items() if name in known})
+        except PerfmodelError as problem:
+            return (
+                None,
+                f"the runtime's own graph cannot be had ({problem}): fused as perfmodel knows, which is less exact",
+            )
+    return replace(graph, name=Path(model).stem), ""
+
+
+def stands_of(graph: Graph) -> list[Stand]:
+    """How each kernel stands in its graph; what moves nothing is no kernel."""
+    return [
+        tuple(stand[c] for c in COLUMNS)
+        for node, stand in zip(graph.nodes, contexts(graph), strict=True)
+        if not isinstance(node.op, View)
+    ]
+
+
+def learned(
+    host: HostKernels, estimates: Estimates, nodes: Sequence[Node], stands: Sequence[Stand], device: Device
+) -> Estimates:
+    """The estimates with the times that were learned, in a run: never below the floor."""
+    if not nodes:
+        return estimates
+    table = table_of_nodes(nodes, [dict(zip(COLUMNS, stand, strict=True)) for stand in stands])
+    found = host.predict(table, device)
+    scale = host.composition.scale
+    value = np.maximum(scale * found.latency_s, estimates.floor_s)
+    return replace(
+        estimates,
+        latency_s=value,
+        latency_low_s=np.minimum(np.maximum(scale * found.low_s, estimates.floor_s), value),
+        latency_high_s=np.maximum(scale * found.high_s, value),
+        source=np.where(found.known, "learned", "blended").astype(object),
+        software=np.full(len(nodes), host.software, dtype=object),
+    )
+
+
+def run(host: HostKernels, kernels: Estimate, nodes: float) -> tuple[Estimate, float]:
+    """Seconds of a run, and those of them that no kernel takes.
+
+    Args:
+        host: whose composition.
+        kernels: the sum over all kernels, :attr:`Composition.scale` applied.
+        nodes: executed in a run, those that move nothing included.
+    """
+    composition = host.composition
+    value = float(composition.latency_s(kernels.value / composition.scale, nodes))
+    low, high = composition.interval_s(value)
+    return Estimate(value, low, high), max(0.0, value - kernels.value)

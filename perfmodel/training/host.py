@@ -1,0 +1,280 @@
+"""Training what `perfmodel collect` measured: one booster over a runtime's kernels, its intervals, and whole runs.
+
+    rows → features and a first estimate → boosters that leave a fifth of the models out → errors, intervals, composition
+         → a booster of all rows
+
+Whole models are left out together, never rows: kernels of one model share shapes, state of the caches and the moment at
+which they were measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from perfmodel.datasets.splits import FOLDS, folds_of
+from perfmodel.hardware import Device
+from perfmodel.models import artefact
+from perfmodel.models.host import features
+from perfmodel.models.host.boosters import LEAST_S, HostKernels
+from perfmodel.models.host.composition import RUN_BUCKETS_S, Composition
+from perfmodel.training.boosting import strip
+from perfmodel.training.intervals import INTERVAL, error_quantiles
+from perfmodel.training.objective import boost
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+BOOSTER: Mapping[str, Any] = {
+    "objective": "reg:squarederror", "tree_method": "hist", "grow_policy": "lossguide", "max_depth": 0, "max_leaves": 40,
+    "max_bin": 64, "eta": 0.1, "subsample": 0.7, "colsample_bynode": 0.3, "min_child_weight": 2, "nthread": 1, "trees": 220,
+}  # fmt: skip
+"""Squared errors of the logarithm, not the mean relative error that operators of accelerators are trained for: that one gives a
+kernel that is a hundred times slower than its like (a Fourier transform of 400 points) up, and sums of kernels come out low."""
+LEAST_WORD = 5
+"""Rows that a word must have to be a feature."""
+MODEL = "model"
+"""The ``source`` of rows of real models; sweeps are no networks, and are not judged as runs."""
+FEWEST_MODELS = 10
+"""Real models from which on the interval of runs is theirs alone."""
+_FEWEST_RUNS = 12
+"""Runs of one size below which they take the interval of all."""
+_TINY_S = 2e-6
+
+
+@dataclass(frozen=True)
+class HostTable:
+    """Rows of one device and software, ready to train on; arrays of shape ``[rows]``.
+
+    Attributes:
+        table: the columns of the traces.
+        measured_s: seconds at the usual pace of the machine.
+        model: which model each row is a kernel of; ``network`` what its quantised forms share with it.
+        count: executions in a run.
+        numbers, base_s, words: of :mod:`perfmodel.models.host.features`.
+    """
+
+    table: Mapping[str, np.ndarray]
+    device: Device
+    software: str
+    threads: int
+    measured_s: np.ndarray
+    model: np.ndarray
+    network: np.ndarray
+    count: np.ndarray
+    numbers: features.Columns
+    base_s: np.ndarray
+    words: list[set[str]]
+
+    def __len__(self) -> int:
+        return len(self.measured_s)
+
+    def runs(self) -> dict[str, tuple[np.ndarray, float, float]]:
+        """By model: its rows, seconds of a run without the profiler (NaN: unknown), nodes of a run."""
+        seconds = np.asarray(self.table.get("run_s", np.full(len(self), np.nan)), dtype=np.float64)
+        nodes = np.asarray(self.table.get("run_events", np.full(len(self), np.nan)), dtype=np.float64)
+        pace = self.table.get("pace")
+        slower = np.ones(len(self)) if pace is None else np.nan_to_num(np.asarray(pace, dtype=np.float64), nan=1.0)
+        found = {}
+        order = np.argsort(self.model.astype(str), kind="stable")
+        names, starts = np.unique(self.model[order].astype(str), return_index=True)
+        for name, rows in zip(names.tolist(), np.split(order, starts[1:]), strict=True):
+            found[name] = (rows, float(seconds[rows[0]] / slower[rows[0]]), float(nodes[rows[0]]))
+        return found
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The models that rows are kernels of; arrays of shape ``[models]``.
+
+    Attributes:
+        names: of the models.
+        first: a row of each.
+        run_s: seconds of a run without the profiler, at the usual pace; NaN where it is unknown.
+        nodes: executed in a run.
+        kernels_s, base_s: the sums of the predicted kernels, and of their first estimates.
+        real: whether it is a model that somebody gave, no piece of a sweep.
+        dtype: the format of most of its products' FLOPs, ``-`` where it has none.
+    """
+
+    names: list[str]
+    first: np.ndarray
+    run_s: np.ndarray
+    nodes: np.ndarray
+    kernels_s: np.ndarray
+    base_s: np.ndarray
+    real: np.ndarray
+    dtype: list[str]
+
+    @classmethod
+    def of(cls, table: HostTable, predicted_s: np.ndarray) -> Runs:
+        """The runs of a table whose kernels are predicted to take so many seconds."""
+        found = table.runs()
+        rows_of = [rows for rows, _, _ in found.values()]
+        first = np.array([rows[0] for rows in rows_of])
+        source = np.asarray(table.table["source"], dtype=object).astype(str)
+        dtypes = np.asarray(table.table["dtype"], dtype=object).astype(str)
+        work = table.numbers["log2_product_flops"]
+        return cls(
+            names=list(found),
+            first=first,
+            run_s=np.array([seconds for _, seconds, _ in found.values()]),
+            nodes=np.array([nodes for _, _, nodes in found.values()]),
+            kernels_s=np.array([float((predicted_s[rows] * table.count[rows]).sum()) for rows in rows_of]),
+            base_s=np.array([float((table.base_s[rows] * table.count[rows]).sum()) for rows in rows_of]),
+            real=source[first] == MODEL,
+            dtype=[_main_dtype(dtypes[rows], 2.0 ** work[rows] - 1.0) for rows in rows_of],
+        )
+
+
+def _main_dtype(dtypes: np.ndarray, work: np.ndarray) -> str:
+    names = np.unique(dtypes)
+    of_each = [float(work[dtypes == name].sum()) for name in names]
+    return str(names[int(np.argmax(of_each))]) if max(of_each) > 0 else "-"
+
+
+def host_table(rows: pd.DataFrame, device: Device) -> HostTable:
+    """The rows of one device and software with their features."""
+    table = {name: rows[name].astype(object).to_numpy() if str(rows[name].dtype) in ("category", "str", "string")
+             else rows[name].to_numpy() for name in rows.columns}  # fmt: skip
+    columns, base = features.numbers(table, device)
+    pace = (
+        np.nan_to_num(np.asarray(table["pace"], dtype=np.float64), nan=1.0) if "pace" in table else np.ones(len(base))
+    )
+    model = np.asarray(table["collection"], dtype=object).astype(str)
+    network = np.asarray(table.get("network", model), dtype=object)
+    known = np.array([isinstance(n, str) for n in network.tolist()])
+    return HostTable(
+        table=table, device=device, software=str(table["software"][0]),
+        threads=int(table["threads"][0]) if "threads" in table else 1,
+        measured_s=np.asarray(table["latency_s"], dtype=np.float64) / pace, model=model,
+        network=np.where(known, network, model).astype(str),
+        count=np.asarray(table.get("count", np.ones(len(base))), dtype=np.float64),
+        numbers=columns, base_s=base, words=features.words(table),
+    )  # fmt: skip
+
+
+def fit_kernels(table: HostTable, rows: np.ndarray, seed: int) -> HostKernels:
+    """A booster of some rows, without intervals and composition."""
+    known = features.vocabulary((table.words[i] for i in rows.tolist()), LEAST_WORD)
+    numbers = {name: values[rows] for name, values in table.numbers.items()}
+    matrix = features.matrix(numbers, [table.words[i] for i in rows.tolist()], known)
+    target = np.log(table.measured_s[rows] / table.base_s[rows])
+    data = artefact.compress(strip(boost(matrix, target, BOOSTER, seed, weights(table.measured_s[rows]))))
+    names, counts = np.unique(np.asarray(table.table["kernel"], dtype=object)[rows].astype(str), return_counts=True)
+    return HostKernels(
+        device=table.device.id, software=table.software, threads=table.threads, words=known,
+        kernels=dict(zip(names.tolist(), counts.tolist(), strict=True)), quantiles=((-0.7, 0.7),) * 4,
+        composition=Composition(), read=lambda: data, rows=len(rows),
+    )  # fmt: skip
+
+
+def weights(measured_s: np.ndarray) -> np.ndarray:
+    """What rows count: those of a few microseconds scatter by the clock's step, and add up to little."""
+    result: np.ndarray = 1.0 / (1.0 + (_TINY_S / measured_s) ** 2)
+    return result
+
+
+def predicted(kernels: HostKernels, table: HostTable, rows: np.ndarray) -> np.ndarray:
+    """Seconds of some rows."""
+    return kernels.predict({name: values[rows] for name, values in table.table.items()}, table.device).latency_s
+
+
+def fit_composition(run_s: np.ndarray, kernels_s: np.ndarray, nodes: np.ndarray) -> Composition:
+    """Overheads and scale from runs: least absolute relative error, overheads not below 0.
+
+    Args:
+        run_s: seconds without the profiler.
+        kernels_s: the sums of the predicted kernels.
+        nodes: nodes of a run.
+    """
+    from scipy.optimize import minimize
+
+    good = np.isfinite(run_s) & np.isfinite(nodes) & (run_s > 0)
+    if good.sum() < 3:
+        return Composition()
+    run_s, kernels_s, nodes = run_s[good], kernels_s[good], nodes[good]
+
+    def loss(x: np.ndarray) -> float:
+        estimate = np.exp(x[2]) * kernels_s + abs(x[0]) * 1e-6 * nodes + abs(x[1]) * 1e-6
+        # Tails pull little: a run that was disturbed says nothing of overheads.
+        return float(np.mean(np.sqrt(np.log(estimate / run_s) ** 2 + 0.02**2)))
+
+    best = minimize(loss, np.array([0.3, 6.0, 0.0]), method="Nelder-Mead", options={"maxiter": 2000, "xatol": 1e-4})
+    per_node, per_run, scale = abs(best.x[0]) * 1e-6, abs(best.x[1]) * 1e-6, float(np.exp(best.x[2]))
+    composition = Composition(float(per_node), float(per_run), scale, runs=int(good.sum()))
+    return replace(composition, quantiles=run_quantiles(run_s, composition.latency_s(kernels_s, nodes)))
+
+
+def composition_for(runs: Runs, kept: np.ndarray) -> Composition:
+    """The composition of some runs; its interval is that of the real models among them, where there are enough.
+
+    Args:
+        runs: with kernels predicted by what did not see them.
+        kept: which of them; bool of shape ``[runs]``.
+    """
+    composition = fit_composition(runs.run_s[kept], runs.kernels_s[kept], runs.nodes[kept])
+    models = kept & runs.real & np.isfinite(runs.run_s) & np.isfinite(runs.nodes)
+    if models.sum() < FEWEST_MODELS:
+        return composition
+    predicted_s = composition.latency_s(runs.kernels_s[models], runs.nodes[models])
+    return replace(composition, quantiles=run_quantiles(runs.run_s[models], predicted_s))
+
+
+def run_quantiles(run_s: np.ndarray, predicted_s: np.ndarray) -> tuple[tuple[float, float], ...]:
+    """The 5 % and 95 % quantiles of ln(measured / predicted) by size of the predicted run, with the finite-sample step of
+    conformal prediction."""
+    error = np.log(run_s / predicted_s)
+    bucket = np.searchsorted(RUN_BUCKETS_S, predicted_s, side="right")
+    found = []
+    for index in range(len(RUN_BUCKETS_S) + 1):
+        mine = error[bucket == index]
+        mine = mine if len(mine) >= _FEWEST_RUNS else error
+        found.append((_outer(mine, INTERVAL[0]), _outer(mine, INTERVAL[1])))
+    return tuple(found)
+
+
+def _outer(values: np.ndarray, share: float) -> float:
+    """A quantile, one step of 1 / (n + 1) further out."""
+    step = 1.0 / (len(values) + 1)
+    return float(np.quantile(values, max(share - step, 0.0) if share < 0.5 else min(share + step, 1.0)))
+
+
+@dataclass(frozen=True)
+class TrainedHost:
+    """What training gives: the kernels with everything, and every row as those see it that never saw its network.
+
+    Attributes:
+        kernels: of all rows.
+        predicted_s: of each row, held out; shape ``[rows]``.
+    """
+
+    kernels: HostKernels
+    predicted_s: np.ndarray
+
+
+def train_host(table: HostTable, seed: int, report: Callable[[str], None] = lambda line: None) -> TrainedHost:
+    """Held-out errors, then one booster of all rows."""
+    fold = folds_of(table.network.astype(object), seed=seed)
+    held_out = np.empty(len(table))
+    for number in range(FOLDS):
+        out = np.flatnonzero(fold == number)
+        kept = np.flatnonzero(fold != number)
+        if not len(out) or not len(kept):
+            held_out[out] = np.maximum(table.base_s[out], LEAST_S)
+            continue
+        held_out[out] = predicted(fit_kernels(table, kept, seed), table, out)
+        error = np.abs(held_out[out] / table.measured_s[out] - 1)
+        report(f"kernels {number + 1}/{FOLDS}: median error of left-out models {np.median(error):.1%}")
+    final = fit_kernels(table, np.arange(len(table)), seed)
+    runs = Runs.of(table, held_out)
+    composition = composition_for(runs, np.ones(len(runs.names), dtype=bool))
+    kernels = replace(
+        final,
+        quantiles=tuple((low, high) for low, high in error_quantiles(table.measured_s, held_out)),
+        composition=composition,
+    )
+    return TrainedHost(kernels, held_out)

@@ -1,0 +1,234 @@
+"""`perfmodel collect`: what is finished stays, whatever ends it, and the same command goes on."""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from perfmodel.collect.anchor import AnchorTimes
+from perfmodel.collect.onnxruntime_cpu import OnnxRuntimeCpu, dimension_names, random_inputs
+from perfmodel.errors import InputError, TraceError
+
+pd = pytest.importorskip("pandas", reason="traces need the extra train")
+pytest.importorskip("onnxruntime", reason="the extra collect is not installed")
+
+from perfmodel.collect.sweeps.families import usual_weights  # noqa: E402
+from perfmodel.collecting.choice import MOST_CHANGE, chain_weights, kernel_spread  # noqa: E402
+from perfmodel.collecting.journal import MOST_STARTS, Journal, about_table  # noqa: E402
+from perfmodel.collecting.session import Wanted, collect, paces, per_event_s  # noqa: E402
+from perfmodel.datasets.schema import read_traces  # noqa: E402
+from perfmodel.hardware import load_device  # noqa: E402
+
+BENCH = Path(__file__).parent / "bench"
+
+
+class Steady:
+    """An anchor that takes as long every time, or drifts by a factor each time."""
+
+    def __init__(self, drift: float = 1.0) -> None:
+        self._times = (AnchorTimes(3e-3 * drift**i, 4e-3) for i in itertools.count())
+
+    def times(self, repeats: int = 5) -> AnchorTimes:
+        """The next."""
+        return next(self._times)
+
+
+def run(
+    output: Path, steps: float, *, minutes: float = 1.0, anchor: Steady | None = None, report=lambda line: None, **more
+):
+    """Collects for so many looks at the clock, of which there are a few a piece."""
+    ticks = itertools.count(step=60.0 * minutes / steps)
+    wanted = Wanted("local-cpu", output, minutes=minutes, **more)
+    runtime = OnnxRuntimeCpu(seconds=1e-3, warm_up=1)
+    return collect(wanted, report, runtime=runtime, anchor=anchor or Steady(), clock=lambda: float(next(ticks)))
+
+
+@pytest.fixture(scope="module")
+def collected(tmp_path_factory):
+    """A table of some pieces, and what was reported meanwhile."""
+    output = tmp_path_factory.mktemp("collected") / "traces.parquet"
+    lines: list[str] = []
+    found = run(output, 24, report=lines.append)
+    return found, lines
+
+
+def test_a_table_is_traces_with_what_a_run_took(collected):
+    found, lines = collected
+    table = read_traces(found.output)
+    assert len(table) == found.rows > 20
+    assert table["collection"].nunique() == found.pieces >= 2
+    assert {"run_bytes", "contiguous_elements", "run_s", "run_events", "pace", "kernel", "fused"} <= set(table.columns)
+    assert (table["source"] == "sweep").all()
+    assert (table["device"] == "local-cpu").all()
+    about = about_table(found.output)
+    assert about["machine"]["onnxruntime"]
+    assert about["pieces"] == found.pieces
+    assert any("kernels of" in line for line in lines)
+
+
+def test_the_same_command_goes_on(collected, tmp_path):
+    import shutil
+
+    found, _ = collected
+    for part in found.output.parent.iterdir():
+        (shutil.copytree if part.is_dir() else shutil.copy)(part, tmp_path / part.name)
+    before = pd.read_parquet(tmp_path / "traces.parquet")
+    again = run(tmp_path / "traces.parquet", 16, minutes=30.0)
+    after = pd.read_parquet(tmp_path / "traces.parquet")
+    assert again.pieces > found.pieces
+    keys = ["collection", "node"]
+    assert set(map(tuple, before[keys].to_numpy())) < set(map(tuple, after[keys].to_numpy()))
+
+
+def test_another_device_or_seed_is_refused(collected):
+    found, _ = collected
+    with pytest.raises(InputError, match="choose another output"):
+        run(found.output, 4, seed=5)
+
+
+def test_time_that_was_spent_counts(collected):
+    found, _ = collected
+    lines: list[str] = []
+    run(found.output, 4, minutes=1e-4, report=lines.append)
+    assert lines == [f"{found.seconds / 60:.1f} minutes were measured already: --minutes asks for more"]
+
+
+def test_an_interrupted_call_keeps_what_it_measured(tmp_path):
+    output = tmp_path / "traces.parquet"
+
+    class Impatient(Steady):
+        def times(self, repeats: int = 5) -> AnchorTimes:
+            if (tmp_path / "traces.parquet.pieces").is_dir() and list(
+                (tmp_path / "traces.parquet.pieces").glob("*.parquet")
+            ):
+                raise KeyboardInterrupt
+            return super().times(repeats)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(output, 1e6, anchor=Impatient())
+    assert len(read_traces(output)) > 0
+
+
+def test_a_drifting_anchor_is_noted(tmp_path):
+    found = run(tmp_path / "t.parquet", 8, anchor=Steady(1.1))
+    table = read_traces(found.output)
+    assert table["note"].str.contains(r"the anchor moved by \+10.0%").all()
+
+
+def test_a_table_of_another_kind_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"no \.parquet file"):
+        run(tmp_path / "traces.csv", 4)
+
+
+def test_a_model_is_measured_under_its_name(tmp_path):
+    spec = importlib.util.spec_from_file_location("small", Path(__file__).parent / "test_collect_onnxruntime.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    import onnx
+
+    onnx.save(module.small_model(), str(tmp_path / "small.onnx"))
+    found = run(tmp_path / "t.parquet", 8, models=[(tmp_path / "small.onnx", {"batch": 2})], sweep=False)
+    table = read_traces(found.output)
+    assert set(table["collection"]) == {"small"}
+    assert set(table["source"]) == {"model"}
+    assert (table["run_s"] > 0).all()
+
+
+# ------------------------------------------------------------------------------------------------------------- journal
+def rows(count: int, name: str):
+    return pd.DataFrame({"collection": [name] * count, "node": [f"n{i}" for i in range(count)], "value": range(count)})
+
+
+def test_a_journal_is_what_its_folder_holds(tmp_path):
+    one = Journal(tmp_path / "t.parquet")
+    one.add("b", rows(2, "b"), {"seconds": 1.5})
+    one.add("a", rows(3, "a"), {"seconds": 2.0})
+    again = Journal(tmp_path / "t.parquet")
+    assert [d.name for d in again.done] == ["a", "b"]
+    assert again.seconds == 3.5
+    assert len(again.done[0].rows()) == 3
+    assert "a" in again
+    assert "c" not in again
+
+
+def test_what_was_cut_short_is_no_piece(tmp_path):
+    journal = Journal(tmp_path / "t.parquet")
+    journal.add("a", rows(3, "a"), {})
+    (journal.folder / ".b.parquet.123.tmp").write_bytes(b"PAR1 cut short")
+    assert len(Journal(tmp_path / "t.parquet")) == 1
+
+
+def test_a_piece_that_kills_is_passed_over(tmp_path):
+    for _ in range(MOST_STARTS):
+        assert Journal(tmp_path / "t.parquet").start("a")
+    assert not Journal(tmp_path / "t.parquet").start("a")
+    journal = Journal(tmp_path / "t.parquet")
+    journal.start("b")
+    journal.add("b", rows(1, "b"), {})
+    assert journal.start("b"), "a finished piece may begin again"
+
+
+def test_a_foreign_file_is_named(tmp_path):
+    folder = tmp_path / "t.parquet.pieces"
+    folder.mkdir()
+    rows(1, "x").to_parquet(folder / "x.parquet")
+    with pytest.raises(TraceError, match="not written by `perfmodel collect`"):
+        Journal(tmp_path / "t.parquet")
+
+
+# -------------------------------------------------------------------------------------------------- pace, costs, choice
+def test_pace_is_relative_to_the_usual_one():
+    assert paces({"a": {"pace_s": [2e-5, 1]}, "b": {"pace_s": [4e-5, 1]}, "c": {"pace_s": [2e-5, 1]}, "d": {}}) == {
+        "a": 1.0, "b": 2.0, "c": 1.0, "d": 1.0,
+    }  # fmt: skip
+
+
+def test_the_profilers_share_is_the_weighted_median():
+    """Of 100 events in 1 ms: (1.194 + 0.006 - 1.0) ms / 100 = 2 us; a long model with few events has little say."""
+    small = {"sum_s": 1.194e-3, "run_s": 1e-3, "events": 100, "status": "ok"}
+    long = {"sum_s": 0.5, "run_s": 0.4, "events": 10, "status": "ok"}
+    assert per_event_s([small, long]) == pytest.approx(2e-6)
+    assert per_event_s([{**small, "status": "moved"}]) == pytest.approx(1.4e-6)
+
+
+def test_chains_whose_kernels_scatter_are_drawn_more(collected):
+    found, _ = collected
+    table = read_traces(found.output)
+    device = load_device("local-cpu")
+    spread = kernel_spread(table, device)
+    assert set(spread) == set(table["kernel"])
+    assert all(v > 0 for v in spread.values())
+    kernel = max(spread, key=lambda name: spread[name])
+    calm = min(spread, key=lambda name: spread[name])
+    scattered, settled = table[table["kernel"] == kernel], table[table["kernel"] == calm]
+    weights = chain_weights([(("linear",), scattered), (("attention",), settled), (("batched",), settled)], device)
+    usual = usual_weights()
+    assert weights["linear"] / usual["linear"] > weights["attention"] / usual["attention"]
+    ratios = [weights[n] / usual[n] for n in usual]
+    assert max(ratios) / min(ratios) <= MOST_CHANGE**2 * 1.0001
+    assert sum(weights.values()) == pytest.approx(1.0)
+
+
+def test_dimensions_by_any_of_their_names():
+    assert dimension_names("x", 2, "p.2") == ("p.2", "p_2", "x_2")
+    assert dimension_names("x.y", 1, None)[0] == "x_y_1"
+    item = SimpleNamespace(name="x", type="tensor(float)", shape=["?", 3, "a.b"])
+    assert random_inputs([item], {"x_0": 2, "a_b": 5}, 0)["x"].shape == (2, 3, 5)
+
+
+# ---------------------------------------------------------------------------------------------------------------- kills
+def test_killed_three_times_nothing_is_lost(tmp_path):
+    """The benchmark does it 50 times."""
+    spec = importlib.util.spec_from_file_location("collect_kills", BENCH / "collect_kills.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    left = module.kill_often(3, seed=0, folder=tmp_path, longest_s=6.0)
+    assert left["rows"] >= 0

@@ -1,0 +1,206 @@
+"""Kernels of a runtime on a processor: learned from traces of a made-up machine whose times follow a known law."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import perfmodel
+from perfmodel.errors import PredictorError
+from perfmodel.hardware import load_device
+from perfmodel.hardware.writer import device_toml
+from perfmodel.models.host.boosters import host_kernels_of
+from perfmodel.models.host.composition import Composition
+from perfmodel.models.host.context import COLUMNS
+from perfmodel.ops import Elementwise, Gemm
+
+pd = pytest.importorskip("pandas", reason="traces need the extra train")
+pytest.importorskip("xgboost", reason="training needs the extra train")
+
+from perfmodel.datasets.runs import operator_table  # noqa: E402
+from perfmodel.evaluate import evaluate  # noqa: E402
+from perfmodel.train import train  # noqa: E402
+from perfmodel.training.host import fit_composition, run_quantiles  # noqa: E402
+
+PER_NODE_S, PER_RUN_S = 4e-7, 8e-6
+
+
+def seconds(op: Gemm | Elementwise) -> float:
+    """The law: 30 GFLOP/s and half a microsecond for products, 5 GB/s and one microsecond for what moves."""
+    return op.flops / 30e9 + 5e-7 if isinstance(op, Gemm) else op.bytes / 5e9 + 1e-6
+
+
+def traces(device: str, models: int = 24, real: int = 12) -> pd.DataFrame:
+    """Rows of models, some of them real, and what each takes in all."""
+    rng = np.random.default_rng(0)
+    tables = []
+    for number in range(models):
+        rows = []
+        for index in range(10):
+            if rng.random() < 0.5:
+                m, n, k = (int(2 ** rng.uniform(3, 9)) for _ in range(3))
+                op, kernel = Gemm(m=m, n=n, k=k, dtype="fp32"), "MatMul"
+            else:
+                op, kernel = (
+                    Elementwise(kind="add", elements=int(2 ** rng.uniform(8, 18)), inputs=2, dtype="fp32"),
+                    "Add",
+                )
+            stand = dict.fromkeys(COLUMNS, 0.0) | {"run_bytes": 1e6, "operands": 2.0}
+            noise = float(np.exp(rng.normal(0, 0.02)))
+            rows.append((op, 1, {"latency_s": seconds(op) * noise, "kernel": kernel, "node": f"n{index}", **stand}))
+        table = operator_table(rows)
+        run = float(table["latency_s"].sum()) + PER_NODE_S * 12 + PER_RUN_S
+        tables.append(
+            table.assign(
+                collection=f"model-{number}", source="model" if number < real else "sweep", run_s=run, run_events=12.0,
+                network=f"network-{number // 2}" if number < real else None,
+            )
+        )  # fmt: skip
+    return pd.concat(tables, ignore_index=True).assign(device=device, software="runtime-1.2", threads=1, status="ok")
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory) -> tuple[str, pd.DataFrame, object]:
+    """A device file, traces of it, and the predictor that they train."""
+    folder = tmp_path_factory.mktemp("host")
+    own = folder / "my.toml"
+    own.write_text(device_toml(replace(load_device("xeon-8380"), id="my-cpu")), encoding="utf-8")
+    table = traces("my-cpu")
+    train(table, folder / "predictor", device=own)
+    return str(own), table, folder / "predictor"
+
+
+def test_kernels_of_models_that_were_left_out(machine):
+    _, _, folder = machine
+    accuracy = json.loads((folder / "accuracy.json").read_text())
+    by_op = {(g["op"], g["dtype"]): g for g in accuracy["groups"] if g["op"] != "run"}
+    assert set(by_op) == {("gemm", "fp32"), ("elementwise", "fp32")}
+    for group in by_op.values():
+        # The law is smooth and the noise 2 %; the first estimate does not know the rates.
+        assert group["median_ape"] < 0.15 < group["analytical_mape"]
+        assert 0.8 <= group["coverage_90"] <= 1.0
+
+
+def test_runs_are_judged_by_networks_that_were_left_out(machine):
+    own, table, _ = machine
+    report = evaluate(table, device=own, protocol="models")
+    assert {g["workload"] for g in report["groups"]} == {f"model-{i}" for i in range(12)}
+    assert report["overall"]["mape"] < 0.15
+    assert report["overall"]["coverage_90"] >= 0.6  # of twelve: eight or more
+    folds = {
+        g["workload"]: g["held_out"]
+        for g in evaluate(table, device=own, protocol="models", by=["workload", "held_out"])["groups"]
+    }
+    assert all(folds[f"model-{2 * i}"] == folds[f"model-{2 * i + 1}"] for i in range(6)), (
+        "forms of one network were parted"
+    )
+
+
+def test_a_trained_predictor_judges_traces_as_they_are(machine):
+    own, table, folder = machine
+    report = evaluate(table, folder, device=own, by=["op"])
+    assert {g["op"] for g in report["groups"]} == {"gemm", "elementwise", "run"}
+    assert all(g["mape"] < 0.1 for g in report["groups"])
+
+
+def test_a_graph_is_its_kernels_and_the_runtimes_own_time(machine, tmp_path):
+    own, _, folder = machine
+    onnx = pytest.importorskip("onnx")
+    from onnx import TensorProto, helper, numpy_helper
+
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["h"], name="a"), helper.make_node("Add", ["z", "z"], ["y"], name="b")], "g",
+        [value("x", TensorProto.FLOAT, [64, 128]), value("z", TensorProto.FLOAT, [64, 256])],
+        [value("h", TensorProto.FLOAT, [64, 256]), value("y", TensorProto.FLOAT, [64, 256])],
+        [numpy_helper.from_array(np.zeros((128, 256), np.float32), "w")],
+    )  # fmt: skip
+    path = tmp_path / "two.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), str(path))
+    found = perfmodel.predict(path, device=own, predictor=folder)
+    host = host_kernels_of(perfmodel.load(folder).host, load_device(own), None)
+    kernels = sum(o.latency_s.value for o in found.operators)
+    assert {o.source for o in found.operators} == {"learned"}
+    expected = kernels + host.composition.per_node_s * 2 + host.composition.per_run_s
+    assert found.latency_s.value == pytest.approx(expected)
+    assert found.latency_s.low <= found.latency_s.value <= found.latency_s.high
+    assert found.energy_j is None or found.energy_j.value == pytest.approx(found.power_w.value * found.latency_s.value)
+    # The product of 4.2 MFLOP takes 140 us by the law.
+    assert found.operators[0].latency_s.value == pytest.approx(140e-6, rel=0.25)
+
+
+def test_saved_and_loaded_alike(machine):
+    own, table, folder = machine
+    device = load_device(own)
+    rows = {
+        name: table[name].to_numpy(dtype=object if name in ("op", "kind", "kernel", "dtype") else None)
+        for name in table
+    }
+    one, two = (host_kernels_of(perfmodel.load(folder).host, device, None).predict(rows, device) for _ in range(2))
+    assert (one.latency_s == two.latency_s).all()
+    assert np.isfinite(one.latency_s).all()
+    assert ((one.low_s <= one.latency_s) & (one.latency_s <= one.high_s)).all()
+
+
+def test_kernels_that_were_never_measured_say_so_and_are_wide(machine):
+    own, table, folder = machine
+    device = load_device(own)
+    rows = {name: table[name].to_numpy()[:20] for name in table}
+    found = host_kernels_of(perfmodel.load(folder).host, device, None).predict(
+        rows | {"kernel": np.array(["Mystery"] * 20, dtype=object)}, device
+    )
+    assert not found.known.any()
+    assert (found.high_s >= 2.99 * found.latency_s).all()
+
+
+def test_a_changed_booster_is_refused(machine, tmp_path):
+    import shutil
+
+    own, _, folder = machine
+    copy = tmp_path / "changed"
+    shutil.copytree(folder, copy)
+    (booster,) = (copy / "host").rglob("*.json.gz")
+    booster.write_bytes(booster.read_bytes() + b"\0")
+    host = host_kernels_of(perfmodel.load(copy).host, load_device(own), None)
+    with pytest.raises(PredictorError, match="does not match its hash"):
+        host.read()
+
+
+def test_composition_adds_up():
+    composition = Composition(
+        per_node_s=1e-6, per_run_s=5e-6, scale=1.5, quantiles=((-0.5, 0.5), (-0.1, 0.2), (-0.05, 0.1))
+    )
+    assert composition.latency_s(2e-3, 10) == pytest.approx(3.015e-3)
+    low, high = composition.interval_s(3e-3)  # of the middle size
+    assert (low, high) == (pytest.approx(3e-3 * 0.904837), pytest.approx(3e-3 * 1.221403))
+    assert Composition.from_dict(json.loads(json.dumps(composition.to_dict()))) == composition
+
+
+@pytest.mark.parametrize(
+    "damage", [{"scale": 0.0}, {"per_run_s": -1.0}, {"quantiles": [[0, 0]]}, {"scale": float("nan")}]
+)
+def test_a_damaged_composition_is_refused(damage):
+    with pytest.raises((ValueError, PredictorError)):
+        Composition.from_dict(Composition().to_dict() | damage)
+
+
+def test_overheads_are_found_in_runs():
+    rng = np.random.default_rng(0)
+    kernels, nodes = 10 ** rng.uniform(-5, -2, 200), rng.integers(5, 300, 200).astype(float)
+    found = fit_composition(1.1 * kernels + 5e-7 * nodes + 9e-6, kernels, nodes)
+    assert found.scale == pytest.approx(1.1, rel=0.02)
+    assert found.per_node_s == pytest.approx(5e-7, rel=0.1)
+    assert found.per_run_s == pytest.approx(9e-6, rel=0.3)
+
+
+def test_quantiles_of_runs_hold_nine_in_ten_of_the_next():
+    rng = np.random.default_rng(1)
+    held = []
+    for _ in range(200):
+        error = np.exp(rng.normal(0, 0.2, 21))
+        (low, high), *_ = run_quantiles(1e-4 * error[:20], np.full(20, 1e-4))
+        held.append(low <= np.log(error[20]) <= high)
+    assert np.mean(held) >= 0.86
