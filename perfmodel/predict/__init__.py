@@ -184,7 +184,7 @@ def _predict(
     power_limit_w: float | None,
     cache: str,
 ) -> ModelPrediction:
-    from perfmodel.models.power import limit_w
+    from perfmodel.models.power import idle_power_w, limit_w
     from perfmodel.predict.compose import compose, waiting_power_w
     from perfmodel.predict.remembered import remembered
     from perfmodel.predict.workload import workload_of
@@ -213,6 +213,7 @@ def _predict(
         workload=workload_of(prepared.bound),
         idle_power_w=waiting_power_w(device, power_limit_w, clock_hz),
         power_limit_w=limit_w(device, power_limit_w),
+        lowest_idle_power_w=idle_power_w(device),
     )
 
 

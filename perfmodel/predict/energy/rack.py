@@ -101,7 +101,7 @@ class Rack:
         pue: power usage effectiveness: power of the building over that of the racks; None: not known.
         levels: from the mean to the limit.
         cap_w: the power limit of each device under which the budget holds whatever runs; None where it holds anyway, or where
-            nothing was counted, or where no limit above idle would do.
+            nothing was counted, or where no limit above the lowest idle power would do.
     """
 
     count: int | None
@@ -225,4 +225,4 @@ def _cap_w(
     if peak.headroom_w is None or peak.headroom_w.low >= 0:
         return None
     cap = (budget_w - hosts.total_w(count)) / count
-    return cap if cap > (profile.idle_power_w or 0.0) else None
+    return cap if math.floor(cap) > (profile.lowest_idle_power_w or 0.0) else None  # drivers take whole watts
