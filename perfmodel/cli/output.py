@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perfmodel.errors import InputError
+from perfmodel.files import write_whole
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -69,25 +70,11 @@ def write_bytes(data: bytes, target: str, *, overwrite: bool = True) -> None:
             with path.open("wb") as stream:
                 stream.write(data)
             return
-        _replace(path, data)
+        write_whole(path, data)
     except BrokenPipeError:
         raise
     except OSError as error:
         raise InputError(f"cannot write {target!r}: {error.strerror or error}") from None
-
-
-def _replace(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        # "x": created with the permissions that the user's umask leaves, and never over someone's file.
-        with temporary.open("xb") as stream:
-            stream.write(data)
-        if path.exists():
-            temporary.chmod(stat.S_IMODE(path.stat().st_mode))
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def console() -> Console:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Mapping
 from importlib import import_module
@@ -26,6 +25,7 @@ from typing import Any
 from perfmodel.collect.kernels import Profile
 from perfmodel.collect.onnxruntime_profile import read_profile
 from perfmodel.errors import InputError, MissingExtraError, ModelFileError, TraceError, UnboundDimensionError
+from perfmodel.files import write_whole
 
 FORMAT, VERSION = "perfmodel-onnxruntime-run", 1
 RUN, PROFILE, GRAPH = "run.json", "profile.json", "optimised.onnx"
@@ -92,9 +92,7 @@ class OnnxRuntimeCpu:
             "after_s": after,
         }
         # Last of all: a folder without it holds a recording that was cut short.
-        temporary = folder / f".{RUN}.{os.getpid()}.tmp"
-        temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-        temporary.replace(folder / RUN)
+        write_whole(folder / RUN, (json.dumps(record, indent=1) + "\n").encode())
         return self.replay(folder)
 
     def replay(self, folder: Path) -> Profile:

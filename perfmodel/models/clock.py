@@ -9,9 +9,9 @@ locked and free. What was learned of the free run, ``c`` = ln(learned / analytic
 
 The weight is ``w = f / s`` where kernels are faster than the physics says, and ``A(s) / A(f)`` where they are slower. With
 either a lower clock is never faster (with ``q = A(f) / A(s)``, ``ln q - c (1 - 1/q)`` falls until ``q = c``, then rises; what
-lies below the free latency is cut off), a locked clock is never faster than free, and the highest one changes nothing. ``above``
-is what the physical model adds to the idle power, under the device's own limit, with the latency of that clock. A library's choice
-of kernels does not look at the clock: an execution does what it does when free.
+lies below the free latency is cut off), a locked clock is never faster than free, and the highest one changes nothing.
+``above`` is what the physical model adds to the idle power, under the device's own limit, with the latency of that clock. A
+library's choice of kernels does not look at the clock: an execution does what it does when free.
 
 Of the weights that keep this order these had the smallest errors on EnergAIzer's networks at 510 to 1410 MHz: 15.2 % on
 average, 15.8 with ``w = 1``. Trees that are read at the locked clock have 15.3 %, and keep no order.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from perfmodel.errors import InputError
+from perfmodel.errors import InputError, is_number
 from perfmodel.hardware.device import Device
 
 CACHES = ("warm", "cold", "rotating", "rotating_all", "filling")
@@ -35,7 +35,7 @@ class Conditions:
             raise InputError(f"cache is {self.cache!r}; wanted one of {', '.join(CACHES)}")
         for name in ("clock_hz", "power_limit_w"):
             value = getattr(self, name)
-            if value is not None and not 0 < value < float("inf"):
+            if value is not None and not (is_number(value) and 0 < value < float("inf")):
                 raise InputError(f"{name} is {value!r}; wanted a positive number")
 
     @property

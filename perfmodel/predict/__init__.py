@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from perfmodel.dtypes import gemm_dtype
-from perfmodel.errors import InputError, nearest
+from perfmodel.errors import InputError, is_number, nearest
 from perfmodel.graph import Graph, without_collection
 from perfmodel.hardware import Device, load_device
 from perfmodel.models.predictor import load as load_predictor
@@ -191,7 +191,7 @@ def _predict(
 
     _check(launch, LAUNCHES, "launch")
     for name, value in (("clock_mhz", clock_mhz), ("power_limit_w", power_limit_w)):
-        if value is not None and not (isinstance(value, (int, float)) and 0 < value < float("inf")):
+        if value is not None and not (is_number(value) and 0 < value < float("inf")):
             raise InputError(f"{name} is {value!r}; wanted a number above 0")
     clock_hz = None if clock_mhz is None else clock_mhz * 1e6
     prediction = compose(
