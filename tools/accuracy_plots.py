@@ -19,7 +19,7 @@ HELD_OUT = {"shapes": "shapes held out", "device": "device left out", "family": 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#999999")
 """Colours that colour-blind readers tell apart (Okabe and Ito, 2008, and a grey)."""
 _WIDTH, _HEIGHT = 9.0, 6.4
-_STYLE = {**STYLE, "axes.titlesize": 10.0, "axes.titlelocation": "left", "path.simplify": False}
+_STYLE = {**STYLE, "font.sans-serif": ["DejaVu Sans"], "path.simplify": False}
 
 Reports = Mapping[str, Mapping[str, Any]]
 """Reports of one predictor by protocol."""
