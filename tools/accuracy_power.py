@@ -58,13 +58,13 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 _RUNS = (
     ("EnergAIzer, energy of an iteration, networks held out, latency predicted", "8 % (EnergAIzer; 14.2 % on its rows)", "≤ 6 %",
-     "power_networks", {"target": "energy", "variant": "predicted", "device": "a100-pcie-40gb"}),
+     "power_networks", {"target": "energy", "variant": "latency predicted", "device": "a100-pcie-40gb"}),
     ("the same, latency given", "–", "–",
-     "power_networks", {"target": "energy", "variant": "given", "device": "a100-pcie-40gb"}),
+     "power_networks", {"target": "energy", "variant": "latency given", "device": "a100-pcie-40gb"}),
     ("EnergAIzer, A100 to A10, energy, latency given", "–", "≤ 8 %",
-     "power_gpus", {"target": "energy", "variant": "given", "device": "a10"}),
+     "power_gpus", {"target": "energy", "variant": "latency given", "device": "a10"}),
     ("EnergAIzer, A100 to A10, energy, latency predicted", "–", "≤ 15 %",
-     "power_gpus", {"target": "energy", "variant": "predicted", "device": "a10"}),
+     "power_gpus", {"target": "energy", "variant": "latency predicted", "device": "a10"}),
     ("Zeus, a GPU held out, power under a cap", "–", "≤ 4 %", "power_caps", {"target": "power"}),
     ("Zeus, a GPU held out, time under a cap", "–", "≤ 8 %", "power_caps", {"target": "latency"}),
     ("Zeus, a GPU held out, energy under a cap", "–", "≤ 9 %", "power_caps", {"target": "energy"}),
