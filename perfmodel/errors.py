@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from numbers import Integral, Real
 
 
 class PerfmodelError(Exception):
@@ -100,3 +101,13 @@ def nearest(word: str, known: Iterable[str], *, limit: int = 3) -> str:
     if close:
         return "did you mean " + " or ".join(repr(c) for c in close) + "?"
     return "known: " + ", ".join(known)
+
+
+def is_number(value: object) -> bool:
+    """Whether it is a real number, numpy's included: not text, and not True or False, which Python counts as 1 and 0."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def is_whole_number(value: object) -> bool:
+    """Whether it is a whole number, numpy's included, and not True or False."""
+    return isinstance(value, Integral) and not isinstance(value, bool)

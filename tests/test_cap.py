@@ -104,3 +104,16 @@ def test_a_cap_without_effect_says_why() -> None:
     )
     prediction = predict(EXAMPLE, "tpu-v4", dims={"batch": 1}, power_limit_w=100.0)
     assert any("changes nothing here" in w for w in prediction.warnings)
+
+
+def test_a_cap_that_a_driver_may_refuse_says_so() -> None:
+    # An RTX 4090 idles at 135 W: at 140 W its products do not even fit at a fifth of the clock.
+    pauses = "at a fifth of its highest clock: they are taken to pause in between"
+    (note,) = Predictor().predict(OPS[0], "rtx-4090", power_limit_w=140.0).notes
+    assert note.startswith("some operators draw more than 140 W on rtx-4090 " + pauses)
+    # 0.28 of 700 W are 196.
+    assert not under(300.0).notes
+    low, note = under(150.0).notes
+    assert low.startswith("a driver may refuse a power limit of 150 W")
+    assert "196 W on h100-sxm" in low
+    assert pauses in note

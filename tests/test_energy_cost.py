@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
+import numpy as np
 import pytest
 from fake_predictions import prediction
 from fusion_graphs import Builder
@@ -12,8 +14,9 @@ from hypothesis import strategies as st
 
 import perfmodel
 from perfmodel.cli import compare as compare_command
-from perfmodel.errors import InputError
+from perfmodel.errors import InputError, is_number, is_whole_number
 from perfmodel.graph import Graph, Tensor
+from perfmodel.models.machine import Conditions
 from perfmodel.predict import Estimate
 from perfmodel.predict.energy import Cost, Hosts, Prices, grid_region
 from perfmodel.predict.energy.grid import grid_regions
@@ -275,3 +278,21 @@ def test_a_prediction_knows_its_workload() -> None:
 def test_a_name_of_two_regions_is_refused(called: str) -> None:
     with pytest.raises(InputError, match=re.escape("may be GEO (Georgia) or US-GA (Georgia): give the code")):
         grid_region(called)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Prices(grid=True), "grid is True"),
+        (lambda: Prices(per_hour=True), "price per hour is True"),
+        (lambda: Prices(pue=True), "pue is True"),
+        (lambda: Hosts(power_w=True), "host_power_w is True"),
+        (lambda: Hosts(devices=True), "devices_per_host is True"),
+        (lambda: Conditions(power_limit_w=True), "power_limit_w is True"),
+    ],
+)
+def test_true_is_no_number(make: Callable[[], object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        make()
+    assert is_number(np.int64(3))
+    assert is_whole_number(np.int64(3))

@@ -203,6 +203,11 @@ def test_the_whole_chip_within_its_power_limit() -> None:
     assert 0.2 < r < 0.73
     assert 1e14 * held.whole_chip_j == pytest.approx(limit / r, rel=0.005)
     assert held.energy_j == free.energy_j
+    # A limit of the user's is one of the device's; one above the device's own changes nothing.
+    for device_w, asked_w, same in ((1e6, 30.0, held), (30.0, 40.0, held), (30.0, None, held)):
+        asked = device_table(toy_device(tdp_w=device_w, peak_flops=peak), power_limit_w=asked_w).row("flop", "bf16")
+        assert asked is not None
+        assert asked.whole_chip_j == pytest.approx(same.whole_chip_j), (device_w, asked_w)
 
 
 def test_the_sources_of_idle_power() -> None:
@@ -367,9 +372,7 @@ def test_the_page_shows_what_the_command_prints() -> None:
     assert refresh.refreshed(text) == text, "python tools/refresh_docs.py puts the output in"
 
 
-@pytest.mark.parametrize(
-    "option", [["--power-limit-w", "200"], ["--dtype", "fp8"], ["--dim", "batch=8"], ["--explain"]]
-)
+@pytest.mark.parametrize("option", [["--dtype", "fp8"], ["--dim", "batch=8"], ["--explain"]])
 def test_options_of_a_model_need_one(option: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["energy-table", "--device", "l40s", *option]) == 2
     assert f"{option[0]} goes with a MODEL" in capsys.readouterr().err

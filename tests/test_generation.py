@@ -253,7 +253,7 @@ def test_keys_of_the_json() -> None:
     assert set(keys) == {
         "model", "device", "predictor", "prompt", "generate", "latency_s", "power_w", "energy_j", "peak_w",
         "kv_cache_bytes", "peak_memory_bytes", "samples", "tokens", "dims", "dtype_map", "kv_dtype", "warnings",
-        "idle_power_w", "power_limit_w", "phases",
+        "idle_power_w", "power_limit_w", "lowest_idle_power_w", "phases",
     }  # fmt: skip
     phase = keys["phases"][1]
     assert set(phase) == {

@@ -174,10 +174,10 @@ def test_the_flaw_of_public_labels() -> None:
     """A loop of 0.3 s after another load, sampled every 0.1 s: what reads 139, 295, 567, 627 W is no label."""
     readings = [*powers(139, 295, 567, 627, every=0.1)]
     found = window(POWER, readings, settled_s=0.0)
-    assert names(found, "the work had run for 0 s only (wanted 2 s)")
+    assert names(found, "the work is known to have run for 0 s only (wanted 2 s)")
     assert names(found, "the window of 0.3 s is shorter than 3 s")
     assert found.columns()["power_w"] is None
-    assert str(found.columns()["note"]).startswith("power not measured: the work had run for 0 s only")
+    assert str(found.columns()["note"]).startswith("power not measured: the work is known to have run for 0 s only")
 
 
 @pytest.mark.parametrize("origin", ["synthesised", "estimated"])
@@ -256,7 +256,9 @@ def test_measuring_gives_up() -> None:
 def test_less_settling_is_no_measurement() -> None:
     clock = Clock()
     found = measure(Simulated(counter_info(), constant(300.0), clock), clock.work(), settle_s=0.5)
-    assert found.defects == ("the work had run for 0.52 s only (wanted 2 s): earlier load shows in the readings",)
+    assert found.defects == (
+        "the work is known to have run for 0.52 s only (wanted 2 s): earlier load shows in the readings",
+    )
 
 
 def test_work_says_how_often_it_ran() -> None:
@@ -334,8 +336,13 @@ def test_watching() -> None:
             clock.now += 0.05
             return super().read(conditions=conditions)
 
-    found, readings = watch(Slow(counter_info(interval_s=0.0), constant(60.0), clock), 5.0, settle_s=1.0)
+    found, readings = watch(Slow(counter_info(interval_s=0.0), constant(60.0), clock), 5.0)
     assert found.measured
+    assert found.settled_s == 2.0  # what the meter needs
     assert found.power_w == pytest.approx(60.0, rel=0.02)
     assert found.executions is None
-    assert readings[-1].time_s - readings[0].time_s == pytest.approx(6.0, abs=0.2)
+    assert readings[-1].time_s - readings[0].time_s == pytest.approx(7.0, abs=0.2)
+    # What ran before the first reading is not known: less time than the meter needs is no measurement.
+    hasty, _ = watch(Slow(counter_info(interval_s=0.0), constant(60.0), clock), 5.0, settle_s=1.0)
+    assert not hasty.measured
+    assert hasty.defects[0].startswith("the work is known to have run for 1 s only (wanted 2 s)")

@@ -17,14 +17,13 @@ from model_doubles import booster_json, predictor, residual, toy_device, tree, w
 from perfmodel import Gemm, load
 from perfmodel.errors import DeviceError, PredictorError
 from perfmodel.models import artefact
-from perfmodel.models.power import DevicePower
+from perfmodel.models.power import DevicePower, running_idle_w
 from perfmodel.models.power.learned import (
     INTERVAL_GROUPS,
     LearnedPower,
     PowerResidual,
     interval_group,
     power_schema,
-    running_idle_w,
 )
 from perfmodel.models.predictor import Predictor
 
@@ -68,7 +67,7 @@ def test_the_correction_multiplies_the_physical_power() -> None:
     assert (physical["power_source"], learned["power_source"]) == ("analytical", "learned")
     # e^0.1 = 1.1051709, of labels e^-0.05 = 0.9512294 to e^0.1.
     assert learned["power_w"] == pytest.approx(1.1051709 * physical["power_w"])
-    assert learned["power_low_w"] == pytest.approx(max(0.9512294 * learned["power_w"], running_idle_w(TOY, None) or 0))
+    assert learned["power_low_w"] == pytest.approx(max(0.9512294 * learned["power_w"], running_idle_w(TOY) or 0))
     assert learned["power_high_w"] == pytest.approx(1.1051709 * learned["power_w"])
     assert learned["energy_j"] == learned["power_w"] * learned["latency_s"]
     assert (learned["energy_low_j"], learned["energy_high_j"]) == pytest.approx(
@@ -116,11 +115,18 @@ def test_outside_of_what_was_measured_the_physics_is_left() -> None:
     assert np.log(row(p, near)["power_w"] / physical["power_w"]) == pytest.approx(0.1 * 0.3678794)
 
 
-def test_at_another_clock_nine_tenths() -> None:
+def test_at_another_clock_as_much_more_above_idle() -> None:
     p, physical = with_power(power_residual()), with_power()
-    ratio = row(p, clock_hz=0.9e9)["power_w"] / row(physical, clock_hz=0.9e9)["power_w"]
-    # The latency leans on nine tenths of its residual, too, and the software stays known.
-    assert np.log(ratio) == pytest.approx(0.09)
+
+    def above_idle(clock_hz: float) -> float:
+        watts, idle = [row(each, clock_hz=clock_hz)["power_w"] for each in (p, physical)], running_idle_w(TOY, clock_hz)
+        assert idle is not None
+        return float((watts[0] - idle) / (watts[1] - idle))
+
+    assert above_idle(1e9) > 1.1  # 10.5 % more of all
+    assert above_idle(0.9e9) == pytest.approx(above_idle(1e9))
+    assert above_idle(0.4e9) == pytest.approx(above_idle(1e9))
+    assert [row(p, clock_hz=hz)["power_source"] for hz in (1e9, 0.9e9)] == ["learned", "blended"]
 
 
 def test_intervals_are_those_of_the_software() -> None:
@@ -243,5 +249,5 @@ def test_idle_power_of_the_devices_with_labels(device: str, running: float) -> N
     from perfmodel.hardware import load_device
 
     record = load_device(device)
-    assert running_idle_w(record, None) == pytest.approx(running, rel=0.01)
+    assert running_idle_w(record) == pytest.approx(running, rel=0.01)
     assert "AIConfigurator" in DevicePower.of(record).sources["dram_j_per_byte"]

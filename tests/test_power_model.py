@@ -26,6 +26,7 @@ from perfmodel.models.power import (
     idle_power_w,
     limited,
     memory_of,
+    running_idle_w,
     shares,
 )
 from perfmodel.models.power.capped import CappedRuns, CapResponse, fit_response, under_cap
@@ -101,7 +102,7 @@ def test_idle_power_of_two_measured_gpus() -> None:
         ("a100-sxm-80gb", {210: 60.28, 900: 63.21, 1200: 68.37, 1410: 82.29}),
     ):
         for mhz, measured in watts.items():
-            assert idle_power_w(load_device(name), mhz * 1e6) == pytest.approx(measured, rel=0.08), (name, mhz)
+            assert running_idle_w(load_device(name), mhz * 1e6) == pytest.approx(measured, rel=0.08), (name, mhz)
 
 
 def test_supply_voltage_of_a_measured_gpu() -> None:

@@ -193,10 +193,19 @@ def test_residuals_of_devices_that_only_their_owner_describes() -> None:
     assert one_row(p, device=toy_device(id="my-own-gpu"))["source"] == "learned"
 
 
-def test_at_another_clock_most_of_it() -> None:
-    row = one_row(predictor(residual(log_ratio=(0.5,))), clock_hz=1e9)
-    assert row["source"] == "blended"
-    assert row["latency_s"] == pytest.approx(row["analytical_s"] * np.exp(ELSEWHERE_WEIGHT * 0.5))
+def test_at_another_clock_what_was_learned_fades() -> None:
+    plain, slow, quick = predictor(), predictor(residual(log_ratio=(0.5,))), predictor(residual(log_ratio=(-0.2,)))
+    full, half = (one_row(plain, clock_hz=hz)["latency_s"] for hz in (1e9, 5e8))
+    assert (one_row(slow, clock_hz=1e9)["source"], one_row(slow, clock_hz=5e8)["source"]) == ("learned", "blended")
+    assert one_row(slow, clock_hz=1e9)["latency_s"] == pytest.approx(1.6487213 * full)
+    # Slower than the physics says: as much of it as they are still quick. Faster: half of it at half the clock.
+    assert one_row(slow, clock_hz=5e8)["latency_s"] == pytest.approx(half * np.exp(0.5 * full / half))
+    assert one_row(quick, clock_hz=5e8)["latency_s"] == pytest.approx(0.9048374 * half)
+    # The interval goes half of the way from what was learned, 10 % and 20 %, to the analytical model's, 40 and 60 %.
+    row = one_row(slow, clock_hz=5e8)
+    assert np.log([row[f"latency_{end}_s"] / row["latency_s"] for end in ("low", "high")]) == pytest.approx(
+        [-0.25, 0.4]
+    )
 
 
 def test_which_software() -> None:

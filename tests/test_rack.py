@@ -16,7 +16,7 @@ from perfmodel.predict.energy.profile import PowerBlock, PowerStep
 
 # Half of the time 200 W, half of it 400 W: 300 W on average; exact to a tenth.
 STEPS = tuple(PowerStep("op", "gemm", 1.0, Estimate(w, 0.9 * w, 1.1 * w)) for w in (200.0, 400.0))
-PROFILE = PowerProfile((PowerBlock(None, STEPS),), idle_power_w=70.0, power_limit_w=700.0)
+PROFILE = PowerProfile((PowerBlock(None, STEPS),), idle_power_w=100.0, power_limit_w=700.0, lowest_idle_power_w=70.0)
 
 
 def test_levels_by_hand() -> None:
@@ -55,8 +55,9 @@ def test_a_cap_only_where_it_is_needed_and_possible() -> None:
     # At its high end the peak is 440 W: eight of them fit 3520 W.
     assert PROFILE.rack(count=8, budget_w=3521).cap_w is None
     assert PROFILE.rack(count=8, budget_w=3519).cap_w == pytest.approx(3519 / 8)
-    # 60 W each is less than they draw when idle.
+    # 60 W each is less than they draw when idle. With 80 W each they can only run at lower clocks than those they wait at.
     assert PROFILE.rack(count=8, budget_w=480).cap_w is None
+    assert PROFILE.rack(count=8, budget_w=640).cap_w == pytest.approx(80)
 
 
 # ------------------------------------------------------------------------------------------------------- out of step

@@ -24,12 +24,13 @@ sys.path.insert(0, str(ROOT / "tools"))
 from accuracy_families import SECTIONS  # noqa: E402 - the folder of this script is no package
 from accuracy_plots import HELD_OUT, draw  # noqa: E402
 from accuracy_power import power  # noqa: E402
+from accuracy_power import summary as power_summary  # noqa: E402
 
 PAGES = (ROOT / "docs" / "accuracy.md", ROOT / "README.md")
 IMAGES = ROOT / "docs" / "images" / "accuracy"
 ACCURACY = ROOT / "models" / "default" / "accuracy.json"
 _PART = re.compile(r"(<!-- accuracy: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
-_KEYS = ("held_out", "variant", "workload", "op", "device", "dtype", "software", "size")
+_KEYS = ("held_out", "variant", "workload", "op", "device", "dtype", "software", "size", "target")
 """What the groups of a further evaluation may be named by."""
 _LONGEST = 60
 """Groups of a further evaluation that a table lists; of more, the mean alone."""
@@ -211,6 +212,7 @@ def summary(accuracy: Accuracy) -> list[str]:
             keys = ("mape", "median_ape", "analytical_mape", "roofline_mape", "noise_mape")
             figures = (list(_by_device(accuracy, protocol, op, dtype, key).values()) for key in keys)
             rows.append((f"{what}, {_count(len(devices), 'GPU')}", *map(_percent, figures)))
+    rows += power_summary(accuracy)
     return ["", *_table(("", "mean error", "median", "physics alone", "plain roofline", "noise of the labels"), rows)]
 
 
@@ -222,6 +224,8 @@ def evaluations(accuracy: Accuracy) -> list[str]:
     lines = []
     for name, report in sorted(found.items()):
         keys = [k for k in _KEYS if any(g.get(k) is not None for g in report["groups"])]
+        if {g.get("target") for g in report["groups"]} <= {"latency", None}:
+            keys = [k for k in keys if k != "target"]
         groups = report["groups"] if len(report["groups"]) <= _LONGEST else []
         rows = [(*(str(g.get(k) or "") for k in keys), *_figures(g)) for g in groups]
         mean = ("mean", *[""] * (len(keys) - 1)) if keys else ()

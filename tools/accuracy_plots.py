@@ -12,17 +12,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from perfmodel.evaluate import SIZE_NAMES
+from perfmodel.predict.picture import STYLE
 
 HELD_OUT = {"shapes": "shapes held out", "device": "device left out", "family": "hardware family left out"}
 """Protocols with a report of every family, and what a legend calls them."""
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#999999")
 """Colours that colour-blind readers tell apart (Okabe and Ito, 2008, and a grey)."""
 _WIDTH, _HEIGHT = 9.0, 6.4
-_STYLE = {
-    "svg.fonttype": "none", "svg.hashsalt": "perfmodel", "font.family": "sans-serif", "font.size": 9.0,
-    "font.sans-serif": ["DejaVu Sans"], "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 10.0,
-    "axes.titlelocation": "left", "legend.frameon": False, "legend.fontsize": 8.0, "path.simplify": False,
-}  # fmt: skip
+_STYLE = {**STYLE, "font.sans-serif": ["DejaVu Sans"], "path.simplify": False}
 
 Reports = Mapping[str, Mapping[str, Any]]
 """Reports of one predictor by protocol."""

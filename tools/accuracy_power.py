@@ -21,10 +21,71 @@ def power(accuracy: Accuracy) -> list[str]:
     reports = accuracy.get("power")
     if not reports:
         return ["", "Nothing of power was learned yet: all of it is physical."]
-    lines = ["", "### What was aimed at", "", *_targets(reports)]
+    lines = ["", "### What was aimed at", "", *_targets(reports), "", *_run_targets(accuracy.get("evaluations", {}))]
     for protocol, report in reports.items():
         lines += ["", f"### `{protocol}`: {POWER_PROTOCOLS[protocol]}", *power_table(dict(report))]
     return lines
+
+
+SUMMARY = (
+    ("power of GEMM but fp8_block, unseen (n, k)", "shapes", "by_file", "power"),
+    ("energy of GEMM but fp8_block, unseen (n, k)", "shapes", "by_file", "energy"),
+    ("power of GEMM, a GPU whose power was not measured", "device", "by_device", "power"),
+)
+"""Rows of the README's table: their names, what is held out, the part of the report, the target."""
+_SUMMARY_KEYS = ("mape", "median_ape", "analytical_mape", "roofline_mape", "noise_mape")
+
+
+def summary(accuracy: Accuracy) -> list[tuple[str, ...]]:
+    """The rows of the README's table on power and energy: means over devices of the means over a device's files."""
+    rows = []
+    for what, protocol, part, target in SUMMARY:
+        groups = accuracy.get("power", {}).get(protocol, {}).get(part, [])
+        by_device: dict[str, list[Mapping[str, Any]]] = {}
+        for group in groups:
+            if (group["target"], group["op"]) == (target, "gemm"):
+                by_device.setdefault(group["device"], []).append(group)
+        if by_device:
+            cells = (_mean([_mean([g[key] for g in mine]) for mine in by_device.values()]) for key in _SUMMARY_KEYS)
+            rows.append((f"{what}, {len(by_device)} GPUs", *map(_percent, cells)))
+    return rows
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [v for v in values if v is not None]
+    return sum(known) / len(known) if known else None
+
+
+_RUNS = (
+    ("EnergAIzer, energy of an iteration, networks held out, latency predicted", "8 % (EnergAIzer; 14.2 % on its rows)",
+     "≤ 6 %", "power_networks", {"target": "energy", "variant": "latency predicted", "device": "a100-pcie-40gb"}),
+    ("the same, latency given", "–", "–",
+     "power_networks", {"target": "energy", "variant": "latency given", "device": "a100-pcie-40gb"}),
+    ("EnergAIzer, A100 to A10, energy, latency given", "–", "≤ 8 %",
+     "power_gpus", {"target": "energy", "variant": "latency given", "device": "a10"}),
+    ("EnergAIzer, A100 to A10, energy, latency predicted", "–", "≤ 15 %",
+     "power_gpus", {"target": "energy", "variant": "latency predicted", "device": "a10"}),
+    ("Zeus, a GPU held out, power under a cap", "–", "≤ 4 %", "power_caps", {"target": "power"}),
+    ("Zeus, a GPU held out, time under a cap", "–", "≤ 8 %", "power_caps", {"target": "latency"}),
+    ("Zeus, a GPU held out, energy under a cap", "–", "≤ 9 %", "power_caps", {"target": "energy"}),
+)  # fmt: skip
+"""Targets of whole runs: what, published, wanted, the evaluation of accuracy.json, and the groups of it."""
+
+
+def _run_targets(evaluations: Mapping[str, Any]) -> list[str]:
+    rows = []
+    for what, published, wanted, name, chosen in _RUNS:
+        groups = [
+            g for g in evaluations.get(name, {}).get("groups", []) if all(g.get(k) == v for k, v in chosen.items())
+        ]
+        number = sum(g["n"] for g in groups)
+
+        def of(key: str, groups: list[Any] = groups, number: int = number) -> str:
+            return f"{sum(g['n'] * g[key] for g in groups) / number:.1%}" if number else ""
+
+        reached = (f"{number:,}", f"**{of('mape')}**", of("coverage_90")) if number else ("", "not measured", "")
+        rows.append((what, published, wanted, *reached))
+    return _table(("", "best published", "wanted", "runs", "mean error", "coverage"), rows)
 
 
 def _targets(reports: Mapping[str, Any]) -> list[str]:

@@ -16,7 +16,7 @@ DESCRIPTION = (
 EXAMPLE = """perfmodel energy-table --device h100-sxm,a100-pcie-40gb --what-if bits=8
   perfmodel energy-table bert.onnx --device h100-sxm --dim batch=8 --what-if multiplier=adder"""
 
-_OF_A_MODEL = ("dim", "dtype", "dtype_map", "kv_dtype", "software", "power_limit_w", "entry", "explain")
+_OF_A_MODEL = ("dim", "dtype", "dtype_map", "kv_dtype", "software", "entry", "explain")
 """Options that say nothing of a device alone."""
 
 
@@ -44,8 +44,12 @@ def run(arguments: argparse.Namespace) -> int:
     from perfmodel.models.circuits import parse
 
     change = parse(arguments.what_if)
-    if arguments.device is None and (change or arguments.model is not None or arguments.clock_mhz is not None):
-        asked = "MODEL" if arguments.model is not None else "--what-if" if change else "--clock-mhz"
+    needing = {
+        "MODEL": arguments.model, "--what-if": change or None, "--clock-mhz": arguments.clock_mhz,
+        "--power-limit-w": arguments.power_limit_w,
+    }  # fmt: skip
+    asked = next((name for name, value in needing.items() if value is not None), None)
+    if arguments.device is None and asked is not None:
         raise InputError(f"{asked} needs a device: give --device, as in --device h100-sxm")
     if arguments.model is None:
         without = next((name for name in _OF_A_MODEL if getattr(arguments, name)), None)
@@ -67,7 +71,12 @@ def _tables(arguments: argparse.Namespace, change: Any) -> int:
     constants = power_constants(load(arguments.predictor))
     everything = arguments.device is None
     devices = list(catalogue()) if everything else options.device_list(arguments.device)
-    tables = [device_table(d, clock_mhz=arguments.clock_mhz, what_if=change, constants=constants) for d in devices]
+    tables = [
+        device_table(
+            d, clock_mhz=arguments.clock_mhz, power_limit_w=arguments.power_limit_w, what_if=change, constants=constants
+        )
+        for d in devices
+    ]
     if arguments.json is not None:
         write_json(
             {

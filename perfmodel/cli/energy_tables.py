@@ -20,6 +20,7 @@ from perfmodel.cli.tables import (
     safe,
     value_of,
 )
+from perfmodel.models.cap import LEAST_SHARE
 
 if TYPE_CHECKING:
     from perfmodel.predict import Estimate, ModelPrediction, OperatorPrediction
@@ -154,7 +155,7 @@ def print_profile(console: Console, profile: PowerProfile, windows_s: Iterable[f
     table.add_column("")
     for name, estimate, note in rows:
         table.add_row(name, units.power(estimate.value), interval(estimate, units.power), note)
-    waiting = ("idle", profile.idle_power_w, "between kernels, at the clock that it keeps")
+    waiting = ("waiting", profile.idle_power_w, "for the next kernel: idle power at the clock that it keeps")
     for name, watts, note in (waiting, ("limit", profile.power_limit_w, "")):
         if watts is not None:
             table.add_row(name, units.power(watts), "", note)
@@ -201,13 +202,14 @@ def print_rack(console: Console, result: Rack) -> None:
         table.add_row(level.basis, *cells)
     console.print(table)
     if result.cap_w is not None:
-        console.print(
-            f"power capping: --power-limit-w {int(result.cap_w)} on each device keeps the budget whatever runs"
-        )
+        cap = f"--power-limit-w {int(result.cap_w)} on each device keeps the budget whatever runs"
+        limits = [level.device_w.value for level in result.levels if level.basis == "limit"]
+        low = bool(limits) and result.cap_w < LEAST_SHARE * limits[0]
+        console.print(f"power capping: {cap}{'; a driver may refuse so low a limit' if low else ''}")
     elif result.count is not None and result.level("peak").headroom_w is not None:
         headroom = result.level("peak").headroom_w
         if headroom is not None and headroom.low < 0:
-            console.print("power capping: no limit above the devices' idle power keeps the budget with so many")
+            console.print("power capping: no limit above the devices' lowest idle power keeps the budget with so many")
 
 
 def print_cost_comparison(

@@ -35,7 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seconds", metavar="S", type=options.positive, help=f"how long the window is (default {SECONDS:g})"
     )
     parser.add_argument(
-        "--settle", metavar="S", type=options.positive, help="seconds that are read before the window (default: none)"
+        "--settle",
+        metavar="S",
+        type=options.positive,
+        help="seconds that are read before the window, with the same work (default: what the meter needs)",
     )
     parser.add_argument("-o", "--output", metavar="FILE", help="keep the readings in this file, for replay:FILE")
     parser.add_argument("--force", action="store_true", help="replace FILE where it exists")
@@ -132,12 +135,14 @@ def _read(arguments: argparse.Namespace) -> Window:
             if arguments.output is not None:
                 raise InputError("-o keeps readings of a meter; those of a recording are kept already")
             info, readings = meter.recorded, meter.readings
-            settle = arguments.settle or 0.0
+            span = readings[-1].time_s - readings[0].time_s
+            # A recording that is too short to settle is judged whole, and is no measurement.
+            settle = arguments.settle or (info.settle_s if info.settle_s < span else 0.0)
             begin = readings[0].time_s + settle
             end = readings[-1].time_s if arguments.seconds is None else begin + arguments.seconds
-            return window_of(info, readings, begin, end, settled_s=max(settle, info.settle_s))
+            return window_of(info, readings, begin, end, settled_s=settle)
         seconds = SECONDS if arguments.seconds is None else arguments.seconds
-        window, readings = watch(meter, seconds, settle_s=arguments.settle or 0.0)
+        window, readings = watch(meter, seconds, settle_s=arguments.settle)
         if arguments.output is not None:
             save_readings(arguments.output, meter.info, readings)
         return window

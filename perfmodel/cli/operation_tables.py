@@ -71,7 +71,8 @@ def print_tables(console: Console, tables: Sequence[DeviceTable], what_if: WhatI
     for t in tables:
         nm = "process unknown" if t.process_nm is None else f"{t.process_nm:g} nm"
         clock = "" if t.clock_mhz is None else f", at {t.clock_mhz:g} MHz"
-        console.print(safe(f"{t.device}: {nm}, {t.memory.upper()}{clock}"), style="bold")
+        limit = "" if t.power_limit_w is None else f", limited to {t.power_limit_w:g} W"
+        console.print(safe(f"{t.device}: {nm}, {t.memory.upper()}{clock}{limit}"), style="bold")
         table = plain_table(gap=1)
         table.add_column("one", overflow="fold")
         changes = ("changed", "90 % interval") if what_if else ("whole chip",)

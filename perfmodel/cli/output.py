@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perfmodel.errors import InputError
+from perfmodel.files import write_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,7 +73,7 @@ def write_bytes(data: bytes, target: str, *, overwrite: bool = True) -> None:
             with path.open("wb") as stream:
                 stream.write(data)
             return
-        _replace(path, data)
+        write_whole(path, data)
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -106,20 +107,6 @@ def write_table(table: pd.DataFrame, target: str, *, overwrite: bool = True) -> 
         data = BytesIO()
         table.to_parquet(data, index=False)
         write_bytes(data.getvalue(), target, overwrite=overwrite)
-
-
-def _replace(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        # "x": created with the permissions that the user's umask leaves, and never over someone's file.
-        with temporary.open("xb") as stream:
-            stream.write(data)
-        if path.exists():
-            temporary.chmod(stat.S_IMODE(path.stat().st_mode))
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 class Progress:

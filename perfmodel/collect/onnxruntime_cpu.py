@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
 import time
 from collections.abc import Mapping
@@ -28,6 +27,7 @@ from perfmodel.collect.kernels import Profile
 from perfmodel.collect.onnxruntime_profile import read_profile
 from perfmodel.collect.pace import CHUNK_S, CHUNKS, PaceMaker, typical
 from perfmodel.errors import InputError, MissingExtraError, ModelFileError, TraceError, UnboundDimensionError
+from perfmodel.files import write_whole
 
 FORMAT, VERSION = "perfmodel-onnxruntime-run", 1
 RUN, PROFILE, GRAPH = "run.json", "profile.json", "optimised.onnx"
@@ -145,9 +145,7 @@ class OnnxRuntimeCpu:
         if self.pace is not None and (found := typical(self.pace.reset())) is not None:
             record["pace_s"] = list(found)
         # Last of all: a folder without it holds a recording that was cut short.
-        temporary = folder / f".{RUN}.{os.getpid()}.tmp"
-        temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-        temporary.replace(folder / RUN)
+        write_whole(folder / RUN, (json.dumps(record, indent=1) + "\n").encode())
         return self.replay(folder)
 
     def optimise(self, model: Path, target: Path) -> None:

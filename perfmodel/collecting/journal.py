@@ -7,14 +7,15 @@ file is whole. A piece counts as done when the table that holds it is in place; 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perfmodel.datasets.schema import require_pandas
 from perfmodel.errors import TraceError
+from perfmodel.files import write_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,13 +96,12 @@ class Journal:
     def add(self, name: str, rows: pd.DataFrame, about: Mapping[str, Any]) -> Done:
         """Keeps a piece; it is on the disk when this returns."""
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"{name}.parquet"
         table = pa.Table.from_pandas(rows, preserve_index=False)
         table = table.replace_schema_metadata({**(table.schema.metadata or {}), _META: json.dumps(about).encode()})
-        replace_file(path, lambda temporary: pq.write_table(table, temporary))
+        write_whole(path, _parquet(table))
         (self.folder / f"{name}{_STARTED}").unlink(missing_ok=True)
         self._done[name] = Done(name, dict(about), path)
         return self._done[name]
@@ -109,24 +109,18 @@ class Journal:
     def write(self, table: pd.DataFrame, about: Mapping[str, Any]) -> None:
         """Puts the table in place."""
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         arrow = pa.Table.from_pandas(table, preserve_index=False)
         arrow = arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), _META: json.dumps(about).encode()})
-        replace_file(self.output, lambda temporary: pq.write_table(arrow, temporary))
+        write_whole(self.output, _parquet(arrow))
 
 
-def replace_file(path: Path, write: Any) -> None:
-    """Writes a file under a temporary name beside it, synchronises it, and renames it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        write(temporary)
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+def _parquet(table: Any) -> bytes:
+    import pyarrow.parquet as pq
+
+    data = BytesIO()
+    pq.write_table(table, data)
+    return data.getvalue()
 
 
 def about_table(path: str | Path) -> dict[str, Any]:

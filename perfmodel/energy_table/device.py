@@ -9,6 +9,7 @@ import numpy as np
 
 from perfmodel.hardware import Device, load_device
 from perfmodel.hardware.published_energy import SRAM, dram_j_per_byte, sram_j_per_byte
+from perfmodel.models import cap
 from perfmodel.models.circuits import WhatIf, changed_flop_j, circuits_j
 from perfmodel.models.power import DevicePower, OperationEnergy, PowerConstants, clock_ratio_of, energy_per_operation
 from perfmodel.models.power.constants import fit_file
@@ -94,6 +95,7 @@ class DeviceTable:
         process_nm: None where the device file does not say; circuits are then unknown.
         memory: the kind of main memory.
         clock_mhz: the clock whose voltage the figures are for; None: the highest.
+        power_limit_w: the power limit that the whole chip keeps; None: the device's own.
         idle_power_w: at the lowest clock; None where it is unknown.
         idle_basis, idle_source: what it rests on.
         rows: FLOPs by arithmetic, then values and bytes.
@@ -107,6 +109,7 @@ class DeviceTable:
     idle_basis: str
     idle_source: str
     rows: tuple[Row, ...]
+    power_limit_w: float | None = None
 
     def row(self, operation: str, dtype: str | None = None) -> Row | None:
         """The row of an operation, of any dtype unless one is given; None where there is none."""
@@ -119,7 +122,7 @@ class DeviceTable:
         return {
             "device": self.device, "process_nm": self.process_nm, "memory": self.memory, "clock_mhz": self.clock_mhz,
             "idle_power_w": idle, "idle_basis": self.idle_basis, "idle_source": self.idle_source,
-            "operations": [row.to_dict() for row in self.rows],
+            "operations": [row.to_dict() for row in self.rows], "power_limit_w": self.power_limit_w,
         }  # fmt: skip
 
 
@@ -127,6 +130,7 @@ def device_table(
     device: Device | str,
     *,
     clock_mhz: float | None = None,
+    power_limit_w: float | None = None,
     what_if: WhatIf | None = None,
     constants: PowerConstants | None = None,
 ) -> DeviceTable:
@@ -135,26 +139,28 @@ def device_table(
     Args:
         device: a record, an id, or the path of a device TOML.
         clock_mhz: the clock whose voltage the energies are for; None is the highest.
+        power_limit_w: a limit that the whole chip keeps, below the device's own.
         what_if: other circuits.
         constants: those of a predictor; None means the built-in ones.
 
     Raises:
         DeviceError: an unknown device.
-        InputError: the clock is no clock of the device.
+        InputError: the clock is no clock of the device; the limit is not above its idle power.
     """
     record = load_device(device)
     if clock_mhz is not None:
         _check_clock(record, clock_mhz)
+    limit = power_limit_w if cap.binds(record, power_limit_w) else None
     d = DevicePower.of(record, constants)
     clock_hz = None if clock_mhz is None else clock_mhz * 1e6
     rows = tuple(
-        _row(record, row, d, clock_hz, what_if)
+        _row(record, row, d, clock_hz, limit, what_if)
         for row in energy_per_operation(record, clock_hz=clock_hz, constants=constants)
     )
     basis, source = _idle_basis(record, d)
     factor = FACTORS[basis]
     idle = None if d.idle_w is None else Estimate(d.idle_w, d.idle_w / factor, _at_most(d.idle_w * factor, d.tdp_w))
-    return DeviceTable(record.id, record.process_nm, d.memory, clock_mhz, idle, basis, source, rows)
+    return DeviceTable(record.id, record.process_nm, d.memory, clock_mhz, idle, basis, source, rows, limit)
 
 
 def flop_j(device: Device, arithmetic: str, clock_hz: float | None, constants: PowerConstants | None) -> float:
@@ -171,7 +177,14 @@ def _check_clock(device: Device, clock_mhz: float) -> None:
     Machine.of(device, "fp32", Conditions(clock_hz=clock_mhz * 1e6))
 
 
-def _row(device: Device, row: OperationEnergy, d: DevicePower, clock_hz: float | None, what_if: WhatIf | None) -> Row:
+def _row(
+    device: Device,
+    row: OperationEnergy,
+    d: DevicePower,
+    clock_hz: float | None,
+    limit_w: float | None,
+    what_if: WhatIf | None,
+) -> Row:
     basis, source = _basis(device, row)
     factor = (_L2_FACTORS if row.operation == L2_BYTE else FACTORS)[basis]
     energy = Estimate(row.energy_j, row.energy_j / factor, row.energy_j * factor)
@@ -180,11 +193,15 @@ def _row(device: Device, row: OperationEnergy, d: DevicePower, clock_hz: float |
         found = changed_flop_j(row.energy_j, row.dtype, device.process_nm, what_if)
         if found is not None:
             changed = Estimate(found.value, found.low / factor, found.high * factor)
-    whole = _whole_chip_j(device, row.dtype, d, clock_hz) if row.operation == FLOP and row.dtype is not None else None
+    whole = None
+    if row.operation == FLOP and row.dtype is not None:
+        whole = _whole_chip_j(device, row.dtype, d, clock_hz, limit_w)
     return Row(row.operation, row.dtype, energy, whole, _reference(device.process_nm, row), basis, source, changed)
 
 
-def _whole_chip_j(device: Device, arithmetic: str, d: DevicePower, clock_hz: float | None) -> float | None:
+def _whole_chip_j(
+    device: Device, arithmetic: str, d: DevicePower, clock_hz: float | None, limit_w: float | None
+) -> float | None:
     if d.idle_w is None:
         return None
     ratio = np.linspace(_LOWEST_CLOCK, 1.0, _CLOCKS) * clock_ratio_of(d, clock_hz)
@@ -196,7 +213,7 @@ def _whole_chip_j(device: Device, arithmetic: str, d: DevicePower, clock_hz: flo
     power = power + dynamic * (
         d.issue_j_per_clock * d.peak_clock_hz * ratio + d.arithmetic_j_per_flop[arithmetic] * rate
     )
-    limit = np.inf if d.tdp_w is None else d.ceiling * d.tdp_w
+    limit = np.inf if d.tdp_w is None else d.ceiling * (limit_w or d.tdp_w)
     highest = max(int(np.searchsorted(power, limit)) - 1, 0)
     return float(min(power[highest], limit) / rate[highest])
 

@@ -20,7 +20,6 @@ ADD, MULTIPLY = "add", "multiply"
 SRAM = "SRAM of 1 MB"
 _MEMORY = {
     "hbm2": "HBM2", "hbm2e": "HBM2", "hbm3": "HBM2", "gddr5": "GDDR5", "gddr6": "GDDR6", "gddr7": "GDDR6", "ddr4": "DDR4",
-    "ddr5": "DDR4",
 }  # fmt: skip
 """The kind of memory that documents have, by ours."""
 _PICO = 1e-12

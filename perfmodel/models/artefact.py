@@ -5,13 +5,12 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from perfmodel.errors import PredictorError
+from perfmodel.files import write_whole
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
@@ -82,15 +81,7 @@ def write_file(folder: Path, name: str, data: bytes) -> str:
     """Writes a file of a predictor under a temporary name, renames it, and returns its sha256."""
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_whole(path, data)
     return hashlib.sha256(data).hexdigest()
 
 

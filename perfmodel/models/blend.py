@@ -23,9 +23,9 @@ from perfmodel.ops.table import Group
 ASSUMED_FACTOR = 2.0
 """Half-width of the 90 % interval, as a factor, of families that no label of ours has measured."""
 ELSEWHERE_WEIGHT = 0.9
-"""How far a residual is trusted on a sibling of the device it was trained on, or at another clock: most of a residual
-is the library's choice of kernels, which siblings share. Of 0, 0.25, 0.5, 0.75, 0.9 and 1 the best on bf16 GEMMs of B200 with
-GB200's trees (12.5 to 7.4 %) and the reverse (12.0 to 6.8 %)."""
+"""How far a residual is trusted on a sibling of the device it was trained on: most of a residual is the library's choice of
+kernels, which siblings share. Of 0, 0.25, 0.5, 0.75, 0.9 and 1 the best on bf16 GEMMs of B200 with GB200's trees (12.5 to
+7.4 %) and the reverse (12.0 to 6.8 %)."""
 _OCTAVES_OF_BATCHES = 3.0
 """So many octaves above the largest measured batch products are analytical alone, and so grow by themselves."""
 _IMPLICIT_GEMMS = ("implicit_gemm", "implicit_gemm_packed_groups", "im2col_gemm")
@@ -130,8 +130,6 @@ class Learned:
         found = self.find(group.op, device)
         if found is not None:
             residual, trust = found.residual, found.trust
-            if conditions.clock_hz is not None:
-                trust = min(trust, ELSEWHERE_WEIGHT)  # measured at the device's own clock
             own = residual.device == device.id
             machine = Machine.of(device, group.op.dtype, conditions)
             columns = found.family.columns(group.op, bounds, machine, device)

@@ -1,16 +1,15 @@
 """What a power cap costs an operator: the clock falls until the power fits, and the latency grows.
 
 Under a cap the driver lowers clock and voltage together. What an operator draws under the cap is the soft minimum of demand
-and cap (:func:`perfmodel.models.power.limited`). The clock at which it draws that is searched among locked clocks, whose
-latency and energy the physical model knows; so is the clock at which it draws what the device's own limit leaves. The ratio
-of the latencies at both is how much longer the operator takes than without a cap, so that a cap at the device's own limit
-changes nothing, and a tighter cap never makes anything faster.
+and cap (:func:`perfmodel.models.power.limited`). The clock at which it draws that is searched among locked clocks
+(:mod:`perfmodel.models.clock`), and it takes what it takes there: a cap at the device's own limit changes nothing, and a
+tighter cap never makes anything faster.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,19 +17,18 @@ import numpy as np
 from perfmodel.errors import InputError
 from perfmodel.hardware.device import Device
 from perfmodel.models.bounds import BOUND_POWER
-from perfmodel.models.machine import Conditions
-from perfmodel.models.power import DevicePower, clock_ratio_of, idle_power_w, limited
+from perfmodel.models.clock import Columns, LockedClocks
+from perfmodel.models.power import DevicePower, idle_power_w, limited
 
 CLOCK_RATIOS = np.linspace(1.0, 0.2, 25)
-"""Clocks that are tried, over the one that is pinned or the peak. Below a fifth of its peak no GPU runs: what does not fit
-there waits in between."""
+"""Clocks that are tried, over the highest. Below a fifth of its peak no GPU runs: what does not fit there waits in between."""
 
 NOTICED = 1.01
 """A cap bounds an operator that it makes slower by this factor: the soft minimum touches all of them a little."""
 
-Run = Callable[[Conditions], dict[str, Any]]
-"""Predicts the rows of a group under conditions without a cap: a mapping of columns, ``dynamic_j`` and ``demand_w`` among
-them."""
+LEAST_SHARE = 0.28
+"""Of the TDP, the lowest power limit of a GPU that we found documented: 200 of 700 W (NVIDIA DGX B200 user guide, "Querying the
+Current GPU Power Limit", ``AllowableMin``). An RTX 6000 takes 100 of 260 W (ml-energy/zeus, pull request 143)."""
 
 
 def binds(device: Device, power_limit_w: float | None) -> bool:
@@ -63,18 +61,28 @@ def without_effect(device: Device, power_limit_w: float | None) -> str | None:
 
 
 @dataclass(frozen=True)
-class _Clocks:
+class _Falling:
     """Locked clocks, falling; arrays of shape ``[clocks, rows]``.
 
     Attributes:
-        runs: the predictions, one a clock.
+        columns: the predictions, one a clock.
         latency_s: of the rows, never less at a lower clock.
         watts: what they draw there, never more at a lower clock.
     """
 
-    runs: list[dict[str, Any]]
+    columns: list[Columns]
     latency_s: np.ndarray
     watts: np.ndarray
+
+    @classmethod
+    def of(cls, clocks: LockedClocks) -> _Falling:
+        """Those of :data:`CLOCK_RATIOS`."""
+        columns = [clocks.at(clocks.top_hz * ratio) for ratio in CLOCK_RATIOS]
+        return cls(
+            columns,
+            np.maximum.accumulate(np.stack([each["latency_s"] for each in columns]), axis=0),
+            np.minimum.accumulate(np.stack([each["power_w"] for each in columns]), axis=0),
+        )
 
     def at(self, power_w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Latency [s] at the clock at which each row draws a power, and the number of the clock just above.
@@ -90,45 +98,81 @@ class _Clocks:
         return quick * (slow / quick) ** share, above + (share >= 1.0)
 
 
-def under_cap(run: Run, device: Device, conditions: Conditions) -> dict[str, Any]:
-    """The rows of ``run`` under the cap of ``conditions``, which binds.
+def under_cap(clocks: LockedClocks, cap_w: float, clock_hz: float | None, notes: dict[str, None]) -> Columns:
+    """The rows of ``clocks`` under a cap that binds.
 
     Args:
-        run: predicts the rows without a cap.
-        device: with a TDP and an idle power.
-        conditions: their ``power_limit_w`` is the cap.
+        clocks: of a device with a TDP and an idle power.
+        cap_w: the cap.
+        clock_hz: a locked clock besides, or None: each row runs at the lower of it and the one that the cap leaves.
+        notes: takes a line where the cap is lower than a driver may take.
     """
-    cap, tdp = conditions.power_limit_w, device.tdp_w
-    assert cap is not None
-    assert tdp is not None
-    free = run(replace(conditions, power_limit_w=None))
+    device = clocks.device
+    assert device.tdp_w is not None
+    if device.kind == "gpu" and cap_w < LEAST_SHARE * device.tdp_w:
+        notes[
+            f"a driver may refuse a power limit of {cap_w:g} W: the lowest documented one of a GPU is {LEAST_SHARE:.2f} of its"
+            f" TDP, which would be {LEAST_SHARE * device.tdp_w:.0f} W on {device.id}"
+        ] = None
+    result = _capped(clocks, cap_w, notes)
+    if clock_hz is None:
+        return result
+    locked = clocks.at(clock_hz)
+    like = _slower(locked, result)
+    return like | _bounded(like, np.minimum(locked["power_w"], result["power_w"]), like["latency_s"], clocks, cap_w)
+
+
+def _capped(clocks: LockedClocks, cap_w: float, notes: dict[str, None]) -> Columns:
+    """The rows under a cap alone."""
+    free, device = clocks.free, clocks.device
+    assert device.tdp_w is not None
     d = DevicePower.of(device)
     lowest = float(d.idle_at(0.0))
     demand, power = free["demand_w"], free["power_w"]
     # What was learned of the power, over what the physics says of it, holds under the cap, too.
-    own, capped = (_above(d, demand, lowest, watts) for watts in (tdp, cap))
+    own, capped = (_above(d, demand, lowest, watts) for watts in (device.tdp_w, cap_w))
     with np.errstate(divide="ignore", invalid="ignore"):
         kept = np.where(own > 0, np.minimum(capped / own, 1.0), 1.0)
-    wanted = np.minimum(lowest + (power - lowest) * kept, cap)
-    pending = np.flatnonzero((wanted < power) & (free["latency_s"] > 0))
-    result = {name: value.copy() if isinstance(value, np.ndarray) else value for name, value in free.items()}
-    result["terms"] = {name: value.copy() for name, value in free["terms"].items()}
-    result["power_w"] = wanted
-    if len(pending):
-        clocks = _locked(run, d, conditions, power, demand)
-        at_own, _ = clocks.at(power)
-        at_cap, number = clocks.at(wanted)
-        floor = clocks.watts[-1]
-        waits = np.where(wanted < floor, (floor - lowest) / np.maximum(wanted - lowest, 1e-9), 1.0)
-        stretch = np.maximum(at_cap / at_own * np.maximum(waits, 1.0), 1.0)[pending]
-        for column, each in enumerate(clocks.runs):
-            _take(result, each, pending[number[pending] == column])
-        result["latency_s"][pending] = np.maximum(free["latency_s"][pending] * stretch, result["floor_s"][pending])
-        for name in ("latency_low_s", "latency_high_s"):
-            result[name][pending] = np.maximum(free[name][pending] * stretch, result["floor_s"][pending])
-        result["bound"][pending[stretch > NOTICED]] = BOUND_POWER
-    _bounded(result, free, lowest, cap)
-    return result
+    wanted = np.minimum(lowest + (power - lowest) * kept, cap_w)
+    pending = (wanted < power) & (free["latency_s"] > 0)
+    like, latency = dict(free), free["latency_s"]
+    if pending.any():
+        falling = _Falling.of(clocks)
+        at_cap, number = falling.at(wanted)
+        # Below the lowest clock the device pauses, at idle power.
+        floor = falling.watts[-1]
+        pauses = pending & (wanted < floor)
+        waits = np.where(pauses, (floor - lowest) / np.maximum(wanted - lowest, 1e-9), 1.0)
+        for column, each in enumerate(falling.columns):
+            like = _chosen(pending & (number == column), each, like)
+        slower = np.maximum(np.maximum(at_cap * np.maximum(waits, 1.0), latency), like["floor_s"])
+        held = pending & (slower > NOTICED * latency)
+        latency = np.where(pending, slower, latency)
+        like["bound"] = np.where(held, BOUND_POWER, like["bound"])
+        if pauses.any():
+            notes[
+                f"some operators draw more than {cap_w:g} W on {device.id} at a fifth of its highest clock: they are taken to"
+                " pause in between, which a driver need not do"
+            ] = None
+    return like | _bounded(like, wanted, latency, clocks, cap_w)
+
+
+def _slower(one: Mapping[str, Any], other: Mapping[str, Any]) -> Columns:
+    """Row by row the columns of the one that takes longer."""
+    return _chosen(one["latency_s"] >= other["latency_s"], one, other)
+
+
+def _chosen(mine: np.ndarray, one: Mapping[str, Any], other: Mapping[str, Any]) -> Columns:
+    """The columns of ``one`` where ``mine``, those of ``other`` elsewhere; a term that either lacks is NaN there."""
+    absent = np.full(len(mine), np.nan)
+
+    def each(a: Any, b: Any) -> Any:
+        if isinstance(a, Mapping):
+            return {n: each(a.get(n, absent), b.get(n, absent)) for n in dict.fromkeys([*a, *b])}
+        # Details may have further columns.
+        return np.where(mine.reshape(-1, *[1] * (np.ndim(a) - 1)), a, b)
+
+    return {name: each(one[name], other[name]) for name in one}
 
 
 def _above(d: DevicePower, demand: np.ndarray, idle: float, watts: float) -> np.ndarray:
@@ -137,47 +181,25 @@ def _above(d: DevicePower, demand: np.ndarray, idle: float, watts: float) -> np.
     return result
 
 
-def _locked(run: Run, d: DevicePower, conditions: Conditions, power: np.ndarray, demand: np.ndarray) -> _Clocks:
-    """The rows at falling locked clocks."""
-    top = conditions.clock_hz or d.peak_clock_hz
-    runs = [
-        run(replace(conditions, power_limit_w=None, clock_hz=top * ratio))
-        for ratio in CLOCK_RATIOS
-        if ratio == CLOCK_RATIOS[0] or top * ratio >= CLOCK_RATIOS[-1] * d.peak_clock_hz
-    ]
-    if len(runs) == 1:  # a clock pinned below all others: there is nowhere to go but to wait
-        runs = runs * 2
-    latency = np.maximum.accumulate(np.stack([each["latency_s"] for each in runs]), axis=0)
-    ratios = [clock_ratio_of(d, top * ratio) for ratio in CLOCK_RATIOS[: len(runs)]]
-    idle = np.array([float(d.idle_at(ratio)) for ratio in ratios])[:, None]
-    dynamic = np.stack([each["dynamic_j"] for each in runs])
-    with np.errstate(divide="ignore", invalid="ignore"):
-        # Where the power is learned and lies below the limit, it says how much more the rows take than the physics thinks.
-        free = limited(d, demand, idle[0], d.tdp_w or np.inf)
-        scale = np.where(free > idle[0], (power - idle[0]) / (free - idle[0]), 1.0)
-        watts = idle + np.maximum(scale, 0.0) * np.where(latency > 0, dynamic / latency, 0.0)
-    return _Clocks(runs, latency, np.minimum.accumulate(watts, axis=0))
+def _bounded(
+    like: Mapping[str, Any], power_w: np.ndarray, latency_s: np.ndarray, clocks: LockedClocks, cap_w: float
+) -> Columns:
+    """Another latency and power, with intervals that are as wide as before, within floor, idle and the cap."""
+    idle = float(DevicePower.of(clocks.device).idle_at(0.0))
 
+    def end(name: str, of: np.ndarray, value: np.ndarray) -> np.ndarray:
+        return value * np.divide(like[name], of, out=np.ones(len(of)), where=of > 0)
 
-def _bounded(result: dict[str, Any], free: dict[str, Any], idle: float, cap: float) -> None:
-    """The intervals of power and energy: as wide as without the cap, within idle and the cap; the energy follows the power and
-    the latency."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        low, high = (
-            np.where(free["power_w"] > 0, free[n] / free["power_w"], 1.0) for n in ("power_low_w", "power_high_w")
-        )
-        before = free["power_w"] * free["latency_s"]
-        ends = {n: np.where(before > 0, free[n] / before, 1.0) for n in ("energy_low_j", "energy_high_j")}
-    power = result["power_w"]
-    result["power_low_w"] = np.minimum(np.clip(power * low, idle, cap), power)
-    result["power_high_w"] = np.maximum(np.clip(power * high, idle, cap), power)
-    for name, end in ends.items():
-        result[name] = power * result["latency_s"] * end
-
-
-def _take(result: dict[str, Any], other: dict[str, Any], rows: np.ndarray) -> None:
-    """Copies the rows' bounds and what goes with them from another prediction."""
-    for name in ("floor_s", "analytical_s", "dynamic_j"):
-        result[name][rows] = other[name][rows]
-    for name, values in other["terms"].items():
-        result["terms"][name][rows] = values[rows]
+    watts, seconds = like["power_w"], like["latency_s"]
+    low, high = (end(f"latency_{which}_s", seconds, latency_s) for which in ("low", "high"))
+    energy = power_w * latency_s
+    return {
+        "power_w": power_w,
+        "power_low_w": np.minimum(np.clip(end("power_low_w", watts, power_w), idle, cap_w), power_w),
+        "power_high_w": np.maximum(np.clip(end("power_high_w", watts, power_w), idle, cap_w), power_w),
+        "latency_s": latency_s,
+        "latency_low_s": np.minimum(np.maximum(low, like["floor_s"]), latency_s),
+        "latency_high_s": np.maximum(high, latency_s),
+        "energy_low_j": np.minimum(end("energy_low_j", watts * seconds, energy), energy),
+        "energy_high_j": np.maximum(end("energy_high_j", watts * seconds, energy), energy),
+    }

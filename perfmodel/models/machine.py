@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from perfmodel.errors import InputError
+from perfmodel.errors import InputError, is_number
 from perfmodel.hardware.device import Device
 
 CACHES = ("warm", "cold", "rotating", "rotating_all", "filling")
@@ -23,19 +23,26 @@ class Conditions:
         cache: one of :data:`CACHES`.
         clock_hz: a pinned clock of the compute units; None means the peak clock, throttled by the power limit.
         power_limit_w: a cap below the device's own; None means the device's.
+        boosts: the clock is where the device would like to run, throttled by the power limit, rather than pinned.
     """
 
     cache: str = "rotating"
     clock_hz: float | None = None
     power_limit_w: float | None = None
+    boosts: bool = False
 
     def __post_init__(self) -> None:
         if self.cache not in CACHES:
             raise InputError(f"cache is {self.cache!r}; wanted one of {', '.join(CACHES)}")
         for name in ("clock_hz", "power_limit_w"):
             value = getattr(self, name)
-            if value is not None and not 0 < value < float("inf"):
+            if value is not None and not (is_number(value) and 0 < value < float("inf")):
                 raise InputError(f"{name} is {value!r}; wanted a positive number")
+
+    @property
+    def pinned(self) -> bool:
+        """Whether the clock stays where it is, whatever the power."""
+        return self.clock_hz is not None and not self.boosts
 
 
 # Used where a device file does not say: figures of a mid-size GPU, so that an estimate exists; a warning names them.
@@ -141,7 +148,7 @@ def _of(device: Device, dtype: str, conditions: Conditions) -> Machine:
     wide_clock = device.clock_hz(wide_name) or peak_clock
     limits = [watts for watts in (conditions.power_limit_w, device.tdp_w) if watts is not None]
     limit = min(limits) if limits else None  # a cap above the device's own changes nothing
-    throttled = limit is not None and conditions.clock_hz is None
+    throttled = limit is not None and not conditions.pinned
     return Machine(
         units=units,
         clock_hz=clock,

@@ -16,6 +16,8 @@ from perfmodel.models import artefact, cap, manifest, protocol
 from perfmodel.models import power as power_model
 from perfmodel.models.analytical import TERMS, Extras, analyse
 from perfmodel.models.blend import ASSUMED_FACTOR, ELSEWHERE_WEIGHT, Learned
+from perfmodel.models.bounds import Bounds
+from perfmodel.models.clock import LockedClocks
 from perfmodel.models.constants import FALLBACK, Constants
 from perfmodel.models.corrections import Correction, corrected
 from perfmodel.models.estimates import DETAILS, Estimates
@@ -190,12 +192,26 @@ class Predictor:
         notes: dict[str, None],
     ) -> dict[str, Any]:
         """The columns of the estimates of a group's rows."""
-        if (why := cap.without_effect(device, conditions.power_limit_w)) is not None:
+        cap_w = conditions.power_limit_w
+        if (why := cap.without_effect(device, cap_w)) is not None:
             notes[why] = None
-        if cap.binds(device, conditions.power_limit_w):
-            return cap.under_cap(
-                lambda free: self._estimate(group, device, free, extras, software, notes), device, conditions
-            )
+        bounds, free = self._free(group, device, Conditions(conditions.cache), extras, software, notes)
+        interval = self._learned.interval(group.op)
+        clocks = LockedClocks(group, device, self.constants, extras, conditions.cache, interval, bounds, free)
+        if cap_w is not None and cap.binds(device, cap_w):
+            return cap.under_cap(clocks, cap_w, conditions.clock_hz, notes)
+        return free if conditions.clock_hz is None else clocks.at(conditions.clock_hz)
+
+    def _free(
+        self,
+        group: Group,
+        device: Device,
+        conditions: Conditions,
+        extras: Extras,
+        software: str | None,
+        notes: dict[str, None],
+    ) -> tuple[Bounds, dict[str, Any]]:
+        """What the analytical model says of a group's rows where nothing holds the clock, and the columns of the estimates."""
         bounds = analyse(group, device, constants=self.constants, conditions=conditions, extras=extras)
         notes |= dict.fromkeys(bounds.notes)
         fused = bool(extras.bytes_read.any() or extras.flops.any())
@@ -215,7 +231,8 @@ class Predictor:
         )  # fmt: skip
         part |= self.power.blend(group, device, bounds, extras, conditions, part, self.constants)
         rows = len(group)
-        return part | {
+        part.pop("columns", None)
+        return bounds, part | {
             "terms": bounds.terms,
             "bound": bounds.bound,
             "details": bounds.details,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from perfmodel.dtypes import gemm_dtype
-from perfmodel.errors import InputError, nearest
+from perfmodel.errors import InputError, is_number, nearest
 from perfmodel.graph import Graph, without_collection
 from perfmodel.hardware import Device, load_device
 from perfmodel.models.host.boosters import HostKernels
@@ -186,14 +186,14 @@ def _predict(
     power_limit_w: float | None,
     cache: str,
 ) -> ModelPrediction:
-    from perfmodel.models.power import limit_w
+    from perfmodel.models.power import idle_power_w, limit_w
     from perfmodel.predict.compose import compose, waiting_power_w
     from perfmodel.predict.remembered import remembered
     from perfmodel.predict.workload import workload_of
 
     _check(launch, LAUNCHES, "launch")
     for name, value in (("clock_mhz", clock_mhz), ("power_limit_w", power_limit_w)):
-        if value is not None and not (isinstance(value, (int, float)) and 0 < value < float("inf")):
+        if value is not None and not (is_number(value) and 0 < value < float("inf")):
             raise InputError(f"{name} is {value!r}; wanted a number above 0")
     clock_hz = None if clock_mhz is None else clock_mhz * 1e6
     loaded = remembered(load_predictor(predictor))
@@ -219,6 +219,7 @@ def _predict(
         workload=workload_of(prepared.bound),
         idle_power_w=waiting_power_w(device, power_limit_w, clock_hz),
         power_limit_w=limit_w(device, power_limit_w),
+        lowest_idle_power_w=idle_power_w(device),
     )
 
 

@@ -198,9 +198,9 @@ def _operator(node: Node, e: Estimates, row: int) -> OperatorPrediction:
 
 def waiting_power_w(device: Device, power_limit_w: float | None, clock_hz: float | None) -> float | None:
     """What a device draws between two kernels [W]: idle power at the clock that it keeps; None where it is unknown."""
-    from perfmodel.models.power import idle_power_w, limit_w
+    from perfmodel.models.power import limit_w, running_idle_w
 
-    watts = idle_power_w(device, device.peak_clock_hz if clock_hz is None else clock_hz)
+    watts = running_idle_w(device, clock_hz)
     limit = limit_w(device, power_limit_w)
     return watts if watts is None or limit is None else min(watts, limit)
 

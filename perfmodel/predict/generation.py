@@ -114,6 +114,7 @@ class GenerationPrediction:
     warnings: tuple[str, ...] = ()
     idle_power_w: float | None = None
     power_limit_w: float | None = None
+    lowest_idle_power_w: float | None = None
 
     def power_profile(self) -> PowerProfile:
         """Power over the time of the request, its phases one after the other.
@@ -122,7 +123,7 @@ class GenerationPrediction:
             InputError: the device's power is unknown.
         """
         blocks = (PowerBlock(phase.name, tuple(steps_of(p)), runs) for phase in self.phases for p, runs in phase.parts)
-        return PowerProfile(tuple(blocks), self.idle_power_w, self.power_limit_w)
+        return PowerProfile(tuple(blocks), self.idle_power_w, self.power_limit_w, self.lowest_idle_power_w)
 
     def cost(self, prices: Prices) -> Cost:
         """Energy at the meter, carbon and money of the request, and of a million tokens, given and generated."""
@@ -137,7 +138,8 @@ class GenerationPrediction:
             "peak_memory_bytes": self.peak_memory_bytes, "samples": self.workload.samples,
             "tokens": self.workload.tokens, "dims": dict(self.dims), "dtype_map": dict(self.dtype_map),
             "kv_dtype": self.kv_dtype, "warnings": list(self.warnings), "idle_power_w": self.idle_power_w,
-            "power_limit_w": self.power_limit_w, "phases": [phase.to_dict() for phase in self.phases],
+            "power_limit_w": self.power_limit_w, "lowest_idle_power_w": self.lowest_idle_power_w,
+            "phases": [phase.to_dict() for phase in self.phases],
         }  # fmt: skip
 
 
@@ -279,6 +281,7 @@ def _composed(
         warnings=tuple(dict.fromkeys(warnings)),
         idle_power_w=first.idle_power_w,
         power_limit_w=first.power_limit_w,
+        lowest_idle_power_w=first.lowest_idle_power_w,
     )
 
 

@@ -10,7 +10,7 @@ from perfmodel.errors import InputError, MissingExtraError
 
 FORMATS = ("svg", "png")
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#999999"  # told apart by colour-blind readers (Okabe and Ito, 2008)
-_STYLE = {
+STYLE = {
     "svg.fonttype": "none", "svg.hashsalt": "perfmodel", "font.family": "sans-serif", "font.size": 9.0,
     "axes.spines.top": False, "axes.spines.right": False, "axes.titlelocation": "left", "axes.titlesize": 10.0,
     "legend.frameon": False, "legend.fontsize": 8.0,
@@ -50,7 +50,7 @@ def picture(fill: Callable[[Any], None], what: str, ending: str, size: tuple[flo
     except ImportError as error:
         raise MissingExtraError("matplotlib", "plot", what) from error
     # Without pyplot: nothing of a session's own figures, style or backend is touched.
-    with context(["default", _STYLE]):
+    with context(["default", STYLE]):
         figure = Figure(figsize=size, dpi=150, layout="constrained")
         canvas: Any = FigureCanvasSVG(figure) if ending == "svg" else FigureCanvasAgg(figure)
         fill(figure.add_subplot())

@@ -120,6 +120,7 @@ class ModelPrediction:
         workload: how many samples and tokens a run works on.
         idle_power_w: what the device draws while it waits; None where that is unknown.
         power_limit_w: the limit in force, the device's or the one that was asked for; None where the device's is unknown.
+        lowest_idle_power_w: what the device draws at its lowest clock while nothing runs: power limits lie above it.
     """
 
     model: str
@@ -146,6 +147,7 @@ class ModelPrediction:
     workload: Workload = field(default_factory=Workload)
     idle_power_w: float | None = None
     power_limit_w: float | None = None
+    lowest_idle_power_w: float | None = None
 
     def power_profile(self) -> PowerProfile:
         """Power over the time of the run.
@@ -218,7 +220,7 @@ class ModelPrediction:
             "dtype_map": dict(self.dtype_map), "kv_dtype": self.kv_dtype,
             "memory": None if self.memory is None else self.memory.to_dict(profile=memory_profile),
             "samples": self.workload.samples, "tokens": self.workload.tokens, "idle_power_w": self.idle_power_w,
-            "power_limit_w": self.power_limit_w,
+            "power_limit_w": self.power_limit_w, "lowest_idle_power_w": self.lowest_idle_power_w,
         }  # fmt: skip
 
 

@@ -44,10 +44,15 @@ def _fill(axes: Any, curve: Sweep) -> None:
     knee = curve.knee
     axes.plot([knee.latency_s / factor], [knee.energy_j], "o", color=ORANGE, markersize=8, label="knee")
     step = -(-len(curve.points) // _LABELS)
+    # Settings that change nothing, as limits above the device's own, stand at one place.
+    labels: dict[tuple[float, float], list[str]] = {}
     for point in {id(p): p for p in (*curve.points[::step], knee)}.values():
+        place = (point.latency_s / factor, point.energy_j)
+        labels.setdefault(place, []).append(f"{point.value:g}")
+    for place, values in labels.items():
         axes.annotate(
-            f"{point.value:g} {UNITS[curve.swept]}", (point.latency_s / factor, point.energy_j), xytext=(4, 4),
-            textcoords="offset points", fontsize=7,
+            f"{', '.join(dict.fromkeys(values))} {UNITS[curve.swept]}", place, xytext=(4, 4), textcoords="offset points",
+            fontsize=7,
         )  # fmt: skip
     axes.set(xlabel=f"latency [{unit}]", ylabel="energy [J]", title=f"{first.model} on {first.device}")
     axes.legend()

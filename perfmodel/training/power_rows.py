@@ -17,8 +17,8 @@ from perfmodel.hardware import Device, load_device
 from perfmodel.models.bounds import Extras
 from perfmodel.models.constants import Constants
 from perfmodel.models.machine import Conditions, Machine
-from perfmodel.models.power import of_group
-from perfmodel.models.power.learned import LONG_S, SCHEMA, power_columns, running_idle_w
+from perfmodel.models.power import of_group, running_idle_w
+from perfmodel.models.power.learned import LONG_S, SCHEMA, power_columns
 from perfmodel.models.trace_rows import Part, analysed, cache_states
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def physical(
     """
     device = load_device(part.device)
     powered = record or device
-    idle = running_idle_w(powered, None)
+    idle = running_idle_w(powered)
     assert device.tdp_w is not None
     assert idle is not None
     schema = feature_schema(SCHEMA)

@@ -166,13 +166,14 @@ def _run(meter: Meter, sampler: Sampler, work: Work, until_s: float) -> tuple[in
     return executions, now
 
 
-def watch(meter: Meter, seconds: float, *, settle_s: float = 0.0) -> tuple[Window, list[Reading]]:
+def watch(meter: Meter, seconds: float, *, settle_s: float | None = None) -> tuple[Window, list[Reading]]:
     """Reads a meter for a while and does nothing: whatever runs meanwhile is measured, or the idle power.
 
     Args:
         meter: an opened meter.
         seconds: how long.
-        settle_s: seconds before, which are read but are not in the window.
+        settle_s: seconds before, which are read but are not in the window; default: what the meter needs. How long the work had
+            run before that is not known and does not count: with less, nothing is called measured.
 
     Returns:
         The window, and all readings.
@@ -181,11 +182,11 @@ def watch(meter: Meter, seconds: float, *, settle_s: float = 0.0) -> tuple[Windo
         MeterError: as :func:`measure`.
     """
     pause = min(meter.info.interval_s, 0.1)
+    settle = meter.info.settle_s if settle_s is None else settle_s
     with sampler_for(meter) as sampler:
         start = meter.clock()
-        _run(meter, sampler, lambda: time.sleep(pause), start + settle_s)
+        _run(meter, sampler, lambda: time.sleep(pause), start + settle)
         begin = meter.clock()
         _, end = _run(meter, sampler, lambda: time.sleep(pause), begin + seconds)
         readings = list(sampler.readings)
-    # Since when the load has run is unknown; whether its power still moves is seen in the window.
-    return window_of(meter.info, readings, begin, end, settled_s=max(settle_s, meter.info.settle_s)), readings
+    return window_of(meter.info, readings, begin, end, settled_s=settle), readings

@@ -14,7 +14,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,6 +32,7 @@ from perfmodel.collect.meters.base import (
     Reading,
 )  # fmt: skip
 from perfmodel.errors import InputError, MeterError
+from perfmodel.files import write_whole
 
 NAME = "replay"
 FORMAT, VERSION = "perfmodel-readings", 1
@@ -142,14 +142,10 @@ def save_readings(path: str | Path, info: MeterInfo, readings: Sequence[Reading]
     header = {"format": FORMAT, "version": VERSION, "info": dataclasses.asdict(info)}
     lines = [json.dumps(header, allow_nan=False)]
     lines += [json.dumps(_plain(reading), allow_nan=False) for reading in readings]
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        temporary.replace(path)
+        write_whole(path, ("\n".join(lines) + "\n").encode())
     except OSError as error:
         raise InputError(f"cannot write {str(path)!r}: {error.strerror or error}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _plain(reading: Reading) -> dict[str, Any]:

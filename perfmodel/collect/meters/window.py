@@ -175,7 +175,8 @@ def _preconditions(info: MeterInfo, settled_s: float) -> list[str]:
         found.append(f"the readings are {info.origin}, not a sensor's")
     if settled_s < info.settle_s * (1 - 1e-9):
         found.append(
-            f"the work had run for {settled_s:.3g} s only (wanted {info.settle_s:g} s): earlier load shows in the readings"
+            f"the work is known to have run for {settled_s:.3g} s only (wanted {info.settle_s:g} s): earlier load shows in the"
+            " readings"
         )
     return found
 

@@ -22,6 +22,7 @@ from perfmodel.collect.importers.descriptor import make_descriptor
 from perfmodel.collect.importers.rows import as_columns, text_lines
 from perfmodel.collect.pytorch.measuring import Measurement
 from perfmodel.errors import InputError, TraceError
+from perfmodel.files import write_whole
 from perfmodel.ops.base import Operator
 from perfmodel.ops.table import columns_of
 
@@ -71,9 +72,7 @@ class Recording:
 
     def _begin(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        temporary = self.folder / f".{RUN}.{os.getpid()}.tmp"
-        temporary.write_text(json.dumps(self.about, indent=1) + "\n", encoding="utf-8")
-        temporary.replace(self.folder / RUN)
+        write_whole(self.folder / RUN, (json.dumps(self.about, indent=1) + "\n").encode())
 
     def __len__(self) -> int:
         return len(self._done)

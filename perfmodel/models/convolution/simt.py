@@ -29,7 +29,7 @@ deeper pipelines of matrix units."""
 
 def throttle(s: Setting) -> float:
     """Share of the peak clock that the power limit leaves to dense fp32 arithmetic on the vector units, at most 1."""
-    if s.conditions.clock_hz is not None or s.device.tdp_w is None or s.device.kind == "cpu":
+    if s.conditions.pinned or s.device.tdp_w is None or s.device.kind == "cpu":
         return 1.0
     return float(min(1.0, s.device.tdp_w / vector_power_w(s.device)) ** s.constants.throttle_power)
 

@@ -24,12 +24,16 @@ from perfmodel.models.power.table import OperationEnergy, energy_per_operation
 from perfmodel.models.power.voltage import VoltageCurve
 
 
-def idle_power_w(device: Device, clock_hz: float | None = None) -> float | None:
-    """Idle power of a device [W], at its lowest clock unless one is given; None where neither it nor the TDP is known."""
+def idle_power_w(device: Device) -> float | None:
+    """Idle power of a device at its lowest clock [W]; None where neither it nor the TDP is known."""
     d = DevicePower.of(device)
-    if d.idle_w is None:
-        return None
-    return float(d.idle_at(0.0 if clock_hz is None else clock_ratio_of(d, clock_hz)))
+    return None if d.idle_w is None else float(d.idle_at(0.0))
+
+
+def running_idle_w(device: Device, clock_hz: float | None = None) -> float | None:
+    """Idle power of a device that keeps a clock, its highest unless one is given [W]; None where it is unknown."""
+    d = DevicePower.of(device)
+    return None if d.idle_w is None else float(d.idle_at(clock_ratio_of(d, clock_hz)))
 
 
 def limit_w(device: Device, power_limit_w: float | None) -> float | None:
@@ -41,5 +45,5 @@ def limit_w(device: Device, power_limit_w: float | None) -> float | None:
 __all__ = [
     "ENERGY_TERMS", "FACTOR", "FALLBACK", "MEMORIES", "Activity", "DevicePower", "Load", "OperationEnergy", "PowerConstants",
     "VoltageCurve", "clock_ratio_of", "energy_per_operation", "energy_terms", "fitted", "idle_power_w", "limit_w", "limited",
-    "memory_of", "of_group", "shares",
+    "memory_of", "of_group", "running_idle_w", "shares",
 ]  # fmt: skip

@@ -27,10 +27,9 @@ from perfmodel.models.families import FAMILIES, Family, family_of
 from perfmodel.models.families.base import Columns
 from perfmodel.models.learned import Key, Residual, kernel_of, software_of, source_names, stack_of
 from perfmodel.models.machine import Conditions, Machine
+from perfmodel.models.power import running_idle_w
 from perfmodel.models.power.activity import Activity
 from perfmodel.models.power.constants import fit_file
-from perfmodel.models.power.device import DevicePower
-from perfmodel.models.power.energy import clock_ratio_of
 from perfmodel.ops import Operator
 from perfmodel.ops.table import Group
 
@@ -44,7 +43,7 @@ LOADS = (0.6, 0.93)
 INTERVAL_GROUPS = 2 * (len(LOADS) + 1)
 Pairs = tuple[tuple[float, float], ...]
 OTHER_VERSION_WEIGHT = 0.9
-"""How far a booster is trusted for another version or kernel of the stack that it was trained on, or at another clock."""
+"""How far a booster is trusted for another version or kernel of the stack that it was trained on."""
 SIBLING_WEIGHT = 0.7
 """How far a booster is trusted on a sibling of its device under the same stack. Of 0, 0.5, 0.9 and 1 on settled GEMMs of B200
 with GB200's trees and the reverse 0.5 and 0.9 were the best (fp8 of TensorRT-LLM on B200 20.8 to 14.2 and 11.2 %, vLLM's
@@ -87,12 +86,6 @@ def power_columns(
         "log_product_rate": np.log(activity.product_flops / seconds / machine.peak_flops + _PRODUCT_OFFSET),
         "log_dram_rate": np.log(bounds.dram_bytes / seconds / machine.dram_bytes_per_s + _DRAM_OFFSET),
     }
-
-
-def running_idle_w(device: Device, clock_hz: float | None) -> float | None:
-    """Idle power at the clock of a run, the highest unless one is given [W]; None where it is unknown."""
-    d = DevicePower.of(device)
-    return None if d.idle_w is None else float(d.idle_at(clock_ratio_of(d, clock_hz)))
 
 
 def interval_group(latency_s: np.ndarray, power_w: np.ndarray, limit_w: np.ndarray | float) -> np.ndarray:
@@ -200,7 +193,7 @@ class LearnedPower:
                 intervals, and perhaps ``columns``, the features by state of the cache.
             constants: of the latency's physics.
         """
-        limit, idle_w = device.tdp_w, running_idle_w(device, conditions.clock_hz)
+        limit, idle_w = device.tdp_w, running_idle_w(device)
         rows, physical, latency = len(group), part["power_w"], part["latency_s"]
         if limit is None or idle_w is None or np.isnan(physical).all():
             return {"power_source": np.full(rows, None, dtype=object)}
@@ -274,12 +267,10 @@ class LearnedPower:
             sources, trust = found.sources_for(variant)
             if not sources:
                 continue
-            if conditions.clock_hz is not None:  # measured at the device's own clock
-                trust = min(trust, OTHER_VERSION_WEIGHT)
             mine = np.flatnonzero(software == variant)
             cache_state = residual.cache[residual.software.index(sources[0])]
             if cache_state not in by_cache:
-                there = Conditions(cache_state, conditions.clock_hz)
+                there = Conditions(cache_state)
                 as_measured = analyse(group, device, constants=constants, conditions=there)
                 by_cache[cache_state] = family.columns(group.op, as_measured, machine, device)
             columns = {name: values[mine] for name, values in {**by_cache[cache_state], **physical}.items()}

@@ -14,7 +14,7 @@ import math
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from perfmodel.errors import InputError
+from perfmodel.errors import InputError, is_number
 from perfmodel.predict.energy.grid import GridRegion, grid_region
 from perfmodel.predict.energy.rack import Hosts, checked_pue
 from perfmodel.predict.result import Estimate
@@ -52,7 +52,7 @@ class Prices:
         checked_pue(self.pue)
         by_device = self.per_hour if isinstance(self.per_hour, dict) else {"price per hour": self.per_hour}
         for name, price in {**by_device, "electricity price": self.electricity}.items():
-            if price is not None and not (isinstance(price, (int, float)) and 0 <= price < math.inf):
+            if price is not None and not (is_number(price) and 0 <= price < math.inf):
                 raise InputError(f"{name} is {price!r}: wanted a number of 0 or more")
         if self.grid is not None and not isinstance(self.grid, GridRegion):
             object.__setattr__(self, "grid", grid_region(self.grid))

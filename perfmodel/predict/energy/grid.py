@@ -61,6 +61,8 @@ def grid_region(region: str | float) -> GridRegion:
     Raises:
         InputError: no such region, with the nearest ones named; or a number that cannot be grams per kWh.
     """
+    if isinstance(region, bool):
+        raise InputError(f"grid is {region!r}: wanted a region or grams of CO2e per kWh")
     try:
         grams = float(region)
     except ValueError:

@@ -63,12 +63,15 @@ class PowerProfile:
 
     Attributes:
         blocks: what runs, in order; at least one, of a positive duration.
-        idle_power_w, power_limit_w: between which power lies; None where unknown.
+        idle_power_w: of a device that waits for its next kernel, at the clock that it keeps; None where unknown.
+        power_limit_w: the limit in force; None where unknown.
+        lowest_idle_power_w: idle power at the lowest clock, above which every power limit lies; None where unknown.
     """
 
     blocks: tuple[PowerBlock, ...]
     idle_power_w: float | None = None
     power_limit_w: float | None = None
+    lowest_idle_power_w: float | None = None
 
     def __post_init__(self) -> None:
         if not self.duration_s > 0:
@@ -284,7 +287,10 @@ def profile_of(prediction: ModelPrediction) -> PowerProfile:
         InputError: the device's power is unknown.
     """
     return PowerProfile(
-        (PowerBlock(None, tuple(steps_of(prediction))),), prediction.idle_power_w, prediction.power_limit_w
+        (PowerBlock(None, tuple(steps_of(prediction))),),
+        prediction.idle_power_w,
+        prediction.power_limit_w,
+        prediction.lowest_idle_power_w,
     )
 
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from perfmodel.errors import InputError
+from perfmodel.errors import InputError, is_number, is_whole_number
 from perfmodel.predict.energy.profile import WINDOWS_S, PowerProfile
 from perfmodel.predict.result import Estimate
 
@@ -33,9 +33,9 @@ class Hosts:
     devices: int = 1
 
     def __post_init__(self) -> None:
-        if self.power_w is not None and not 0 <= self.power_w < math.inf:
+        if self.power_w is not None and not (is_number(self.power_w) and 0 <= self.power_w < math.inf):
             raise InputError(f"host_power_w is {self.power_w!r}: wanted watts of one host, 0 or more")
-        if not (isinstance(self.devices, int) and self.devices >= 1):
+        if not (is_whole_number(self.devices) and self.devices >= 1):
             raise InputError(f"devices_per_host is {self.devices!r}: wanted a whole number of at least 1")
 
     @property
@@ -101,7 +101,7 @@ class Rack:
         pue: power usage effectiveness: power of the building over that of the racks; None: not known.
         levels: from the mean to the limit.
         cap_w: the power limit of each device under which the budget holds whatever runs; None where it holds anyway, or where
-            nothing was counted, or where no limit above idle would do.
+            nothing was counted, or where no limit above the lowest idle power would do.
     """
 
     count: int | None
@@ -134,7 +134,7 @@ def checked_pue(pue: float | None) -> float | None:
     Raises:
         InputError: it is below 1 or not finite.
     """
-    if pue is not None and not 1 <= pue < math.inf:
+    if pue is not None and not (is_number(pue) and 1 <= pue < math.inf):
         raise InputError(f"pue is {pue!r}: wanted a building's power over its racks' power, 1 or more")
     return pue
 
@@ -161,9 +161,9 @@ def rack_of(
     hosts = hosts or Hosts()
     if count is None and budget_w is None:
         raise InputError("a rack needs a count of devices, a budget in watts, or both")
-    if count is not None and not (isinstance(count, int) and count >= 1):
+    if count is not None and not (is_whole_number(count) and count >= 1):
         raise InputError(f"count is {count!r}: wanted a whole number of devices, at least 1")
-    if budget_w is not None and not 0 < budget_w < math.inf:
+    if budget_w is not None and not (is_number(budget_w) and 0 < budget_w < math.inf):
         raise InputError(f"budget_w is {budget_w!r}: wanted watts above 0")
     checked_pue(pue)
     powers = {"average": profile.average_w}
@@ -225,4 +225,4 @@ def _cap_w(
     if peak.headroom_w is None or peak.headroom_w.low >= 0:
         return None
     cap = (budget_w - hosts.total_w(count)) / count
-    return cap if cap > (profile.idle_power_w or 0.0) else None
+    return cap if math.floor(cap) > (profile.lowest_idle_power_w or 0.0) else None  # drivers take whole watts
