@@ -235,8 +235,8 @@ def _measured(measurement: Measurement, found: list[MeasuredLevel]) -> tuple[dic
 def _told(figure: Figure) -> str:
     spread = "unknown" if math.isinf(figure.spread) else f"{figure.spread:.1%}"
     text = (
-        f"measured here: {figure.how}; median of {figure.rounds} rounds, standard error {spread}, passes within "
-        f"{figure.moved:.1%}"
+        f"measured here: {figure.how}; median of {figure.rounds} rounds, standard error {spread}, "
+        f"{_passes(figure.moved)}"
     )
     bounds = f"wanted {BOUND:.0%} and {AGREEMENT:.0%}"
     return text if figure.steady else f"{text}: NOT STEADY ({bounds})"
@@ -244,7 +244,12 @@ def _told(figure: Figure) -> str:
 
 def _sweep_noise(measurement: Measurement, kind: str) -> str:
     mine = [f for name, f in measurement.figures.items() if name.startswith(f"sweep.{kind}.")]
-    return f"{mine[0].how}; passes within {median(f.moved for f in mine):.1%} (median)"
+    moved = median(f.moved for f in mine)
+    return f"{mine[0].how}; {_passes(moved)}" + ("" if math.isinf(moved) else " (median)")
+
+
+def _passes(moved: float) -> str:
+    return "one pass" if math.isinf(moved) else f"passes within {moved:.1%}"
 
 
 def _software(measurement: Measurement) -> str:

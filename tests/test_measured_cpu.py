@@ -92,7 +92,11 @@ def test_the_file_reads_back_and_says_how_it_was_measured(tmp_path: Path) -> Non
     assert not any(name.startswith("sweep.") for name in MY.measured)
     noisy = measurement()
     noisy.figures["call.node_s"] = figure(1e-6, steady=False)  # type: ignore[index]
-    assert "NOT STEADY" in measured_device(noisy, BASE).device.sources["measured.call.node_s"]
+    noisy.figures["call.product_s"] = replace(figure(1e-6, steady=False), moved=math.inf)  # type: ignore[index]
+    sources = measured_device(noisy, BASE).device.sources
+    assert "NOT STEADY" in sources["measured.call.node_s"]
+    # One pass cannot tell whether passes agree: no 0.0 % is claimed.
+    assert "standard error 0.4%, one pass: NOT STEADY" in sources["measured.call.product_s"]
 
 
 def test_levels_are_what_the_sweep_shows() -> None:
@@ -228,6 +232,8 @@ def test_the_command_writes_a_device_file(tmp_path: Path, capsys: pytest.Capture
     shown = capsys.readouterr().out
     assert "gemm.onnxruntime.fp32_flops" in shown
     assert "90.0 GFLOP/s" in shown
+    assert main(["calibrate", "--device", "local-cpu", "-o", str(tmp_path / "none" / "my.toml")]) == WRONG_USE
+    assert "there is no folder" in capsys.readouterr().err
     assert "memory: read 20.0, write 10.0, copy 15.0 GB/s" in shown
     assert main(["calibrate", "--device", "local-cpu", "-o", str(path)]) == WRONG_USE
     assert "--force" in capsys.readouterr().err

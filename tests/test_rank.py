@@ -139,6 +139,10 @@ def test_other_refusals_are_those_of_the_table() -> None:
         rank(GEMM, {"MWG": [1]}, "rtx-3090", space="clblast_sgemm")
     with pytest.raises(InputError, match="column MWG, row 1: nan is no finite number"):
         rank(GEMM, {**sgemm(), "MWG": [32, np.nan]}, "rtx-3090", space="clblast_sgemm")
+    with pytest.raises(InputError, match="column MWG, row 1: 'wide' is no number"):
+        rank(GEMM, {**sgemm(), "MWG": [32, "wide"]}, "rtx-3090", space="clblast_sgemm")
+    with pytest.raises(InputError, match="name a column twice: MWG"):
+        rank(GEMM, {**sgemm(), "cfg_MWG": sgemm()["NWG"]}, "rtx-3090")
     with pytest.raises(InputError, match="differ in length"):
         rank(GEMM, {**sgemm(), "MWG": [32]}, "rtx-3090", space="clblast_sgemm")
     with pytest.raises(InputError, match="no shipped space of gemm"):
@@ -147,6 +151,10 @@ def test_other_refusals_are_those_of_the_table() -> None:
         rank(perfmodel.Softmax(rows=1, cols=1, dtype="fp32"), sgemm(), "rtx-3090", space="clblast_sgemm")
     with pytest.raises(InputError, match="arrays as dimensions"):
         rank(perfmodel.Gemm(m=np.array([1, 2]), n=1, k=1, dtype="fp32"), sgemm(), "rtx-3090", space="clblast_sgemm")
+    for empty in ({"m": 0}, {"n": 0}, {"k": 0}):
+        nothing = perfmodel.Gemm(**{"m": 8, "n": 8, "k": 8, "dtype": "fp32", **empty})
+        with pytest.raises(InputError, match="computes nothing, since a dimension is 0"):
+            rank(nothing, sgemm(), "rtx-3090")
     with pytest.raises(InputError, match="objective"):
         rank(GEMM, sgemm(), "rtx-3090", objective="power")
     with pytest.raises(InputError, match="top_k is 0"):
@@ -446,11 +454,22 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert written["row"].tolist() == expected.rows.tolist() == [r["row"] for r in answer["ranked"]]
     assert answer["ranked"][0]["latency_s"]["low"] < answer["ranked"][0]["latency_s"]["value"]
     assert answer["configurations"] == len(columns["MWG"])
+    # Parameters are what a kernel is compiled with: 32, not 32.0.
+    assert [type(answer["ranked"][0][f"cfg_{n}"]) for n in ("MWG", "SA")] == [int, int]
+    assert written["cfg_MWG"].dtype.kind == "i"
+    before = configs.read_bytes()
+    assert main([*common, *shape, "-o", str(configs)]) == 2
+    assert "--force replaces it" in capsys.readouterr().err
+    assert configs.read_bytes() == before
+    assert main([*common, *shape, "-o", str(out), "--force"]) == 0
     for wrong, message in (
         (["--shape", "m=1,n=1,q=2"], "names 'q'"),
         (["--shape", "m=1,n=1"], "lacks k of gemm"),
         (["--shape", "m=one"], "whole number"),
-        ([*shape, "-o", "x.xlsx"], "ends with .parquet or .csv"),
+        (["--shape", "m=1,n=1,k=1,m=2"], "names m twice"),
+        ([*shape, "-o", "x.xlsx"], "is neither .csv nor .parquet"),
+        ([*shape, "-o", str(tmp_path / "none" / "x.csv")], "there is no folder"),
+        ([*shape, "--force"], "--force is for -o FILE"),
         ([*shape, "--space", "nothing"], "there is no configuration space"),
     ):
         assert main([*common, *wrong]) == 2

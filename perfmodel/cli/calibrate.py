@@ -8,7 +8,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from perfmodel.cli.output import TO_STDOUT, console, write_text
+from perfmodel.cli.output import TO_STDOUT, check_target, console, write_text
 from perfmodel.errors import InputError
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
         if value is not None:
             wanted = "without" if option in only_measuring else "with"
             raise InputError(f"{option} is for calibrating {wanted} --traces")
-    _refuse_existing(arguments.output, overwrite=arguments.force)  # before the work, not after it
+    check_target(arguments.output, overwrite=arguments.force)  # before the work, not after it
     return _measure(arguments) if arguments.traces is None else _fit(arguments)
 
 
@@ -168,10 +168,3 @@ def _value(name: str, figure: Figure) -> str:
 
 def _share(value: float) -> str:
     return "?" if math.isinf(value) else f"{value:.1%}"
-
-
-def _refuse_existing(target: str, *, overwrite: bool) -> None:
-    from pathlib import Path
-
-    if target != TO_STDOUT and not overwrite and Path(target).is_file():
-        raise InputError(f"{target} exists; --force replaces it")

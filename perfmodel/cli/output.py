@@ -80,16 +80,38 @@ def write_bytes(data: bytes, target: str, *, overwrite: bool = True) -> None:
         raise InputError(f"cannot write {target!r}: {error.strerror or error}") from None
 
 
+def check_target(target: str, *, overwrite: bool) -> None:
+    """Refuses a file that could not be written: before the work, not after it.
+
+    Args:
+        target: a path, or ``"-"`` for standard output.
+        overwrite: whether a file that exists is replaced.
+
+    Raises:
+        InputError: it exists and is not to be replaced, is a folder, or its folder does not exist or may not be written to.
+    """
+    if target == TO_STDOUT:
+        return
+    path = Path(os.path.realpath(target))
+    if path.is_dir():
+        raise InputError(f"{target} is a folder; wanted a file")
+    if not overwrite and path.is_file():
+        raise InputError(f"{target} exists; --force replaces it")
+    if not path.parent.is_dir():
+        raise InputError(f"cannot write {target!r}: there is no folder {Path(target).parent}")
+    if not path.exists() and not os.access(path.parent, os.W_OK):
+        raise InputError(f"cannot write {target!r}: the folder {Path(target).parent} may not be written to")
+
+
 def check_table_target(target: str, *, overwrite: bool) -> None:
     """Refuses a file that a table could not be written to: before the work, not after it.
 
     Raises:
-        InputError: it is neither .csv nor .parquet, or exists and is not to be replaced.
+        InputError: as :func:`check_target`, or it is neither .csv nor .parquet.
     """
     if Path(target).suffix.lower() not in (".csv", ".parquet"):
         raise InputError(f"{target} is neither .csv nor .parquet")
-    if not overwrite and Path(target).is_file():
-        raise InputError(f"{target} exists; --force replaces it")
+    check_target(target, overwrite=overwrite)
 
 
 def write_table(table: pd.DataFrame, target: str, *, overwrite: bool = True) -> None:

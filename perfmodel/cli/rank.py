@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from perfmodel.cli import options
 from perfmodel.cli.energy_options import count as whole_number
-from perfmodel.cli.output import TO_STDOUT, console, write_bytes, write_json
+from perfmodel.cli.output import TO_STDOUT, check_table_target, console, write_json, write_table
 from perfmodel.errors import InputError
 from perfmodel.units import duration, energy, power
 
@@ -53,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--top", metavar="N", type=whole_number, help="rank only so many, the best")
     parser.add_argument("-o", "--output", metavar="FILE", help="write the ranked table to this .parquet or .csv file")
+    parser.add_argument("--force", action="store_true", help="replace FILE where it exists")
     options.add_json_option(parser)
 
 
@@ -60,14 +61,17 @@ def run(arguments: argparse.Namespace) -> int:
     """Rank, write what was asked for, and show the best."""
     from perfmodel.rank import rank
 
-    write = None if arguments.output is None else _writer(arguments.output)  # a wrong name before the work
+    if arguments.output is not None:
+        check_table_target(arguments.output, overwrite=arguments.force)  # before the work
+    elif arguments.force:
+        raise InputError("--force is for -o FILE")
     op = _descriptor(arguments.op, arguments.shape, arguments.dtype)
     ranking = rank(
         op, arguments.configs, arguments.device, top_k=arguments.top, space=arguments.space, objective=arguments.objective,
         power_limit_w=arguments.power_limit_w, pretrained=arguments.ranker,
     )  # fmt: skip
-    if write is not None:
-        write(ranking)
+    if arguments.output is not None:
+        write_table(ranking.to_pandas(), arguments.output, overwrite=arguments.force)
     if arguments.json is not None:
         write_json(to_dict(ranking, arguments.device), arguments.json)
     if arguments.json != TO_STDOUT:
@@ -145,6 +149,8 @@ def _descriptor(family: str, shape: str, dtype: str) -> Operator:
         name = name.strip()
         if name not in known:
             raise InputError(f"--shape names {name!r}, which {family} has not: {nearest(name, known)}")
+        if name in fields:
+            raise InputError(f"--shape names {name} twice")
         try:
             fields[name] = int(number)
         except ValueError:
@@ -160,22 +166,3 @@ def _descriptor(family: str, shape: str, dtype: str) -> Operator:
             f.name for f in dataclasses.fields(FAMILIES[family]) if f.default is dataclasses.MISSING and f.name in known
         ]
         raise InputError(f"--shape lacks {', '.join(n for n in needed if n not in fields)} of {family}") from None
-
-
-def _writer(path: str) -> Any:
-    """A function that writes a ranking to the file, by its ending."""
-    import io
-
-    if not path.endswith((".parquet", ".csv")):
-        raise InputError(f"-o {path!r}: wanted a file that ends with .parquet or .csv")
-
-    def write(ranking: Ranking) -> None:
-        buffer = io.BytesIO()
-        table = ranking.to_pandas()
-        if path.endswith(".csv"):
-            table.to_csv(buffer, index=False)
-        else:
-            table.to_parquet(buffer, index=False)
-        write_bytes(buffer.getvalue(), path)
-
-    return write

@@ -165,6 +165,7 @@ class Ranker:
             raise InputError(f"top_k is {top_k}; wanted at least 1")
         with self._lock:
             mean, deviation = self._forecast()
+            failed, observed = self._failed(), self.observed
         latency = np.exp(mean)
         value, costs_of = latency, None
         if self.objective != "latency" or self.power_limit_w is not None:
@@ -176,7 +177,6 @@ class Ranker:
             value = {"latency": costs_of.latency_s, "energy": costs_of.energy_j, "edp": costs_of.energy_j * costs_of.latency_s}[
                 self.objective
             ]  # fmt: skip
-        failed = self._failed()
         if len(failed):
             value = value.copy()
             value[failed] = np.inf
@@ -196,8 +196,8 @@ class Ranker:
             configurations=self.rows,
             refused=self.refused | ({FAILURE: len(failed)} if len(failed) else {}),
             screened_out=self.rows - sum(self.refused.values()) - len(self._row_of_place),
-            observed=self.observed,
-            source=self._opinions.source if self.observed == 0 else "observed",
+            observed=observed,
+            source=self._opinions.source if observed == 0 else "observed",
             taught_by=self._opinions.taught_by,
         )
 

@@ -60,7 +60,7 @@ class Ranking:
         return {
             "rank": np.arange(1, len(self) + 1),
             "row": self.rows,
-            **{f"cfg_{n}": v for n, v in self.columns.items()},
+            **{f"cfg_{n}": _whole(v) for n, v in self.columns.items()},
             **figures,
         }
 
@@ -73,3 +73,9 @@ class Ranking:
         from perfmodel.datasets.schema import require_pandas
 
         return require_pandas().DataFrame(self.to_columns())
+
+
+def _whole(values: np.ndarray) -> np.ndarray:
+    """A parameter as whole numbers where it has no others: ``-D MWG=64.0`` is no macro that a kernel compiles with."""
+    whole = np.rint(values)
+    return values.astype(np.int64) if (whole == values).all() and (np.abs(values) < 2**53).all() else values

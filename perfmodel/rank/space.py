@@ -160,6 +160,8 @@ class Space:
             raise InputError(f"the descriptor has open dimensions {', '.join(op.free_dims)}: bind them first")
         if any(np.ndim(getattr(op, name)) for name in op.dimension_names()):
             raise InputError("one problem is ranked at a time: got a descriptor with arrays as dimensions")
+        if op.flops == 0:
+            raise InputError(f"the descriptor computes nothing, since a dimension is 0: {op}")
 
     def role_values(self, values: Mapping[str, Any], arithmetic: Arithmetic = ARRAYS) -> dict[str, Any]:
         """What the formulas of the roles give, of those that the space has."""

@@ -24,7 +24,7 @@ def named_columns(table: Any) -> dict[str, Any]:
         table: a mapping of columns, a pandas DataFrame, a pyarrow Table, or the path of a Parquet or CSV file.
 
     Raises:
-        InputError: it is none of these.
+        InputError: it is none of these, or names a column twice.
         MissingExtraError: a file, and pandas is not installed.
     """
     if isinstance(table, str | Path):
@@ -41,7 +41,11 @@ def named_columns(table: Any) -> dict[str, Any]:
         raise InputError(
             f"configurations are a mapping of columns, a pandas or pyarrow table, or a file; got {type(table).__name__}"
         )
-    return {str(name).removeprefix(PREFIX): column(name) for name in names}
+    plain = [str(name).removeprefix(PREFIX) for name in names]
+    twice = sorted({name for name in plain if plain.count(name) > 1})
+    if twice:
+        raise InputError(f"configurations name a column twice: {', '.join(twice)} (with or without {PREFIX})")
+    return {name: column(given) for name, given in zip(plain, names, strict=True)}
 
 
 def parameters(table: Any, space: Space) -> dict[str, np.ndarray]:
@@ -74,10 +78,19 @@ def _numbers(name: str, values: Any) -> np.ndarray:
     try:
         numbers = array.astype(np.float64)
     except (TypeError, ValueError):
-        raise InputError(f"column {name} holds {array.ravel()[0]!r}; wanted numbers") from None
+        row = next((r for r, value in enumerate(array) if not _is_number(value)), 0)
+        raise InputError(f"column {name}, row {row}: {str(array[row])!r} is no number") from None
     if numbers.ndim != 1:
         raise InputError(f"column {name} has the shape {numbers.shape}; wanted one number a configuration")
     if not np.isfinite(numbers).all():
         row = int(np.flatnonzero(~np.isfinite(numbers))[0])
         raise InputError(f"column {name}, row {row}: {numbers[row]:g} is no finite number")
     return numbers
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return True

@@ -16,7 +16,7 @@ from perfmodel.collect.microbenchmarks.timing import Benchmark, Clock, Rounds, o
 PASSES = 3
 """Over all benchmarks; further ones go over the unsteady figures alone, while there is time."""
 ONE_PASS_S = 20.0
-"""With less time than this there is one pass."""
+"""With less time than this there is one pass, after which no figure is known to be steady."""
 LEAST_SHARE_S = 0.02
 """Of a benchmark in a pass."""
 ANCHOR_EVERY_S = 4.0
@@ -30,7 +30,7 @@ class Figure:
         value: the median of all rounds, SI.
         best: what 95 % of the rounds were not above (rates) [same unit].
         spread: relative standard error of the median.
-        moved: by how much the medians of passes differ at most, relative.
+        moved: by how much the medians of passes differ at most, relative; infinite where there was one pass.
         rounds: how many there were.
         steady: whether both are within their bounds.
         how: what was run.

@@ -74,9 +74,10 @@ class Rounds:
 
     @property
     def moved(self) -> float:
-        """By how much the medians of passes differ at most, relative to the figure; 0 where there is one pass."""
+        """By how much the medians of passes differ at most, relative to the figure; infinite where there is one pass,
+        which cannot tell."""
         medians = [median(values) for values in self.passes if values]
-        return (max(medians) - min(medians)) / self.median if len(medians) > 1 else 0.0
+        return (max(medians) - min(medians)) / self.median if len(medians) > 1 else math.inf
 
     @property
     def steady(self) -> bool:
