@@ -439,3 +439,57 @@ def test_a_function_of_llvm_is_one_kernel() -> None:
     assert isinstance(node.op, Unmodelled)
     (node,) = read_mlir(text.replace("intr.nosuch", "intr.sqrt")).nodes
     assert (node.flops, node.op.bytes_read, node.op.bytes_written) == (8 + 4 * 8, 32, 32)
+
+
+@pytest.mark.parametrize(
+    ("start", "test", "step"),
+    [("c0", "cmpi slt, %i, %c100", "addi %i, %c2"), ("c100", "cmpi sgt, %i, %c0", "subi %i, %c2")],
+)
+def test_a_while_over_a_buffer_is_one_kernel(start: str, test: str, step: str) -> None:
+    # 50 iterations: 50 elements of 4 bytes read and written, 50 exponentials of 8 and 50 maxima
+    text = f"""func.func @main(%A: memref<101xf32>) {{
+      %c0 = arith.constant 0 : index
+      %c2 = arith.constant 2 : index
+      %c100 = arith.constant 100 : index
+      %zero = arith.constant 0.0 : f32
+      %r = scf.while (%i = %{start}) : (index) -> index {{
+        %p = arith.{test} : index
+        scf.condition(%p) %i : index
+      }} do {{
+      ^bb0(%i: index):
+        %v = memref.load %A[%i] : memref<101xf32>
+        %w = math.exp %v : f32
+        %m = arith.maximumf %w, %zero : f32
+        memref.store %m, %A[%i] : memref<101xf32>
+        %n = arith.{step} : index
+        scf.yield %n : index
+      }}
+      return
+    }}"""
+    (node,) = read_mlir(text).nodes
+    assert node.count == 1
+    assert (node.flops, node.op.bytes_read, node.op.bytes_written) == (450, 200, 200)
+
+
+def test_a_while_that_data_decide_runs_as_often_as_it_is_told() -> None:
+    text = """func.func @main(%A: memref<100xf32>) {
+      %z = arith.constant 0.0 : f32
+      %c0 = arith.constant 0 : index
+      %v0 = memref.load %A[%c0] : memref<100xf32>
+      %r = scf.while (%i = %v0) : (f32) -> f32 {
+        %p = arith.cmpf ogt, %i, %z : f32
+        scf.condition(%p) %i : f32
+      } do {
+      ^bb0(%i: f32):
+        %w = math.sqrt %i : f32
+        scf.yield %w : f32
+      }
+      memref.store %r, %A[%c0] : memref<100xf32>
+      return
+    }"""
+    once = read_mlir(text)
+    assert "while_r_trips=N" in once.warnings[0]
+    assert once.nodes[0].flops == 1 + 4
+    told = read_mlir(text, dims={"while_r_trips": 50})
+    assert not told.warnings
+    assert told.nodes[0].flops == 50 * (1 + 4)

@@ -198,3 +198,23 @@ def test_a_sum_of_squares_is_one_kernel_with_and_without_fusion() -> None:
         assert node.flops == 2 * 64 * 512
         assert node.op.bytes_read + node.extra_bytes_read == 2 * 64 * 512
         assert node.op.bytes_written == 2 * 64
+
+
+@pytest.mark.parametrize("yields", ["%t, %u", "%u, %t"])
+def test_a_function_that_is_a_result_and_a_part_of_another_is_computed_once(yields: str) -> None:
+    text = f"""#i = affine_map<(a, b) -> (a, b)>
+    func.func @main(%x: tensor<16x256xf32>, %y: tensor<16x256xf32>) -> (tensor<16x256xf32>, tensor<16x256xf32>) {{
+      %e = tensor.empty() : tensor<16x256xf32>
+      %r:2 = linalg.generic {{indexing_maps = [#i, #i, #i, #i], iterator_types = ["parallel", "parallel"]}} ins(%x, %y : tensor<16x256xf32>, tensor<16x256xf32>) outs(%e, %e : tensor<16x256xf32>, tensor<16x256xf32>) {{
+      ^bb0(%a: f32, %b: f32, %o: f32, %p: f32):
+        %t = arith.mulf %a, %b : f32
+        %u = math.tanh %t : f32
+        linalg.yield {yields} : f32, f32
+      }} -> (tensor<16x256xf32>, tensor<16x256xf32>)
+      return %r#0, %r#1 : tensor<16x256xf32>, tensor<16x256xf32>
+    }}"""
+    graph = read_mlir(text)
+    assert [(n.op.kind, n.op.flops) for n in graph.nodes] == [("mul", 16 * 256), ("tanh", 8 * 16 * 256)]  # type: ignore[union-attr]
+    results = ["r#0", "r#1"] if yields.startswith("%t") else ["r#1", "r#0"]
+    assert [n.outputs for n in graph.nodes] == [(name,) for name in results]
+    assert graph.nodes[1].inputs == (results[0],)

@@ -118,3 +118,35 @@ def test_a_body_that_reads_another_value_of_outside_is_another_signature(followe
     )  # fmt: skip
     assert [n[2].kind for n in _nodes(text)] == ["relu", "max", "relu"]
     assert followed == ["linalg.generic"]
+
+
+def test_a_buffer_written_again_is_no_recipe() -> None:
+    """What is written to a buffer replaces what it held: each writer makes another state, followed or not."""
+    kind = "memref<8x8xf32>"
+    lines = [
+        f"linalg.{name} ins(%a, %{second} : {kind}, {kind}) outs(%c : {kind})"
+        for name, second in (("add", "b"), ("mul", "c"), ("mul", "c"), ("sub", "b"), ("sub", "b"))
+    ]
+    graph = read_mlir("\n".join([f"func.func @main(%a: {kind}, %b: {kind}, %c: {kind}) {{", *lines, "return", "}"]))
+    assert [n.op.kind for n in graph.nodes] == ["add", "mul", "mul", "sub", "sub"]  # type: ignore[union-attr]
+    states = [n.outputs[0] for n in graph.nodes]
+    assert len(set(states)) == 5
+    assert [n.inputs for n in graph.nodes[1:3]] == [("a", states[0]), ("a", states[1])]
+    assert graph.outputs == (states[-1],)
+
+
+def test_a_broadcast_that_several_products_read_is_made_once() -> None:
+    spread = "= stablehlo.broadcast_in_dim %{}, dims = [] : (tensor<f32>) -> " + SQUARE
+    dot = f"= stablehlo.dot_general %{{}}, %y, contracting_dims = [{{}}] x [0] : ({SQUARE}, {SQUARE}) -> {SQUARE}"
+    nodes = _nodes(
+        _function(
+            "%a " + spread.format("s"), "%b " + spread.format("t"),
+            "%c " + dot.format("a", 1), "%d " + dot.format("b", 1), "%e " + dot.format("b", 0),
+            f"%f = stablehlo.add %c, %d : {SQUARE}", f"%last = stablehlo.add %f, %e : {SQUARE}",
+            arguments=f"%s: tensor<f32>, %t: tensor<f32>, %y: {SQUARE}",
+        )
+    )  # fmt: skip
+    assert [n[:2] for n in nodes if n[0].endswith("broadcast_in_dim")] == [
+        ("stablehlo.broadcast_in_dim", ("s",)), ("stablehlo.broadcast_in_dim", ("t",)),
+    ]  # fmt: skip
+    assert len(nodes) == 7

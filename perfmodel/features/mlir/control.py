@@ -85,6 +85,9 @@ def _link(convert: Conversion, operation: Operation, results: Sequence[Known]) -
 
 def while_(convert: Conversion, operation: Operation) -> None:
     """stablehlo.while and scf.while, counted as often as a counter in its condition allows."""
+    if operation.name == "scf.while" and is_scalar_code(operation):
+        nests.describe(convert, operation)
+        return
     known = [convert.known(v) for v in operation.operands]
     condition, body = (r.entry for r in operation.regions[:2])
     if condition is None or body is None:

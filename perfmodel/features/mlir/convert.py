@@ -247,7 +247,7 @@ class Conversion(Values):
     def _other_effects(self) -> tuple[int, ...]:
         """What changes where a rule does more than to add nodes and tensors."""
         notes = sum(map(len, self._notes.values()))
-        return len(self.removed), len(self.later), len(self.buffers), notes, len(self.dims.of_data)
+        return len(self.removed), len(self.later), self.changes, notes, len(self.dims.of_data)
 
     def add(
         self,

@@ -106,7 +106,7 @@ class Walk:
         elif name in POINTER_LOADS or name in POINTER_STORES:
             self._through_pointer(operation, runs)
         elif name == "scf.while":
-            self._branches(operation, self._unbounded(operation, runs))
+            self._while(operation, runs)
         elif name in BRANCHES:
             self._branches(operation, runs)
         elif name in LOADS:
@@ -144,9 +144,20 @@ class Walk:
         self.block(body, runs)
         self._depth -= 1
 
-    def _unbounded(self, operation: Operation, runs: Any) -> Any:
-        self.unknown.append(operation)
-        return runs
+    def _while(self, operation: Operation, runs: Any) -> None:
+        """scf.while: as often as its counter says, which is a variable of the nest like those of other loops."""
+        blocks = [b for region in operation.regions for b in region.blocks]
+        found = trips.counter(self.convert, operation, *blocks) if len(blocks) == 2 else None
+        given = self.convert.dims.given.get(self.convert.dims.loop(self.convert.name_of(operation, used=False)))
+        extent = given if given is not None or found is None else found.count
+        if extent is None:
+            self.unknown.append(operation)
+            extent = 1
+        if found is not None:
+            carried = [b.arguments[found.index] for b in blocks if found.index < len(b.arguments)]
+            self.indices.loops.update(dict.fromkeys(carried, Loop(extent, found.start, found.step)))
+        for block in blocks:
+            self.block(block, runs * extent)
 
     def _loop(self, operation: Operation, runs: Any) -> None:
         body = operation.body
@@ -173,7 +184,7 @@ class Walk:
     def _branches(self, operation: Operation, runs: Any) -> None:
         """The longest branch: a condition on data may hold each time."""
         blocks = [b for region in operation.regions for b in region.blocks]
-        if operation.name == "scf.while" or len(blocks) < 2:
+        if len(blocks) < 2:
             for block in blocks:
                 self.block(block, runs)
         else:
@@ -269,6 +280,8 @@ class Walk:
         if self.indices.form(result) is not None or _is_index(result):
             return
         kind_of_operand = operation.operands[0] if kind == "compare" and operation.operands else result
+        if _is_index(kind_of_operand):
+            return
         if isinstance(result.type, TensorType) and not _is_float(kind_of_operand.type):
             return  # positions and masks of Triton's blocks
         elements = instructions.lanes(operation)

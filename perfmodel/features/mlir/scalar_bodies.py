@@ -35,6 +35,7 @@ class Body:
         self.values: dict[Value, Tensor | None] = dict(zip(arguments, tensors, strict=False))
         self._whole = outputs[0].shape or ()
         self._causal: set[Value] = set()
+        self._yielded: dict[Value, Tensor] = {}
 
     def emit(self, *, joined: bool = False) -> None:
         """Add the nodes of everything that is yielded.
@@ -46,6 +47,8 @@ class Body:
         if terminator is None:
             raise RuleError("its body yields nothing")
         for value, out in zip(terminator.operands, self.outputs, strict=False):
+            self._yielded.setdefault(value, out)
+        for value, out in zip(terminator.operands, self.outputs, strict=False):
             if joined:
                 self._emit_joined(value, out)
             else:
@@ -54,6 +57,8 @@ class Body:
     def emit_value(self, value: Value, out: Tensor) -> None:
         """Add the nodes of one value, which becomes the tensor ``out``."""
         found = self.values.get(value)
+        if found is out and value.operation is not None:  # another result has been made of it already
+            return
         if value in self.values and found is None:
             self._fill(out, "iota")
             return
@@ -67,7 +72,9 @@ class Body:
                 op = ops.Copy(kind=kind, elements=out.elements, read_elements=tensor.elements, dtype=tensor.dtype)
                 self.call.emit(op, (tensor,), (out,))
             return
-        if not self._one(operation, value, out):
+        if self._one(operation, value, out):
+            self.values[value] = out  # what else depends on it reads it, and computes it no second time
+        else:
             self._fill(out, "iota")
 
     def _fill(self, out: Tensor, kind: str) -> None:
@@ -131,7 +138,10 @@ class Body:
                 self._causal.add(value)
             return None  # positions and constants: computed in registers
         typed = self.call.convert.typed(value.type)
-        out = self.call.new(_shape([t for t in inputs if t is not None]), typed[1] if typed else "fp32")
+        shape, dtype = _shape([t for t in inputs if t is not None]), typed[1] if typed else "fp32"
+        out = self._yielded.get(value)
+        if out is None or (out.shape, out.dtype) != (shape, dtype):
+            out = self.call.new(shape, dtype)
         return out if self._one(operation, value, out) else None
 
     def _gathered(self, table: Tensor, positions: list[Tensor], out: Tensor) -> None:

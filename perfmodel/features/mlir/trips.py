@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from perfmodel.features.mlir.attribute_values import numbers_of
 from perfmodel.features.mlir.attributes import AffineMap, affine_value
@@ -18,8 +18,23 @@ _MAX_STEPS = 8
 _DYNAMIC = -(2**63)
 
 
+class Counter(NamedTuple):
+    """What a ``while`` counts by: the number of the carried value, where it starts, and what each iteration adds."""
+
+    index: int
+    start: Any
+    step: int
+    count: Any
+
+
 def of_while(convert: Conversion, operation: Operation, condition: Block, body: Block) -> Any:
     """Iterations of ``while (i < n) { ...; i += step }``; None where its condition is anything else."""
+    found = counter(convert, operation, condition, body)
+    return None if found is None else found.count
+
+
+def counter(convert: Conversion, operation: Operation, condition: Block, body: Block) -> Counter | None:
+    """The counter of ``while (i < n) { ...; i += step }``; None where its condition is anything else."""
     terminator = condition.terminator
     if terminator is None or not terminator.operands:
         return None
@@ -46,14 +61,14 @@ def of_while(convert: Conversion, operation: Operation, condition: Block, body: 
     step = _step(convert, body, index)
     if start is None or limit is None or not isinstance(step, int) or step == 0:
         return None
+    low, high, size = (start, limit, step) if step > 0 else (-start, -limit, -step)
     if step < 0:
-        start, limit, step = -start, -limit, -step
         way = {"GT": "LT", "GE": "LE"}.get(way, way)
     if way == "LE":
-        limit = limit + 1
+        high = high + 1
     elif way not in ("LT", "NE"):
         return None
-    return at_least(ceil_div(limit - start, step), 0)
+    return Counter(index, start, step, at_least(ceil_div(high - low, size), 0))
 
 
 _TESTS = {"compare": "", "less": "LT", "greater": "GT", "less_equal": "LE", "greater_equal": "GE", "not_equal": "NE"}

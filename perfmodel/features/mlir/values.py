@@ -36,6 +36,7 @@ class Values:
         marks: whether any constant is known to be positions, or a mask.
         values_of: the numbers of attributes that are constants, by address.
         steps: what the rule that runs has done so far, where that is to be remembered.
+        changes: how often what was known of a value became something else: a buffer written, a broadcast emitted.
     """
 
     def __init__(self, dims: Dimensions) -> None:
@@ -48,6 +49,7 @@ class Values:
         self.buffers: dict[Value, Tensor] = {}
         self.marks = False
         self.steps: list[Step] | None = None
+        self.changes = 0
         self.values_of: dict[int, tuple[Any, list[Any] | None]] = {}
         self._names: dict[str, int] = {}
         self._types: dict[int, tuple[Type | None, tuple[Shape | None, str] | None]] = {}
@@ -173,6 +175,7 @@ class Values:
         """Emit the broadcast of a value that a reader needs in full."""
         if known.make is not None:
             make, known.make = known.make, None
+            self.changes += 1
             make()
 
     def broadcast(self, operation: Operation, known: Known, ones: Shape, result: Tensor) -> None:
@@ -243,6 +246,7 @@ class Values:
         self.prefix = outer
         self.env[value] = Known(target)
         self.buffers[value] = target
+        self.changes += 1
         return target
 
     def alias(self, value: Value, known: Known) -> None:
