@@ -132,7 +132,8 @@ class Setting:
 
     def per_row(self, value: Any) -> np.ndarray:
         """A number or an array as float64 of shape ``[rows]``."""
-        return np.broadcast_to(np.asarray(value, dtype=np.float64), (self.rows,))
+        array: np.ndarray = np.asarray(value, dtype=np.float64)
+        return array if array.shape == (self.rows,) else np.broadcast_to(array, (self.rows,))
 
     def part(self, index: np.ndarray) -> Setting:
         """The same for the rows ``index`` alone."""

@@ -174,10 +174,12 @@ class Predictor:
 
     def _check_software(self, software: str | None) -> None:
         """A name that no table of this predictor has is a mistake, wherever it is used."""
+        if software is None:
+            return
         known = {s for r in self.residuals.values() for s in r.software}
         known |= {s for c in self.corrections.values() for s in c.software}
         known |= {software_of(s) for s in known} | {stack_of(s) for s in known}
-        if software is not None and known and software not in known:
+        if known and software not in known:
             # Hundreds of names are of one kernel each; only who asks for a kernel is helped by them.
             shown = known if ":" in software else {software_of(s) for s in known}
             raise InputError(f"unknown software {software!r}: {nearest(software, shown)}")

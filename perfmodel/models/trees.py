@@ -88,7 +88,47 @@ class Booster:
             default_right=~self.default_left.ravel(), inner=(self.left != np.arange(nodes)).ravel(),
         )  # fmt: skip
 
+    @cached_property
+    def _nodes(self) -> _Nodes:
+        trees, nodes = self.feature.shape
+        inner = (self.left != np.arange(nodes)).ravel()
+        inside, leaves = np.flatnonzero(inner), np.flatnonzero(~inner)
+        number = np.empty(trees * nodes, dtype=np.int32)
+        number[inside] = np.arange(len(inside))
+        number[leaves] = np.arange(len(inside), trees * nodes)
+        first = np.arange(trees) * nodes
+        left, right = (number[(child + first[:, None]).ravel()[inside]] for child in (self.left, self.right))
+        threshold = self.threshold.ravel()
+        return _Nodes(
+            first=number[first], feature=self.feature.ravel()[inside], threshold=threshold[inside], left=left, right=right,
+            default_left=self.default_left.ravel()[inside],
+            leaves=np.arange(len(inside), trees * nodes, dtype=np.int32), leaf=threshold[leaves],
+        )  # fmt: skip
+
+    def _predict_row(self, row: np.ndarray) -> np.ndarray:
+        """The prediction of one row: every node decides at once, and what remains is to follow the decisions down.
+
+        For a few hundred trees that is a quarter of the time that the walk of many rows takes for one.
+        """
+        nodes = self._nodes
+        value = row.take(nodes.feature)
+        left = value < nodes.threshold
+        missing = np.isnan(value)
+        if missing.any():
+            left |= missing & nodes.default_left
+        after = np.concatenate([np.where(left, nodes.left, nodes.right), nodes.leaves])
+        here = nodes.first
+        for _ in range(self.depth):
+            here = after.take(here)
+        total = np.float32(self.base)
+        # Summed one by one, as for many rows.
+        for leaf in nodes.leaf.take(here - len(nodes.feature)):
+            total += leaf
+        return np.array([total], dtype=np.float64)
+
     def _predict_part(self, matrix: np.ndarray) -> np.ndarray:
+        if len(matrix) == 1:
+            return self._predict_row(matrix[0])
         flat, (rows, width) = self._flat, matrix.shape
         values, missing = matrix.ravel(), bool(np.isnan(matrix).any())
         # Every row walks down every tree: pairs of both, rows first, of which those at a leaf drop out now and then.
@@ -126,6 +166,27 @@ class _Flat:
     children: np.ndarray
     default_right: np.ndarray
     inner: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Nodes:
+    """The nodes of all trees in one row, those that test first, the leaves after them.
+
+    Attributes:
+        first: numbers of the roots.
+        feature, threshold, left, right, default_left: of the nodes that test; children by their numbers.
+        leaves: the numbers of the leaves.
+        leaf: their values.
+    """
+
+    first: np.ndarray
+    feature: np.ndarray
+    threshold: np.ndarray
+    left: np.ndarray
+    right: np.ndarray
+    default_left: np.ndarray
+    leaves: np.ndarray
+    leaf: np.ndarray
 
 
 def read_booster(packed: bytes, name: str) -> Booster:

@@ -27,6 +27,7 @@ _GELU: Polynomial = {(1, 0): 0.5, (1, 1): 0.5}
 _PRODUCT: Polynomial = {(1, 1): 1.0}
 _SIXTH: Polynomial = {(1, 1): 1 / 6}
 
+_ANCHORS = frozenset(("erf", "tanh", "sigmoid", "hard_sigmoid", "clip", "min", "relu"))
 _MAX_DEGREE = 4
 _MAX_DEPTH = 8
 _MAX_STEPS = 5
@@ -41,13 +42,13 @@ def fuse_activations(ws: Rewriter, *, hard_swish: bool = True) -> None:
         hard_swish: False leaves hard swish as it is, for runtimes that do not know it.
     """
     for vertex in ws.vertices(Elementwise):
-        if ws.alive(vertex) and vertex.computes("exp"):
+        if vertex.kind == "exp" and ws.alive(vertex) and vertex.computes("exp"):
             _sigmoid(ws, vertex)
-        elif ws.alive(vertex) and vertex.computes("clip"):
+        elif vertex.kind == "clip" and ws.alive(vertex) and vertex.computes("clip"):
             fuse_erf(ws, vertex)
     # A new list: sigmoids that were just put together are anchors of SiLU.
     for vertex in ws.vertices(Elementwise):
-        if not ws.alive(vertex):
+        if vertex.kind not in _ANCHORS or not ws.alive(vertex):
             continue
         if vertex.computes("erf"):
             _activation(ws, vertex, "gelu", {(1, 0): sqrt(0.5)}, _GELU)

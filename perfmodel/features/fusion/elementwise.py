@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from perfmodel.features.fusion.quantized import dequantizes, quantizes
@@ -56,7 +57,12 @@ def _can_spread(ws: Rewriter, reader: Vertex, name: str) -> bool:
 
 def is_pointwise(vertex: Vertex) -> bool:
     """Whether each element of the result depends on one element of each operand."""
-    return _MIXING.isdisjoint(vertex.kind.split("+")) and same(getattr(vertex.op, "steps", 1), 1)
+    return not _mixes(vertex.kind) and same(getattr(vertex.op, "steps", 1), 1)
+
+
+@lru_cache(maxsize=1024)
+def _mixes(kind: str) -> bool:
+    return not _MIXING.isdisjoint(kind.split("+"))
 
 
 def fuse_chains(ws: Rewriter) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace as _replace_record
+from operator import attrgetter
 from typing import Any, TypeAlias
 
 from perfmodel.features.fusion.elementwise import CHAIN, is_pointwise
@@ -26,6 +27,7 @@ _ACTIVATIONS = {
     "hard_swish", "elu", "celu", "selu", "softplus", "softsign", "mish", "erf", "square",
 }  # fmt: skip
 _RESIDUAL_KINDS = ("add", "sub")
+_position = attrgetter("key")
 _RESIDUAL = "residual"  # attribute of a host that has taken a residual in: kernels have room for one
 
 MAX_EPILOGUE = 16
@@ -159,42 +161,70 @@ def fuse_epilogues(ws: Rewriter, accepts: Accepts | None = None) -> None:
 
 
 def _absorb(ws: Rewriter, host: Vertex, accepts: Accepts | None) -> None:
+    # A chain is followed to its end before the graph changes, so that it changes once. Each value on the way has one
+    # reader, the next member, and nothing that is asked about what follows looks at what came before.
+    members = [host]
     while len(host.node.fused) < MAX_EPILOGUE:
         reader, views = ws.ahead(host.output)
         if reader is None:
-            return
-        name = views[-1].output if views else host.output
+            break
         if quantizes(reader):
+            _put(ws, host, members)
             _write_narrow(ws, host, views, reader)
             return
-        has_residual = bool(host.node.attributes.get(_RESIDUAL))
-        residual = _residual(ws, host, reader, name, has_residual)
-        if residual is None or _feeds_a_gate(ws, reader):
-            return
-        if accepts is not None and not accepts(host, reader, residual):
-            return
-        op = _with_result_dtype(ws, host, reader.output)
-        if op is None:
-            return
-        others = list(dict.fromkeys([n for n in reader.inputs if n != name]))
-        parts = [p for n in others if (p := _prepared(ws, n, reader)) is not None]
-        read = others
-        if parts:
-            made = {p.output for p in parts}
-            read = [n for n in others if n not in made] + [n for p in parts for n in p.inputs]
-        merged = ws.merge(
-            [host, *views, *parts, reader],
-            main=host,
-            op=op,
-            outputs=reader.node.outputs,
-            fused=(*host.node.fused, *[f for v in (*parts, reader) for f in _executed(v)]),
-            extra_bytes_read=host.node.extra_bytes_read
-            + sum([ws.bytes(n) for n in dict.fromkeys(read) if not ws.is_immediate(n)]),
-            attributes={**host.node.attributes, **({_RESIDUAL: True} if residual else {})},
-        )
-        if merged is None:
-            return
-        host = merged
+        found = _with_next(ws, host, reader, views, accepts)
+        if found is None:
+            break
+        host, more = found
+        members += more
+    _put(ws, host, members)
+
+
+def _put(ws: Rewriter, host: Vertex, members: list[Vertex]) -> None:
+    if len(members) > 1:
+        ws.put(host, members)
+
+
+def _with_next(
+    ws: Rewriter, host: Vertex, reader: Vertex, views: list[Vertex], accepts: Accepts | None
+) -> tuple[Vertex, list[Vertex]] | None:
+    """The host with the next operator of its epilogue, and the vertices that this takes in; None when it is none.
+
+    Args:
+        host: as far as it has come; the graph need not know it.
+        reader: the only one of the host's result, over ``views``.
+    """
+    name = views[-1].output if views else host.output
+    has_residual = bool(host.node.attributes.get(_RESIDUAL))
+    residual = _residual(ws, host, reader, name, has_residual)
+    if residual is None or _feeds_a_gate(ws, reader):
+        return None
+    if accepts is not None and not accepts(host, reader, residual):
+        return None
+    op = _with_result_dtype(ws, host, reader.output)
+    if op is None:
+        return None
+    others = list(dict.fromkeys([n for n in reader.inputs if n != name]))
+    parts = [p for n in others if (p := _prepared(ws, n, reader)) is not None]
+    read = others
+    if parts:
+        made = {p.output for p in parts}
+        read = [n for n in others if n not in made] + [n for p in parts for n in p.inputs]
+    more = [*views, *parts, reader]
+    if any(v.node.count != host.node.count for v in more) or any(len(p.node.outputs) != 1 for p in parts):
+        return None
+    attributes = host.node.attributes
+    grown = ws.joined(
+        sorted([host, *more], key=_position),
+        host,
+        op,
+        reader.node.outputs,
+        fused=(*host.node.fused, *[f for v in (*parts, reader) for f in _executed(v)]),
+        extra_bytes_read=host.node.extra_bytes_read
+        + sum([ws.bytes(n) for n in dict.fromkeys(read) if not ws.is_immediate(n)]),
+        attributes={**attributes, _RESIDUAL: True} if residual else attributes,
+    )
+    return grown, more
 
 
 def _write_narrow(ws: Rewriter, host: Vertex, views: list[Vertex], q: Vertex) -> None:

@@ -84,6 +84,8 @@ def is_wide_float(dtype: str) -> bool:
 
 def multiply_narrow(ws: Rewriter) -> None:
     """Lets products and look-ups work on narrow values themselves."""
+    if not ws.vertices(Quantize):
+        return
     for vertex in ws.vertices(Gemm, Conv):
         _multiply(ws, vertex)
     for vertex in ws.vertices(Copy):

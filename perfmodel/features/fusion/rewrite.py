@@ -9,7 +9,7 @@ merged set leave through its outputs.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from math import prod
 from operator import attrgetter
 from typing import Any
@@ -261,29 +261,57 @@ class Rewriter:
                     continue
                 if name in self._outputs or not inside.issuperset(self._readers.get(name, ())):
                     return None
-        if inputs is None:
-            inputs = self.outside(ordered)
-        missing = {v for v, _, _ in gone}
+        new = self.joined(
+            ordered, main, op, outputs, inputs=inputs, at=at, fused=fused, extra_bytes_read=extra_bytes_read,
+            attributes=attributes, also=also, missing={v for v, _, _ in gone},
+        )  # fmt: skip
+        self.put(new, ordered)
+        for vertex, reason, flops in gone:
+            self._record(vertex, reason, flops)
+        return new
+
+    def joined(
+        self,
+        ordered: Sequence[Vertex],
+        main: Vertex,
+        op: Operator,
+        outputs: Sequence[str],
+        *,
+        inputs: Sequence[str] | None = None,
+        at: Vertex | None = None,
+        fused: Sequence[Operator] = (),
+        extra_bytes_read: Any = 0,
+        attributes: Mapping[str, Any] | None = None,
+        also: Sequence[str] = (),
+        missing: Collection[Vertex] = (),
+    ) -> Vertex:
+        """The kernel that :meth:`merge` puts in the place of its members, beside the graph so far.
+
+        Args:
+            ordered: the members by position.
+            main, op, outputs, inputs, at, fused, extra_bytes_read, attributes, also: as there.
+            missing: members that nobody executes any more.
+        """
         names = [name for v in ordered if v not in missing for name in v.node.members or (v.node.name,)]
         node = Node(
             name=main.node.name,
             op=op,
-            inputs=tuple(inputs),
+            inputs=tuple(self.outside(ordered) if inputs is None else inputs),
             outputs=tuple(outputs),
             source_op=main.node.source_op,
             attributes=dict(main.node.attributes if attributes is None else attributes),
-            count=count,
+            count=main.node.count,
             fused=tuple(fused),
             extra_bytes_read=extra_bytes_read,
             members=tuple(dict.fromkeys((*names, *also))),
         )
-        for vertex in ordered:
+        return Vertex(node, (at or ordered[-1]).key)
+
+    def put(self, new: Vertex, members: Iterable[Vertex]) -> None:
+        """Puts a vertex in the place of others that it stands for (:meth:`joined`), whose values nothing else needs."""
+        for vertex in members:
             self._delete(vertex)
-        for vertex, reason, flops in gone:
-            self._record(vertex, reason, flops)
-        new = Vertex(node, (at or ordered[-1]).key)
         self._insert(new)
-        return new
 
     def outside(self, members: Sequence[Vertex]) -> list[str]:
         """Tensors that the members read and none of them makes, each once; immediates are left out."""

@@ -12,6 +12,9 @@ from perfmodel.models.families.base import BOOSTER, Columns, Family, any_of_its_
 from perfmodel.models.machine import Machine
 from perfmodel.ops import Operator
 
+_SLOWDOWNS = [f"tile_{m}x{n}_slowdown" for m, n in QUANTISED_TILES]
+_TILE_INDEX = [int(np.flatnonzero(np.all(np.array(tile) == gemm.TILES, axis=1))[0]) for tile in QUANTISED_TILES]
+
 
 def residual_columns(op: Operator, bounds: Bounds, machine: Machine, device: Device) -> Columns:
     """Every feature of ``features/gemm.toml`` for rows of one dtype on one device, and log2 of the batch.
@@ -48,10 +51,11 @@ def residual_columns(op: Operator, bounds: Bounds, machine: Machine, device: Dev
         "n_fill": n / d["tile_n"] / np.ceil(n / d["tile_n"]),
     }
     best = d["tile_latency_s"].min(axis=1)
-    for tile in QUANTISED_TILES:
-        index = int(np.flatnonzero(np.all(np.array(tile) == gemm.TILES, axis=1))[0])
-        columns[f"tile_{tile[0]}x{tile[1]}_slowdown"] = np.log(d["tile_latency_s"][:, index] / best)
-    return {name: np.broadcast_to(values, latency.shape) for name, values in columns.items()}
+    slowdowns = np.log(d["tile_latency_s"][:, _TILE_INDEX] / best[:, None])
+    columns |= dict(zip(_SLOWDOWNS, slowdowns.T, strict=True))
+    shape = latency.shape
+    # Mostly they are of that shape already; for one row, looking costs a tenth of asking numpy.
+    return {n: v if v.shape == shape else np.broadcast_to(v, shape) for n, v in columns.items()}
 
 
 GEMM = Family(
