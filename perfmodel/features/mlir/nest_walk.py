@@ -11,6 +11,7 @@ from perfmodel.dtypes import element_bytes
 from perfmodel.features.mlir import instructions, trips
 from perfmodel.features.mlir.attributes import AffineMap
 from perfmodel.features.mlir.element_types import _scalar as scalar_dtype
+from perfmodel.features.mlir.generic_products import uncast
 from perfmodel.features.mlir.indices import Access, Indices, Linear, Loop
 from perfmodel.features.mlir.ir import Block, Operation, Value
 from perfmodel.features.mlir.kinds import SCALAR_KINDS
@@ -295,12 +296,12 @@ class Walk:
 
     def _note_product(self, operation: Operation, kind: str) -> None:
         if kind == "mul+add":
-            self.work.multiplied.append((_uncast(operation.operands[0]), _uncast(operation.operands[1])))
+            self.work.multiplied.append((uncast(operation.operands[0]), uncast(operation.operands[1])))
             return
         for value in operation.operands:
-            inner = _uncast(value).operation
+            inner = uncast(value).operation
             if inner is not None and SCALAR_KINDS.get(inner.name) == "mul":
-                self.work.multiplied.append((_uncast(inner.operands[0]), _uncast(inner.operands[1])))
+                self.work.multiplied.append((uncast(inner.operands[0]), uncast(inner.operands[1])))
 
     def _dtype(self, value: Value) -> str:
         found = self.convert.typed(value.type)
@@ -346,9 +347,3 @@ def _is_float(kind: Any) -> bool:
 def _is_index(value: Value) -> bool:
     kind = value.type
     return isinstance(kind, ScalarType) and kind.name == "index"
-
-
-def _uncast(value: Value) -> Value:
-    while (operation := value.operation) is not None and SCALAR_KINDS.get(operation.name) == "cast":
-        value = operation.operands[0]
-    return value
