@@ -150,12 +150,12 @@ class Walk:
         blocks = [b for region in operation.regions for b in region.blocks]
         found = trips.counter(self.convert, operation, *blocks) if len(blocks) == 2 else None
         given = self.convert.dims.given.get(self.convert.dims.loop(self.convert.name_of(operation, used=False)))
-        extent = given if given is not None or found is None else found.count
+        extent = given if given is not None or found is None else found.trips
         if extent is None:
             self.unknown.append(operation)
             extent = 1
         if found is not None:
-            carried = [b.arguments[found.index] for b in blocks if found.index < len(b.arguments)]
+            carried = [b.arguments[found.number] for b in blocks if found.number < len(b.arguments)]
             self.indices.loops.update(dict.fromkeys(carried, Loop(extent, found.start, found.step)))
         for block in blocks:
             self.block(block, runs * extent)
