@@ -329,7 +329,7 @@ def _of_group(group: list[Access], shape: Sequence[Any], loops: Mapping[Value, L
     used = variables(first)
     if all(form is not None for form in first.axes):
         # A diagonal is no square: there are no more elements than there are executions.
-        runs: Any = prod((n.extent if n.outer <= used else n.values for v in used if (n := loops.get(v))), start=1)
+        runs: Any = prod((n.extent if n.outer <= used else n.values for v, n in loops.items() if v in used), start=1)
         widths = prod(first.width) if first.width else 1
         reached = at_most(reached, runs * widths * len(group))
     return reached

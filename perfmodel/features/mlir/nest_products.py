@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from math import isqrt, prod
 from typing import TYPE_CHECKING, Any
@@ -46,8 +46,9 @@ def product_of(convert: Conversion, walk: Walk) -> NestProduct | None:
     return _of_scalars(convert, walk) or _of_counts(convert, walk)
 
 
-def _extent(loops: dict[Value, Loop], values: Iterable[Value]) -> Any:
-    total = prod((loops[v].extent for v in values), start=1)
+def _extent(loops: dict[Value, Loop], values: Collection[Value]) -> Any:
+    # In the order of the nest, as what it runs was counted: extents may be means, and products of those round.
+    total = prod((loop.extent for v, loop in loops.items() if v in values), start=1)
     return int(total) if isinstance(total, float) and total.is_integer() else total
 
 

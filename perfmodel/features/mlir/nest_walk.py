@@ -11,6 +11,7 @@ from perfmodel.dtypes import element_bytes
 from perfmodel.features.mlir import instructions, trips
 from perfmodel.features.mlir.attributes import AffineMap
 from perfmodel.features.mlir.element_types import _scalar as scalar_dtype
+from perfmodel.features.mlir.generic_products import uncast
 from perfmodel.features.mlir.indices import Access, Indices, Linear, Loop
 from perfmodel.features.mlir.ir import Block, Operation, Value
 from perfmodel.features.mlir.kinds import SCALAR_KINDS
@@ -149,12 +150,12 @@ class Walk:
         blocks = [b for region in operation.regions for b in region.blocks]
         found = trips.counter(self.convert, operation, *blocks) if len(blocks) == 2 else None
         given = self.convert.dims.given.get(self.convert.dims.loop(self.convert.name_of(operation, used=False)))
-        extent = given if given is not None or found is None else found.count
+        extent = given if given is not None or found is None else found.trips
         if extent is None:
             self.unknown.append(operation)
             extent = 1
         if found is not None:
-            carried = [b.arguments[found.index] for b in blocks if found.index < len(b.arguments)]
+            carried = [b.arguments[found.number] for b in blocks if found.number < len(b.arguments)]
             self.indices.loops.update(dict.fromkeys(carried, Loop(extent, found.start, found.step)))
         for block in blocks:
             self.block(block, runs * extent)
@@ -295,12 +296,12 @@ class Walk:
 
     def _note_product(self, operation: Operation, kind: str) -> None:
         if kind == "mul+add":
-            self.work.multiplied.append((_uncast(operation.operands[0]), _uncast(operation.operands[1])))
+            self.work.multiplied.append((uncast(operation.operands[0]), uncast(operation.operands[1])))
             return
         for value in operation.operands:
-            inner = _uncast(value).operation
+            inner = uncast(value).operation
             if inner is not None and SCALAR_KINDS.get(inner.name) == "mul":
-                self.work.multiplied.append((_uncast(inner.operands[0]), _uncast(inner.operands[1])))
+                self.work.multiplied.append((uncast(inner.operands[0]), uncast(inner.operands[1])))
 
     def _dtype(self, value: Value) -> str:
         found = self.convert.typed(value.type)
@@ -346,9 +347,3 @@ def _is_float(kind: Any) -> bool:
 def _is_index(value: Value) -> bool:
     kind = value.type
     return isinstance(kind, ScalarType) and kind.name == "index"
-
-
-def _uncast(value: Value) -> Value:
-    while (operation := value.operation) is not None and SCALAR_KINDS.get(operation.name) == "cast":
-        value = operation.operands[0]
-    return value

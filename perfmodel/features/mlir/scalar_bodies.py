@@ -139,9 +139,9 @@ class Body:
             return None  # positions and constants: computed in registers
         typed = self.call.convert.typed(value.type)
         shape, dtype = _shape([t for t in inputs if t is not None]), typed[1] if typed else "fp32"
-        out = self._yielded.get(value)
-        if out is None or (out.shape, out.dtype) != (shape, dtype):
-            out = self.call.new(shape, dtype)
+        result = self._yielded.get(value)
+        is_whole = result is not None and (result.shape, result.dtype) == (shape, dtype)
+        out = result if result is not None and is_whole else self.call.new(shape, dtype)
         return out if self._one(operation, value, out) else None
 
     def _gathered(self, table: Tensor, positions: list[Tensor], out: Tensor) -> None:

@@ -21,16 +21,16 @@ _DYNAMIC = -(2**63)
 class Counter(NamedTuple):
     """What a ``while`` counts by: the number of the carried value, where it starts, and what each iteration adds."""
 
-    index: int
+    number: int
     start: Any
     step: int
-    count: Any
+    trips: Any
 
 
 def of_while(convert: Conversion, operation: Operation, condition: Block, body: Block) -> Any:
     """Iterations of ``while (i < n) { ...; i += step }``; None where its condition is anything else."""
     found = counter(convert, operation, condition, body)
-    return None if found is None else found.count
+    return None if found is None else found.trips
 
 
 def counter(convert: Conversion, operation: Operation, condition: Block, body: Block) -> Counter | None:
