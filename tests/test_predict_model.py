@@ -322,7 +322,7 @@ def test_keys_of_the_json() -> None:
     value = json.loads(json.dumps(run(tiny()).to_dict(), allow_nan=False))
     assert set(value) == CONTRACT | {
         "launch_gap_s", "removed_flops", "dims", "dtype_map", "kv_dtype", "memory", "samples", "tokens", "idle_power_w",
-        "power_limit_w",
+        "lowest_idle_power_w", "power_limit_w",
     }  # fmt: skip
     for operator in value["operators"]:
         assert set(operator) == OPERATOR_CONTRACT | {

@@ -103,7 +103,7 @@ def test_what_cannot_be_suggested(options: dict[str, Any], message: str) -> None
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["collect", "--device", A100.id, "--predictor", "analytical"]
     assert main(command) == WRONG_USE
-    assert "--suggest N prints the shapes" in capsys.readouterr().err
+    assert "--suggest N measures nothing" in capsys.readouterr().err
     out = tmp_path / "shapes.csv"
     assert main([*command, "--suggest", "3", "-o", str(out)]) == 0
     assert "predicted" in capsys.readouterr().out

@@ -11,11 +11,10 @@ from perfmodel.cli import options
 from perfmodel.cli.output import TO_STDOUT, console, write_json, write_text
 from perfmodel.errors import InputError
 
-DESCRIPTION = (
-    "Measures the kernels of this machine's CPU for some minutes, as ONNX Runtime runs them in networks, and writes operator"
-    " traces to train on. It can be stopped at any time; the same command goes on. With --suggest N nothing is measured: the"
-    " N shapes that are worth measuring first on a device are printed."
-)
+DESCRIPTION = """Measures the kernels of this machine's CPU for some minutes, as ONNX Runtime runs them in
+networks, and writes operator traces to train on. It can be stopped at any time; the same command
+goes on. With --suggest N nothing is measured: the N shapes that are worth measuring first on a
+device are printed."""
 EXAMPLE = """perfmodel collect --device my.toml -o traces.parquet
   perfmodel collect --device my.toml --minutes 8 --model net.onnx --dim batch=1 -o traces.parquet
   perfmodel collect --device my-gpu.toml --suggest 20

@@ -16,11 +16,10 @@ if TYPE_CHECKING:
     from perfmodel.rank import Ranking
 
 DESCRIPTION = "Order kernel configurations of a table by what they will take, none of them measured."
-EXAMPLE = (
-    "perfmodel rank configs.parquet --op gemm --shape m=4096,n=4096,k=4096 --dtype fp32 --device rtx-3090 --top 10\n"
-    "  perfmodel rank configs.csv --op gemm --shape m=512,n=512,k=512 --dtype fp32 --device my.toml --space mine.toml "
-    "-o ranked.csv"
-)
+EXAMPLE = """perfmodel rank configs.parquet --op gemm --shape m=4096,n=4096,k=4096 --dtype fp32 \\
+    --device rtx-3090 --top 10
+  perfmodel rank configs.csv --op gemm --shape m=512,n=512,k=512 --dtype fp32 \\
+    --device my.toml --space mine.toml -o ranked.csv"""
 _SHOWN = 20
 
 
