@@ -35,7 +35,8 @@ _LOGS = (
 _PLAIN = (
     "operands", "kernel_h", "kernel_w", "stride", "dilation", "depthwise", "grouped", "padded", "element_bytes",
     "out_element_bytes", "m_small", "n_mod_16", "k_mod_4", "m_mod_6", "c_in_mod_16", "c_out_mod_16", "out_w_mod_6",
-    "directions", "repeats", "odd_repeats", "log_base", "log_over_ceilings", "call_share", "log_intensity", "bytes_share", "weights_share",
+    "directions", "repeats", "odd_repeats", "log_base", "log_over_ceilings", "call_share", "log_intensity", "bytes_share",
+    "weights_share",
 )  # fmt: skip
 NUMBERS = (*(f"log2_{name}" for name in _LOGS), *_PLAIN)
 """Features that are numbers, in the order in which boosters read them; flags of kinds (:func:`words`) follow."""
