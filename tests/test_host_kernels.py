@@ -36,7 +36,7 @@ def seconds(op: Gemm | Elementwise) -> float:
     return op.flops / 30e9 + 5e-7 if isinstance(op, Gemm) else op.bytes / 5e9 + 1e-6
 
 
-def traces(device: str, models: int = 24, real: int = 12) -> pd.DataFrame:
+def traces(device: str, models: int = 40, real: int = 12) -> pd.DataFrame:
     """Rows of models, some of them real, and what each takes in all."""
     rng = np.random.default_rng(0)
     tables = []

@@ -8,6 +8,7 @@ what predicts reads what was trained on.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -76,6 +77,7 @@ def numbers(table: Mapping[str, np.ndarray], device: Device) -> tuple[Columns, n
 
     The first estimate is that of the analytical model, which knows what was calibrated on the device.
     """
+    core = _one_core(device)
     count = len(table["op"])
     raw: Columns = {name: np.zeros(count) for name in (*_LOGS, *_PLAIN)}
     for name in COLUMNS:
@@ -92,9 +94,9 @@ def numbers(table: Mapping[str, np.ndarray], device: Device) -> tuple[Columns, n
             flops = _per_row(group.op.flops, mine) + raw["extra_flops"][mine]
             moved = _per_row(group.op.bytes, mine) + raw["extra_bytes_read"][mine]
             extras = Extras(raw["extra_bytes_read"][mine], raw["extra_flops"][mine])
-            bounds = analyse(group, device, extras=extras)
+            bounds = analyse(group, core, extras=extras)
             base[mine], call[mine] = bounds.latency_s, bounds.terms.get("launch", 0.0)
-            peak = device.arithmetic(group.op.dtype).peak_flops / (device.units or 1)
+            peak = core.arithmetic(group.op.dtype).peak_flops
             compute[mine] = flops / peak
             if isinstance(group.op, Elementwise) and group.op.kind == FOURIER:
                 compute[mine] = _fourier_flops(group.op, mine) * SCALAR / peak
@@ -112,6 +114,18 @@ def numbers(table: Mapping[str, np.ndarray], device: Device) -> tuple[Columns, n
     )
     columns = {f"log2_{name}": np.log2(np.maximum(raw[name], 0.0) + 1.0) for name in _LOGS}
     return columns | {name: raw[name] for name in _PLAIN}, base
+
+
+def _one_core(device: Device) -> Device:
+    """What one thread has of a processor; files of ``perfmodel calibrate`` are of one core already."""
+    units = device.units or 1
+    if units == 1:
+        return device
+    peaks, vector = (
+        {arithmetic: value / units for arithmetic, value in values.items()}
+        for values in (device.peak_flops, device.vector_peak_flops)
+    )
+    return replace(device, units=1, peak_flops=peaks, vector_peak_flops=vector)
 
 
 def _fourier_flops(op: Elementwise, rows: np.ndarray) -> np.ndarray:
