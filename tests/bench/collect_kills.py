@@ -68,7 +68,7 @@ class Run:
         self._reader.join(timeout=5)
 
 
-def kill_often(times: int, seed: int, folder: Path) -> dict[str, int]:
+def kill_often(times: int, seed: int, folder: Path, longest_s: float = LONGEST_S) -> dict[str, int]:
     """Kills so often; how many rows and pieces were kept, and how many reports there were.
 
     Raises:
@@ -81,7 +81,7 @@ def kill_often(times: int, seed: int, folder: Path) -> dict[str, int]:
     for number in range(1, times + 1):
         run = Run(output, minutes=60.0)
         run.wait_for_a_report()
-        time.sleep(rng.uniform(0.0, LONGEST_S))
+        time.sleep(rng.uniform(0.0, longest_s))
         assert run.process.poll() is None, f"the command ended by itself: {run.process.returncode}"
         run.kill()
         rows, pieces = run.reported
