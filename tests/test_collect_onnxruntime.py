@@ -297,7 +297,7 @@ def test_a_collector_of_another_package(install: Callable[[str], None]) -> None:
         "class make:\n name = 'their-runtime'\n def why_not(self): return 'no'\n"
         " def collect(self, model, folder, *, dims, seed=0): pass\n def replay(self, folder): pass\n"
     )
-    assert collector_names() == ["onnxruntime-cpu", "their-runtime"]
+    assert collector_names() == ["onnxruntime-cpu", "pytorch", "their-runtime"]
     assert collector("their-runtime").why_not() == "no"
     with pytest.raises(InputError, match="no collector is called 'onnxruntime': did you mean 'onnxruntime-cpu'"):
         collector("onnxruntime")
