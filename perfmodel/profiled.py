@@ -125,8 +125,8 @@ def whole(table: pd.DataFrame) -> pd.DataFrame:
     names = {
         name for op in table["op"].unique() for name, kind in c.family_columns(str(op)).items() if kind == c.INTEGER
     }
-    halves = {name for name in names if name in c.MAY_BE_HALF}
-    fractions = [n for n in names - halves if n in table and table[n].dtype.kind == "f" and (table[n] % 1 > 0).any()]
+    kept = c.MAY_BE_HALF | c.MAY_BE_FRACTION
+    fractions = [n for n in names - kept if n in table and table[n].dtype.kind == "f" and (table[n] % 1 > 0).any()]
     return table.assign(**{name: table[name].round().clip(lower=1) for name in fractions})
 
 

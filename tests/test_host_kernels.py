@@ -9,19 +9,22 @@ import numpy as np
 import pytest
 
 import perfmodel
-from perfmodel.errors import PredictorError
+from perfmodel.errors import PredictorError, TraceError
 from perfmodel.hardware import load_device
 from perfmodel.hardware.writer import device_toml
 from perfmodel.models.host.boosters import host_kernels_of
 from perfmodel.models.host.composition import Composition
 from perfmodel.models.host.context import COLUMNS
+from perfmodel.models.host.features import numbers
 from perfmodel.ops import Elementwise, Gemm
 
 pd = pytest.importorskip("pandas", reason="traces need the extra train")
 pytest.importorskip("xgboost", reason="training needs the extra train")
 
 from perfmodel.datasets.runs import operator_table  # noqa: E402
+from perfmodel.datasets.schema import check_traces  # noqa: E402
 from perfmodel.evaluate import evaluate  # noqa: E402
+from perfmodel.profiled import whole  # noqa: E402
 from perfmodel.train import train  # noqa: E402
 from perfmodel.training.host import fit_composition, run_quantiles  # noqa: E402
 
@@ -33,7 +36,7 @@ def seconds(op: Gemm | Elementwise) -> float:
     return op.flops / 30e9 + 5e-7 if isinstance(op, Gemm) else op.bytes / 5e9 + 1e-6
 
 
-def traces(device: str, models: int = 24, real: int = 12) -> pd.DataFrame:
+def traces(device: str, models: int = 40, real: int = 12) -> pd.DataFrame:
     """Rows of models, some of them real, and what each takes in all."""
     rng = np.random.default_rng(0)
     tables = []
@@ -204,3 +207,26 @@ def test_quantiles_of_runs_hold_nine_in_ten_of_the_next():
         (low, high), *_ = run_quantiles(1e-4 * error[:20], np.full(20, 1e-4))
         held.append(low <= np.log(error[20]) <= high)
     assert np.mean(held) >= 0.86
+
+
+def fourier(points: int, frames: int = 1000) -> Elementwise:
+    return Elementwise(kind="fft_stage", elements=frames * points, inputs=1, steps=np.log2(points) / 2, dtype="fp32")
+
+
+def test_traces_keep_the_fraction_of_the_stages_of_a_fourier_transform():
+    stand = {"latency_s": 1e-3, "kernel": "STFT", "node": "n", **dict.fromkeys(COLUMNS, 1.0)}
+    table = whole(operator_table([(fourier(400), 1, stand), (fourier(512), 1, stand)]))
+    assert table["steps"].tolist() == pytest.approx([4.3219, 4.5], abs=1e-4)
+    table = table.assign(device="my-cpu", software="runtime-1.2", source="model", collection="m", status="ok")
+    check_traces(table, "stages")
+    with pytest.raises(TraceError, match=r"steps.*a number above 0"):
+        check_traces(table.assign(steps=[0.0, 4.5]), "stages")
+
+
+def test_fourier_transforms_of_lengths_that_are_no_power_of_two_start_from_three_longer_ones():
+    rows = {"op": np.array(["elementwise"] * 2, dtype=object), "kind": np.array(["fft_stage"] * 2, dtype=object),
+            "dtype": np.array(["fp32"] * 2, dtype=object), "elements": np.array([4e5, 4.096e5]), "inputs": np.ones(2),
+            "steps": np.array([np.log2(400) / 2, np.log2(512) / 2]), **{name: np.zeros(2) for name in COLUMNS}}  # fmt: skip
+    _, (other, power) = numbers(rows, load_device("xeon-8380"))
+    # 1000 times 3 x 5 x 1024 x 10 FLOPs against 800 times 5 x 512 x 9.
+    assert other / power == pytest.approx(1000 * 3 * 1024 * 10 / (800 * 512 * 9), rel=0.01)

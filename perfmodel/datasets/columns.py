@@ -64,6 +64,8 @@ MAY_BE_ZERO = frozenset(
 """Dimensions whose least value is 0 rather than 1."""
 MAY_BE_HALF = frozenset(("pad_h", "pad_w", "pad_d"))
 """Asymmetric padding is given as half the sum of its two sides."""
+MAY_BE_FRACTION = frozenset(("steps",))
+"""Stages of a Fourier transform are the logarithm of its length, which tells what runs where that is no power of two."""
 
 CONFIGURATION = "cfg_"
 MACHINE = "machine_"

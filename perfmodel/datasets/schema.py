@@ -189,6 +189,8 @@ def _check_family(table: pd.DataFrame, name: str, family: str, rows: np.ndarray)
             least = 0 if column in c.MAY_BE_ZERO else 1
             good = _whole(2 * values, 0) if column in c.MAY_BE_HALF else _whole(values, least)
             wanted = "a whole number above 0" if least else "a whole number, 0 or above"
+            if column in c.MAY_BE_FRACTION:
+                good, wanted = np.isfinite(values) & (values > 0), "a number above 0"
             _refuse(table, name, column, rows & ~good & ~(optional & np.isnan(values)), wanted)
             continue
         null = table[column].isna().to_numpy()

@@ -157,6 +157,16 @@ def host_table(rows: pd.DataFrame, device: Device) -> HostTable:
     )  # fmt: skip
 
 
+def part_of(table: HostTable, rows: np.ndarray) -> HostTable:
+    """Some rows of a table."""
+    return replace(
+        table, table={name: values[rows] for name, values in table.table.items()}, measured_s=table.measured_s[rows],
+        model=table.model[rows], network=table.network[rows], count=table.count[rows],
+        numbers={name: values[rows] for name, values in table.numbers.items()}, base_s=table.base_s[rows],
+        words=[table.words[i] for i in rows.tolist()],
+    )  # fmt: skip
+
+
 def fit_kernels(table: HostTable, rows: np.ndarray, seed: int) -> HostKernels:
     """A booster of some rows, without intervals and composition."""
     known = features.vocabulary((table.words[i] for i in rows.tolist()), LEAST_WORD)

@@ -3,8 +3,9 @@
     python tests/bench/collect_kills.py            50 times, some ten minutes
     python tests/bench/collect_kills.py --times 3 --seed 1
 
-Each time the same command is started again, so that it goes on where the last one died; it is killed (SIGKILL) after a random
-part of 1 to 20 seconds. After each death the table is read, and every (piece, node) that an earlier report covered looked up.
+Each time the same command is started again, so that it goes on where the last one died; it is killed (SIGKILL) up to 8 seconds
+after its first report, at a moment drawn uniformly: while it measures, writes a piece, or writes the table, which it does every
+five seconds. After each death the table is read, and every (piece, node) that an earlier report covered looked up.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from pathlib import Path
 import pandas as pd
 
 REPORTED = re.compile(r"^([\d,]+) kernels of (\d+) pieces in ")
+LONGEST_S = 8.0
+_PATIENCE_S = 300.0
 
 
 class Run:
@@ -34,6 +37,8 @@ class Run:
         ]  # fmt: skip
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         self.reported = (0, 0)
+        self.reports = 0
+        self._first = threading.Event()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -43,16 +48,28 @@ class Run:
             found = REPORTED.match(line)
             if found:
                 self.reported = (int(found.group(1).replace(",", "")), int(found.group(2)))
+                self.reports += 1
+                self._first.set()
+            else:
+                print(f"     {line.rstrip()}", flush=True)
+
+    def wait_for_a_report(self) -> None:
+        """Until the first piece of this call is reported.
+
+        Raises:
+            AssertionError: none came.
+        """
+        assert self._first.wait(_PATIENCE_S), f"nothing was reported in {_PATIENCE_S:.0f} s"
 
     def kill(self) -> None:
-        """Ends it at once."""
+        """Ends it at once, and reads what it had said."""
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
         self._reader.join(timeout=5)
 
 
-def kill_often(times: int, seed: int, folder: Path, longest_s: float = 20.0) -> dict[str, int]:
-    """Kills so often; how many rows, pieces, and deaths before a first report there were.
+def kill_often(times: int, seed: int, folder: Path, longest_s: float = LONGEST_S) -> dict[str, int]:
+    """Kills so often; how many rows and pieces were kept, and how many reports there were.
 
     Raises:
         AssertionError: a row was lost, or the table cannot be read.
@@ -60,29 +77,25 @@ def kill_often(times: int, seed: int, folder: Path, longest_s: float = 20.0) -> 
     rng = random.Random(seed)
     output = folder / "traces.parquet"
     known: set[tuple[str, str]] = set()
-    early = 0
+    pieces_kept = reports = cut_short = 0
     for number in range(1, times + 1):
         run = Run(output, minutes=60.0)
-        time.sleep(rng.uniform(1.0, longest_s))
+        run.wait_for_a_report()
+        time.sleep(rng.uniform(0.0, longest_s))
         assert run.process.poll() is None, f"the command ended by itself: {run.process.returncode}"
         run.kill()
         rows, pieces = run.reported
-        early += rows == 0
-        if not output.is_file():
-            assert not known, "the table is gone"
-            assert not rows, "the table is gone"
-            continue
         table = pd.read_parquet(output)
         found = set(zip(table["collection"], table["node"], strict=True))
+        pieces_kept = table["collection"].nunique()
         assert len(table) >= rows, f"{rows} rows were reported, {len(table)} are in the table"
-        assert table["collection"].nunique() >= pieces
+        assert pieces_kept >= pieces, f"{pieces} pieces were reported, {pieces_kept} are in the table"
         assert known <= found, f"{len(known - found)} rows of earlier calls are gone"
         known = found
-        print(
-            f"{number:3d}: {len(table):6,} rows of {table['collection'].nunique():4d} pieces, {rows:,} reported",
-            flush=True,
-        )
-    return {"rows": len(known), "deaths before a report": early}
+        reports += run.reports
+        cut_short += bool(list(output.with_name(output.name + ".pieces").glob("*.started")))
+        print(f"{number:3d}: {len(table):6,} rows of {pieces_kept:4d} pieces, {rows:,} reported", flush=True)
+    return {"deaths": times, "rows": len(known), "pieces": pieces_kept, "reports": reports, "amid a piece": cut_short}
 
 
 def main() -> int:

@@ -217,6 +217,8 @@ def judge(measured: Path, again: Path | None, traces: list[Path], device: str) -
     import pandas as pd
 
     from perfmodel.datasets.splits import folds_of
+    from perfmodel.hardware import load_device
+    from perfmodel.hardware.measured import RUN_S
     from perfmodel.protocols.task import read
     from perfmodel.training.host import train_host
     from perfmodel.training.host_files import prepared, split_host
@@ -235,10 +237,13 @@ def judge(measured: Path, again: Path | None, traces: list[Path], device: str) -
         for r in runs
     ).set_index("name")  # fmt: skip
     found["int8"] = found.index.str.contains("int8")
+    found["first"] += load_device(device).measured.get(RUN_S, 0.0)
+    found["sweep"] = _of_sweep(table).reindex(found.index)
     if again is not None:
         found["again"] = _run_times(again).reindex(found.index)
     lines = [
-        "| | models | mean error | median | first estimate alone | two measurements differ by | interval covers |",
+        "| | models | device file alone | sweep alone | sweep and other networks | two measurements differ by"
+        " | interval covers |",
         "|---|---|---|---|---|---|---|",
     ]
     for int8 in (False, True):
@@ -267,17 +272,29 @@ def _run_times(path: Path) -> Any:
     return first["run_s"] / first["pace"].fillna(1.0)
 
 
+def _of_sweep(table: Any) -> Any:
+    """Seconds of every network by what was trained on the sweep alone; by name."""
+    import pandas as pd
+
+    from perfmodel.training.host import MODEL, Runs, part_of, predicted, train_host
+
+    real = np.asarray(table.table["source"], dtype=object).astype(str) == MODEL
+    kernels = train_host(part_of(table, np.flatnonzero(~real)), 0).kernels
+    networks = part_of(table, np.flatnonzero(real))
+    runs = Runs.of(networks, predicted(kernels, networks, np.arange(len(networks))))
+    return pd.Series(kernels.composition.latency_s(runs.kernels_s, runs.nodes), runs.names)
+
+
 def _row(label: str, some: Any) -> str:
-    error = (some["predicted"] / some["measured"] - 1).abs()
-    first = (some["first"] / some["measured"] - 1).abs().mean()
+    def off(column: str) -> str:
+        if column not in some or not some[column].notna().any():
+            return ""
+        error = (some[column] / some["measured"] - 1).abs()
+        return f"{error.mean():.1%} ({error.median():.1%})"
+
     inside = ((some["measured"] >= some["low"]) & (some["measured"] <= some["high"])).mean()
-    apart = ""
-    if "again" in some and some["again"].notna().any():
-        difference = (some["again"] / some["measured"] - 1).abs()
-        apart = f"{difference.mean():.1%} ({difference.median():.1%})"
-    return (
-        f"| {label} | {len(some)} | {error.mean():.1%} | {error.median():.1%} | {first:.0%} | {apart} | {inside:.0%} |"
-    )
+    columns = " | ".join(off(c) for c in ("first", "sweep", "predicted", "again"))
+    return f"| {label} | {len(some)} | {columns} | {inside:.0%} |"
 
 
 def _speed_ups(found: Any) -> str:

@@ -8,6 +8,7 @@ what predicts reads what was trained on.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy as np
 from perfmodel.dtypes import element_bytes
 from perfmodel.graph import Node
 from perfmodel.hardware import Device
+from perfmodel.models.analytical import Extras, analyse
 from perfmodel.models.host.context import COLUMNS
 from perfmodel.ops import FAMILIES, Conv, Elementwise, Operator, Rnn
 from perfmodel.ops.table import COLUMN_OF_FIELD, columns_of, from_columns
@@ -34,7 +36,8 @@ _LOGS = (
 _PLAIN = (
     "operands", "kernel_h", "kernel_w", "stride", "dilation", "depthwise", "grouped", "padded", "element_bytes",
     "out_element_bytes", "m_small", "n_mod_16", "k_mod_4", "m_mod_6", "c_in_mod_16", "c_out_mod_16", "out_w_mod_6",
-    "directions", "repeats", "odd_repeats", "log_base", "log_intensity", "bytes_share", "weights_share",
+    "directions", "repeats", "odd_repeats", "log_base", "log_over_ceilings", "call_share", "log_intensity", "bytes_share",
+    "weights_share",
 )  # fmt: skip
 NUMBERS = (*(f"log2_{name}" for name in _LOGS), *_PLAIN)
 """Features that are numbers, in the order in which boosters read them; flags of kinds (:func:`words`) follow."""
@@ -70,14 +73,18 @@ def measured_here(table: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def numbers(table: Mapping[str, np.ndarray], device: Device) -> tuple[Columns, np.ndarray]:
-    """The features :data:`NUMBERS`, and the first estimate of each row [s]; arrays of shape ``[rows]``."""
+    """The features :data:`NUMBERS`, and the first estimate of each row [s]; arrays of shape ``[rows]``.
+
+    The first estimate is that of the analytical model, which knows what was calibrated on the device.
+    """
+    core = _one_core(device)
     count = len(table["op"])
     raw: Columns = {name: np.zeros(count) for name in (*_LOGS, *_PLAIN)}
     for name in COLUMNS:
         raw[name] = np.nan_to_num(np.asarray(table[name], dtype=np.float64))
     raw["element_bytes"][:] = 4.0
     raw["out_element_bytes"][:] = 4.0
-    base, compute, memory = np.zeros(count), np.zeros(count), np.zeros(count)
+    base, compute, memory, call = (np.zeros(count) for _ in range(4))
     ops = np.asarray(table["op"]).astype(str)
     for op in dict.fromkeys(ops.tolist()):
         rows = np.flatnonzero(ops == op)
@@ -86,20 +93,39 @@ def numbers(table: Mapping[str, np.ndarray], device: Device) -> tuple[Columns, n
             _describe(raw, mine, group.op)
             flops = _per_row(group.op.flops, mine) + raw["extra_flops"][mine]
             moved = _per_row(group.op.bytes, mine) + raw["extra_bytes_read"][mine]
-            peak = device.arithmetic(group.op.dtype).peak_flops / (device.units or 1)
+            extras = Extras(raw["extra_bytes_read"][mine], raw["extra_flops"][mine])
+            bounds = analyse(group, core, extras=extras)
+            base[mine], call[mine] = bounds.latency_s, bounds.terms.get("launch", 0.0)
+            peak = core.arithmetic(group.op.dtype).peak_flops
             compute[mine] = flops / peak
             if isinstance(group.op, Elementwise) and group.op.kind == FOURIER:
                 compute[mine] = _fourier_flops(group.op, mine) * SCALAR / peak
+                base[mine] = np.maximum(base[mine], CALL_S + compute[mine])
             memory[mine] = moved / device.memory_bandwidth_bytes_per_s
-    base[:] = CALL_S + np.maximum(compute, memory)
+    base = np.maximum(base, CALL_S)
+    ceilings = CALL_S + np.maximum(compute, memory)
     raw["log_base"] = np.log(base)
+    raw["log_over_ceilings"] = np.log(base / ceilings)
+    raw["call_share"] = call / base
     raw["log_intensity"] = np.log((compute + 1e-9) / (memory + 1e-9))
-    raw["bytes_share"] = memory / base
+    raw["bytes_share"] = memory / ceilings
     raw["weights_share"] = raw["weight_bytes"] / np.maximum(
         raw["weight_bytes"] + raw["input_bytes"] + raw["output_bytes"], 1
     )
     columns = {f"log2_{name}": np.log2(np.maximum(raw[name], 0.0) + 1.0) for name in _LOGS}
     return columns | {name: raw[name] for name in _PLAIN}, base
+
+
+def _one_core(device: Device) -> Device:
+    """What one thread has of a processor; files of ``perfmodel calibrate`` are of one core already."""
+    units = device.units or 1
+    if units == 1:
+        return device
+    peaks, vector = (
+        {arithmetic: value / units for arithmetic, value in values.items()}
+        for values in (device.peak_flops, device.vector_peak_flops)
+    )
+    return replace(device, units=1, peak_flops=peaks, vector_peak_flops=vector)
 
 
 def _fourier_flops(op: Elementwise, rows: np.ndarray) -> np.ndarray:
