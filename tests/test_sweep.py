@@ -17,6 +17,7 @@ from perfmodel.errors import InputError
 from perfmodel.predict.picture import time_unit
 from perfmodel.predict.result import Estimate
 from perfmodel.predict.sweep import Point, Sweep, sweep
+from perfmodel.predict.sweep_plot import together
 
 MODEL = str(Path(__file__).parent.parent / "examples" / "resnet18.onnx")
 
@@ -132,3 +133,13 @@ def test_warnings_of_every_point_are_said() -> None:
 
 def test_times_are_told_in_the_largest_unit() -> None:
     assert [time_unit(s)[1] for s in (2.0, 0.9, 2e-3, 9e-4, 1e-9)] == ["s", "ms", "ms", "us", "us"]
+
+
+def test_labels_that_would_lie_upon_each_other_are_one() -> None:
+    class Dots:
+        """An axis of 400 dots a second and 100 a joule."""
+
+        transData = SimpleNamespace(transform=lambda places: [(400 * x, 100 * y) for x, y in places])  # noqa: N815
+
+    points = [point(200, 2.0, 1.0), point(700, 1.0, 1.6), point(400, 1.05, 1.55), point(600, 1.0, 1.6)]
+    assert together(Dots(), points, 1.0) == [((1.0, 1.6), "400, 600, 700"), ((2.0, 1.0), "200")]

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from perfmodel.predict.picture import BLUE, GREY, ORANGE, picture, time_unit
-from perfmodel.predict.sweep import UNITS, Sweep
+from perfmodel.predict.sweep import UNITS, Sweep, Point
 
 _LABELS = 8
 """Settings that are written beside the curve at most."""
+_LABEL_WIDTH, _LABEL_HEIGHT = 40.0, 12.0
+"""Room of one label, in dots of the picture."""
 
 
 def draw(curve: Sweep, ending: str) -> bytes:
@@ -44,15 +46,24 @@ def _fill(axes: Any, curve: Sweep) -> None:
     knee = curve.knee
     axes.plot([knee.latency_s / factor], [knee.energy_j], "o", color=ORANGE, markersize=8, label="knee")
     step = -(-len(curve.points) // _LABELS)
-    # Settings that change nothing, as limits above the device's own, stand at one place.
-    labels: dict[tuple[float, float], list[str]] = {}
-    for point in {id(p): p for p in (*curve.points[::step], knee)}.values():
-        place = (point.latency_s / factor, point.energy_j)
-        labels.setdefault(place, []).append(f"{point.value:g}")
-    for place, values in labels.items():
-        axes.annotate(
-            f"{', '.join(dict.fromkeys(values))} {UNITS[curve.swept]}", place, xytext=(4, 4), textcoords="offset points",
-            fontsize=7,
-        )  # fmt: skip
+    for place, values in together(axes, [*curve.points[::step], knee], factor):
+        axes.annotate(f"{values} {UNITS[curve.swept]}", place, xytext=(4, 4), textcoords="offset points", fontsize=7)
     axes.set(xlabel=f"latency [{unit}]", ylabel="energy [J]", title=f"{first.model} on {first.device}")
     axes.legend()
+
+
+def together(axes: Any, points: list[Point], factor: float) -> list[tuple[tuple[float, float], str]]:
+    """Places of labels, and the settings that each names: those whose labels would lie upon each other share one.
+
+    Limits above what the device draws change little or nothing.
+    """
+    groups: list[tuple[tuple[float, float], list[float]]] = []
+    for point in sorted(points, key=lambda p: p.latency_s):
+        place = (point.latency_s / factor, point.energy_j)
+        if groups:
+            (x, y), (last_x, last_y) = axes.transData.transform([place, groups[-1][0]])
+            if abs(x - last_x) < _LABEL_WIDTH and abs(y - last_y) < _LABEL_HEIGHT:
+                groups[-1][1].append(point.value)
+                continue
+        groups.append((place, [point.value]))
+    return [(place, ", ".join(f"{value:g}" for value in sorted(set(values)))) for place, values in groups]
