@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from perfmodel.predict.picture import BLUE, GREY, ORANGE, picture, time_unit
-from perfmodel.predict.sweep import UNITS, Sweep, Point
+from perfmodel.predict.sweep import UNITS, Point, Sweep
 
 _LABELS = 8
 """Settings that are written beside the curve at most."""
