@@ -479,3 +479,15 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
 def test_reasons_of_devices_come_before_those_of_spaces() -> None:
     assert REASONS[0] == "feasible"
     assert Physics.of(space("triton_gemm"), HALF, load_device("h100-sxm")).reasons[: len(REASONS)] == REASONS
+
+
+def test_a_misspelt_column_is_seen() -> None:
+    columns = sgemm()
+    rows = len(columns["MWG"])
+    found = rank(GEMM, columns | {"KWg": np.full(rows, 16)}, "rtx-3090", top_k=1)
+    assert found.ignored == ("KWg",)
+    assert found.assumed["KWG"] == 32
+    assert set(found.assumed).isdisjoint(columns)
+    right = rank(GEMM, columns | {"KWG": np.full(rows, 16)}, "rtx-3090", top_k=1)
+    assert right.ignored == ()
+    assert "KWG" not in right.assumed

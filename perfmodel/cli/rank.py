@@ -98,7 +98,8 @@ def to_dict(ranking: Ranking, device: str) -> dict[str, Any]:
     return {
         "device": device, "objective": ranking.objective, "source": ranking.source, "taught_by": list(ranking.taught_by),
         "power_source": None if ranking.power_w is None else "analytical", "configurations": ranking.configurations,
-        "refused": ranking.refused, "screened_out": ranking.screened_out, "ranked": ranked,
+        "refused": ranking.refused, "screened_out": ranking.screened_out, "assumed": ranking.assumed,
+        "ignored": list(ranking.ignored), "ranked": ranked,
     }  # fmt: skip
 
 
@@ -107,14 +108,16 @@ def _show(ranking: Ranking, op: Operator, device: str) -> None:
 
     varying = {n: v for n, v in ranking.columns.items() if len(ranking) == 1 or (v != v[0]).any()}
     table = plain_table()
-    for title in ("", "row", *varying, "latency", "power", "energy"):
+    for title in ("", "row", *varying, "latency", "90 % interval", "power", "energy"):
         table.add_column(title, justify="right", no_wrap=True)
     for place in range(min(len(ranking), _SHOWN)):
         watts = "-" if ranking.power_w is None else power(float(ranking.power_w[place]))
         joules = "-" if ranking.energy_j is None else energy(float(ranking.energy_j[place]))
         table.add_row(
             str(place + 1), str(int(ranking.rows[place])), *(f"{v[place]:g}" for v in varying.values()),
-            duration(float(ranking.latency_s[place])), watts, joules,
+            duration(float(ranking.latency_s[place])),
+            " to ".join(duration(float(bound[place])) for bound in (ranking.latency_low_s, ranking.latency_high_s)),
+            watts, joules,
         )  # fmt: skip
     screen = console()
     basis = f"learned on {', '.join(ranking.taught_by)}" if ranking.taught_by else "physics alone"
@@ -122,6 +125,12 @@ def _show(ranking: Ranking, op: Operator, device: str) -> None:
         f"{op.op} {op.dtype} on {device}: {ranking.configurations:,} configurations by {ranking.objective}; {basis}"
     )
     screen.print(table)
+    if ranking.assumed:
+        screen.print(
+            "no column, so each takes the default: " + ", ".join(f"{n}={v:g}" for n, v in ranking.assumed.items())
+        )
+    if ranking.ignored:
+        screen.print(f"no parameters of this space, left out: {', '.join(ranking.ignored)}")
     for reason, count in ranking.refused.items():
         screen.print(f"refused: {count:,} {reason}")
     if ranking.screened_out:

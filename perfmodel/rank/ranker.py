@@ -23,7 +23,7 @@ from perfmodel.rank.pretrained import NOTHING, Pretrained, load, shipped
 from perfmodel.rank.ranking import OBJECTIVES, Ranking
 from perfmodel.rank.screening import screen
 from perfmodel.rank.space import Space, recognised, space
-from perfmodel.rank.table import named_columns, parameters
+from perfmodel.rank.table import named_columns, parameters, unmatched
 
 CANDIDATES = 20_000
 """Configurations that measurements are learned for; of more, the likeliest."""
@@ -70,6 +70,7 @@ class Ranker:
     ) -> None:  # fmt: skip
         if objective not in OBJECTIVES:
             raise InputError(f"the objective is {objective!r}: {nearest(objective, OBJECTIVES)}")
+        configs = named_columns(configs)  # once: a file would be read three times
         record = device if isinstance(device, Device) else load_device(device)
         self.space = _space_of(space, op, configs)
         self.objective, self.power_limit_w = objective, power_limit_w
@@ -78,6 +79,7 @@ class Ranker:
         self._opinions = Opinions(self.physics, taught)
         self._lock = threading.RLock()
         columns = parameters(configs, self.space)
+        self._assumed, self._ignored = unmatched(configs, self.space)
         self.rows = len(next(iter(columns.values())))
         screened = screen(self._opinions, columns)
         self.refused = screened.refused
@@ -199,6 +201,8 @@ class Ranker:
             observed=observed,
             source=self._opinions.source if observed == 0 else "observed",
             taught_by=self._opinions.taught_by,
+            assumed=dict(self._assumed),
+            ignored=self._ignored,
         )
 
     def _learner(self) -> Posterior:

@@ -30,6 +30,8 @@ class Ranking:
         observed: measurements behind it.
         source: what the latency rests on: ``analytical``, ``learned`` (other devices' measurements) or ``observed``.
         taught_by: devices whose measurements are behind it.
+        assumed: parameters that the table has no column for, with the default that every row takes.
+        ignored: columns of the table that are no parameter of the space.
     """
 
     rows: np.ndarray
@@ -46,6 +48,8 @@ class Ranking:
     observed: int
     source: str
     taught_by: tuple[str, ...]
+    assumed: dict[str, float]
+    ignored: tuple[str, ...]
 
     def __len__(self) -> int:
         return len(self.rows)

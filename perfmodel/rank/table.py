@@ -71,6 +71,17 @@ def parameters(table: Any, space: Space) -> dict[str, np.ndarray]:
     return {n: arrays[n] if n in arrays else np.full(rows, default) for n, default in space.columns.items()}
 
 
+def unmatched(table: Any, space: Space) -> tuple[dict[str, float], tuple[str, ...]]:
+    """What a misspelt name of a column does in silence: the defaults of absent parameters, and the columns that are none.
+
+    Raises:
+        InputError: as :func:`named_columns`.
+    """
+    given = named_columns(table)
+    assumed = {n: float(default) for n, default in space.columns.items() if default is not None and n not in given}
+    return assumed, tuple(n for n in given if n not in space.columns)
+
+
 def _numbers(name: str, values: Any) -> np.ndarray:
     array = np.asarray(values)
     if array.ndim == 0:
