@@ -108,16 +108,15 @@ def _show(ranking: Ranking, op: Operator, device: str) -> None:
 
     varying = {n: v for n, v in ranking.columns.items() if len(ranking) == 1 or (v != v[0]).any()}
     table = plain_table()
-    for title in ("", "row", *varying, "latency", "90 % interval", "power", "energy"):
+    for title in ("", "row", "latency", "power", "energy"):
         table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("configuration")
     for place in range(min(len(ranking), _SHOWN)):
         watts = "-" if ranking.power_w is None else power(float(ranking.power_w[place]))
         joules = "-" if ranking.energy_j is None else energy(float(ranking.energy_j[place]))
         table.add_row(
-            str(place + 1), str(int(ranking.rows[place])), *(f"{v[place]:g}" for v in varying.values()),
-            duration(float(ranking.latency_s[place])),
-            " to ".join(duration(float(bound[place])) for bound in (ranking.latency_low_s, ranking.latency_high_s)),
-            watts, joules,
+            str(place + 1), str(int(ranking.rows[place])), duration(float(ranking.latency_s[place])), watts, joules,
+            " ".join(f"{name}={v[place]:g}" for name, v in varying.items()),
         )  # fmt: skip
     screen = console()
     basis = f"learned on {', '.join(ranking.taught_by)}" if ranking.taught_by else "physics alone"
@@ -125,6 +124,8 @@ def _show(ranking: Ranking, op: Operator, device: str) -> None:
         f"{op.op} {op.dtype} on {device}: {ranking.configurations:,} configurations by {ranking.objective}; {basis}"
     )
     screen.print(table)
+    low, high = (duration(float(bound[0])) for bound in (ranking.latency_low_s, ranking.latency_high_s))
+    screen.print(f"90 % interval of the first: {low} to {high}; the order is surer than the level")
     if ranking.assumed:
         screen.print(
             "no column, so each takes the default: " + ", ".join(f"{n}={v:g}" for n, v in ranking.assumed.items())
