@@ -127,12 +127,13 @@ class _Told:
 
 
 def _show(found: MeasuredDevice, output: str) -> None:
-    from rich.table import Table
+    from perfmodel.cli.tables import plain_table
 
     screen, measurement = console(), found.measurement
-    table = Table(box=None, pad_edge=False)
-    for title, justify in (("measured", "left"), ("", "right"), ("error", "right"), ("passes", "right")):
-        table.add_column(title, justify=justify)  # type: ignore[arg-type]
+    table = plain_table()
+    table.add_column("measured")
+    for title in ("", "error", "passes"):
+        table.add_column(title, justify="right")
     for name, figure in measurement.figures.items():
         if not name.startswith("sweep."):
             table.add_row(name, _value(name, figure), _share(figure.spread), _share(figure.moved))

@@ -54,7 +54,7 @@ class Anchor:
         import numpy as np
 
         self._clock = clock
-        self._session = _product()
+        self._session = product_session(GEMM_N, "the anchor of a measuring run")
         self._feeds = {name: np.full((GEMM_N, GEMM_N), 0.5, np.float32) for name in "ab"}
         # Written to, so that the pages are there before anything is timed.
         self._source, self._target = (np.ones(COPY_BYTES // 8) for _ in range(2))
@@ -115,19 +115,27 @@ def pinned(cpu: int | None = None) -> Iterator[int | None]:
         os.sched_setaffinity(0, before)
 
 
-def _product() -> Any:
-    """A session of ONNX Runtime that computes ``c = a · b`` on one thread."""
+def product_session(n: int, purpose: str) -> Any:
+    """A session of ONNX Runtime that computes ``c = a · b`` in fp32, each ``[n, n]``, on one thread.
+
+    Args:
+        n: rows and columns.
+        purpose: what it is for, as an error says it.
+
+    Raises:
+        MissingExtraError: onnxruntime is not installed.
+    """
     try:
         runtime = import_module("onnxruntime")
     except ImportError:
-        raise MissingExtraError("onnxruntime", "collect", "the anchor of a measuring run") from None
+        raise MissingExtraError("onnxruntime", "collect", purpose) from None
     from onnx import TensorProto, helper
 
     def tensor(name: str) -> Any:
-        return helper.make_tensor_value_info(name, TensorProto.FLOAT, [GEMM_N, GEMM_N])
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, [n, n])
 
     graph = helper.make_graph(
-        [helper.make_node("MatMul", ["a", "b"], ["c"])], "anchor", [tensor("a"), tensor("b")], [tensor("c")]
+        [helper.make_node("MatMul", ["a", "b"], ["c"])], "product", [tensor("a"), tensor("b")], [tensor("c")]
     )
     # The oldest versions that every supported runtime reads: the work is the same with all of them.
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from importlib import import_module
 from statistics import median
 from typing import Any, NamedTuple
 
-from perfmodel.errors import MissingExtraError
+from perfmodel.collect.anchor import product_session
 
 GEMM_N = 128
 """C[n, n] = A[n, n] · B[n, n] in fp32: 4 MFLOP and 0.2 MB, some 60 us on one core of a server."""
@@ -49,7 +48,7 @@ class PaceMaker:
         import numpy as np
 
         self._clock = clock
-        self._session = _product()
+        self._session = product_session(GEMM_N, "measuring the pace of a machine")
         self._feeds = {name: np.full((GEMM_N, GEMM_N), 0.5, np.float32) for name in "ab"}
         self._source, self._target = (np.ones(COPY_BYTES // 4, np.float32) for _ in range(2))
         self.taken: list[Pace] = []
@@ -95,23 +94,3 @@ def typical(taken: Iterable[Pace]) -> Pace | None:
     """The median of each part; None where nothing was taken."""
     found = list(taken)
     return Pace(*(median(part) for part in zip(*found, strict=True))) if found else None
-
-
-def _product() -> Any:
-    try:
-        runtime = import_module("onnxruntime")
-    except ImportError:
-        raise MissingExtraError("onnxruntime", "collect", "measuring the pace of a machine") from None
-    from onnx import TensorProto, helper
-
-    def tensor(name: str) -> Any:
-        return helper.make_tensor_value_info(name, TensorProto.FLOAT, [GEMM_N, GEMM_N])
-
-    graph = helper.make_graph(
-        [helper.make_node("MatMul", ["a", "b"], ["c"])], "pace", [tensor("a"), tensor("b")], [tensor("c")]
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    options = runtime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    return runtime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])

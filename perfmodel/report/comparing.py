@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from perfmodel.hardware import load_device
@@ -25,9 +26,8 @@ def fronts(ranking: Sequence[ModelPrediction], prices: Prices) -> dict[str, list
     """By quantity the ids of the devices that no other beats in it and in latency; only quantities that all are known in."""
     result = {}
     for by in RANKS[1:]:
-        amounts = {p.device: quantity(p, by, prices) for p in ranking}
-        if all(math.isfinite(v) for v in amounts.values()):
-            best = front(ranking, lambda p: p.latency_s.value, lambda p: amounts[p.device])  # noqa: B023 - called here
+        if all(math.isfinite(quantity(p, by, prices)) for p in ranking):
+            best = front(ranking, lambda p: p.latency_s.value, partial(quantity, by=by, prices=prices))
             result[by] = [p.device for p in best]
     return result
 

@@ -23,6 +23,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+# One thread on one core, set before the imports below (E402): thread pools read both when they are loaded.
 if hasattr(os, "sched_setaffinity"):
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):

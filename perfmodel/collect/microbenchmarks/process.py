@@ -81,7 +81,8 @@ def main(arguments: list[str]) -> int:
     seconds = float(arguments[0])
 
     def say(**message: object) -> None:
-        print(json.dumps(message), flush=True)  # noqa: T201
+        sys.stdout.write(json.dumps(message) + "\n")
+        sys.stdout.flush()
 
     try:
         with pinned() as cpu:

@@ -109,6 +109,7 @@ class TorchRuntime:
                 raise MemoryError(_line(problem)) from None
             raise UnsupportedError(_line(problem)) from None
         except (AttributeError, NotImplementedError, TypeError) as problem:
+            # A version of PyTorch without this dtype, function or argument, and a kernel that it lacks on this device.
             raise UnsupportedError(_line(problem)) from None
         return run
 
