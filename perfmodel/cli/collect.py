@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from perfmodel.cli import options
-from perfmodel.cli.output import TO_STDOUT, console, write_json, write_text
+from perfmodel.cli.output import TO_STDOUT, check_table_target, console, write_json, write_text
 from perfmodel.errors import InputError
 
 DESCRIPTION = """Measures the kernels of this machine's CPU for some minutes, as ONNX Runtime runs them in
@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.suggest is None:
         return _measure(arguments)
     if arguments.output is not None:
-        _check_output(arguments.output, overwrite=arguments.force)  # before the work, not after it
+        check_table_target(arguments.output, overwrite=arguments.force)  # before the work, not after it
     from perfmodel.datasets.schema import read_traces
     from perfmodel.suggest import suggest
 
@@ -131,13 +131,6 @@ def _measure(arguments: argparse.Namespace) -> int:
         + f". Next: perfmodel train {found.output} --device {arguments.device} -o my-predictor"
     )
     return 0
-
-
-def _check_output(target: str, *, overwrite: bool) -> None:
-    if Path(target).suffix.lower() not in (".csv", ".parquet"):
-        raise InputError(f"{target} is neither .csv nor .parquet")
-    if not overwrite and Path(target).is_file():
-        raise InputError(f"{target} exists; --force replaces it")
 
 
 def _write(shapes: Any, target: str, *, overwrite: bool) -> None:
