@@ -74,8 +74,9 @@ class Double:
         self.jitter.append(self.jitter.pop(0))
         return (self.clock.now - begin) / executions * self.jitter[0]
 
-    def synchronise(self) -> None:
-        pass
+    def repeat(self, work: Callable[[], None], executions: int) -> None:
+        for _ in range(executions):
+            work()
 
     def release(self) -> None:
         self.released += 1

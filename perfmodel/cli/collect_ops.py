@@ -73,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
     )
     settings = Settings(cold=arguments.cold, power=arguments.power)
-    collector = PyTorch(arguments.on, settings, _meter(arguments.meter, needed=arguments.power))
+    collector = PyTorch(arguments.on, settings, _meter(arguments.meter, arguments.on, needed=arguments.power))
     try:
         table = collect_operators(wanted, collector, lambda line: print(line, file=sys.stderr))
     except KeyboardInterrupt:
@@ -112,8 +112,8 @@ def _names(text: str | None, usual: tuple[str, ...]) -> tuple[str, ...]:
     return usual if text is None else tuple(name.strip() for name in text.split(",") if name.strip())
 
 
-def _meter(name: str | None, *, needed: bool) -> Meter | None:
-    """The meter of a name; None without one where it is not needed."""
+def _meter(name: str | None, on: str | None, *, needed: bool) -> Meter | None:
+    """The meter of a name, or that of the GPU that is measured; None without one where it is not needed."""
     from perfmodel.collect.meters import open_meter
     from perfmodel.errors import MeterError
 
@@ -122,9 +122,10 @@ def _meter(name: str | None, *, needed: bool) -> Meter | None:
     if name is not None:
         return open_meter(name)
     problems = []
+    number = (on or "").partition(":")[2]
     for usual in METERS:
         try:
-            return open_meter(usual)
+            return open_meter(f"{usual}:{number}" if number else usual)
         except (MeterError, MissingExtraError) as problem:
             problems.append(str(problem))
     if needed:

@@ -22,7 +22,7 @@ from perfmodel.models.host import features
 from perfmodel.models.host.boosters import LEAST_S, HostKernels
 from perfmodel.models.host.composition import RUN_BUCKETS_S, Composition
 from perfmodel.training.boosting import strip
-from perfmodel.training.intervals import INTERVAL, error_quantiles
+from perfmodel.training.intervals import INTERVAL, error_quantiles, family_widths
 from perfmodel.training.objective import boost
 
 if TYPE_CHECKING:
@@ -253,6 +253,22 @@ def _outer(values: np.ndarray, share: float) -> float:
     return float(np.quantile(values, max(share - step, 0.0) if share < 0.5 else min(share + step, 1.0)))
 
 
+def kernel_intervals(
+    table: HostTable, predicted_s: np.ndarray, rows: np.ndarray
+) -> tuple[list[list[float]], dict[str, float]]:
+    """The interval of kernels by size, and by what each family stretches it.
+
+    Args:
+        table: whose kernels.
+        predicted_s: seconds of every row, by what did not see its network.
+        rows: that may be looked at; indices, or a bool a row.
+    """
+    measured, predicted = table.measured_s[rows], predicted_s[rows]
+    quantiles = error_quantiles(measured, predicted)
+    family = np.asarray(table.table["op"], dtype=object).astype(str)[rows]
+    return quantiles, family_widths(family, table.network[rows], measured, predicted, np.array(quantiles))
+
+
 @dataclass(frozen=True)
 class TrainedHost:
     """What training gives: the kernels with everything, and every row as those see it that never saw its network.
@@ -282,9 +298,8 @@ def train_host(table: HostTable, seed: int, report: Callable[[str], None] = lamb
     final = fit_kernels(table, np.arange(len(table)), seed)
     runs = Runs.of(table, held_out)
     composition = composition_for(runs, np.ones(len(runs.names), dtype=bool))
+    quantiles, widths = kernel_intervals(table, held_out, np.arange(len(table)))
     kernels = replace(
-        final,
-        quantiles=tuple((low, high) for low, high in error_quantiles(table.measured_s, held_out)),
-        composition=composition,
+        final, quantiles=tuple((low, high) for low, high in quantiles), widths=widths, composition=composition
     )
     return TrainedHost(kernels, held_out)

@@ -106,17 +106,22 @@ def measure_operator(
 
     Raises:
         MeterError: the meter stopped.
+        DeviceLostError: the device answers nothing any more.
     """
     try:
-        work = runtime.prepare(op, seed)
+        return _measured(runtime, op, settings, seed, meter, clock)
     except UnsupportedError as problem:
         return Measurement(op, f"not supported: {problem}")
     except MemoryError:
         runtime.release()
         return Measurement(op, "out of memory")
-    for _ in range(settings.warm_up):
-        work()
-    runtime.synchronise()
+
+
+def _measured(
+    runtime: Runtime, op: Operator, settings: Settings, seed: int, meter: Meter | None, clock: Callable[[], float]
+) -> Measurement:
+    work = runtime.prepare(op, seed)
+    runtime.repeat(work, settings.warm_up)
     once = runtime.seconds(work, 3, cold=settings.cold)
     executions = 1 if settings.cold else min(max(math.ceil(SAMPLE_S / max(once, 1e-9)), 1), MOST_QUEUED)
     samples: list[float] = []
@@ -151,9 +156,7 @@ def _power(runtime: Runtime, work: Work, each_s: float, settings: Settings, mete
     executions = min(max(math.ceil(PIECE_S / max(each_s, 1e-9)), 1), 100 * MOST_QUEUED)
 
     def piece() -> int:
-        for _ in range(executions):
-            work()
-        runtime.synchronise()
+        runtime.repeat(work, executions)
         return executions
 
     try:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, Protocol
 
@@ -13,15 +14,23 @@ from perfmodel.ops.base import Operator
 Work = Callable[[], object]
 """One execution of an operator, begun when it returns."""
 QUEUE_CYCLES = 2_000_000
-"""Clocks that a GPU is kept busy with nothing while the host queues work: a millisecond. So that events time kernels and not
-the host that launches them."""
+"""Clocks that a GPU is first kept busy with nothing while the host queues work: a millisecond of most. So that events time
+kernels and not the host that launches them; where the host takes longer, it is kept busy for longer."""
+MOST_QUEUE_CYCLES = 100_000_000
+"""A twentieth of a second."""
+_QUEUE_TRIES = 4
 MOST_QUEUED = 200
 """Launches that are queued at once: the queue of a stream holds about a thousand."""
-USUAL_CACHE_BYTES = 256 * 2**20
+USUAL_CACHE_BYTES = 512 * 2**20
+"""What a cold execution writes: twice the largest last-level cache of a GPU (256 MB of an MI300X)."""
 
 
 class UnsupportedError(Exception):
     """This PyTorch, or this device, does not run an operator; the message says why."""
+
+
+class DeviceLostError(PerfmodelError):
+    """The device answers nothing any more; what is asked of it says nothing of the operator."""
 
 
 class Runtime(Protocol):
@@ -42,10 +51,11 @@ class Runtime(Protocol):
         """
 
     def seconds(self, work: Work, executions: int, *, cold: bool) -> float:
-        """Mean seconds of one of some executions in a row; ``cold``: with the caches driven out before each."""
+        """Mean seconds of one of some executions in a row; ``cold``: with the caches driven out before each. Raises as
+        :meth:`prepare`."""
 
-    def synchronise(self) -> None:
-        """Wait until everything that was begun is done."""
+    def repeat(self, work: Work, executions: int) -> None:
+        """Some executions that nobody times, and wait for them. Raises as :meth:`prepare`: errors of a GPU come late."""
 
     def release(self) -> None:
         """Give back the memory of what was prepared before."""
@@ -58,6 +68,8 @@ class TorchRuntime:
         device: ``cuda``, ``cuda:1`` (ROCm's GPUs, too), ``cpu``.
         torch: the module; None: that one.
         cache_bytes: what a cold execution writes before it begins, to drive the last-level cache out.
+
+    Everything raises :class:`DeviceLostError` once the device answers nothing any more.
 
     Raises:
         PerfmodelError: PyTorch is not installed, or cannot be loaded.
@@ -83,6 +95,10 @@ class TorchRuntime:
         self.threads = None if self._gpu else int(self.torch.get_num_threads())
         self._cache_bytes = cache_bytes
         self._scratch: Any = None
+        self._queue_cycles = QUEUE_CYCLES
+        if self._gpu:
+            # Events are recorded on the current device's stream, whatever device the work runs on.
+            self.torch.cuda.set_device(self.device.index or 0)
         # Products of fp32 operands are fp32, and of tf32 ones what the matrix units make of them: operators say which.
         self.torch.backends.cuda.matmul.allow_tf32 = False
         self.torch.backends.cudnn.allow_tf32 = False
@@ -92,9 +108,9 @@ class TorchRuntime:
         """As :meth:`Runtime.prepare`; nothing is kept for gradients."""
         from perfmodel.collect.pytorch.operators import build
 
-        generator = self.torch.Generator(device=self.device)
-        generator.manual_seed(seed)
-        try:
+        with self._understood():
+            generator = self.torch.Generator(device=self.device)
+            generator.manual_seed(seed)
             with self.torch.inference_mode():
                 work = build(self.torch, op, self.device, generator)
 
@@ -103,20 +119,44 @@ class TorchRuntime:
                         return work()
 
                 run()
-                self.synchronise()
+                self._wait()
+        return run
+
+    @contextmanager
+    def _understood(self) -> Iterator[None]:
+        """PyTorch's errors as those of :meth:`Runtime.prepare`."""
+        try:
+            yield
         except RuntimeError as problem:  # PyTorch raises it, and its OutOfMemoryError is one, for all that it cannot do
-            if "out of memory" in str(problem).lower() or "not enough memory" in str(problem).lower():
+            said = str(problem).lower()
+            if any(part in said for part in ("out of memory", "not enough memory", "alloc_failed")):
                 raise MemoryError(_line(problem)) from None
+            self._check_alive(problem)
             raise UnsupportedError(_line(problem)) from None
         except (AttributeError, NotImplementedError, TypeError) as problem:
             # A version of PyTorch without this dtype, function or argument, and a kernel that it lacks on this device.
             raise UnsupportedError(_line(problem)) from None
-        return run
+
+    def _check_alive(self, problem: RuntimeError) -> None:
+        """After a wrong access or a hardware error every further call to a GPU fails, until the process ends."""
+        if not self._gpu:
+            return
+        try:
+            self.torch.ones(1, device=self.device)
+            self._wait()
+        except RuntimeError:
+            raise DeviceLostError(
+                f"the GPU answers nothing any more ({_line(problem)}); what was finished is kept, and the same command goes on"
+            ) from None
 
     def seconds(self, work: Work, executions: int, *, cold: bool) -> float:
         """As :meth:`Runtime.seconds`: by events on a GPU, by the clock on a processor."""
-        if not self._gpu:
-            return self._on_processor(work, executions, cold=cold)
+        with self._understood():
+            if not self._gpu:
+                return self._on_processor(work, executions, cold=cold)
+            return self._by_events(work, executions, cold=cold)
+
+    def _by_events(self, work: Work, executions: int, *, cold: bool) -> float:
         cuda = self.torch.cuda
         if cold:
             pairs = []
@@ -127,16 +167,27 @@ class TorchRuntime:
                 work()
                 end.record()
                 pairs.append((begin, end))
-            self.synchronise()
+            self._wait()
             return sum(float(begin.elapsed_time(end)) for begin, end in pairs) / executions * 1e-3
-        begin, end = cuda.Event(enable_timing=True), cuda.Event(enable_timing=True)
-        if hasattr(cuda, "_sleep"):
-            cuda._sleep(QUEUE_CYCLES)
-        begin.record()
-        for _ in range(executions):
-            work()
-        end.record()
-        self.synchronise()
+        for _ in range(_QUEUE_TRIES):
+            asleep, begin, end = (cuda.Event(enable_timing=True) for _ in range(3))
+            can_sleep = hasattr(cuda, "_sleep")
+            asleep.record()
+            if can_sleep:
+                cuda._sleep(self._queue_cycles)
+            begin.record()
+            host = time.perf_counter()
+            for _ in range(executions):
+                work()
+            end.record()
+            queued_s = time.perf_counter() - host
+            self._wait()
+            slept_s = float(asleep.elapsed_time(begin)) * 1e-3
+            # Awake before all was queued: the time is the host's. How long a clock is differs from GPU to GPU.
+            if slept_s >= queued_s or not can_sleep or self._queue_cycles >= MOST_QUEUE_CYCLES:
+                break
+            longer = 1.5 * queued_s / max(slept_s, 1e-6)
+            self._queue_cycles = int(min(self._queue_cycles * max(longer, 1.5), MOST_QUEUE_CYCLES))
         return float(begin.elapsed_time(end)) / executions * 1e-3
 
     def _on_processor(self, work: Work, executions: int, *, cold: bool) -> float:
@@ -150,8 +201,14 @@ class TorchRuntime:
             total += time.perf_counter() - begin
         return total / executions
 
-    def synchronise(self) -> None:
-        """As :meth:`Runtime.synchronise`."""
+    def repeat(self, work: Work, executions: int) -> None:
+        """As :meth:`Runtime.repeat`."""
+        with self._understood():
+            for _ in range(executions):
+                work()
+            self._wait()
+
+    def _wait(self) -> None:
         if self._gpu:
             self.torch.cuda.synchronize(self.device)
 
