@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from perfmodel.cli import energy_options, energy_sections, options
+from perfmodel.cli import energy_options, energy_sections, exports, options
 from perfmodel.cli.output import TO_STDOUT, console, write_json
 
 if TYPE_CHECKING:
@@ -31,14 +31,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     energy_options.add_generation_options(parser)
     energy_options.add_profile_options(parser)
     energy_options.add_price_options(parser, several=False)
+    exports.add_export_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Predict, write the JSON and the plot where they were asked for, and show the tables."""
+    """Predict, write the files that were asked for, and show the tables."""
     conditions = options.prediction_conditions(arguments)
     request = energy_options.generation(arguments)
     energy_options.check(arguments)
-    energy_options.refuse_for_requests(arguments, ("explain", "memory"))
+    energy_options.refuse_for_requests(arguments, ("explain", "memory", "annotate"))
+    exports.check_exports(arguments)
 
     prediction: ModelPrediction | GenerationPrediction
     if request is None:
@@ -54,10 +56,16 @@ def run(arguments: argparse.Namespace) -> int:
         )
         result = prediction.to_dict()
     further, sections = energy_sections.asked_for(arguments, prediction)
+    said = exports.write_exports(arguments, prediction, conditions)
     if arguments.json is not None:
         write_json(result | further, arguments.json)
     if arguments.json != TO_STDOUT:
         _show(arguments, prediction, conditions["dtype"], sections)
+        if said:
+            from perfmodel.cli.tables import safe
+
+            for line in said:
+                console().print(safe(line), soft_wrap=True)
     return 0
 
 
