@@ -6,7 +6,8 @@ import argparse
 from typing import TYPE_CHECKING
 
 from perfmodel.cli import energy_options, exports, options
-from perfmodel.cli.output import Progress, write_text
+from perfmodel.cli.output import TO_STDOUT, write_json, write_text
+from perfmodel.cli.progress import Progress
 
 if TYPE_CHECKING:
     from perfmodel.predict import ModelPrediction
@@ -34,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     exports.add_trace_option(parser)
     energy_options.add_price_options(parser, several=True)
+    options.add_json_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -59,6 +61,10 @@ def run(arguments: argparse.Namespace) -> int:
         )
     write_text(page, arguments.output)
     said = exports.write_trace(arguments, found)
+    if arguments.json is not None:
+        write_json({"page": arguments.output, "predictions": [p.to_dict() for p in found]}, arguments.json)
+    if arguments.json == TO_STDOUT:
+        return 0
     print(f"{arguments.output}: {len(page.encode('utf-8')) / 1e6:.1f} MB, for any browser, offline")
     for line in said:
         print(line)
