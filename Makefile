@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format typecheck layers bench bench-large bench-models bench-memory bench-packages bench-devices bench-power bench-ranking bench-report bench-kills ranker \
-	crosscheck power-constants power predictors check-reproducible accuracy-page accuracy-gate demo-model docs wheel ci clean
+	crosscheck power-constants power predictors check-reproducible accuracy-page accuracy-gate demo-model docs site wheel ci clean
 
 ifndef PYTHON
 PYTHON := $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 python; do \
@@ -126,6 +126,9 @@ docs: $(BASE) ## run the commands in the pages again and put their output in; wr
 	$(VENV)/bin/python tools/refresh_docs.py
 	$(VENV)/bin/python tools/operators_page.py
 	$(VENV)/bin/python tools/mlir_page.py
+
+site: $(TEST) ## build the documentation site, offline, into build/site; warnings are errors
+	NO_MKDOCS_2_WARNING=1 PYTHONPATH=. $(VENV_TEST)/bin/python -m mkdocs build --quiet --strict
 
 wheel: $(DEV) ## dist/: the wheel and the source archive
 	rm -rf dist

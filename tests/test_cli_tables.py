@@ -238,3 +238,29 @@ def test_devices_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert record["sources"]["memory_bandwidth_bytes_per_s"]
     assert main(["devices", "--json", "-"]) == 0
     assert record in json.loads(capsys.readouterr().out)["devices"]
+
+
+@pytest.mark.parametrize("kind", ["scores", "power", "latency"])
+def test_tables_of_figures_fit_80_columns_with_long_names(kind: str) -> None:
+    from perfmodel.cli import evaluate
+
+    names = {"workload": "SPECrate 2017 Floating Point Base", "variant": "503.bwaves_r of the suite", "held_out": "published split",
+             "device": "rtx-pro-6000-blackwell", "dtype": "w4a8_mxfp4_mxfp8", "software": "trtllm-1.3.0rc20"}  # fmt: skip
+    figures = dict.fromkeys(
+        ("mape", "median_ape", "p90_ape", "bias", "coverage_90", "analytical_mape", "roofline_mape", "noise_mape", "limit_mape",
+         "median_mape"), 1.2345,
+    )  # fmt: skip
+    group = {**names, **figures, "n": 123456, "target": "score", "op": None}
+    by = tuple(names)
+    if kind == "scores":
+        others = [{**group, "target": t} for t in ("score by mean", "score by linear", "score by plain physics")]
+        table = evaluate._score_table([group, *others], by)
+    elif kind == "power":
+        table = evaluate._power_table([group], by, {**group})
+    else:
+        table = evaluate._table([group], by)
+    lines = printed(lambda screen: screen.print(table))
+    assert max(map(len, lines)) <= 80
+    shown = " ".join(" ".join(lines).split())
+    assert "SPECrate" in shown
+    assert shown.count(" 123.4") >= 7  # no figure is cut

@@ -12,13 +12,17 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
+import textwrap
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, NamedTuple, NoReturn
 
 from perfmodel.errors import PerfmodelError, nearest
 
+_WIDTH = 79
+"""Columns of help."""
 DONE, FAILED_THRESHOLD, WRONG_USE, INTERRUPTED, NO_READER = 0, 1, 2, 130, 141
 
 
@@ -46,6 +50,8 @@ COMMANDS = (
     Command("meters", "perfmodel.cli.meters", "meters of energy and power: which can be read here; read one"),
     Command("train", "perfmodel.cli.train", "a predictor of your own from operator traces"),
     Command("evaluate", "perfmodel.cli.evaluate", "judge a predictor against measured operators"),
+    Command("doctor", "perfmodel.cli.doctor", "what is on this machine and what is missing, for bug reports"),
+    Command("completion", "perfmodel.cli.completion", "completes commands and options in bash, zsh or fish"),
 )
 """Every command, in the order of ``perfmodel --help``."""
 
@@ -108,8 +114,8 @@ def _dispatch(argv: list[str]) -> int:
     module = import_module(command.module)
     parser = OneLineParser(
         prog=f"perfmodel {command.name}",
-        description=module.DESCRIPTION,
-        epilog=f"example:\n  {module.EXAMPLE}",
+        description=textwrap.fill(" ".join(module.DESCRIPTION.split()), _WIDTH),
+        epilog=f"example:\n{_examples(module.EXAMPLE)}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -120,6 +126,20 @@ def _dispatch(argv: list[str]) -> int:
         return int(leaving.code or 0)
     status: int = module.run(arguments)
     return status
+
+
+def _examples(text: str) -> str:
+    """Commands of at most 80 columns: longer ones go on in the next line, before an option, as a shell takes them."""
+    lines = []
+    for command in text.replace("\\\n", " ").splitlines():
+        line = " "
+        for part in re.split(r"\s+(?=-|>|#)", command.strip()):
+            if len(line) + len(part) > _WIDTH - 3 and line.strip():
+                lines.append(f"{line} \\")
+                line = "   "
+            line += f" {' '.join(part.split())}"
+        lines.append(line)
+    return "\n".join(lines)
 
 
 def _without_command(argv: list[str]) -> int:

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import argparse
 import math
-import sys
-import time
 from typing import TYPE_CHECKING
 
-from perfmodel.cli.output import TO_STDOUT, check_target, console, write_text
+from perfmodel.cli import options
+from perfmodel.cli.output import TO_STDOUT, check_target, console, write_json, write_text
+from perfmodel.cli.progress import Progress
 from perfmodel.errors import InputError
 
 if TYPE_CHECKING:
-    from perfmodel.collect.microbenchmarks.suite import Figure, Progress
+    from perfmodel.collect.microbenchmarks.suite import Figure
     from perfmodel.measured_cpu import MeasuredDevice
 
 DESCRIPTION = "Measure this machine's processor, or fit a device's physics to rows measured on it."
 EXAMPLE = """perfmodel calibrate --device local-cpu -o my.toml
   perfmodel calibrate --device my-gpu.toml --traces few.parquet -o calibrated.toml
   perfmodel predict model.onnx --device my.toml"""
-
-_TOLD_EVERY_S = 10.0
-"""Where standard error is no terminal, progress is a line so often."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="with --traces: whose constants are the starting point (default: default)",
     )
     parser.add_argument("--seed", metavar="N", type=int, help="with --traces: of folds and samples (default 0)")
+    options.add_json_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -58,6 +56,8 @@ def run(arguments: argparse.Namespace) -> int:
         if value is not None:
             wanted = "without" if option in only_measuring else "with"
             raise InputError(f"{option} is for calibrating {wanted} --traces")
+    if arguments.output == arguments.json == TO_STDOUT:
+        raise InputError("both the device file and the JSON would go to standard output: give one of them a name")
     check_target(arguments.output, overwrite=arguments.force)  # before the work, not after it
     return _measure(arguments) if arguments.traces is None else _fit(arguments)
 
@@ -66,18 +66,31 @@ def _fit(arguments: argparse.Namespace) -> int:
     from perfmodel.calibrate import calibrate
     from perfmodel.hardware.writer import device_toml
 
-    found = calibrate(
-        arguments.traces, arguments.device, predictor=arguments.predictor or "default", seed=arguments.seed or 0
-    )
+    with Progress("perfmodel calibrate") as progress:
+        progress("fitting the constants of the device")
+        found = calibrate(
+            arguments.traces, arguments.device, predictor=arguments.predictor or "default", seed=arguments.seed or 0
+        )
     write_text(device_toml(found.device), arguments.output, overwrite=arguments.force)
-    if arguments.output != TO_STDOUT:
+    constants = {
+        name: {"before": before, "after": found.device.calibrated[name]} for name, before in found.fleet.items()
+    }
+    if arguments.json is not None:
+        write_json(
+            {
+                "device": found.device.id, "output": arguments.output, "rows": found.rows,
+                "mean_abs_log_ratio": {"before": found.before, "after": found.after}, "constants": constants,
+            },
+            arguments.json,
+        )  # fmt: skip
+    if TO_STDOUT not in (arguments.output, arguments.json):
         screen = console()
         screen.print(
             f"{arguments.output}: {found.device.id} calibrated from {found.rows} rows of {found.described}; mean "
             f"|ln(measured / predicted)| of rows held out: {found.before:.3f} before, {found.after:.3f} after"
         )
-        for name, before in found.fleet.items():
-            after = found.device.calibrated[name]
+        for name, constant in constants.items():
+            before, after = constant["before"], constant["after"]
             if abs(math.log(after / before)) > 0.005:
                 screen.print(f"  {name}: {before:.4g} -> {after:.4g} ({after / before - 1:+.1%})")
     return 0
@@ -88,42 +101,24 @@ def _measure(arguments: argparse.Namespace) -> int:
     from perfmodel.measured_cpu import SECONDS, measure
 
     seconds = SECONDS if arguments.seconds is None else arguments.seconds
-    told = _Told()
-    try:
-        found = measure(arguments.device, seconds=seconds, progress=told)
-    except KeyboardInterrupt:
-        told.end()
-        sys.stderr.write("perfmodel calibrate: interrupted; nothing was written\n")
-        raise
-    told.end()
+    # What is measured runs in a process of its own; the seconds stand still meanwhile, so as not to disturb it.
+    with Progress("perfmodel calibrate", ticks=False) as progress:
+        try:
+            found = measure(
+                arguments.device,
+                seconds=seconds,
+                progress=lambda at: progress(f"{at.done}/{at.total} {at.name}", remaining_s=at.remaining_s),
+            )
+        except KeyboardInterrupt:
+            progress.note("perfmodel calibrate: interrupted; nothing was written")
+            raise
     write_text(device_toml(found.device), arguments.output, overwrite=arguments.force)
-    if arguments.output != TO_STDOUT:
+    if arguments.json is not None:
+        measured = {"device": found.device.id, "output": arguments.output, **found.measurement.to_json()}
+        write_json(measured, arguments.json)
+    if TO_STDOUT not in (arguments.output, arguments.json):
         _show(found, arguments.output)
     return 0
-
-
-class _Told:
-    """Progress on standard error: one line that changes on a terminal, else a line now and then."""
-
-    def __init__(self) -> None:
-        self._terminal = sys.stderr.isatty()
-        self._last = time.monotonic()
-        self._width = 0
-
-    def __call__(self, progress: Progress) -> None:
-        line = f"{progress.done}/{progress.total} {progress.name}, {progress.remaining_s:.0f} s left at most"
-        if self._terminal:
-            sys.stderr.write("\r" + line.ljust(self._width))
-            self._width = len(line)
-        elif time.monotonic() - self._last >= _TOLD_EVERY_S:
-            self._last = time.monotonic()
-            sys.stderr.write(line + "\n")
-        sys.stderr.flush()
-
-    def end(self) -> None:
-        """Wipe the line."""
-        if self._terminal and self._width:
-            sys.stderr.write("\r" + " " * self._width + "\r")
 
 
 def _show(found: MeasuredDevice, output: str) -> None:

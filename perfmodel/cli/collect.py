@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
 from perfmodel.cli import options
 from perfmodel.cli.output import TO_STDOUT, check_table_target, console, write_json, write_text
+from perfmodel.cli.progress import Progress
 from perfmodel.errors import InputError
 
 DESCRIPTION = """Measures the kernels of this machine's CPU for some minutes, as ONNX Runtime runs them in
@@ -110,22 +110,21 @@ def _measure(arguments: argparse.Namespace) -> int:
         sweep=not arguments.only_models,
     )
 
-    def report(line: str) -> None:
-        sys.stderr.write(f"{line}\n")
-        sys.stderr.flush()
-
-    try:
-        found = collect(wanted, report)
-    except KeyboardInterrupt:
-        report(f"perfmodel collect: interrupted; what was measured is in {arguments.output}, the same command goes on")
-        raise
+    with Progress("perfmodel collect", ticks=False) as progress:
+        try:
+            found = collect(wanted, progress)
+        except KeyboardInterrupt:
+            progress.note(
+                f"perfmodel collect: interrupted; what was measured is in {arguments.output}, the same command goes on"
+            )
+            raise
     if arguments.json is not None:
         write_json(
             {"output": str(found.output), "pieces": found.pieces, "kernels": found.rows, "marked": found.marked,
              "seconds": found.seconds, **{k: found.about[k] for k in ("per_event_s", "median_drift", "median_rel_std")}},
             arguments.json,
         )  # fmt: skip
-    report(
+    progress.note(
         f"{found.rows:,} kernels of {found.pieces} pieces in {found.seconds / 60:.1f} minutes"
         + (f"; {found.marked} marked, since the machine moved" if found.marked else "")
         + f". Next: perfmodel train {found.output} --device {arguments.device} -o my-predictor"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perfmodel.cli import options
 from perfmodel.cli.output import TO_STDOUT, check_table_target, console, write_json, write_table
+from perfmodel.cli.progress import Progress
 from perfmodel.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -74,11 +74,13 @@ def run(arguments: argparse.Namespace) -> int:
     )
     settings = Settings(cold=arguments.cold, power=arguments.power)
     collector = PyTorch(arguments.on, settings, _meter(arguments.meter, arguments.on, needed=arguments.power))
-    try:
-        table = collect_operators(wanted, collector, lambda line: print(line, file=sys.stderr))
-    except KeyboardInterrupt:
-        _keep(folder, arguments)
-        raise
+    with Progress("perfmodel collect-ops", ticks=False) as progress:
+        try:
+            table = collect_operators(wanted, collector, progress)
+        except KeyboardInterrupt:
+            _keep(folder, arguments)
+            progress.note(f"perfmodel collect-ops: interrupted; the same command goes on from {folder}")
+            raise
     write_table(table, arguments.output)
     good = table[table["status"] == "ok"]
     result = {

@@ -6,7 +6,8 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from perfmodel.cli import energy_options, options
-from perfmodel.cli.output import TO_STDOUT, Progress, console, write_bytes, write_json, write_text
+from perfmodel.cli.output import TO_STDOUT, console, write_bytes, write_json, write_text
+from perfmodel.cli.progress import Progress
 from perfmodel.errors import InputError, nearest
 
 if TYPE_CHECKING:
@@ -66,17 +67,9 @@ def run(arguments: argparse.Namespace) -> int:
     ending = _checked_pictures(arguments)
     prices = _prices(arguments, devices)
 
-    ranking: Sequence[ModelPrediction | GenerationPrediction]
-    if request is None:
-        from perfmodel.predict import compare
-
-        ranking = compare(arguments.model, devices, **conditions)
-    else:
-        from perfmodel.predict.generation import compare_generation
-
-        ranking = compare_generation(
-            arguments.model, devices, prompt=request.prompt, generate=request.generate, **conditions
-        )
+    with Progress("perfmodel compare") as progress:
+        progress(f"predicting {arguments.model} on {len(devices)} devices")
+        ranking = _predicted(arguments, devices, request, conditions)
     if prices is not None:
         from perfmodel.predict.energy.ranking import ranked
 
@@ -92,6 +85,23 @@ def run(arguments: argparse.Namespace) -> int:
         if curves is not None:
             _show_crossings(curves)
     return 0
+
+
+def _predicted(
+    arguments: argparse.Namespace,
+    devices: list[str],
+    request: energy_options.Generation | None,
+    conditions: dict[str, Any],
+) -> Sequence[ModelPrediction | GenerationPrediction]:
+    if request is None:
+        from perfmodel.predict import compare
+
+        return compare(arguments.model, devices, **conditions)
+    from perfmodel.predict.generation import compare_generation
+
+    return compare_generation(
+        arguments.model, devices, prompt=request.prompt, generate=request.generate, **conditions
+    )
 
 
 def _over(text: str | None, dims: dict[str, int]) -> tuple[str, tuple[int, ...]] | None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import TYPE_CHECKING, Any
 
 from perfmodel.cli import options
 from perfmodel.cli.output import TO_STDOUT, console, write_json
+from perfmodel.cli.progress import Progress
 
 if TYPE_CHECKING:
     from perfmodel.datasets.build import Summary
@@ -115,12 +115,9 @@ def _get(name: str) -> tuple[dict[str, Any], list[Any]]:
 
     reader(name)  # an unknown name is refused with the nearest ones
 
-    def report(line: str) -> None:
-        sys.stderr.write(f"{line}\n")
-        sys.stderr.flush()
-
     card = load_card(name)
-    fetched = get(card, report=report)
+    with Progress("perfmodel datasets get") as progress:
+        fetched = get(card, report=progress)
     result = {
         "id": name, "commit": card.commit, "folder": str(fetched.folder), "files": fetched.files, "bytes": fetched.bytes,
         "downloaded": fetched.downloaded, "verified": fetched.verified, "archive_sha256": fetched.sha256,
@@ -144,7 +141,9 @@ def _build(arguments: argparse.Namespace) -> tuple[dict[str, Any], list[Any]]:
         tables=_split(arguments.table),
         duplicates=arguments.duplicates,
     )
-    summary = write(chosen, arguments.output)
+    with Progress("perfmodel datasets build") as progress:
+        progress(f"reading {', '.join(arguments.names)}")
+        summary = write(chosen, arguments.output)
     return {"output": arguments.output, **summary.to_dict()}, _summary(summary, arguments.output)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from perfmodel.cli import options
 from perfmodel.cli.output import TO_STDOUT, console, write_json
+from perfmodel.cli.progress import Progress
 from perfmodel.errors import InputError
 
 DESCRIPTION = (
@@ -102,7 +103,11 @@ def _model(arguments: argparse.Namespace, change: Any) -> int:
 
     conditions = options.prediction_conditions(arguments)
     devices = options.device_list(arguments.device)
-    energies = [model_energy(arguments.model, d, what_if=change, **conditions) for d in devices]
+    energies = []
+    with Progress("perfmodel energy-table") as progress:
+        for d in devices:
+            progress(f"predicting {arguments.model} on {d}")
+            energies.append(model_energy(arguments.model, d, what_if=change, **conditions))
     if arguments.json is not None:
         write_json({"models": [e.to_dict() for e in energies], **_change(change)}, arguments.json)
     if arguments.json != TO_STDOUT:

@@ -8,6 +8,7 @@ from typing import Any
 from perfmodel.cli import options
 from perfmodel.cli.output import TO_STDOUT, console, write_json
 from perfmodel.errors import InputError
+from perfmodel.cli.progress import Progress
 from perfmodel.protocols import PROTOCOLS, SOFTWARE, TARGETS
 
 DESCRIPTION = "Judge a predictor against measured operators and runs of whole networks."
@@ -66,17 +67,19 @@ def run(arguments: argparse.Namespace) -> int:
                     f"{option} is not for the protocol scores: its predictors are made of the table's scores, and machines are "
                     "described by its columns"
                 )
-    result = evaluate(
-        arguments.traces,
-        arguments.predictor or "default",
-        by=by,
-        protocol=arguments.protocol,
-        device=arguments.device,
-        root=arguments.source,
-        seed=arguments.seed,
-        jobs=arguments.jobs,
-        target=arguments.target,
-    )
+    with Progress("perfmodel evaluate") as progress:
+        progress(f"judging by the protocol {arguments.protocol}" if arguments.protocol else "judging")
+        result = evaluate(
+            arguments.traces,
+            arguments.predictor or "default",
+            by=by,
+            protocol=arguments.protocol,
+            device=arguments.device,
+            root=arguments.source,
+            seed=arguments.seed,
+            jobs=arguments.jobs,
+            target=arguments.target,
+        )
     if arguments.json is not None:
         write_json(result, arguments.json)
     if arguments.json != TO_STDOUT and arguments.target != "latency":
@@ -102,16 +105,15 @@ def _power_table(
 
     which = "settled rows" if of_settled else "rows of 0.1 ms or more"
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), caption=f"{which}, errors in percent")
-    for key in by:
-        table.add_column(key, overflow="fold")
+    table.add_column(" ".join(by), overflow="fold")  # as in _table
     for title in ("rows", "MAPE", "med.", "cov.", "phys.", "limit", "const.", "noise"):
         table.add_column(title, justify="right", no_wrap=True)
     figures = ("mape", "median_ape", "coverage_90", "analytical_mape", "limit_mape", "median_mape", "noise_mape")
     for group in (*groups, {"overall": True, **overall}):
-        names = [str(group.get(key) or ("mean" if "overall" in group and key == by[0] else "")) for key in by]
+        name = "mean" if "overall" in group else " ".join(str(group[key]) for key in by if group.get(key))
         shown = (group.get("settled") or {"n": 0}) if of_settled else group
         cells = ["" if shown.get(f) is None else f"{100 * shown[f]:.1f}" for f in figures]
-        table.add_row(*names, str(shown["n"]), *cells)
+        table.add_row(name, str(shown["n"]), *cells)
     return table
 
 
@@ -123,8 +125,7 @@ def _score_table(groups: list[dict[str, Any]], by: tuple[str, ...]) -> Any:
     table = Table(
         box=SIMPLE_HEAD, padding=(0, 1, 0, 0), caption="errors in percent; MAPE of mean, linear, plain physics"
     )
-    for key in by:
-        table.add_column(key, overflow="fold")
+    table.add_column(" ".join(by), overflow="fold")  # as in _table
     for title in ("rows", "MAPE", "med.", "cov.", "mean", "linear", "plain", "noise"):
         table.add_column(title, justify="right", no_wrap=True)
     targets = list(dict.fromkeys(group["target"] for group in groups))
@@ -135,7 +136,7 @@ def _score_table(groups: list[dict[str, Any]], by: tuple[str, ...]) -> Any:
         beside = [found[other, *names]["mape"] for other in targets[1:]]
         figures = (group["mape"], group["median_ape"], group["coverage_90"], *beside, group["noise_mape"])
         cells = ["" if figure is None else f"{100 * figure:.1f}" for figure in figures]
-        table.add_row(*(str(name or "") for name in names), str(group["n"]), *cells)
+        table.add_row(" ".join(str(name) for name in names if name), str(group["n"]), *cells)
     return table
 
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import stat
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -129,39 +127,6 @@ def write_table(table: pd.DataFrame, target: str, *, overwrite: bool = True) -> 
         data = BytesIO()
         table.to_parquet(data, index=False)
         write_bytes(data.getvalue(), target, overwrite=overwrite)
-
-
-class Progress:
-    """What is being done, and since when, as one line on standard error that is rewritten; silent in a pipe.
-
-    Use as a context manager; call it with what is done next. Work of less than a second says nothing.
-
-    Args:
-        name: stands before it.
-    """
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._start = time.monotonic()
-        self._shown = False
-
-    def __enter__(self) -> Progress:
-        return self
-
-    def __call__(self, line: str) -> None:
-        seconds = time.monotonic() - self._start
-        if seconds < 1 or not sys.stderr.isatty():
-            return
-        self._shown = True
-        # The whole line must fit: one that wraps could not be rewritten.
-        text = f"{self._name}: {line} ({seconds:.0f} s)"[: shutil.get_terminal_size().columns - 1]
-        sys.stderr.write(f"\r\x1b[2K{''.join(c if c.isprintable() else '?' for c in text)}")
-        sys.stderr.flush()
-
-    def __exit__(self, *_: object) -> None:
-        if self._shown:
-            sys.stderr.write("\r\x1b[2K")
-            sys.stderr.flush()
 
 
 def console() -> Console:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from perfmodel.cli import energy_options, energy_sections, options
+from perfmodel.cli import energy_options, energy_sections, exports, options
 from perfmodel.cli.output import TO_STDOUT, console, write_json
+from perfmodel.cli.progress import Progress
 
 if TYPE_CHECKING:
     from perfmodel.predict import ModelPrediction
@@ -31,34 +32,49 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     energy_options.add_generation_options(parser)
     energy_options.add_profile_options(parser)
     energy_options.add_price_options(parser, several=False)
+    exports.add_export_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Predict, write the JSON and the plot where they were asked for, and show the tables."""
+    """Predict, write the files that were asked for, and show the tables."""
     conditions = options.prediction_conditions(arguments)
     request = energy_options.generation(arguments)
     energy_options.check(arguments)
-    energy_options.refuse_for_requests(arguments, ("explain", "memory"))
+    energy_options.refuse_for_requests(arguments, ("explain", "memory", "annotate"))
+    exports.check_exports(arguments)
 
-    prediction: ModelPrediction | GenerationPrediction
-    if request is None:
-        from perfmodel.predict import predict
-
-        prediction = predict(arguments.model, arguments.device, **conditions)
-        result = prediction.to_dict(memory_profile=arguments.memory)
-    else:
-        from perfmodel.predict.generation import predict_generation
-
-        prediction = predict_generation(
-            arguments.model, arguments.device, prompt=request.prompt, generate=request.generate, **conditions
-        )
-        result = prediction.to_dict()
+    with Progress("perfmodel predict") as progress:
+        progress(f"predicting {arguments.model} on {arguments.device}")
+        prediction, result = _predict(arguments, request, conditions)
     further, sections = energy_sections.asked_for(arguments, prediction)
+    said = exports.write_exports(arguments, prediction, conditions)
     if arguments.json is not None:
         write_json(result | further, arguments.json)
     if arguments.json != TO_STDOUT:
         _show(arguments, prediction, conditions["dtype"], sections)
+        if said:
+            from perfmodel.cli.tables import safe
+
+            for line in said:
+                console().print(safe(line), soft_wrap=True)
     return 0
+
+
+def _predict(
+    arguments: argparse.Namespace, request: energy_options.Generation | None, conditions: dict[str, Any]
+) -> tuple[ModelPrediction | GenerationPrediction, dict[str, Any]]:
+    """The prediction, and what JSON has of it."""
+    if request is None:
+        from perfmodel.predict import predict
+
+        single = predict(arguments.model, arguments.device, **conditions)
+        return single, single.to_dict(memory_profile=arguments.memory)
+    from perfmodel.predict.generation import predict_generation
+
+    several = predict_generation(
+        arguments.model, arguments.device, prompt=request.prompt, generate=request.generate, **conditions
+    )
+    return several, several.to_dict()
 
 
 def _show(

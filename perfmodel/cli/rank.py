@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from perfmodel.cli import options
 from perfmodel.cli.energy_options import count as whole_number
 from perfmodel.cli.output import TO_STDOUT, check_table_target, console, write_json, write_table
+from perfmodel.cli.progress import Progress
 from perfmodel.errors import InputError
 from perfmodel.units import duration, energy, power
 
@@ -65,10 +66,12 @@ def run(arguments: argparse.Namespace) -> int:
     elif arguments.force:
         raise InputError("--force is for -o FILE")
     op = _descriptor(arguments.op, arguments.shape, arguments.dtype)
-    ranking = rank(
-        op, arguments.configs, arguments.device, top_k=arguments.top, space=arguments.space, objective=arguments.objective,
-        power_limit_w=arguments.power_limit_w, pretrained=arguments.ranker,
-    )  # fmt: skip
+    with Progress("perfmodel rank") as progress:
+        progress(f"ranking {arguments.configs}")
+        ranking = rank(
+            op, arguments.configs, arguments.device, top_k=arguments.top, space=arguments.space,
+            objective=arguments.objective, power_limit_w=arguments.power_limit_w, pretrained=arguments.ranker,
+        )  # fmt: skip
     if arguments.output is not None:
         write_table(ranking.to_pandas(), arguments.output, overwrite=arguments.force)
     if arguments.json is not None:

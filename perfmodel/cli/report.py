@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
-from perfmodel.cli import energy_options, options
-from perfmodel.cli.output import Progress, write_text
+from perfmodel.cli import energy_options, exports, options
+from perfmodel.cli.output import TO_STDOUT, write_json, write_text
+from perfmodel.cli.progress import Progress
+
+if TYPE_CHECKING:
+    from perfmodel.predict import ModelPrediction
 
 DESCRIPTION = "A page about what a model costs, with pictures, that opens offline in any browser."
 EXAMPLE = (
@@ -28,7 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="leave out other batches, formats, devices and launches: quicker for large models",
     )
+    exports.add_trace_option(parser)
     energy_options.add_price_options(parser, several=True)
+    options.add_json_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -36,14 +43,29 @@ def run(arguments: argparse.Namespace) -> int:
     conditions = options.prediction_conditions(arguments)
     devices = options.device_list(arguments.device)
     options.check_page(arguments.output)
+    exports.check_trace(arguments)
     prices = energy_options.prices_of_page(arguments, devices)
 
     from perfmodel.report import report
 
+    found: list[ModelPrediction] = []
     with Progress("perfmodel report") as progress:
         page = report(
-            arguments.model, devices, what_if=not arguments.no_what_if, prices=prices, progress=progress, **conditions
+            arguments.model,
+            devices,
+            what_if=not arguments.no_what_if,
+            prices=prices,
+            progress=progress,
+            predicted=found.append,
+            **conditions,
         )
     write_text(page, arguments.output)
+    said = exports.write_trace(arguments, found)
+    if arguments.json is not None:
+        write_json({"page": arguments.output, "predictions": [p.to_dict() for p in found]}, arguments.json)
+    if arguments.json == TO_STDOUT:
+        return 0
     print(f"{arguments.output}: {len(page.encode('utf-8')) / 1e6:.1f} MB, for any browser, offline")
+    for line in said:
+        print(line)
     return 0

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from perfmodel.cli import options
 from perfmodel.cli.output import TO_STDOUT, console, write_bytes, write_json
+from perfmodel.cli.progress import Progress
 from perfmodel.units import duration, energy, power
 
 if TYPE_CHECKING:
@@ -42,7 +43,9 @@ def run(arguments: argparse.Namespace) -> int:
     from perfmodel.predict.sweep_plot import draw
 
     ending = None if arguments.output is None else picture_format(arguments.output)  # a wrong name before the work
-    curve = sweep(arguments.model, arguments.device, **conditions)
+    with Progress("perfmodel sweep") as progress:
+        progress(f"predicting {arguments.model} on {arguments.device}")
+        curve = sweep(arguments.model, arguments.device, **conditions)
     if arguments.output is not None and ending is not None:
         write_bytes(draw(curve, ending), arguments.output)
     if arguments.json is not None:

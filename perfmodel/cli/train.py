@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable
 from typing import Any
 
+from perfmodel.cli import options
+from perfmodel.cli.output import TO_STDOUT, write_json
+from perfmodel.cli.progress import Progress
 from perfmodel.errors import InputError
 
 DESCRIPTION = "Train a predictor of operator latency, and of power where it was measured, on operator traces."
@@ -47,22 +49,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--jobs", metavar="N", type=int, default=1, help="processes to train in (default 1); same result"
     )
+    options.add_json_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Train, with a line of progress on standard error for each step, and print the accuracy."""
-
-    def report(line: str) -> None:
-        sys.stderr.write(f"{line}\n")
-        sys.stderr.flush()
-
+    """Train, write the accuracy as JSON where it was asked for, and print it."""
+    with Progress("perfmodel train") as progress:
+        if arguments.only == "power":
+            result = _power(arguments, progress)
+        elif arguments.base is not None:
+            result = _on_base(arguments, progress)
+        else:
+            result = _anew(arguments, progress)
+    if arguments.json is not None:
+        write_json(result, arguments.json)
+    if arguments.json == TO_STDOUT:
+        return 0
     if arguments.only == "power":
-        return _power(arguments, report)
-    if arguments.base is not None:
-        accuracy = _on_base(arguments, report)
-    else:
-        accuracy = _anew(arguments, report)
-    overall = accuracy["overall"]
+        _print_power(result["shapes"]["pooled"]["power"], arguments.output)
+        return 0
+    overall = result["overall"]
     print(
         f"{arguments.output}: {overall['n']} rows, held-out MAPE {overall['mape']:.2%}, median {overall['median_ape']:.2%},"
         f" 90 % interval covers {overall['coverage_90']:.1%} (analytical {overall['analytical_mape']:.1%},"
@@ -71,22 +77,23 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _power(arguments: argparse.Namespace, report: Callable[[str], None]) -> int:
+def _power(arguments: argparse.Namespace, report: Callable[[str], None]) -> dict[str, Any]:
     from perfmodel.train_power import train_power
 
     if arguments.base is not None or arguments.resume is not None:
         raise InputError("--only power adds to the predictor in DIR: it takes no --base, and has nothing to go on from")
-    reports = train_power(
+    return train_power(
         arguments.traces, arguments.output, device=arguments.device, families=_families(arguments), seed=arguments.seed,
         jobs=arguments.jobs, report=report,
     )  # fmt: skip
-    figures = reports["shapes"]["pooled"]["power"]
+
+
+def _print_power(figures: dict[str, Any], output: str) -> None:
     print(
-        f"{arguments.output}: power of {figures['n']} rows of 0.1 ms or more, held-out MAPE {figures['mape']:.2%}, 90 % "
+        f"{output}: power of {figures['n']} rows of 0.1 ms or more, held-out MAPE {figures['mape']:.2%}, 90 % "
         f"interval covers {figures['coverage_90']:.1%} (physical {figures['analytical_mape']:.1%}, the limit "
         f"{figures['limit_mape']:.1%})"
     )
-    return 0
 
 
 def _families(arguments: argparse.Namespace) -> list[str] | None:
@@ -114,7 +121,7 @@ def _on_base(arguments: argparse.Namespace, report: Callable[[str], None]) -> di
     )
 
 
-def _anew(arguments: argparse.Namespace, report: Callable[[str], None]) -> dict[str, Any]:
+def _anew(arguments: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     from perfmodel.train import train
 
     try:
@@ -127,8 +134,8 @@ def _anew(arguments: argparse.Namespace, report: Callable[[str], None]) -> dict[
             resume=arguments.resume,
             seed=arguments.seed,
             jobs=arguments.jobs,
-            report=report,
+            report=progress,
         )
     except KeyboardInterrupt:
-        report(f"perfmodel train: interrupted; the same command goes on from {_pieces(arguments)}")
+        progress.note(f"perfmodel train: interrupted; the same command goes on from {_pieces(arguments)}")
         raise

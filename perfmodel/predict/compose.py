@@ -69,7 +69,9 @@ def compose(
     for node, row in zip(nodes, index, strict=True):
         if (row, node.count) not in written:
             written[row, node.count] = _operator(node, estimates, row)
-    operators = tuple(replace(written[row, n.count], name=n.name) for n, row in zip(nodes, index, strict=True))
+    operators = tuple(
+        replace(written[row, n.count], name=n.name, members=n.members) for n, row in zip(nodes, index, strict=True)
+    )
     kinds = _kinds(firsts, nodes, index)
     launches = sum(n.count for n in nodes)
     # Errors of operators of one kind go the same way: the ends of their intervals are added, not their squares.

@@ -73,9 +73,9 @@ def ranking_html(ranking: Sequence[ModelPrediction]) -> str:
     return _table(heads, rows, right=range(2, 9))
 
 
-def operators_frame(p: ModelPrediction) -> DataFrame:
-    """One row an operator."""
-    rows = [
+def operator_rows(p: ModelPrediction) -> list[dict[str, Any]]:
+    """One record an operator, in the order of the model, SI units in the names of the keys; None where unknown."""
+    return [
         {
             "name": o.name, "op": o.op, "shape": o.shape, "dtype": o.dtype, "count": o.count, "flops": o.flops,
             "flops_executed": o.flops_executed, "bytes": o.bytes, **_ends("latency", "s", o.latency_s),
@@ -85,7 +85,11 @@ def operators_frame(p: ModelPrediction) -> DataFrame:
         }
         for o in p.operators
     ]  # fmt: skip
-    return _pandas().DataFrame(rows)
+
+
+def operators_frame(p: ModelPrediction) -> DataFrame:
+    """:func:`operator_rows` as a data frame."""
+    return _pandas().DataFrame(operator_rows(p))
 
 
 def ranking_frame(ranking: Sequence[ModelPrediction]) -> DataFrame:

@@ -67,6 +67,7 @@ class OperatorPrediction:
         algorithm: which of a family's algorithms is expected to run; None where it has but one.
         workspace_bytes: memory beyond operands and results that one execution needs while it runs.
         flops_executed: like ``flops``, after causality and windows; None where that is not known.
+        members: names of all nodes of the file that became part of the kernel, itself included; empty where that is not known.
     """
 
     name: str
@@ -89,6 +90,7 @@ class OperatorPrediction:
     workspace_bytes: float = 0.0
     power_source: str | None = None
     flops_executed: float | None = None
+    members: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The keys of the JSON contract."""
@@ -99,7 +101,7 @@ class OperatorPrediction:
             "energy_j": _dict(self.energy_j), "bound": self.bound, "source": self.source,
             "terms_s": dict(self.terms), "analytical_s": self.analytical_s, "tile": dict(self.tile),
             "algorithm": self.algorithm, "workspace_bytes": self.workspace_bytes,
-            "power_source": self.power_source, "flops_executed": self.flops_executed,
+            "power_source": self.power_source, "flops_executed": self.flops_executed, "members": list(self.members),
         }  # fmt: skip
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from perfmodel.graph import Graph
     from perfmodel.hardware import Device
     from perfmodel.predict.energy.cost import Prices
+    from perfmodel.predict.result import ModelPrediction
 
 MOST_DEVICES = 8
 """Devices that one page holds."""
@@ -41,6 +42,7 @@ def report(
     what_if: bool = True,
     prices: Prices | None = None,
     progress: Progress | None = None,
+    predicted: Callable[[ModelPrediction], None] | None = None,
     **conditions: Any,
 ) -> str:
     """A self-contained HTML page about what a model costs on one or several devices.
@@ -51,6 +53,7 @@ def report(
         what_if: whether to predict also other batches, formats, devices and launches.
         prices: what carbon and money follow from; None: the page says what it would need.
         progress: is told what is done next.
+        predicted: is given the prediction of each device, in order.
         conditions: ``dims``, ``dtype`` and all other keyword arguments of :func:`perfmodel.predict`.
 
     Returns:
@@ -73,7 +76,11 @@ def report(
         library = pool.submit(vega.script)
         say("reading the model")
         study = Study.of(model, chosen, conditions)
-        shown = [figures.device_figures(p, record, study.predictor, prices) for p, record in study.predictions(say)]
+        found = list(study.predictions(say))
+        for prediction, _ in found:
+            if predicted is not None:
+                predicted(prediction)
+        shown = [figures.device_figures(p, record, study.predictor, prices) for p, record in found]
         variants = study.variants(say) if what_if else []
         say("writing the page")
         return page.report_page(shown, variants, study.title, library.result())

@@ -48,16 +48,29 @@ def read_mlir(
     with without_collection():
         module = _verified(source)
         dimensions = Dimensions(module.filename, given, keep_symbolic=keep_symbolic)
-        function = entry_of(module, entry)
-        conversion = Conversion(module, dimensions, joined=joined)
-        arguments, notes = _arguments(conversion, module, function)
-        if not keep_symbolic:
-            dimensions.refuse_open()
-        graph = _graph(conversion, function, _name(module), arguments, notes)
-        dimensions.refuse_unknown()
-        if not keep_symbolic:
-            dimensions.refuse_open()
-        return graph
+        return converted(Conversion(module, dimensions, joined=joined), entry)
+
+
+def converted(conversion: Conversion, entry: str | None = None) -> Graph:
+    """The graph of a module that was read and verified.
+
+    Args:
+        conversion: of the module, which nothing has used yet.
+        entry: as for :func:`read_mlir`.
+
+    Raises:
+        ModelFileError, UnboundDimensionError, InputError: as :func:`read_mlir`.
+    """
+    module, dimensions = conversion.module, conversion.dims
+    function = entry_of(module, entry)
+    arguments, notes = _arguments(conversion, module, function)
+    if not dimensions.keep_symbolic:
+        dimensions.refuse_open()
+    graph = _graph(conversion, function, _name(module), arguments, notes)
+    dimensions.refuse_unknown()
+    if not dimensions.keep_symbolic:
+        dimensions.refuse_open()
+    return graph
 
 
 def mlir_dims(source: str | os.PathLike[str] | bytes | Any, *, entry: str | None = None) -> tuple[str, ...]:
@@ -212,4 +225,4 @@ def _arguments(conversion: Conversion, module: Module, function: Operation | Blo
     return known, notes
 
 
-__all__ = ["entry_of", "mlir_dims", "read_mlir"]
+__all__ = ["converted", "entry_of", "mlir_dims", "read_mlir"]

@@ -1,0 +1,126 @@
+"""Files for other tools: ``--trace``, ``--table`` and ``--annotate``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from perfmodel.cli.output import check_target, write_bytes, write_text
+from perfmodel.errors import InputError
+
+if TYPE_CHECKING:
+    from perfmodel.predict import ModelPrediction
+    from perfmodel.predict.generation import GenerationPrediction
+
+
+def add_trace_option(parser: argparse._ActionsContainer) -> None:
+    """``--trace``."""
+    parser.add_argument(
+        "--trace", metavar="FILE.json", help="write the predicted run as a Chrome trace, which ui.perfetto.dev opens"
+    )
+
+
+def add_export_options(parser: argparse.ArgumentParser) -> None:
+    """All three."""
+    group = parser.add_argument_group("files for other tools (docs/exports.md); one that exists is replaced")
+    add_trace_option(group)
+    group.add_argument("--table", metavar="FILE", help="write the operators as a table: .csv or .parquet")
+    group.add_argument(
+        "--annotate",
+        metavar="FILE",
+        help="write the model again with the costs of each node: ONNX as metadata (Netron shows it), MLIR text as attributes",
+    )
+
+
+def check_trace(arguments: argparse.Namespace) -> None:
+    """Refuse a trace that could not be written, before the work.
+
+    Raises:
+        InputError: its name does not end in ``.json``, or as :func:`perfmodel.cli.output.check_target`.
+    """
+    if arguments.trace is None:
+        return
+    if not arguments.trace.lower().endswith(".json"):
+        raise InputError(f"a trace {arguments.trace!r}: wanted a name that ends in .json")
+    check_target(arguments.trace, overwrite=True)
+
+
+def check_exports(arguments: argparse.Namespace) -> None:
+    """Refuse what could not be written, before the work.
+
+    Raises:
+        InputError: a name whose ending says no format, the model itself, or as :func:`perfmodel.cli.output.check_target`.
+    """
+    check_trace(arguments)
+    if arguments.table is not None:
+        from perfmodel.export.table import check_ending
+
+        check_ending(arguments.table)
+        check_target(arguments.table, overwrite=True)
+    if arguments.annotate is None:
+        return
+    if os.path.realpath(arguments.annotate) == os.path.realpath(arguments.model):
+        raise InputError(
+            f"--annotate {arguments.annotate}: is the model itself; give the annotated one a name of its own"
+        )
+    check_target(arguments.annotate, overwrite=True)
+
+
+def write_trace(
+    arguments: argparse.Namespace, predictions: Sequence[ModelPrediction | GenerationPrediction]
+) -> list[str]:
+    """Write the trace if it was asked for; what to say of it."""
+    if arguments.trace is None:
+        return []
+    from perfmodel.export.timeline import timeline
+
+    write_text(timeline(predictions), arguments.trace)
+    return [f"{arguments.trace}: the predicted run, for ui.perfetto.dev or chrome://tracing"]
+
+
+def write_exports(
+    arguments: argparse.Namespace,
+    prediction: ModelPrediction | GenerationPrediction,
+    conditions: dict[str, Any],
+) -> list[str]:
+    """Write every file that was asked for; a line about each, and the warnings.
+
+    Raises:
+        InputError: a file cannot be written, or the model cannot be annotated.
+    """
+    from perfmodel.predict.result import ModelPrediction
+
+    said = write_trace(arguments, [prediction])
+    if arguments.table is not None:
+        from perfmodel.export.table import rows_of, table_bytes
+
+        write_bytes(table_bytes(prediction, arguments.table), arguments.table)
+        said.append(f"{arguments.table}: {len(rows_of(prediction))} operators")
+    if arguments.annotate is not None and isinstance(prediction, ModelPrediction):
+        said += _annotate(arguments.model, arguments.annotate, prediction, conditions)
+    return said
+
+
+def _annotate(model: str, target: str, prediction: ModelPrediction, conditions: dict[str, Any]) -> list[str]:
+    from perfmodel.features.mlir.detect import is_mlir
+
+    if is_mlir(Path(model)):
+        from perfmodel.export import mlir_text
+
+        text, warnings = mlir_text.annotated(
+            Path(model), prediction, dims=conditions["dims"], entry=conditions["entry"],
+            joined=conditions["fusion"] == "none",
+        )  # fmt: skip
+        write_text(text, target)
+        return [f"{target}: the module with costs as attributes perfmodel.*", *(f"warning: {w}" for w in warnings)]
+    from perfmodel.export import onnx_model
+
+    data, warnings = onnx_model.annotated(model, prediction, target)
+    write_bytes(data, target)
+    return [
+        f"{target}: the model with costs as metadata perfmodel.*, which Netron shows of each node",
+        *(f"warning: {w}" for w in warnings),
+    ]

@@ -1,0 +1,267 @@
+"""What there is on this machine that perfmodel uses, and what is missing, for bug reports.
+
+Every part is looked at by itself: one that is broken says why, and the others are still looked at.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+OK, MISSING, BROKEN = "ok", "missing", "broken"
+"""States of a finding: there; not there, which is no fault; there, or needed, and does not work."""
+
+GROUPS = ("perfmodel.predictors", "perfmodel.meters", "perfmodel.collectors", "perfmodel.importers")
+"""Entry point groups under which other packages add to perfmodel."""
+
+OTHERS = ("torch", "jaxlib", "torch-mlir", "tensorflow", "jupyterlab")
+"""Packages that no extra brings and that perfmodel works with where they are."""
+
+VARIABLES = (
+    "PERFMODEL_CACHE", "PERFMODEL_SHARED", "PYTHONPATH", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "CUDA_VISIBLE_DEVICES",
+    "NO_COLOR", "COLUMNS",
+)  # fmt: skip
+"""Environment variables that change what perfmodel does or shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        name: what.
+        state: :data:`OK`, :data:`MISSING` or :data:`BROKEN`.
+        text: what was found, or why not; one line.
+    """
+
+    name: str
+    state: str
+    text: str
+
+    def to_dict(self) -> dict[str, str]:
+        """Plain values."""
+        return {"name": self.name, "state": self.state, "text": self.text}
+
+
+def examine() -> dict[str, list[Finding]]:
+    """Everything, by section. Never raises."""
+    return {name: _examined(name, look) for name, look in SECTIONS.items()}
+
+
+def _examined(name: str, look: Callable[[], Iterator[Finding]]) -> list[Finding]:
+    found: list[Finding] = []
+    try:
+        found.extend(look())
+    except Exception as problem:  # whatever is broken is what is asked for
+        found.append(Finding(name, BROKEN, _reason(problem)))
+    return found
+
+
+def _reason(problem: BaseException) -> str:
+    from perfmodel.errors import PerfmodelError
+
+    text = " ".join(str(problem).split())[:300]
+    return text if isinstance(problem, PerfmodelError) else f"{type(problem).__name__}: {text or 'no message'}"
+
+
+# ---------------------------------------------------------------------------------------------------------- versions
+def _system() -> Iterator[Finding]:
+    import perfmodel
+
+    yield Finding("perfmodel", OK, f"{perfmodel.__version__} in {Path(perfmodel.__file__).resolve().parent}")
+    yield Finding("python", OK, f"{platform.python_version()} ({platform.python_implementation()}) at {sys.executable}")
+    yield Finding("system", OK, platform.platform())
+    size = shutil.get_terminal_size()
+    kind = f"a terminal of {size.columns} columns" if sys.stdout.isatty() else "no terminal"
+    yield Finding("output", OK, f"{kind}, encoded as {getattr(sys.stdout, 'encoding', None) or 'unknown'}")
+    for variable in VARIABLES:
+        if variable in os.environ:
+            yield Finding(variable, OK, os.environ[variable][:200])
+
+
+_REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)(?:\[([^\]]*)\])?\s*([^;]*)(?:;(.*))?")
+_EXTRA = re.compile(r"extra\s*==\s*['\"]([\w-]+)['\"]")
+_PLATFORM = re.compile(r"sys_platform\s*(==|!=)\s*['\"](\w+)['\"]")
+
+
+def _packages() -> Iterator[Finding]:
+    """What perfmodel needs, then each extra with what it lacks."""
+    extras: dict[str, dict[str, str]] = {"": {}}
+    inside: dict[str, list[str]] = {}
+    for text in _requirements():
+        found = _REQUIREMENT.match(text)
+        if found is None:
+            continue
+        name, nested, wanted, marker = found[1], found[2], found[3], found[4] or ""
+        on = _PLATFORM.search(marker)
+        if on is not None and (sys.platform == on[2]) != (on[1] == "=="):
+            continue
+        extra = _EXTRA.search(marker)
+        key = "" if extra is None else extra[1]
+        extras.setdefault(key, {})
+        if name.lower() == "perfmodel":
+            inside.setdefault(key, []).extend(part.strip() for part in (nested or "").split(","))
+        else:
+            extras[key][name] = wanted.strip(" ()")
+    for name, wanted in extras.pop("").items():
+        version = _version(name)
+        if version is None:
+            yield Finding(name, BROKEN, f"not installed; wanted {wanted}")
+        else:
+            yield _judged(name, version, wanted)
+    for extra in sorted(extras):
+        needed = _with_nested(extra, extras, inside)
+        lacking = [name for name in needed if _version(name) is None]
+        have = ", ".join(f"{name} {_version(name)}" for name in needed if name not in lacking)
+        if lacking:
+            text = f"lacks {', '.join(lacking)}: pip install 'perfmodel[{extra}]'"
+            yield Finding(f"extra {extra}", MISSING, text)
+        else:
+            yield Finding(f"extra {extra}", OK, have)
+    for name in OTHERS:
+        version = _version(name)
+        if version is not None:
+            yield Finding(name, OK, version)
+
+
+def _requirements() -> list[str]:
+    """As the installed package says them; from a checkout that is not installed, as its pyproject.toml does."""
+    try:
+        return metadata.requires("perfmodel") or []
+    except metadata.PackageNotFoundError:
+        import tomllib
+
+        import perfmodel
+
+        path = Path(perfmodel.__file__).resolve().parent.parent / "pyproject.toml"
+        project = tomllib.loads(path.read_text(encoding="utf-8"))["project"]
+        extras = project["optional-dependencies"].items()
+        return [
+            *project["dependencies"],
+            *(f"{text}{' and' if ';' in text else ';'} extra == '{name}'" for name, found in extras for text in found),
+        ]
+
+
+def _with_nested(extra: str, extras: dict[str, dict[str, str]], inside: dict[str, list[str]]) -> dict[str, str]:
+    needed, seen, waiting = dict[str, str](), set[str](), [extra]
+    while waiting:
+        name = waiting.pop()
+        if name not in seen:
+            seen.add(name)
+            needed |= extras.get(name, {})
+            waiting += inside.get(name, [])
+    return needed
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _judged(name: str, version: str, wanted: str) -> Finding:
+    try:
+        from packaging.specifiers import SpecifierSet
+    except ImportError:  # comes with many packages, and is no dependency
+        return Finding(name, OK, version)
+    if SpecifierSet(wanted).contains(version, prereleases=True):
+        return Finding(name, OK, version)
+    return Finding(name, BROKEN, f"{version}; wanted {wanted}")
+
+
+# ----------------------------------------------------------------------------------------------------------- machine
+def _devices() -> Iterator[Finding]:
+    from perfmodel.hardware import device_ids
+    from perfmodel.hardware.local_cpu import local_cpu
+
+    yield Finding("catalogue", OK, f"{len(device_ids())} devices")
+    try:
+        cpu = local_cpu()
+        yield Finding("local-cpu", OK, f"{cpu.name}: {cpu.units} cores, {cpu.memory_bytes / 1e9:.1f} GB of memory")
+    except Exception as problem:
+        yield Finding("local-cpu", BROKEN, _reason(problem))
+
+
+def _meters() -> Iterator[Finding]:
+    from perfmodel.collect.meters import find_meters
+
+    for found in find_meters():
+        name = found.meter if found.unit is None else f"{found.meter}:{found.unit}"
+        if found.info is None:
+            yield Finding(name, MISSING, found.why_not or "cannot be read")
+        else:
+            yield Finding(name, OK, found.info.device)
+
+
+def _predictors() -> Iterator[Finding]:
+    """The shipped predictors, every file held against its hash, and what packages register."""
+    from perfmodel._resources import data_path
+    from perfmodel.models import artefact, manifest
+    from perfmodel.plugins import registered
+
+    for folder in sorted(p for p in data_path("models").iterdir() if (p / artefact.MANIFEST).is_file()):
+        try:
+            contents = manifest.read(folder)
+            boosters = len(contents.residuals)
+            yield Finding(folder.name, OK, f"every file has its hash; {boosters} boosters of latency, in {folder}")
+        except Exception as problem:
+            yield Finding(folder.name, BROKEN, _reason(problem))
+    for group in GROUPS:
+        for name, entries in registered(group).items():
+            state = OK if len(entries) == 1 else BROKEN
+            yield Finding(f"{group} {name}", state, ", ".join(entry.value for entry in entries))
+
+
+def _data() -> Iterator[Finding]:
+    from perfmodel.datasets.cards import load_card
+    from perfmodel.datasets.local import cache_folder, where
+    from perfmodel.datasets.registry import ADAPTERS
+
+    folder = cache_folder()
+    existing = next((p for p in (folder, *folder.parents) if p.exists()), None)
+    if existing is not None and os.access(existing, os.W_OK):
+        yield Finding("cache", OK, f"{folder}{'' if folder.exists() else ' (nothing there yet)'}")
+    else:
+        yield Finding("cache", BROKEN, f"{folder} cannot be written to: PERFMODEL_CACHE names another folder")
+    for name in ADAPTERS:
+        try:
+            place = where(load_card(name))
+            yield Finding(name, MISSING if place == "-" else OK, "not on this machine" if place == "-" else place)
+        except Exception as problem:
+            yield Finding(name, BROKEN, _reason(problem))
+
+
+def _prediction() -> Iterator[Finding]:
+    """The demo, from the file to the figures."""
+    from perfmodel._resources import data_path
+    from perfmodel.predict import predict
+
+    p = predict(data_path("examples", "resnet18.onnx"), "h100-sxm", dims={"batch": 8}, dtype="bf16")
+    yield Finding("resnet18 on h100-sxm", OK, f"{p.latency_s.value * 1e6:.1f} us")
+
+
+SECTIONS: dict[str, Callable[[], Iterator[Finding]]] = {
+    "system": _system,
+    "packages": _packages,
+    "devices": _devices,
+    "meters": _meters,
+    "predictors": _predictors,
+    "data sets": _data,
+    "a prediction": _prediction,
+}
+"""What is looked at, in order."""
+
+
+def to_dict(found: dict[str, list[Finding]]) -> dict[str, Any]:
+    """Plain values, with the number of broken things."""
+    broken = sum(f.state == BROKEN for findings in found.values() for f in findings)
+    return {"broken": broken, "sections": {name: [f.to_dict() for f in findings] for name, findings in found.items()}}

@@ -1,0 +1,155 @@
+"""An ONNX file whose nodes say what they cost, in their ``metadata_props``.
+
+Netron shows them beside a node's attributes. ``NodeProto.metadata_props`` came with version 10 of the intermediate
+representation (onnx 1.16); the file's own version stays as it is, for a newer one would be refused by older runtimes, and since
+version 4 stored weights that are inputs may be replaced by the caller. Readers that do not know the field skip it: that is how
+protobuf works.
+
+Nothing else of the file changes. Its weights stay where they are: inside, or in the files that it names beside itself.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from perfmodel.errors import InputError
+from perfmodel.export.costs import PREFIX, Placed, Value, place, totals
+from perfmodel.predict.result import ModelPrediction
+
+_MARK = "perfmodel.mark"
+_SINCE_IR = 10
+
+
+def annotated(
+    path: str | os.PathLike[str], prediction: ModelPrediction, target: str | os.PathLike[str] | None = None
+) -> tuple[bytes, list[str]]:
+    """The file with the costs of a prediction of it.
+
+    Args:
+        path: an ``.onnx`` file that was predicted.
+        prediction: of that file.
+        target: where it will be written; weights that lie beside ``path`` are missing elsewhere, which is warned of.
+
+    Returns:
+        The new file's bytes, and lines of warning.
+
+    Raises:
+        ModelFileError: as :func:`perfmodel.features.onnx.read_onnx`.
+        InputError: with its costs the file would exceed what protobuf holds.
+    """
+    from perfmodel.features.onnx.load import MAX_FILE_BYTES
+
+    model = _read(path)
+    nodes = list(_nodes(model.graph))
+    places = _places(path, model, nodes)
+    placed = place(prediction, places)
+    for index, found in placed.nodes.items():
+        _put(nodes[index], found)
+    _put(model, totals(prediction, placed))
+    if model.ByteSize() > MAX_FILE_BYTES:
+        raise InputError(
+            f"{os.fspath(path)}: with its costs it would exceed 2 GB, which is all that protobuf holds; keep the weights "
+            "outside: onnx.save(model, path, save_as_external_data=True)"
+        )
+    warnings = [*_warnings(model, placed)]
+    outside = _external_files(model)
+    if outside and target is not None and Path(target).resolve().parent != Path(path).resolve().parent:
+        warnings.append(
+            f"its weights lie in {outside[0]!a}{', ...' if len(outside) > 1 else ''} beside the model: to run the annotated "
+            "file, write it into the same folder; viewers and perfmodel need no weights"
+        )
+    return model.SerializeToString(), warnings
+
+
+def _external_files(model: Any) -> list[str]:
+    """Names of the files that hold weights of a model, as it has them."""
+    locations = (e.value for t in _tensors(model.graph) for e in t.external_data if e.key == "location")
+    return list(dict.fromkeys(locations))
+
+
+def _read(path: str | os.PathLike[str]) -> Any:
+    """The whole file, weights that stand in it included, those outside untouched; it was checked when it was predicted."""
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    from perfmodel.errors import ModelFileError
+    from perfmodel.features.opening import opening
+
+    with opening(os.fspath(path)):
+        data = Path(path).read_bytes()
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(data)
+    except (DecodeError, ValueError, RuntimeError):
+        raise ModelFileError(f"{os.fspath(path)}: cannot be parsed: truncated or damaged") from None
+    return model
+
+
+def _places(path: str | os.PathLike[str], model: Any, nodes: list[Any]) -> dict[str, int]:
+    """The number of each node of the file by the name that the reader gives it (files leave names out, and use some twice).
+
+    Nodes of a function take the place of the call that they are expanded from: the expansion hands on the metadata of calls.
+    """
+    from perfmodel.features.onnx.load import load
+
+    for index, node in enumerate(nodes):
+        node.metadata_props.add(key=_MARK, value=str(index))
+    try:
+        loaded = load(model)
+    finally:
+        for node in nodes:
+            del node.metadata_props[-1]
+    marked = [node for graph in loaded.graphs for node in graph if _MARK in node.metadata_props]
+    return {str(node.name): int(node.metadata_props[_MARK]) for node in marked}
+
+
+def _nodes(graph: Any) -> Iterator[Any]:
+    """Nodes of a graph and of the bodies inside."""
+    stack = [graph]
+    while stack:
+        for node in stack.pop().node:
+            yield node
+            for attribute in node.attribute:
+                if attribute.HasField("g"):
+                    stack.append(attribute.g)
+                stack.extend(attribute.graphs)
+
+
+def _tensors(graph: Any) -> Iterator[Any]:
+    yield from graph.initializer
+    for node in _nodes(graph):
+        for attribute in node.attribute:
+            if attribute.HasField("t"):
+                yield attribute.t
+            yield from attribute.tensors
+            for body in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
+                yield from body.initializer
+
+
+def _put(holder: Any, found: Any) -> None:
+    """Set properties; those of an earlier annotation are replaced."""
+    kept = [(e.key, e.value) for e in holder.metadata_props if not e.key.startswith(PREFIX)]
+    del holder.metadata_props[:]
+    for key, value in (*kept, *((PREFIX + k, _text(v)) for k, v in found.items())):
+        holder.metadata_props.add(key=key, value=value)
+
+
+def _text(value: Value) -> str:
+    """Numbers so that they read back as the same."""
+    return value if isinstance(value, str) else repr(value)
+
+
+def _warnings(model: Any, placed: Placed) -> Iterator[str]:
+    if model.ir_version < _SINCE_IR:
+        yield (
+            f"the file is in version {model.ir_version} of ONNX's intermediate representation, metadata of nodes came with "
+            f"{_SINCE_IR}: readers skip what they do not know"
+        )
+    if placed.homeless:
+        yield (
+            f"{len(placed.homeless)} of the predicted kernels stand nowhere in the file ({placed.homeless[0].name!r}, ...): "
+            f"their time is the model's {PREFIX}unplaced_s"
+        )

@@ -1,0 +1,70 @@
+"""The operators of a prediction as a table in a file, one row an operator."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any
+
+from perfmodel.errors import InputError, MissingExtraError
+from perfmodel.predict.generation import GenerationPrediction
+from perfmodel.predict.notebook import operator_rows
+from perfmodel.predict.result import ModelPrediction
+
+ENDINGS = (".csv", ".parquet")
+
+
+def check_ending(name: str) -> None:
+    """Refuse a table whose name does not say how it is written.
+
+    Raises:
+        InputError: it ends neither in ``.csv`` nor in ``.parquet``.
+    """
+    if not name.lower().endswith(ENDINGS):
+        raise InputError(f"{name} is neither .csv nor .parquet")
+
+
+def rows_of(prediction: ModelPrediction | GenerationPrediction) -> list[dict[str, Any]]:
+    """One record an operator: :func:`perfmodel.predict.notebook.operator_rows`.
+
+    Of a generation request each part of a phase has its operators, with ``phase`` and ``runs``, the runs of the model that the
+    part stands for; figures are of one of them.
+    """
+    if isinstance(prediction, ModelPrediction):
+        return operator_rows(prediction)
+    return [
+        {"phase": phase.name, "runs": runs, **row}
+        for phase in prediction.phases
+        for part, runs in phase.parts
+        for row in operator_rows(part)
+    ]
+
+
+def table_bytes(prediction: ModelPrediction | GenerationPrediction, name: str) -> bytes:
+    """The file's contents.
+
+    Args:
+        prediction: whose operators.
+        name: of the file; its ending decides.
+
+    Raises:
+        InputError: as :func:`check_ending`.
+        MissingExtraError: Parquet without pandas and pyarrow (the extra ``train``); CSV needs neither.
+    """
+    check_ending(name)
+    rows = rows_of(prediction)
+    if name.lower().endswith(".csv"):
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, list(rows[0]) if rows else ["name"], lineterminator="\n")
+        writer.writeheader()
+        # repr, which csv uses for floats, is the shortest text that reads back as the same number.
+        writer.writerows(rows)
+        return text.getvalue().encode("utf-8")
+    try:
+        import pandas as pd
+        import pyarrow  # noqa: F401 - what pandas writes with
+    except ImportError as error:
+        raise MissingExtraError("pandas and pyarrow", "train", "a Parquet file") from error
+    data = io.BytesIO()
+    pd.DataFrame(rows).to_parquet(data, index=False)
+    return data.getvalue()
