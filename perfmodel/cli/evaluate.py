@@ -7,8 +7,8 @@ from typing import Any
 
 from perfmodel.cli import options
 from perfmodel.cli.output import TO_STDOUT, console, write_json
-from perfmodel.errors import InputError
 from perfmodel.cli.progress import Progress
+from perfmodel.errors import InputError
 from perfmodel.protocols import PROTOCOLS, SOFTWARE, TARGETS
 
 DESCRIPTION = "Judge a predictor against measured operators and runs of whole networks."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from perfmodel.cli import energy_options, energy_sections, exports, options
+from perfmodel.cli import energy_options, energy_sections, exchange, options
 from perfmodel.cli.output import TO_STDOUT, console, write_json
 from perfmodel.cli.progress import Progress
 
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     energy_options.add_generation_options(parser)
     energy_options.add_profile_options(parser)
     energy_options.add_price_options(parser, several=False)
-    exports.add_export_options(parser)
+    exchange.add_file_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -41,13 +41,13 @@ def run(arguments: argparse.Namespace) -> int:
     request = energy_options.generation(arguments)
     energy_options.check(arguments)
     energy_options.refuse_for_requests(arguments, ("explain", "memory", "annotate"))
-    exports.check_exports(arguments)
+    exchange.check_files(arguments)
 
     with Progress("perfmodel predict") as progress:
         progress(f"predicting {arguments.model} on {arguments.device}")
         prediction, result = _predict(arguments, request, conditions)
     further, sections = energy_sections.asked_for(arguments, prediction)
-    said = exports.write_exports(arguments, prediction, conditions)
+    said = exchange.write_files(arguments, prediction, conditions)
     if arguments.json is not None:
         write_json(result | further, arguments.json)
     if arguments.json != TO_STDOUT:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from perfmodel.cli import energy_options, exports, options
+from perfmodel.cli import energy_options, exchange, options
 from perfmodel.cli.output import TO_STDOUT, write_json, write_text
 from perfmodel.cli.progress import Progress
 
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="leave out other batches, formats, devices and launches: quicker for large models",
     )
-    exports.add_trace_option(parser)
+    exchange.add_trace_option(parser)
     energy_options.add_price_options(parser, several=True)
     options.add_json_option(parser)
 
@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     conditions = options.prediction_conditions(arguments)
     devices = options.device_list(arguments.device)
     options.check_page(arguments.output)
-    exports.check_trace(arguments)
+    exchange.check_trace(arguments)
     prices = energy_options.prices_of_page(arguments, devices)
 
     from perfmodel.report import report
@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
             **conditions,
         )
     write_text(page, arguments.output)
-    said = exports.write_trace(arguments, found)
+    said = exchange.write_trace(arguments, found)
     if arguments.json is not None:
         write_json({"page": arguments.output, "predictions": [p.to_dict() for p in found]}, arguments.json)
     if arguments.json == TO_STDOUT:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from perfmodel.errors import InputError
-from perfmodel.export.costs import PREFIX, Placed, Value, place, totals
+from perfmodel.exchange.costs import PREFIX, Placed, Value, place, totals
 from perfmodel.predict.result import ModelPrediction
 
 _MARK = "perfmodel.mark"

@@ -2,7 +2,7 @@
 
 An operation in generic form has its dictionary before the type. Custom forms differ, but by family: most dialects write it
 before the colon of the types, functions after ``attributes``, structured operations before ``ins`` or behind ``outs``, loops
-behind their body. What is found here is checked by reading the result again (:mod:`perfmodel.export.mlir_text`).
+behind their body. What is found here is checked by reading the result again (:mod:`perfmodel.exchange.mlir_text`).
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ import pytest
 
 import perfmodel
 from perfmodel.errors import InputError
-from perfmodel.export import mlir_text
-from perfmodel.export.mlir_places import place_of
+from perfmodel.exchange import mlir_text
+from perfmodel.exchange.mlir_places import place_of
 from perfmodel.features.mlir import read_text
 from perfmodel.features.mlir.bytecode import PACKAGES, bindings
 

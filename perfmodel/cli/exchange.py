@@ -23,9 +23,9 @@ def add_trace_option(parser: argparse._ActionsContainer) -> None:
     )
 
 
-def add_export_options(parser: argparse.ArgumentParser) -> None:
+def add_file_options(parser: argparse.ArgumentParser) -> None:
     """All three."""
-    group = parser.add_argument_group("files for other tools (docs/exports.md); one that exists is replaced")
+    group = parser.add_argument_group("files for other tools (docs/exchange.md); one that exists is replaced")
     add_trace_option(group)
     group.add_argument("--table", metavar="FILE", help="write the operators as a table: .csv or .parquet")
     group.add_argument(
@@ -48,7 +48,7 @@ def check_trace(arguments: argparse.Namespace) -> None:
     check_target(arguments.trace, overwrite=True)
 
 
-def check_exports(arguments: argparse.Namespace) -> None:
+def check_files(arguments: argparse.Namespace) -> None:
     """Refuse what could not be written, before the work.
 
     Raises:
@@ -56,7 +56,7 @@ def check_exports(arguments: argparse.Namespace) -> None:
     """
     check_trace(arguments)
     if arguments.table is not None:
-        from perfmodel.export.table import check_ending
+        from perfmodel.exchange.table import check_ending
 
         check_ending(arguments.table)
         check_target(arguments.table, overwrite=True)
@@ -75,13 +75,13 @@ def write_trace(
     """Write the trace if it was asked for; what to say of it."""
     if arguments.trace is None:
         return []
-    from perfmodel.export.timeline import timeline
+    from perfmodel.exchange.timeline import timeline
 
     write_text(timeline(predictions), arguments.trace)
     return [f"{arguments.trace}: the predicted run, for ui.perfetto.dev or chrome://tracing"]
 
 
-def write_exports(
+def write_files(
     arguments: argparse.Namespace,
     prediction: ModelPrediction | GenerationPrediction,
     conditions: dict[str, Any],
@@ -95,7 +95,7 @@ def write_exports(
 
     said = write_trace(arguments, [prediction])
     if arguments.table is not None:
-        from perfmodel.export.table import rows_of, table_bytes
+        from perfmodel.exchange.table import rows_of, table_bytes
 
         write_bytes(table_bytes(prediction, arguments.table), arguments.table)
         said.append(f"{arguments.table}: {len(rows_of(prediction))} operators")
@@ -108,7 +108,7 @@ def _annotate(model: str, target: str, prediction: ModelPrediction, conditions: 
     from perfmodel.features.mlir.detect import is_mlir
 
     if is_mlir(Path(model)):
-        from perfmodel.export import mlir_text
+        from perfmodel.exchange import mlir_text
 
         text, warnings = mlir_text.annotated(
             Path(model), prediction, dims=conditions["dims"], entry=conditions["entry"],
@@ -116,7 +116,7 @@ def _annotate(model: str, target: str, prediction: ModelPrediction, conditions: 
         )  # fmt: skip
         write_text(text, target)
         return [f"{target}: the module with costs as attributes perfmodel.*", *(f"warning: {w}" for w in warnings)]
-    from perfmodel.export import onnx_model
+    from perfmodel.exchange import onnx_model
 
     data, warnings = onnx_model.annotated(model, prediction, target)
     write_bytes(data, target)

@@ -21,8 +21,8 @@ from onnx import helper, numpy_helper
 import perfmodel
 from perfmodel.cli import main
 from perfmodel.errors import InputError
-from perfmodel.export import costs, onnx_model, table
-from perfmodel.export.timeline import timeline
+from perfmodel.exchange import costs, onnx_model, table
+from perfmodel.exchange.timeline import timeline
 from perfmodel.predict import Estimate
 
 ROOT = Path(__file__).parent.parent
@@ -83,7 +83,7 @@ def test_waits_for_the_host_are_drawn_between_kernels() -> None:
 
 
 def test_requests_have_phases_and_devices_are_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    from perfmodel.export import timeline as module
+    from perfmodel.exchange import timeline as module
 
     gpt2 = ROOT / "examples" / "gpt2.onnx"
     request = perfmodel.predict_generation(gpt2, "h100-sxm", prompt=16, generate=9, dims={"batch": 1}, dtype="bf16")

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from perfmodel.errors import InputError, ModelFileError
-from perfmodel.export.costs import PREFIX, Value, place, totals
-from perfmodel.export.mlir_places import Place, place_of
+from perfmodel.exchange.costs import PREFIX, Value, place, totals
+from perfmodel.exchange.mlir_places import Place, place_of
 from perfmodel.features.mlir.convert import Conversion
 from perfmodel.features.mlir.ir import Block, Module, Operation
 from perfmodel.predict.result import ModelPrediction
