@@ -72,14 +72,16 @@ def header(export: Export) -> str:
         lines = [f"    double {n}; /* {meanings[n]} */" for n in names]
         return "\n".join([f"typedef struct {{", *lines, f"}} {export.name}_{kind};"])
 
-    reasons = "".join(f"\n   {code}: {reason};" for code, reason in enumerate(export.refusals) if code)
+    told = ["Returns 0 where out was written; -1 where an input is no number, negative or above 2^48"]
+    if export.refusals:
+        told.append("-2 where the formulas of the space divide by 0")
+        told += [f"{code} where the configuration cannot run: {reason}" for code, reason in enumerate(export.refusals) if code]
     return "\n".join([
         f"/* {export.title}.",
         "   Written by perfmodel; do not edit. Reentrant: no state, no allocation. */",
         f"#ifndef {guard}", f"#define {guard}", "#ifdef __cplusplus", 'extern "C" {', "#endif", "",
         struct("input", export.inputs, export.inputs), "", struct("output", export.outputs, export.outputs), "",
-        f"/* Returns 0, or -1 where an input is no number, negative or above 2^48 (then out is left alone){';' if reasons else ''}"
-        + (f" or why the configuration cannot run:{reasons[:-1]}" if reasons else "") + ". */",
+        "/* " + ";\n   ".join(told) + ". */",
         f"int {export.name}(const {export.name}_input *in, {export.name}_output *out);", "",
         "#ifdef __cplusplus", "}", "#endif", "#endif", "",
     ])  # fmt: skip
@@ -124,11 +126,13 @@ class _Body:
         for name in export.outputs:
             outputs.append(f"    out->{name} = {self._entry_of(export.program.outputs[name], 0)};")
         refused = export.program.outputs.get("refused")
-        code = "0" if refused is None else f"(int){self._entry_of(refused, 0)}"
+        code = [] if refused is None else [f"    if ({(text := self._entry_of(refused, 0))} != 0.0) return (int){text};"]
+        seconds = self._entry_of(export.program.outputs["latency_s"], 0)
+        finite = [f"    if (!({seconds} < INFINITY)) return -2;"] if export.refusals else []
         work = [f"    double w[{schedule.workspace}];"] if schedule.workspace else []
         return "\n".join([
             f"static int run(const {export.name}_input *in, double least, {export.name}_output *out)", "{",
-            *work, *([] if export.halving else ["    (void)least;"]), *lines, *outputs, f"    return {code};", "}", "",
+            *work, *([] if export.halving else ["    (void)least;"]), *lines, *code, *finite, *outputs, "    return 0;", "}", "",
         ])  # fmt: skip
 
     def _block(self, block: Block) -> str:
@@ -248,9 +252,9 @@ class _Body:
             self._named[key] = name = f"t{len(self._named)}"
             kind = {"i": "unsigned short" if not len(numbers) or numbers.max() < 2**16 else "unsigned", "f": "double"}[numbers.dtype.kind]
             if numbers.dtype == np.float32:
-                kind, texts = "float", [f"{number(float(v))}f" for v in numbers]
+                kind, texts = "float", [f"{float(v)!r}f" for v in numbers]
             else:
-                texts = [number(v) if kind == "double" else str(int(v)) for v in numbers]
+                texts = [number(v).strip("()") if kind == "double" else str(int(v)) for v in numbers]
             self.tables.append(f"static const {kind} {name}[{max(len(texts), 1)}] = {{{_wrapped(texts or ['0'])}}};")
         return self._named[key]
 

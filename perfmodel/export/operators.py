@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from perfmodel.errors import DescriptorError, InputError, PerfmodelError, nearest
+from perfmodel.errors import InputError, PerfmodelError, nearest
 from perfmodel.export.program import Program
 from perfmodel.export.recorded import SAMPLE_ROWS, Recorded, UnrecordableError, recorded
 from perfmodel.hardware.device import Device
@@ -66,7 +66,6 @@ class Export:
         outputs: the same of what it gives.
         halving: how a batch is run; None where the program is run once.
         refusals: reasons by code where ``refused`` is among the program's outputs, the first for what can run.
-        whole: inputs that are whole numbers.
         notes: what the figures lean on.
     """
 
@@ -77,7 +76,6 @@ class Export:
     outputs: Mapping[str, str]
     halving: Halving | None = None
     refusals: tuple[str, ...] = ()
-    defaults: Mapping[str, float] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
@@ -133,7 +131,7 @@ def operator(
         InputError: what cannot be exported, with the reason.
     """
     record = device if isinstance(device, Device) else load_device(device)
-    family = _family(op)
+    family = family_of_name(op)
     if any(key[1] == record.id and key[0] == op for key in predictor.corrections):
         raise InputError(
             f"{op} on {record.id} leans on few measurements of its own (perfmodel.transfer), which cannot be exported: "
@@ -141,7 +139,7 @@ def operator(
         )
     predictor._check_software(software)
     program = Program()
-    fields, sample = _fields(family, settings or {}, program)
+    fields, sample = recorded_fields(family, settings or {}, program)
     rows, conditions, notes = np.arange(SAMPLE_ROWS), Conditions(cache), dict[str, None]()
     nothing = np.zeros(SAMPLE_ROWS)
     at_least = recorded(program, nothing, program.input(AT_LEAST))
@@ -186,16 +184,20 @@ def _verify(
             raise PerfmodelError(f"{export.name}: {output} as recorded differs from the predictor's: please report it")
 
 
-def _family(op: str) -> type[Operator]:
+def family_of_name(op: str) -> type[Operator]:
     if op not in FAMILIES:
         raise InputError(f"{op!r} is no operator family: {nearest(op, FAMILIES)}")
     return FAMILIES[op]
 
 
-def _fields(
+def recorded_fields(
     family: type[Operator], settings: Mapping[str, Any], program: Program
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """The descriptor's fields with recorded dimensions, and the same dimensions as plain arrays."""
+    """The descriptor's fields with recorded dimensions, and the same dimensions as plain arrays.
+
+    Raises:
+        InputError: a setting that the family has not, or a field that only a setting can give.
+    """
     known = {f.name: f for f in dataclasses.fields(family) if f.name != "dtype"}
     for name in settings:
         if name not in known:
@@ -211,6 +213,8 @@ def _fields(
             fields[name] = given
             continue
         numbers = np.floor(2.0 ** rng.uniform(0, _LARGEST_SAMPLE.get(name, 10), SAMPLE_ROWS))
+        if family.op == "conv":
+            numbers = _convolution(name, numbers)
         sample[name] = numbers
         fields[name] = recorded(program, numbers, program.input(name))
     fields |= {n: v for n, v in settings.items() if n not in family.dimension_names()}
@@ -219,8 +223,18 @@ def _fields(
         and n not in fields
     ]  # fmt: skip
     if lacking:
-        raise DescriptorError(f"{family.op} needs {', '.join(lacking)}: name what is to be exported")
+        raise InputError(f"{family.op} needs a setting for {', '.join(lacking)}: which kind is to be exported?")
     return fields, sample
+
+
+def _convolution(name: str, numbers: np.ndarray) -> np.ndarray:
+    """Samples of a convolution's dimension that no other contradicts: kernels within the image, channels that groups divide."""
+    if name in ("c_in", "c_out"):
+        return 4 * numbers
+    if name in ("h", "w", "depth"):
+        return 8 + numbers
+    kind = name.split("_", maxsplit=1)[0]
+    return numbers % {"batch": 64, "kernel": 3, "stride": 2, "groups": 2}.get(kind, 1) + (kind not in ("pad", "out"))
 
 
 def _recording(residual: Residual) -> Residual:
@@ -237,4 +251,3 @@ def identifier(*parts: str) -> str:
     return "".join(c if c.isascii() and c.isalnum() else "_" for c in text)
 
 
-__all__ = ["AT_LEAST", "MAX_DIMENSION", "OUTPUTS", "Export", "Halving", "identifier", "operator"]
