@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from perfmodel.errors import InputError
 from perfmodel.export.c_trees import trees_function
 from perfmodel.export.operators import AT_LEAST, MAX_DIMENSION, Export
 from perfmodel.export.program import ELEMENTWISE, Step, Value
@@ -31,6 +32,13 @@ _EXPRESSIONS = {
     "trunc": "trunc({0})",
 }  # fmt: skip
 assert _EXPRESSIONS.keys() == ELEMENTWISE.keys()
+_KEYWORDS = frozenset(
+    "auto break case char const continue default do double else enum extern float for goto if inline int long register restrict "
+    "return short signed sizeof static struct switch typedef union unsigned void volatile while bool true false and or not xor "
+    "class new delete this template typename operator private public protected virtual friend using namespace try catch throw "
+    "export explicit mutable asm wchar_t".split()
+)
+"""Of C and of C++, which may include the header."""
 _HELPERS = """\
 static inline double pm_max(double a, double b) { return a >= b || a != a ? a : b; }
 static inline double pm_min(double a, double b) { return a <= b || a != a ? a : b; }
@@ -66,10 +74,11 @@ static inline double pm_is_in(const double *values, int n, double x)
 
 def header(export: Export) -> str:
     """The C header: inputs and outputs with their units."""
+    _refuse_names(export)
     guard = f"{export.name.upper()}_H"
 
     def struct(kind: str, names: Any, meanings: Any) -> str:
-        lines = [f"    double {n}; /* {meanings[n]} */" for n in names]
+        lines = [f"    double {n}; /* {_commented(meanings[n])} */" for n in names]
         return "\n".join([f"typedef struct {{", *lines, f"}} {export.name}_{kind};"])
 
     told = ["Returns 0 where out was written; -1 where an input is no number, negative or above 2^48"]
@@ -77,11 +86,11 @@ def header(export: Export) -> str:
         told.append("-2 where the formulas of the space divide by 0")
         told += [f"{code} where the configuration cannot run: {reason}" for code, reason in enumerate(export.refusals) if code]
     return "\n".join([
-        f"/* {export.title}.",
+        f"/* {_commented(export.title)}.",
         "   Written by perfmodel; do not edit. Reentrant: no state, no allocation. */",
         f"#ifndef {guard}", f"#define {guard}", "#ifdef __cplusplus", 'extern "C" {', "#endif", "",
         struct("input", export.inputs, export.inputs), "", struct("output", export.outputs, export.outputs), "",
-        "/* " + ";\n   ".join(told) + ". */",
+        f"/* {_commented(';\n   '.join(told))}. */",
         f"int {export.name}(const {export.name}_input *in, {export.name}_output *out);", "",
         "#ifdef __cplusplus", "}", "#endif", "#endif", "",
     ])  # fmt: skip
@@ -91,9 +100,9 @@ def source(export: Export) -> str:
     """The C source that belongs to :func:`header`."""
     body = _Body(export)
     run = body.function()
-    notes = "".join(f"\n   {note}" for note in export.notes)
+    notes = _commented("".join(f"\n   {note}" for note in export.notes))
     parts = [
-        f"/* {export.title}.\n   Written by perfmodel; do not edit. Compile as C99 (-std=c99, so that nothing is contracted).{notes} */",
+        f"/* {_commented(export.title)}.\n   Written by perfmodel; do not edit. Compile as C99 (-std=c99, so that nothing is contracted).{notes} */",
         f'#include "{export.name}.h"', "#include <math.h>", "", _HELPERS, *body.tables, run, _entry(export),
     ]  # fmt: skip
     return "\n".join(parts) + "\n"
@@ -107,6 +116,17 @@ def number(value: float) -> str:
         return "INFINITY" if value > 0 else "(-INFINITY)"
     text = repr(float(value))
     return f"({text})" if value < 0 or text.startswith("-") else text
+
+
+def _commented(text: str) -> str:
+    """Text that ends no comment: titles and reasons of a space are its author's."""
+    return text.replace("*/", "* /").replace("/*", "/ *")
+
+
+def _refuse_names(export: Export) -> None:
+    for name in (export.name, *export.inputs):
+        if not (name.isascii() and name.isidentifier()) or name in _KEYWORDS:
+            raise InputError(f"{name!r} cannot be a name in C: rename the parameter, or export as onnx")
 
 
 class _Body:
