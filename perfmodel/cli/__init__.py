@@ -41,6 +41,7 @@ COMMANDS = (
     Command("sweep", "perfmodel.cli.sweep", "its energy-latency curve under limits or clocks, and the knee"),
     Command("energy-table", "perfmodel.cli.energy_table", "energy per FLOP and byte, and with other circuits"),
     Command("rank", "perfmodel.cli.rank", "order kernel configurations by latency, energy or both"),
+    Command("export", "perfmodel.cli.export", "a prediction as C or ONNX, for programs without Python"),
     Command("devices", "perfmodel.cli.devices", "the catalogue of devices, or everything known of one"),
     Command("datasets", "perfmodel.cli.datasets", "public data sets as operator traces"),
     Command("collect", "perfmodel.cli.collect", "the shapes that are worth measuring first on a device"),

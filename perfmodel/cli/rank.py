@@ -26,13 +26,13 @@ _SHOWN = 20
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this command."""
-    parser.add_argument("configs", metavar="CONFIGS", help="the configurations: a .parquet or .csv file, one row each")
-    parser.add_argument("--op", metavar="FAMILY", required=True, help="the operator's family, as in gemm or conv")
     parser.add_argument(
-        "--shape", metavar="NAME=N,...", required=True, help="the fields of its descriptor, as in m=4096,n=4096,k=4096"
+        "configs", metavar="CONFIGS", nargs="?", help="the configurations: a .parquet or .csv file, one row each"
     )
-    parser.add_argument("--dtype", metavar="DTYPE", required=True, help="the number format, as in fp32 or bf16")
-    parser.add_argument("--device", metavar="DEVICE", required=True, help="a device id or a device TOML")
+    parser.add_argument("--op", metavar="FAMILY", help="the operator's family, as in gemm or conv")
+    parser.add_argument("--shape", metavar="NAME=N,...", help="the fields of its descriptor, as in m=4096,n=4096,k=4096")
+    parser.add_argument("--dtype", metavar="DTYPE", help="the number format, as in fp32 or bf16")
+    parser.add_argument("--device", metavar="DEVICE", help="a device id or a device TOML")
     parser.add_argument(
         "--space",
         metavar="NAME|FILE.toml",
@@ -55,12 +55,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", metavar="FILE", help="write the ranked table to this .parquet or .csv file")
     parser.add_argument("--force", action="store_true", help="replace FILE where it exists")
     options.add_json_option(parser)
+    parser.add_argument(
+        "--serve", action="store_true",
+        help="answer requests, one JSON object a line, from standard input on standard output (docs/serving.md)",
+    )  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Rank, write what was asked for, and show the best."""
     from perfmodel.rank import rank
 
+    if arguments.serve:
+        return _serve(arguments)
+    lacking = [n for n in ("op", "shape", "dtype", "device") if getattr(arguments, n) is None]
+    if arguments.configs is None or lacking:
+        wanted = ["CONFIGS"] * (arguments.configs is None) + [f"--{n}" for n in lacking]
+        raise InputError(f"wanted {', '.join(wanted)} (or --serve)")
     if arguments.output is not None:
         check_table_target(arguments.output, overwrite=arguments.force)  # before the work
     elif arguments.force:
@@ -75,35 +85,29 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.output is not None:
         write_table(ranking.to_pandas(), arguments.output, overwrite=arguments.force)
     if arguments.json is not None:
-        write_json(to_dict(ranking, arguments.device), arguments.json)
+        write_json(ranking.to_dict(arguments.device), arguments.json)
     if arguments.json != TO_STDOUT:
         _show(ranking, op, arguments.device)
     return 0
 
 
-def to_dict(ranking: Ranking, device: str) -> dict[str, Any]:
-    """A ranking as JSON has it."""
-    columns = {name: values.tolist() for name, values in ranking.to_columns().items()}
-    parameters = [name for name in columns if name.startswith("cfg_")]
-    ranked = []
-    for place in range(len(ranking)):
-        low, high = columns["latency_low_s"][place], columns["latency_high_s"][place]
-        ranked.append(
-            {
-                "rank": columns["rank"][place],
-                "row": columns["row"][place],
-                **{name: columns[name][place] for name in parameters},
-                "latency_s": {"value": columns["latency_s"][place], "low": low, "high": high},
-                "power_w": columns["power_w"][place] if "power_w" in columns else None,
-                "energy_j": columns["energy_j"][place] if "energy_j" in columns else None,
-            }
-        )
-    return {
-        "device": device, "objective": ranking.objective, "source": ranking.source, "taught_by": list(ranking.taught_by),
-        "power_source": None if ranking.power_w is None else "analytical", "configurations": ranking.configurations,
-        "refused": ranking.refused, "screened_out": ranking.screened_out, "assumed": ranking.assumed,
-        "ignored": list(ranking.ignored), "ranked": ranked,
-    }  # fmt: skip
+def _serve(arguments: argparse.Namespace) -> int:
+    """Answer requests until the input ends.
+
+    Raises:
+        InputError: an option beside --serve; requests say what the options do.
+    """
+    import sys
+
+    from perfmodel.rank.serving import Server
+
+    given = {n: v for n, v in vars(arguments).items() if n not in ("serve", "ranker", "objective")}
+    told = [n for n, v in given.items() if v] + ["ranker"] * (arguments.ranker != "default")
+    told += ["objective"] * (arguments.objective != "latency")
+    if told:
+        raise InputError(f"--serve takes no {', '.join(told)}: each request says what it is about (docs/serving.md)")
+    Server().serve(sys.stdin.buffer, sys.stdout.buffer)
+    return 0
 
 
 def _show(ranking: Ranking, op: Operator, device: str) -> None:

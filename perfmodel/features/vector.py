@@ -72,7 +72,7 @@ def gemm_columns(product: Product, units: float) -> dict[str, np.ndarray]:
         product: dimensions as arrays of shape ``[rows]``.
         units: SMs or cores of the device.
     """
-    m, n, k = (np.maximum(np.asarray(v, dtype=np.float64), 1.0) for v in (product.m, product.n, product.k))
+    m, n, k = (np.maximum(np.asanyarray(v, dtype=np.float64), 1.0) for v in (product.m, product.n, product.k))
     columns = {
         "log2_m": np.log2(m),
         "log2_n": np.log2(n),

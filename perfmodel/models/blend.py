@@ -243,7 +243,7 @@ class Learned:
         latency, weight = bounds.latency_s, np.zeros(rows)
         (product,) = group.op.products
         dims: dict[str, Any] = {
-            name: np.maximum(np.broadcast_to(np.asarray(getattr(product, name), dtype=np.float64), (rows,)), 1.0)
+            name: np.maximum(np.broadcast_to(np.asanyarray(getattr(product, name), dtype=np.float64), (rows,)), 1.0)
             for name in ("batch", "m", "n", "k")
         }
         try:

@@ -132,7 +132,7 @@ class Setting:
 
     def per_row(self, value: Any) -> np.ndarray:
         """A number or an array as float64 of shape ``[rows]``."""
-        array: np.ndarray = np.asarray(value, dtype=np.float64)
+        array: np.ndarray = np.asanyarray(value, dtype=np.float64)
         return array if array.shape == (self.rows,) else np.broadcast_to(array, (self.rows,))
 
     def part(self, index: np.ndarray) -> Setting:

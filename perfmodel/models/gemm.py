@@ -24,6 +24,7 @@ import numpy as np
 
 from perfmodel.models.constants import Constants
 from perfmodel.models.machine import Machine
+from perfmodel.models.tables import look_up
 
 # Thread-block tiles that BLAS libraries ship, in elements of the output (tile_m, tile_n).
 TILES = np.array(
@@ -335,9 +336,9 @@ def _estimate_chunk(shape: GemmShape, machine: Machine, c: Constants, cache: str
         launch_s=chosen(launch),
         split_k_s=chosen(split_cost),
         quantize_s=quantize,
-        tile_m=tile_m[best],
-        tile_n=tile_n[best],
-        split_k=split[best],
+        tile_m=look_up(tile_m, best),
+        tile_n=look_up(tile_n, best),
+        split_k=look_up(split, best),
         tiles_per_unit=per,
         occupancy=chosen(tiles) / (units * per),
         miss=miss[:, 0],

@@ -19,6 +19,7 @@ from perfmodel.errors import PredictorError, nearest
 from perfmodel.features.vector import FeatureSchema
 from perfmodel.models.families import FAMILIES
 from perfmodel.models.machine import CACHES
+from perfmodel.models.tables import look_up
 from perfmodel.models.trees import Booster, read_booster
 
 Key = tuple[str, str, str]
@@ -246,10 +247,10 @@ class Residual:
         """
         bucket = np.searchsorted(SIZE_BUCKETS_S, latency_s, side="right")
         elsewhere = self.sibling_quantiles if sibling else None
-        table = np.array(elsewhere or self.quantiles)
+        low, high = np.array(elsewhere or self.quantiles).T
         # Errors on devices that were left out were not told apart by variant.
-        width = np.array([1.0 if elsewhere else self.widths.get(v, 1.0) for v in variants])[chosen]
-        return stretched(table[bucket, 0], table[bucket, 1], width)
+        width = np.array([1.0 if elsewhere else self.widths.get(v, 1.0) for v in variants])
+        return stretched(look_up(low, bucket), look_up(high, bucket), look_up(width, chosen))
 
 
 def stretched(low: np.ndarray, high: np.ndarray, width: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -15,7 +15,9 @@ import numpy as np
 
 from perfmodel.errors import DescriptorError, InputError, nearest
 from perfmodel.ops import FAMILIES
-from perfmodel.ops.base import Operator
+from perfmodel.ops.base import MAX_DIMENSION, Operator
+
+_POWERS_OF_TWO = 2.0 ** np.arange(MAX_DIMENSION.bit_length())
 
 
 @dataclass(frozen=True)
@@ -50,15 +52,15 @@ class Group:
         Returns:
             None where no row has a batch above 1; ``rows`` are indices within this group.
         """
-        batch = np.broadcast_to(np.asarray(getattr(self.op, "batch", 1.0), dtype=np.float64), (len(self),))
+        batch = np.broadcast_to(np.asanyarray(getattr(self.op, "batch", 1.0), dtype=np.float64), (len(self),))
         rows = np.flatnonzero(batch > 1)
         if not len(rows):
             return None
-        fewer = np.ceil(batch[rows] / 2)
-        while (fewer > at_most).any():
-            fewer = np.where(fewer > at_most, np.ceil(fewer / 2), fewer)
+        # To halve and round up again and again is to divide by a power of two and round up once.
+        halvings = (batch[rows][:, None] > np.floor(max(at_most, 1.0)) * _POWERS_OF_TWO).sum(axis=1)
+        fewer = np.ceil(batch[rows] / np.exp2(np.maximum(halvings, 1)))
         changes = {
-            name: np.broadcast_to(np.asarray(value, dtype=np.float64), (len(self),))[rows]
+            name: np.broadcast_to(np.asanyarray(value, dtype=np.float64), (len(self),))[rows]
             for name in self.op.dimension_names()
             if (value := getattr(self.op, name)) is not None
         }

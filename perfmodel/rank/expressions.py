@@ -44,7 +44,7 @@ class Arithmetic:
 
 
 def _powers_of_two(values: Any) -> Any:
-    whole = np.asarray(values).astype(np.int64)
+    whole = np.asanyarray(values).astype(np.int64)
     return np.maximum(whole & -whole, 1).astype(np.float64)
 
 

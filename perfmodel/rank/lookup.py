@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from perfmodel.errors import PredictorError
+from perfmodel.models.tables import look_up
 from perfmodel.models.trees import Booster
 
 _MOST_CELLS = 2**20
@@ -47,13 +48,14 @@ class Tables:
             columns: every parameter, shape ``[rows]``.
         """
         places = [np.searchsorted(e, columns[n], side="right") for n, e in zip(self.columns, self.edges, strict=True)]
-        rows = len(places[0]) if places else 0
-        total = np.full(rows, self.base)
+        if not places:
+            return np.zeros(0)
+        total = np.full_like(places[0], self.base, dtype=np.float64)
         for members, cells in zip(self.members, self.values, strict=True):
             flat = places[members[0]]
             for axis, member in enumerate(members[1:], start=1):
                 flat = flat * cells.shape[axis] + places[member]
-            total += cells.ravel().take(flat)
+            total += look_up(cells.ravel(), flat)
         return total
 
     def predict_one(self, values: Mapping[str, float]) -> float:

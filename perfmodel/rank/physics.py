@@ -119,13 +119,7 @@ class Physics:
         space.refuse_other(op)
         limits, machine = Limits.of(device), Machine.of(device, op.dtype, conditions)
         vector = machine.vector_flops / (machine.units * machine.clock_hz)
-        fixed = {f"op.{name}": float(v) for name in op.dimension_names() if (v := getattr(op, name)) is not None}
-        fixed |= {f"op.{name}": float(getattr(op, name)) for name in ("out_h", "out_w") if hasattr(op, name)}
-        fixed |= {
-            "op.element_bytes": float(element_bytes(op.dtype)),
-            "op.flops": float(op.flops),
-            "op.bytes_read": float(op.bytes_read),
-        }
+        fixed = {name: float(value) for name, value in problem_values(op).items()}
         fixed |= {f"device.{name}": float(getattr(limits, name)) for name in Limits.__dataclass_fields__}
         fixed |= {"device.units": float(machine.units), "device.l2_bytes": float(machine.l2_bytes)}
         return cls(space, op, device, limits, machine, vector, Constants(), fixed)
@@ -306,6 +300,15 @@ class Physics:
         # Warps of matrix units share a tile in a near-square grid: each reads its rows of one operand and columns of the other.
         tiled = (r["tile_m"] + r["tile_n"]) * x.sqrt(warps) * eb / lim.load_bytes_per_clock
         return x.where(simt > 0, warps * total, tiled) + stored
+
+
+def problem_values(op: Operator) -> dict[str, Any]:
+    """What formulas may read of a problem: its dimensions, and what follows from them."""
+    values = {f"op.{name}": v for name in op.dimension_names() if (v := getattr(op, name)) is not None}
+    values |= {f"op.{name}": getattr(op, name) for name in ("out_h", "out_w") if hasattr(op, name)}
+    return values | {
+        "op.element_bytes": element_bytes(op.dtype), "op.flops": op.flops, "op.bytes_read": op.bytes_read,
+    }  # fmt: skip
 
 
 def _plain(r: Mapping[str, Any]) -> bool:

@@ -68,6 +68,34 @@ class Ranking:
             **figures,
         }
 
+    def to_dict(self, device: str) -> dict[str, Any]:
+        """As JSON has it.
+
+        Args:
+            device: its name.
+        """
+        columns = {name: values.tolist() for name, values in self.to_columns().items()}
+        parameters = [name for name in columns if name.startswith("cfg_")]
+        ranked = []
+        for place in range(len(self)):
+            low, high = columns["latency_low_s"][place], columns["latency_high_s"][place]
+            ranked.append(
+                {
+                    "rank": columns["rank"][place],
+                    "row": columns["row"][place],
+                    **{name: columns[name][place] for name in parameters},
+                    "latency_s": {"value": columns["latency_s"][place], "low": low, "high": high},
+                    "power_w": columns["power_w"][place] if "power_w" in columns else None,
+                    "energy_j": columns["energy_j"][place] if "energy_j" in columns else None,
+                }
+            )
+        return {
+            "device": device, "objective": self.objective, "source": self.source, "taught_by": list(self.taught_by),
+            "power_source": None if self.power_w is None else "analytical", "configurations": self.configurations,
+            "refused": self.refused, "screened_out": self.screened_out, "assumed": self.assumed,
+            "ignored": list(self.ignored), "ranked": ranked,
+        }  # fmt: skip
+
     def to_pandas(self) -> pd.DataFrame:
         """:meth:`to_columns` as a data frame.
 

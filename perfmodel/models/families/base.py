@@ -94,7 +94,7 @@ def by_dtype(op: Operator) -> str:
 
 def per_row(value: Any, bounds: Bounds) -> np.ndarray:
     """A dimension as float64 of shape ``[rows]``."""
-    return np.broadcast_to(np.asarray(value, dtype=np.float64), bounds.latency_s.shape)
+    return np.broadcast_to(np.asanyarray(value, dtype=np.float64), bounds.latency_s.shape)
 
 
 def log2(value: Any, bounds: Bounds) -> np.ndarray:

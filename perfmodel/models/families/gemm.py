@@ -27,9 +27,9 @@ def residual_columns(op: Operator, bounds: Bounds, machine: Machine, device: Dev
     """
     (product,) = op.products
     columns = gemm_columns(product, machine.units)
-    m, n = (np.maximum(np.asarray(v, dtype=np.float64), 1.0) for v in (product.m, product.n))
+    m, n = (np.maximum(np.asanyarray(v, dtype=np.float64), 1.0) for v in (product.m, product.n))
     d, terms, latency = bounds.details, bounds.terms, bounds.latency_s
-    batch = np.maximum(np.asarray(product.batch, dtype=np.float64), 1.0)
+    batch = np.maximum(np.asanyarray(product.batch, dtype=np.float64), 1.0)
     columns |= {
         "log2_batch": np.broadcast_to(np.log2(batch), latency.shape),
         "log_analytical": np.log(latency),

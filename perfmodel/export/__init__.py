@@ -1,0 +1,42 @@
+"""Predictions as artefacts that need no Python (docs/export.md): C99 source, or an ONNX model.
+
+- :mod:`~perfmodel.export.recorded`: arrays that write down what the models do with them;
+- :mod:`~perfmodel.export.program`: what they write: the steps of one row;
+- :mod:`~perfmodel.export.operators`, :mod:`~perfmodel.export.rankers`: a predictor's operators, a ranker's configurations;
+- :mod:`~perfmodel.export.schedule`, :mod:`~perfmodel.export.c_source`, :mod:`~perfmodel.export.c_trees`: as C;
+- :mod:`~perfmodel.export.onnx_model`: as ONNX.
+"""
+
+from __future__ import annotations
+
+from perfmodel.errors import InputError
+from perfmodel.export.operators import Export, operator
+from perfmodel.export.rankers import ranker
+
+FORMATS = ("c", "onnx")
+"""What an export can be written as."""
+
+
+def artefact(export: Export, format: str) -> dict[str, bytes]:
+    """The files of an export by their names.
+
+    Args:
+        export: from :func:`operator` or :func:`ranker`.
+        format: one of :data:`FORMATS`.
+
+    Raises:
+        InputError: another format, or a step that it cannot hold.
+    """
+    if format == "c":
+        from perfmodel.export import c_source
+
+        texts = {f"{export.name}.h": c_source.header(export), f"{export.name}.c": c_source.source(export)}
+        return {name: text.encode("ascii", "backslashreplace") for name, text in texts.items()}
+    if format == "onnx":
+        from perfmodel.export.onnx_model import model
+
+        return {f"{export.name}.onnx": model(export).SerializeToString()}
+    raise InputError(f"the format is {format!r}; wanted one of {', '.join(FORMATS)}")
+
+
+__all__ = ["FORMATS", "Export", "artefact", "operator", "ranker"]
