@@ -128,6 +128,8 @@ class Physics:
         }
         fixed |= {f"device.{name}": float(getattr(limits, name)) for name in Limits.__dataclass_fields__}
         fixed |= {"device.units": float(machine.units), "device.l2_bytes": float(machine.l2_bytes)}
+        # Of a CPU's vector, as if its cores began two multiply-adds a clock.
+        fixed["device.lanes"] = max(vector / 4, 1.0)
         return cls(space, op, device, limits, machine, vector, Constants(), fixed)
 
     @property
@@ -247,9 +249,9 @@ class Physics:
         r["matrix_units"] = matrix
         r.setdefault("units", self.machine.units)
         operands = x.where(matrix > 0, 0.0, r["work_m"] + r["work_n"])
-        r.setdefault("registers", r["work_m"] * r["work_n"] + operands + OTHER_REGISTERS)
-        if self.device.kind == "cpu":
-            r["registers"] = 0.0 * r["registers"]
+        registers = r["work_m"] * r["work_n"] + operands + OTHER_REGISTERS
+        # A space says how many vectors of a CPU it holds; where it does not, they are taken to fit.
+        r.setdefault("registers", 0.0 * registers if self.device.kind == "cpu" else registers)
         return r
 
     def _refused(self, values: Mapping[str, Any], r: Mapping[str, Any], x: Arithmetic) -> Any:
@@ -293,7 +295,7 @@ class Physics:
             # A level further away takes about twice as long (Goto and van de Geijn's blocks fit the L1 and L2 caches).
             beyond = x.where(r["cached_bytes"] > lim.l1_bytes, 2.0, 1.0)
             beyond = beyond * x.where(r["outer_bytes"] > self.machine.l2_bytes / self.machine.units, 2.0, 1.0)
-            return r["tile_m"] * r["tile_n"] / (r["work_m"] * r["work_n"]) * loads * beyond / 2
+            return r["tile_m"] * r["tile_n"] / (r["work_m"] * r["work_n"]) * (loads * beyond + spilled) / 2
         along_m = lim.warp if r["threads_m"] is None else x.minimum(r["threads_m"], lim.warp)
         along_n = x.maximum(lim.warp / along_m, 1.0)
         total: Any = spilled * lim.warp * 4.0 / lim.cache_bytes_per_clock
