@@ -99,7 +99,7 @@ def to_dict(ranking: Ranking, device: str) -> dict[str, Any]:
         "device": device, "objective": ranking.objective, "source": ranking.source, "taught_by": list(ranking.taught_by),
         "power_source": None if ranking.power_w is None else "analytical", "configurations": ranking.configurations,
         "refused": ranking.refused, "screened_out": ranking.screened_out, "assumed": ranking.assumed,
-        "ignored": list(ranking.ignored), "ranked": ranked,
+        "ignored": list(ranking.ignored), "warnings": list(ranking.warnings), "ranked": ranked,
     }  # fmt: skip
 
 
@@ -132,6 +132,8 @@ def _show(ranking: Ranking, op: Operator, device: str) -> None:
         )
     if ranking.ignored:
         screen.print(f"no parameters of this space, left out: {', '.join(ranking.ignored)}")
+    for warning in ranking.warnings:
+        screen.print(f"warning: {warning}")
     for reason, count in ranking.refused.items():
         screen.print(f"refused: {count:,} {reason}")
     if ranking.screened_out:

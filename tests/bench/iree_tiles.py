@@ -1,8 +1,8 @@
 """How few measurements find IREE's fastest tiles: every candidate of six linalg workloads compiled and timed, then searches replayed.
 
-    python tests/bench/iree.py record FOLDER     compile all candidates of all workloads (half an hour; goes on where it stopped)
-    python tests/bench/iree.py time FOLDER       time them on one core, in two rounds, and write FOLDER/iree.json
-    python tests/bench/iree.py replay [FILE]     searches over the recorded times (tests/bench/recorded/iree.json)
+    python tests/bench/iree_tiles.py record FOLDER     compile all candidates of all workloads (half an hour; goes on where it stopped)
+    python tests/bench/iree_tiles.py time FOLDER       time them on one core, in two rounds, and write FOLDER/iree.json
+    python tests/bench/iree_tiles.py replay [FILE]     searches over the recorded times (tests/bench/recorded/iree.json)
 
 A figure is the shortest recorded time of all candidates over that of the best that the search measured, in percent. A ranker
 starts from the physics alone, or from that and the recorded times of the other products (the workload itself is left out).
@@ -34,6 +34,8 @@ from perfmodel.rank.training import Measured, train_source
 OBSERVED = (1, 5, 10, 20)
 RANDOM_SEEDS = 200
 REPEATS = 15
+SIZES = {"tall product 3136x64": {"dist_n": (32, 64)}}
+"""Offered in place of the usual ones, of which there would be one."""
 RECORDED = Path(__file__).parent / "recorded" / "iree.json"
 
 _FUNCTION = """
@@ -95,7 +97,7 @@ def record(folder: Path) -> None:
     """Compiles all candidates; a file each, empty where the compiler refused."""
     for number, (name, text) in enumerate(workloads().items()):
         target = iree.Target.of(text)
-        rows = _rows(iree.candidates(target))
+        rows = _rows(iree.candidates(target, SIZES.get(name)))
         for row, configuration in enumerate(rows):
             path = folder / f"{number}" / f"{row}.vmfb"
             if path.exists():
@@ -120,7 +122,7 @@ def timings(folder: Path, seconds: float) -> None:
     while rounds == 0 or time.monotonic() < end:
         for number, (name, text) in enumerate(workloads().items()):
             target = iree.Target.of(text)
-            found = shortest.setdefault(name, [None] * len(_rows(iree.candidates(target))))
+            found = shortest.setdefault(name, [None] * len(_rows(iree.candidates(target, SIZES.get(name)))))
             wanted = None
             for row in range(len(found)):
                 if rounds and time.monotonic() > end:
@@ -146,3 +148,7 @@ def timings(folder: Path, seconds: float) -> None:
         "seconds": {n: [None if s is None else float(f"{s:.4g}") for s in v] for n, v in shortest.items()},
     }  # fmt: skip
     (folder / "iree.json").write_text(json.dumps(record, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    {"record": lambda: record(Path(sys.argv[2])), "time": lambda: timings(Path(sys.argv[2]), 240.0)}[sys.argv[1]]()
