@@ -152,8 +152,9 @@ class Ranker:
     def suggest(self, n: int = 1) -> np.ndarray:
         """Rows of the candidates' table to measure next, most wanted first.
 
-        Without measurements, the fastest as far as is known. With some, those whose measurement is expected to improve on the
-        best most, in turn with those that show combinations of values not seen yet (:mod:`perfmodel.rank.acquisition`). One at
+        Without measurements, the fastest as far as is known, in turn with the fastest of each other region (a setting of the
+        switches, with the outputs of a thread). With some, those whose
+        measurement is expected to improve on the best most, in turn with others in new regions or of new combinations (:mod:`perfmodel.rank.acquisition`). One at
         a time, each observed before the next, finds more than batches do.
 
         Args:
@@ -241,7 +242,8 @@ class Ranker:
         if self._posterior is None:
             columns = {n: v[self._candidates] for n, v in self._columns.items()}
             costs = self.physics.costs(columns)
-            self._combinations = Combinations(columns)
+            outputs = np.broadcast_to(costs.roles["work_m"] * costs.roles["work_n"], (len(self._candidates),))
+            self._combinations = Combinations(columns, outputs)
             opinions, _ = self._opinions.of(columns)
             centred = opinions - np.median(opinions, axis=0)
             self._posterior = Posterior(coordinates(columns, costs), centred, self._mean[self._candidates], priors())
