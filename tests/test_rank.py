@@ -63,7 +63,7 @@ def test_formulas_are_arithmetic_and_nothing_else(text: str) -> None:
 
 
 def test_every_space_that_ships_is_described() -> None:
-    assert space_ids() == ("clblast_sgemm", "cpu_blocked_gemm", "kernel_tuner_convolution", "triton_gemm")
+    assert {"clblast_sgemm", "cpu_blocked_gemm", "kernel_tuner_convolution", "triton_gemm"} < set(space_ids())
     assert {space(name).op for name in space_ids()} == {"gemm", "conv"}
 
 
@@ -329,6 +329,43 @@ def test_failures_are_learned_and_faulty_measurements_refused() -> None:
         ranker.observe({n: np.where(n == "MWG", 33, v[:1]) for n, v in sgemm().items()}, [1.0])
     with pytest.raises(InputError, match="at least 1"):
         ranker.suggest(0)
+
+
+def test_a_failure_that_is_overcome_is_forgotten() -> None:
+    """The configuration is ranked again, and everything learned is as if it had not failed."""
+    once, again = (Ranker(GEMM, sgemm(), "rtx-3090", pretrained="none") for _ in range(2))
+    again.observe([3, 5, 7], [float("nan"), 1e-3, float("nan")])
+    assert again.failed == (3, 7)
+    assert again.ranking().failed == (3, 7)
+    again.observe([3], [0.9e-3])
+    assert again.failed == (7,)
+    assert 3 in again.ranking().rows
+    assert again.ranking().refused["failed when it was measured"] == 1
+    assert again.observed == 3
+    once.observe([5, 7, 3], [1e-3, float("nan"), 0.9e-3])
+    assert again.ranking().latency_s.tolist() == once.ranking().latency_s.tolist()
+    again.observe([3], [float("inf")])  # the last word counts
+    assert again.failed == (3, 7)
+
+
+def test_a_number_format_that_nobody_measured_is_analytical() -> None:
+    """The shipped tables are of fp32 kernels."""
+    fp32 = rank(GEMM, sgemm(), "rtx-3080")
+    assert (fp32.source, len(fp32.taught_by)) == ("learned", 2)
+    int4 = rank(perfmodel.Gemm(m=1024, n=1024, k=1024, dtype="int4"), sgemm(), "rtx-3080")
+    assert (int4.source, int4.taught_by) == ("analytical", ())
+
+
+def test_power_limits_without_effect_are_said() -> None:
+    assert rank(GEMM, sgemm(), "rtx-3090", power_limit_w=200).warnings == ()
+    [above] = rank(GEMM, sgemm(), "rtx-3090", power_limit_w=900).warnings
+    assert "900 W is above the 350 W of rtx-3090" in above
+    [low] = rank(GEMM, sgemm(), "a100-sxm-80gb", power_limit_w=80).warnings  # 0.28 of 400 W are 112
+    assert "a driver may refuse a power limit of 80 W" in low
+    with pytest.raises(InputError, match="is not above the .* W that rtx-3090 draws when idle"):
+        rank(GEMM, sgemm(), "rtx-3090", power_limit_w=5)
+    with pytest.raises(InputError, match="wanted watts above 0"):
+        rank(GEMM, sgemm(), "rtx-3090", power_limit_w=-3)
 
 
 def test_energy_and_a_cap_order_by_what_was_asked_for() -> None:

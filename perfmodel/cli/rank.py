@@ -139,6 +139,8 @@ def _show(ranking: Ranking, op: Operator, device: str) -> None:
         )
     if ranking.ignored:
         screen.print(f"no parameters of this space, left out: {', '.join(ranking.ignored)}")
+    for warning in ranking.warnings:
+        screen.print(f"warning: {warning}")
     for reason, count in ranking.refused.items():
         screen.print(f"refused: {count:,} {reason}")
     if ranking.screened_out:

@@ -60,6 +60,16 @@ def without_effect(device: Device, power_limit_w: float | None) -> str | None:
     return None
 
 
+def may_be_refused(device: Device, power_limit_w: float | None) -> str | None:
+    """Why a driver may not take a cap; None where nothing is known against it."""
+    if power_limit_w is None or device.tdp_w is None or device.kind != "gpu" or power_limit_w >= LEAST_SHARE * device.tdp_w:
+        return None
+    return (
+        f"a driver may refuse a power limit of {power_limit_w:g} W: the lowest documented one of a GPU is {LEAST_SHARE:.2f} of its"
+        f" TDP, which would be {LEAST_SHARE * device.tdp_w:.0f} W on {device.id}"
+    )
+
+
 @dataclass(frozen=True)
 class _Falling:
     """Locked clocks, falling; arrays of shape ``[clocks, rows]``.
@@ -109,11 +119,8 @@ def under_cap(clocks: LockedClocks, cap_w: float, clock_hz: float | None, notes:
     """
     device = clocks.device
     assert device.tdp_w is not None
-    if device.kind == "gpu" and cap_w < LEAST_SHARE * device.tdp_w:
-        notes[
-            f"a driver may refuse a power limit of {cap_w:g} W: the lowest documented one of a GPU is {LEAST_SHARE:.2f} of its"
-            f" TDP, which would be {LEAST_SHARE * device.tdp_w:.0f} W on {device.id}"
-        ] = None
+    if (why := may_be_refused(device, cap_w)) is not None:
+        notes[why] = None
     result = _capped(clocks, cap_w, notes)
     if clock_hz is None:
         return result

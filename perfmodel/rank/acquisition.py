@@ -2,8 +2,10 @@
 
 A device may favour a combination of parameters for a reason that no other device has (an asynchronous copy that one code path
 uses, say). No model of other devices foresees that, and expected improvement, once the model is sure of itself, never looks.
-So every second measurement goes to the candidate that shows most combinations of values for the first time, among those that
-are not too slow.
+So every second measurement explores. Two of three of these go to a *region* that has none yet, to its most hopeful candidate,
+the most hopeful region first: a region is a setting of all switches together with the outputs that a thread computes, which
+decide between them what a kernel is bound by. The third, and all once every region was seen, go to the candidate that shows
+most combinations of values for the first time, among those that are not too slow.
 """
 
 from __future__ import annotations
@@ -16,10 +18,12 @@ import numpy as np
 
 from perfmodel.rank.posterior import Posterior
 
-FIRST = 4
+FIRST = 2
 """Measurements before the first that explores."""
 EVERY = 2
 """Of so many measurements one explores."""
+OLD_GROUND = 3
+"""Of so many that explore one looks for new combinations, the others for new regions."""
 MOST_VALUES = 5
 MOST_PARAMETERS = 10
 """Parameters of so few values, and so many of them at most, are combined."""
@@ -32,18 +36,23 @@ _ERFC = np.frompyfunc(math.erfc, 1, 1)
 
 
 class Combinations:
-    """Combinations of parameters' values that each candidate shows.
+    """Combinations of parameters' values that each candidate shows, and its region.
 
     Args:
         columns: the parameters, shape ``[candidates]``.
+        outputs: of a thread, shape ``[candidates]``.
     """
 
-    def __init__(self, columns: Mapping[str, np.ndarray]) -> None:
+    def __init__(self, columns: Mapping[str, np.ndarray], outputs: np.ndarray) -> None:
         few = []
+        _, region = np.unique(outputs, return_inverse=True)
         for values in columns.values():
             levels, place = np.unique(values, return_inverse=True)
             if 2 <= len(levels) <= MOST_VALUES:
                 few.append(place)
+            if np.array_equal(levels, (0, 1)):
+                region = 2 * region + place
+        self.region = np.unique(region, return_inverse=True)[1]
         few = few[:MOST_PARAMETERS]
         rows = len(next(iter(columns.values())))
         shown = []
@@ -104,19 +113,42 @@ def next_places(
     left = np.ones(len(mean), dtype=bool)
     left[measured] = False
     if best is None:
-        return np.argsort(np.where(left, mean, np.inf), kind="stable")[: min(n, int(left.sum()))]
+        return _first_batch(combinations.region, np.where(left, mean, np.inf), min(n, int(left.sum())))
     wanted = posterior.expected(
         lambda m, v: expected_improvement(m if offset is None else m + offset, np.sqrt(v), best)
     )
     chosen: list[int] = []
     while len(chosen) < n and left.any():
         turn = len(measured) + len(chosen)
+        score = wanted
         if turn >= FIRST and turn % EVERY == 0:
-            new = combinations.new(np.concatenate([measured, np.array(chosen, dtype=np.intp)]))
-            score = new - np.maximum(mean - best, 0.0) / FORGIVEN
-        else:
-            score = wanted
+            score = _exploring(combinations, np.concatenate([measured, np.array(chosen, dtype=np.intp)]), mean, best)
         place = int(np.argmax(np.where(left, score, -np.inf)))
         left[place] = False
         chosen.append(place)
     return np.array(chosen, dtype=np.intp)
+
+
+def _first_batch(region: np.ndarray, mean: np.ndarray, n: int) -> np.ndarray:
+    """The first n places by their mean, in turn with the first of each further region."""
+    order = np.argsort(mean, kind="stable")
+    _, firsts = np.unique(region[order], return_index=True)
+    likeliest, further = iter(order.tolist()), iter(order[np.sort(firsts)].tolist())
+    chosen: dict[int, None] = {}
+    while len(chosen) < n:
+        wanted = further if len(chosen) % 2 else likeliest
+        place = next((p for p in wanted if p not in chosen), None)
+        if place is None:  # no region is left
+            further = likeliest
+            continue
+        chosen[place] = None
+    return np.array(list(chosen), dtype=np.intp)
+
+
+def _exploring(combinations: Combinations, measured: np.ndarray, mean: np.ndarray, best: float) -> np.ndarray:
+    """How much exploring wants each candidate: in a new region, or for its new combinations."""
+    if len(measured) // EVERY % OLD_GROUND != OLD_GROUND - 1:
+        new_region = np.isin(combinations.region, combinations.region[measured], invert=True)
+        if new_region.any():
+            return np.where(new_region, -mean, -np.inf)
+    return combinations.new(measured) - np.maximum(mean - best, 0.0) / FORGIVEN

@@ -29,6 +29,8 @@ class Limits:
         warp_registers: granularity of their allocation to a warp.
         load_bytes_per_clock: read from shared memory.
         cache_bytes_per_clock: read from the L1 cache.
+        matrix_reads_shared: 1 where matrix units read operands from shared memory themselves: they need no registers, and a
+            stage's buffer is not free before its products are done.
         l1_bytes: L1 cache of the unit, shared memory with it where they are one.
     """
 
@@ -44,6 +46,7 @@ class Limits:
     warp_registers: float
     load_bytes_per_clock: float
     cache_bytes_per_clock: float
+    matrix_reads_shared: float
     l1_bytes: float
 
     @classmethod

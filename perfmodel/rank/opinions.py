@@ -17,17 +17,18 @@ class Opinions:
 
     Each device that was measured has two: what that device would take for this problem (its physics and what it taught
     beyond it), and what this device would (this one's physics and the same). Orders of configurations carry over best as the
-    first, the level as the second. A device that was measured itself is its own and only source.
+    first, the level as the second. A device that was measured itself is its own and only source. What was measured in another
+    number format says nothing: it needs other instructions and other widths of loads.
 
     Attributes:
-        source: ``learned`` where a device was measured, else ``analytical``.
+        source: ``learned`` where a device was measured in this number format, else ``analytical``.
         sources: what is used of the pretrained.
         taught_by: ids of their devices.
     """
 
     def __init__(self, physics: Physics, pretrained: Pretrained) -> None:
         self.physics = physics
-        sources = pretrained.of(physics.space.id)
+        sources = [s for s in pretrained.of(physics.space.id) if s.op.get("dtype") == physics.op.dtype]
         own = [s for s in sources if s.device == physics.device.id]
         self._sources = [(s, self._abroad(s.device)) for s in own or sources]
         self.taught_by = tuple(s.device for s, _ in self._sources)

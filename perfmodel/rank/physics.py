@@ -37,6 +37,9 @@ ARITHMETIC_LATENCY = 4.0
 """Clocks from a multiply-add to one that needs its result (Volta and later; Haswell and later: 4 to 5)."""
 LOAD_LATENCY = 30.0
 """Clocks of a load from shared memory or the L1 cache (Jia et al., "Dissecting the NVIDIA Turing T4 GPU", 2019: 19 to 32)."""
+FETCH_LATENCY = 300.0
+"""The same from the last-level cache or memory, about (Abdelkhalik et al., "Demystifying the Nvidia Ampere Architecture through
+Microbenchmarking and Instruction-level Analysis", 2022, measured an A100's)."""
 CPU_LOAD_LATENCY = 5.0
 """The same of a core's L1 cache (Intel's optimization reference manual)."""
 OTHER_REGISTERS = 24.0
@@ -45,6 +48,8 @@ L2_BYTES_PER_CLOCK = 64.0
 """From the last-level cache to one unit: its port (NVIDIA's A100 whitepaper: 5120 bytes a clock to 108 SMs, 47 of each)."""
 SPILL_LOADS = 2.0
 """Loads and stores that an output costs a step that fits no register."""
+MATRIX_STEPS = 16.0
+"""Steps of the reduction in one instruction of matrix units on 16-bit operands (NVIDIA's PTX ISA: mma.m16n8k16)."""
 TERMS = ("compute", "issue", "loads", "latency", "l2", "dram")
 
 REASONS = (
@@ -122,6 +127,8 @@ class Physics:
         fixed = {name: float(value) for name, value in problem_values(op).items()}
         fixed |= {f"device.{name}": float(getattr(limits, name)) for name in Limits.__dataclass_fields__}
         fixed |= {"device.units": float(machine.units), "device.l2_bytes": float(machine.l2_bytes)}
+        # Of a CPU's vector, as if its cores began two multiply-adds a clock.
+        fixed["device.lanes"] = max(vector / 4, 1.0)
         return cls(space, op, device, limits, machine, vector, Constants(), fixed)
 
     @property
@@ -170,7 +177,9 @@ class Physics:
         compute = mine * r["tile_m"] * r["tile_n"] * steps * (warps * lim.warp / r["threads"]) / per_clock
         compute = compute / x.minimum(1.0, r["lanes"] * (1.0 if gpu else 2.0 / per_clock))
         issue = simt * mine * steps * warps * (products * x.where(gpu, 1.0, product_clocks) + others) / schedulers
-        hidden = x.where(simt > 0, mine * steps / per_unit * alone, 0.0 * alone)
+        # Matrix units wait for whole steps of the pipeline.
+        fetch = FETCH_LATENCY / (r["tile_k"] * x.maximum(r["stages"] - 1.0, 1.0))
+        hidden = mine * steps / per_unit * x.where(simt > 0, alone, fetch)
         trips = mine * steps * self._trips(r, warps, vector_m, vector_n, spilled, simt, x)
 
         fetched = (r["fetched_m"] + r["fetched_n"]) * eb
@@ -240,11 +249,19 @@ class Physics:
             r.setdefault(name, 1.0)
         r["matrix_units"] = matrix
         r.setdefault("units", self.machine.units)
-        operands = x.where(matrix > 0, 0.0, r["work_m"] + r["work_n"])
-        r.setdefault("registers", r["work_m"] * r["work_n"] + operands + OTHER_REGISTERS)
-        if self.device.kind == "cpu":
-            r["registers"] = 0.0 * r["registers"]
+        operands = x.where(matrix > 0, self._fragments(r, x), r["work_m"] + r["work_n"])
+        registers = r["work_m"] * r["work_n"] + operands + OTHER_REGISTERS
+        # A space says how many vectors of a CPU it holds; where it does not, they are taken to fit.
+        r.setdefault("registers", 0.0 * registers if self.device.kind == "cpu" else registers)
         return r
+
+    def _fragments(self, r: Mapping[str, Any], x: Arithmetic) -> Any:
+        """Registers of a thread for the operands of matrix units: 16 steps of its warp's part of the tile, twice."""
+        if self.limits.matrix_reads_shared:
+            return 0.0
+        warps = x.ceil(r["threads"] / self.limits.warp)
+        side = (r["tile_m"] + r["tile_n"]) / x.sqrt(warps)
+        return 2 * MATRIX_STEPS * side * self.fixed["op.element_bytes"] / 4 / self.limits.warp
 
     def _refused(self, values: Mapping[str, Any], r: Mapping[str, Any], x: Arithmetic) -> Any:
         """The code of the first reason against each configuration, 0 where there is none; sane shapes come first."""
@@ -287,7 +304,7 @@ class Physics:
             # A level further away takes about twice as long (Goto and van de Geijn's blocks fit the L1 and L2 caches).
             beyond = x.where(r["cached_bytes"] > lim.l1_bytes, 2.0, 1.0)
             beyond = beyond * x.where(r["outer_bytes"] > self.machine.l2_bytes / self.machine.units, 2.0, 1.0)
-            return r["tile_m"] * r["tile_n"] / (r["work_m"] * r["work_n"]) * loads * beyond / 2
+            return r["tile_m"] * r["tile_n"] / (r["work_m"] * r["work_n"]) * (loads * beyond + spilled) / 2
         along_m = lim.warp if r["threads_m"] is None else x.minimum(r["threads_m"], lim.warp)
         along_n = x.maximum(lim.warp / along_m, 1.0)
         total: Any = spilled * lim.warp * 4.0 / lim.cache_bytes_per_clock
@@ -299,6 +316,7 @@ class Physics:
         stored = (r["shared_m"] * r["fetched_m"] + r["shared_n"] * r["fetched_n"]) * eb / lim.load_bytes_per_clock
         # Warps of matrix units share a tile in a near-square grid: each reads its rows of one operand and columns of the other.
         tiled = (r["tile_m"] + r["tile_n"]) * x.sqrt(warps) * eb / lim.load_bytes_per_clock
+        tiled = tiled + warps * spilled * lim.warp * 4.0 / lim.cache_bytes_per_clock / MATRIX_STEPS
         return x.where(simt > 0, warps * total, tiled) + stored
 
 

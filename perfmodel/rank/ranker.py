@@ -12,6 +12,7 @@ import numpy as np
 from perfmodel.errors import InputError, nearest
 from perfmodel.hardware.device import Device
 from perfmodel.hardware.loader import load_device
+from perfmodel.models import cap
 from perfmodel.ops.base import Operator
 from perfmodel.rank.acquisition import Combinations, next_places
 from perfmodel.rank.energy import Powered, powered
@@ -40,6 +41,21 @@ class _Measurements:
     places: list[int] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
 
+    def failed(self) -> list[int]:
+        """Places whose last measurement failed, in order."""
+        last = dict(zip(self.places, self.seconds, strict=True))
+        return sorted(place for place, seconds in last.items() if not np.isfinite(seconds))
+
+    def best(self) -> float | None:
+        """ln of the shortest time; None where nothing ran."""
+        finite = [s for s in self.seconds if np.isfinite(s)]
+        return float(np.log(min(finite))) if finite else None
+
+    def without_failures_of(self, place: int) -> list[tuple[int, float]]:
+        """All measurements in order but those of one place that failed."""
+        both = zip(self.places, self.seconds, strict=True)
+        return [(p, s) for p, s in both if p != place or np.isfinite(s)]
+
 
 class Ranker:
     """Ranks configurations, learns from those that were measured, and says which to measure next.
@@ -59,7 +75,8 @@ class Ranker:
         pretrained: what other devices taught: ``default`` (shipped), ``none``, a ranker's folder, or the object.
 
     Raises:
-        InputError: a column is absent, no configuration can run, the descriptor is of another family, …
+        InputError: a column is absent, no configuration can run, the descriptor is of another family, the power limit is not
+            above the device's idle power, …
         DeviceError: an unknown device.
     """
 
@@ -70,8 +87,13 @@ class Ranker:
     ) -> None:  # fmt: skip
         if objective not in OBJECTIVES:
             raise InputError(f"the objective is {objective!r}: {nearest(objective, OBJECTIVES)}")
+        if power_limit_w is not None and not power_limit_w > 0:
+            raise InputError(f"the power limit is {power_limit_w!r}; wanted watts above 0")
         configs = named_columns(configs)  # once: a file would be read three times
         record = device if isinstance(device, Device) else load_device(device)
+        cap.binds(record, power_limit_w)  # refuses what lies below the idle power
+        doubts = (cap.without_effect(record, power_limit_w), cap.may_be_refused(record, power_limit_w))
+        self._warnings = tuple(why for why in doubts if why is not None)
         self.space = _space_of(space, op, configs)
         self.objective, self.power_limit_w = objective, power_limit_w
         self.physics = Physics.of(self.space, op, record)
@@ -95,14 +117,21 @@ class Ranker:
 
     @property
     def observed(self) -> int:
-        """Measurements taken in."""
+        """Measurements taken in, failures that a later one overcame left out."""
         return len(self._measured.places)
+
+    @property
+    def failed(self) -> tuple[int, ...]:
+        """Rows that failed when they were measured last: not ranked, and not suggested again."""
+        with self._lock:
+            return tuple(int(row) for row in self._row_of_place[self._failed()])
 
     def observe(self, configs: Any, seconds: float | Sequence[float] | np.ndarray) -> None:
         """Learns from measurements.
 
         Args:
-            configs: what was measured: rows of the candidates' table by number, or a table of their parameters.
+            configs: what was measured: rows of the candidates' table by number, or a table of their parameters. One that failed
+                may be measured again; if it then runs, the failure is forgotten.
             seconds: of each, in order; NaN or infinity where it failed to compile or run.
 
         Raises:
@@ -123,8 +152,9 @@ class Ranker:
     def suggest(self, n: int = 1) -> np.ndarray:
         """Rows of the candidates' table to measure next, most wanted first.
 
-        Without measurements, the fastest as far as is known. With some, those whose measurement is expected to improve on the
-        best most, in turn with those that show combinations of values not seen yet (:mod:`perfmodel.rank.acquisition`). One at
+        Without measurements, the fastest as far as is known, in turn with the fastest of each other region (a setting of the
+        switches, with the outputs of a thread). With some, those whose
+        measurement is expected to improve on the best most, in turn with others in new regions or of new combinations (:mod:`perfmodel.rank.acquisition`). One at
         a time, each observed before the next, finds more than batches do.
 
         Args:
@@ -139,7 +169,7 @@ class Ranker:
             learner = self._learner()
             assert self._combinations is not None
             measured = np.array(self._measured.places, dtype=np.intp)
-            places = next_places(learner, self._combinations, measured, self._best(), n, self._offset())
+            places = next_places(learner, self._combinations, measured, self._measured.best(), n, self._offset())
             return self._row_of_place[self._candidates[places]]
 
     def interval(self, row: int) -> tuple[float, float]:
@@ -168,6 +198,7 @@ class Ranker:
         with self._lock:
             mean, deviation = self._forecast()
             failed, observed = self._failed(), self.observed
+            failed_rows = self.failed
         latency = np.exp(mean)
         value, costs_of = latency, None
         if self.objective != "latency" or self.power_limit_w is not None:
@@ -203,37 +234,41 @@ class Ranker:
             taught_by=self._opinions.taught_by,
             assumed=dict(self._assumed),
             ignored=self._ignored,
+            failed=failed_rows,
+            warnings=self._warnings,
         )
 
     def _learner(self) -> Posterior:
         if self._posterior is None:
             columns = {n: v[self._candidates] for n, v in self._columns.items()}
             costs = self.physics.costs(columns)
-            self._combinations = Combinations(columns)
+            outputs = np.broadcast_to(costs.roles["work_m"] * costs.roles["work_n"], (len(self._candidates),))
+            self._combinations = Combinations(columns, outputs)
             opinions, _ = self._opinions.of(columns)
             centred = opinions - np.median(opinions, axis=0)
             self._posterior = Posterior(coordinates(columns, costs), centred, self._mean[self._candidates], priors())
         return self._posterior
 
     def _learn(self, place: int, seconds: float) -> None:
+        if np.isfinite(seconds) and place in self._measured.failed():
+            # It runs after all: everything but its failures is learned anew.
+            others = self._measured.without_failures_of(place)
+            self._measured, self._posterior = _Measurements(), None
+            for earlier in others:
+                self._learn(*earlier)
         learner = self._learner()
         if np.isfinite(seconds):
             value = np.log(seconds)
         else:
-            best = self._best()
+            best = self._measured.best()
             value = FAILED + (best if best is not None else float(learner.moments()[0].min()))
         learner.add(place, value)
         self._measured.places.append(place)
         self._measured.seconds.append(seconds)
 
     def _failed(self) -> np.ndarray:
-        """Places of what failed when it was measured."""
-        measured = zip(self._measured.places, self._measured.seconds, strict=True)
-        return self._candidates[np.array(sorted({p for p, s in measured if not np.isfinite(s)}), dtype=np.intp)]
-
-    def _best(self) -> float | None:
-        finite = [s for s in self._measured.seconds if np.isfinite(s)]
-        return float(np.log(min(finite))) if finite else None
+        """Places of what failed when it was measured last."""
+        return self._candidates[np.array(self._measured.failed(), dtype=np.intp)]
 
     def _offset(self) -> np.ndarray | None:
         """What the objective adds to ln(time) of each candidate; None: nothing."""

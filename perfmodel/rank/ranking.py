@@ -32,6 +32,9 @@ class Ranking:
         taught_by: devices whose measurements are behind it.
         assumed: parameters that the table has no column for, with the default that every row takes.
         ignored: columns of the table that are no parameter of the space.
+        failed: rows that failed when they were measured last; they count among ``refused`` and are ranked again once a
+            measurement of them succeeds.
+        warnings: one line each: what a power limit does not do, or what a driver may not take.
     """
 
     rows: np.ndarray
@@ -50,6 +53,8 @@ class Ranking:
     taught_by: tuple[str, ...]
     assumed: dict[str, float]
     ignored: tuple[str, ...]
+    failed: tuple[int, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -93,7 +98,7 @@ class Ranking:
             "device": device, "objective": self.objective, "source": self.source, "taught_by": list(self.taught_by),
             "power_source": None if self.power_w is None else "analytical", "configurations": self.configurations,
             "refused": self.refused, "screened_out": self.screened_out, "assumed": self.assumed,
-            "ignored": list(self.ignored), "ranked": ranked,
+            "ignored": list(self.ignored), "warnings": list(self.warnings), "ranked": ranked,
         }  # fmt: skip
 
     def to_pandas(self) -> pd.DataFrame:

@@ -104,6 +104,7 @@ def run(spaces: list[Measured], seeds: int) -> dict[str, Any]:
             taught = Ranker(m.op, m.columns, m.device, space=m.space, pretrained=pre)
             order = taught.ranking().rows
             note("none: perfmodel", place, [best_of(m, order[:k]) for k in TOPS])
+            note("none: perfmodel, a batch", place, [best_of(m, taught.suggest(k)) for k in TOPS])
             note("none: random", place, [best_of(m, shuffled[:k]) for k in TOPS])
             note("none: trees, raw, ln time", place, [best_of(m, boosted(m, others, seed, "log")[:k]) for k in TOPS])
             note(

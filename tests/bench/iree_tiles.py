@@ -1,0 +1,154 @@
+"""How few measurements find IREE's fastest tiles: every candidate of six linalg workloads compiled and timed, then searches replayed.
+
+    python tests/bench/iree_tiles.py record FOLDER     compile all candidates of all workloads (half an hour; goes on where it stopped)
+    python tests/bench/iree_tiles.py time FOLDER       time them on one core, in two rounds, and write FOLDER/iree.json
+    python tests/bench/iree_tiles.py replay [FILE]     searches over the recorded times (tests/bench/recorded/iree.json)
+
+A figure is the shortest recorded time of all candidates over that of the best that the search measured, in percent. A ranker
+starts from the physics alone, or from that and the recorded times of the other products (the workload itself is left out).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from perfmodel.errors import InputError
+from perfmodel.hardware.device import Device
+from perfmodel.hardware.loader import load_device
+from perfmodel.integrations import iree
+from perfmodel.rank import Ranker
+from perfmodel.rank import space as space_of
+from perfmodel.rank.pretrained import NOTHING, Pretrained
+from perfmodel.rank.table import parameters
+from perfmodel.rank.training import Measured, train_source
+
+OBSERVED = (1, 5, 10, 20)
+RANDOM_SEEDS = 200
+REPEATS = 15
+SIZES = {"tall product 3136x64": {"dist_n": (32, 64)}}
+"""Offered in place of the usual ones, of which there would be one."""
+RECORDED = Path(__file__).parent / "recorded" / "iree.json"
+
+_FUNCTION = """
+#both = affine_map<(d0, d1) -> (d0, d1)>
+#row = affine_map<(d0, d1) -> (d1)>
+func.func @main({arguments}) -> {result} {{
+  %zero = arith.constant 0.0 : f32
+  %empty = tensor.empty() : {result}
+  %start = linalg.fill ins(%zero : f32) outs(%empty : {result}) -> {result}
+  %r = linalg.{name} ins(%a, %b : {a}, {b}) outs(%start : {result}) -> {result}
+{rest}
+}}
+"""
+_BIAS_AND_RELU = """
+  %y = linalg.generic {{indexing_maps = [#both, #row, #both], iterator_types = ["parallel", "parallel"]}}
+      ins(%r, %bias : {result}, {bias}) outs(%empty : {result}) {{
+  ^bb0(%product: f32, %added: f32, %out: f32):
+    %sum = arith.addf %product, %added : f32
+    %most = arith.maximumf %sum, %zero : f32
+    linalg.yield %most : f32
+  }} -> {result}
+  return %y : {result}"""
+
+
+def _tensor(*shape: int) -> str:
+    return f"tensor<{'x'.join(map(str, shape))}xf32>"
+
+
+def _module(name: str, a: str, b: str, result: str, bias: str | None = None) -> str:
+    rest = f"  return %r : {result}" if bias is None else _BIAS_AND_RELU.format(result=result, bias=bias)
+    arguments = f"%a: {a}, %b: {b}" + ("" if bias is None else f", %bias: {bias}")
+    return _FUNCTION.format(arguments=arguments, result=result, name=name, a=a, b=b, rest=rest)
+
+
+def workloads() -> dict[str, str]:
+    """MLIR modules by name."""
+    ones = "{dilations = dense<1> : tensor<2xi64>, strides = dense<1> : tensor<2xi64>}"
+    return {
+        "square product 512": _module("matmul", _tensor(512, 512), _tensor(512, 512), _tensor(512, 512)),
+        "tall product 3136x64": _module("matmul", _tensor(3136, 256), _tensor(256, 64), _tensor(3136, 64)),
+        "batch of 12 products": _module(
+            "batch_matmul", _tensor(12, 128, 64), _tensor(12, 64, 128), _tensor(12, 128, 128)
+        ),
+        "product, bias, ReLU": _module(
+            "matmul", _tensor(197, 192), _tensor(192, 768), _tensor(197, 768), bias=_tensor(768)
+        ),
+        "convolution 3x3": _module(
+            f"conv_2d_nhwc_hwcf {ones}", _tensor(1, 30, 30, 128), _tensor(3, 3, 128, 128), _tensor(1, 28, 28, 128)
+        ),
+        "matrix times vector": _module("matvec", _tensor(4096, 1024), _tensor(1024), _tensor(4096)),
+    }
+
+
+def _rows(configs: dict[str, np.ndarray]) -> list[dict[str, int]]:
+    return [{n: int(v[row]) for n, v in configs.items()} for row in range(len(configs["strategy"]))]
+
+
+def record(folder: Path) -> None:
+    """Compiles all candidates; a file each, empty where the compiler refused."""
+    for number, (name, text) in enumerate(workloads().items()):
+        target = iree.Target.of(text)
+        rows = _rows(iree.candidates(target, SIZES.get(name)))
+        for row, configuration in enumerate(rows):
+            path = folder / f"{number}" / f"{row}.vmfb"
+            if path.exists():
+                continue
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                program = iree.build(target, configuration)
+            except InputError as error:
+                sys.stderr.write(f"{error}\n")
+                program = b""
+            partial = path.with_suffix(".part")
+            partial.write_bytes(program)
+            partial.rename(path)
+        print(f"{name}: {len(rows)} candidates", flush=True)
+
+
+def timings(folder: Path, seconds: float) -> None:
+    """Times all programs, in rounds until the seconds are over, and checks each against the first one's result."""
+    end = time.monotonic() + seconds
+    shortest: dict[str, list[float | None]] = {}
+    rounds = 0
+    while rounds == 0 or time.monotonic() < end:
+        for number, (name, text) in enumerate(workloads().items()):
+            target = iree.Target.of(text)
+            found = shortest.setdefault(name, [None] * len(_rows(iree.candidates(target, SIZES.get(name)))))
+            wanted = None
+            for row in range(len(found)):
+                if rounds and time.monotonic() > end:
+                    break
+                program = (folder / f"{number}" / f"{row}.vmfb").read_bytes()
+                if not program or (rounds and found[row] is None):
+                    continue
+                if rounds == 0:
+                    result = np.asarray(iree.loaded(target, program)())
+                    wanted = result if wanted is None else wanted
+                    if not np.allclose(result, wanted, rtol=1e-4):
+                        sys.stderr.write(f"{name}, row {row}: another result\n")
+                        continue
+                taken, _ = iree.timed(target, program, REPEATS)
+                found[row] = taken if found[row] is None else min(taken, found[row])
+        rounds += 1
+        print(f"round {rounds} done", flush=True)
+    device = load_device("local-cpu")
+    facts = ("units", "peak_clock_hz", "memory_bandwidth_bytes_per_s", "l2_bytes", "l1_bytes_per_unit")
+    record = {
+        "processor": device.name, "family": device.family, "compiler": "iree-base-compiler 3.13", "rounds": rounds,
+        "device": {f: getattr(device, f) for f in facts} | {"fp32": device.flops_per_clock_per_unit["fp32"]},
+        "seconds": {n: [None if s is None else float(f"{s:.4g}") for s in v] for n, v in shortest.items()},
+    }  # fmt: skip
+    (folder / "iree.json").write_text(json.dumps(record, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    {"record": lambda: record(Path(sys.argv[2])), "time": lambda: timings(Path(sys.argv[2]), 240.0)}[sys.argv[1]]()
