@@ -290,7 +290,11 @@ def _vector_loop(nest: Nest, extents: np.ndarray, straight: int) -> int | None:
     left = [i for i in range(straight - 1, -1, -1) if extents[i] > 1 and nest.kinds[i] == "serial"]
     for loop in loops + left[:1]:
         strides = {abs(float(a.stride[loop])) for a in nest.accesses if not a.written}
-        if extents[loop] >= 2 and strides <= {0.0, 1.0} and all(abs(a.stride[loop]) == 1 for a in nest.accesses if a.written):
+        if (
+            extents[loop] >= 2
+            and strides <= {0.0, 1.0}
+            and all(abs(a.stride[loop]) == 1 for a in nest.accesses if a.written)
+        ):
             return loop
     return None
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from perfmodel.errors import InputError
-from perfmodel.files import write_atomically
+from perfmodel.files import write_whole
 from perfmodel.integrations.loop_nests import NEST_VECTOR, Program
 from perfmodel.models.trees import Booster, read_booster
 from perfmodel.rank.posterior import Posterior, priors
@@ -39,13 +39,17 @@ def shipped_prior() -> Booster | None:
     return read_booster(path.read_bytes(), str(path))
 
 
-def corrected_seconds(program: Program, prior: Booster | None) -> float:
-    """Seconds of a program, each nest that computes corrected by what was learned beforehand."""
-    if prior is None or not program.computes.any():
-        return program.seconds
-    ratio = np.zeros(len(program.nest_seconds))
-    ratio[program.computes] = prior.predict(program.nest_vectors[program.computes])
-    return float((program.nest_seconds * np.exp(ratio)).sum())
+def corrected_seconds(programs: Sequence[Program], prior: Booster | None) -> np.ndarray:
+    """Seconds of programs, shape ``[programs]``: each nest that computes corrected by what was learned beforehand."""
+    seconds = [p.nest_seconds for p in programs]
+    if prior is not None and programs:
+        vectors = np.concatenate([p.nest_vectors for p in programs])
+        computes = np.concatenate([p.computes for p in programs])
+        ratio = np.ones(len(computes))
+        if computes.any():
+            ratio[computes] = np.exp(prior.predict(vectors[computes]))
+        seconds = np.split(np.concatenate(seconds) * ratio, np.cumsum([len(s) for s in seconds])[:-1])
+    return np.array([s.sum() for s in seconds])
 
 
 @dataclass
@@ -83,9 +87,10 @@ class NestLearner:
             seconds: of each; NaN where it failed.
         """
         known = self.workloads.setdefault(workload, Workload())
-        for program, value in zip(programs, seconds, strict=True):
+        expected = np.log(corrected_seconds(programs, self.prior))
+        for program, prior_log_s, value in zip(programs, expected, seconds, strict=True):
             known.features.append(program.features)
-            known.prior_log_s.append(float(np.log(corrected_seconds(program, self.prior))))
+            known.prior_log_s.append(float(prior_log_s))
             known.log_s.append(float(np.log(value)) if np.isfinite(value) and value > 0 else float("nan"))
 
     def forecast(self, workload: str, programs: Sequence[Program]) -> tuple[np.ndarray, np.ndarray]:
@@ -98,7 +103,7 @@ class NestLearner:
         known = self.workloads.get(workload, Workload())
         measured = len(known.log_s)
         features = np.stack([*known.features, *(p.features for p in programs)])
-        mean = np.array([*known.prior_log_s, *(np.log(corrected_seconds(p, self.prior)) for p in programs)])
+        mean = np.concatenate([known.prior_log_s, np.log(corrected_seconds(programs, self.prior))])
         opinions = np.stack([mean - np.median(mean), (features[:, 0] - np.median(features[:, 0])) * np.log(2)], axis=1)
         posterior = Posterior(_coordinates(features), opinions, mean, priors())
         logs = np.array(known.log_s)
@@ -124,7 +129,7 @@ class NestLearner:
             }
             for name, w in self.workloads.items()
         }
-        write_atomically(Path(path), json.dumps({"schema": SCHEMA, "workloads": content}).encode())
+        write_whole(Path(path), json.dumps({"schema": SCHEMA, "workloads": content}).encode())
 
     def load(self, path: str | Path) -> None:
         """Reads measurements that :meth:`save` wrote, in place of those there are.
@@ -164,9 +169,7 @@ def _coordinates(features: np.ndarray) -> np.ndarray:
     return result
 
 
-def fit_prior(
-    workloads: Sequence[tuple[Sequence[Program], np.ndarray]], *, trees: int = 200, seed: int = 0
-) -> bytes:
+def fit_prior(workloads: Sequence[tuple[Sequence[Program], np.ndarray]], *, trees: int = 200, seed: int = 0) -> bytes:
     """Trees on ln(measured / physics) of single nests, as XGBoost's JSON.
 
     A program's ratio, less the median of its workload, counts for each of its nests that compute, by their share of the time.
@@ -194,5 +197,7 @@ def fit_prior(
         "max_depth": 5, "eta": 0.05, "subsample": 0.7, "colsample_bytree": 0.5, "min_child_weight": 3, "lambda": 3.0,
         "tree_method": "hist", "nthread": 1, "seed": seed, "base_score": 0.0,
     }  # fmt: skip
-    matrix = xgboost.DMatrix(np.stack(rows), np.array(targets), weight=np.array(weights), feature_names=list(NEST_VECTOR))
+    matrix = xgboost.DMatrix(
+        np.stack(rows), np.array(targets), weight=np.array(weights), feature_names=list(NEST_VECTOR)
+    )
     return bytes(xgboost.train(settings, matrix, trees).save_raw("json"))
