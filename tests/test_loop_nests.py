@@ -8,14 +8,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tir_doubles as tir_double
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import tir_doubles as tir_double
 from perfmodel.errors import InputError
 from perfmodel.hardware.loader import load_device
 from perfmodel.integrations.loop_nests import (
-    NEST_VECTOR, TERMS, Access, Core, Nest, feature_names, nest_costs, program,
+    NEST_VECTOR,
+    TERMS,
+    Access,
+    Core,
+    Nest,
+    feature_names,
+    nest_costs,
+    program,
 )  # fmt: skip
 from perfmodel.integrations.nest_learner import NestLearner, corrected_seconds, fit_prior
 from perfmodel.integrations.tir import nests

@@ -169,7 +169,7 @@ def _coordinates(features: np.ndarray) -> np.ndarray:
     return result
 
 
-def fit_prior(workloads: Sequence[tuple[Sequence[Program], np.ndarray]], *, trees: int = 200, seed: int = 0) -> bytes:
+def fit_prior(workloads: Sequence[tuple[Sequence[Program], np.ndarray]], *, trees: int = 120, seed: int = 0) -> bytes:
     """Trees on ln(measured / physics) of single nests, as XGBoost's JSON.
 
     A program's ratio, less the median of its workload, counts for each of its nests that compute, by their share of the time.
@@ -194,7 +194,7 @@ def fit_prior(workloads: Sequence[tuple[Sequence[Program], np.ndarray]], *, tree
                     targets.append(value)
                     weights.append(weight)
     settings = {
-        "max_depth": 5, "eta": 0.05, "subsample": 0.7, "colsample_bytree": 0.5, "min_child_weight": 3, "lambda": 3.0,
+        "max_depth": 4, "eta": 0.08, "subsample": 0.7, "colsample_bytree": 0.5, "min_child_weight": 3, "lambda": 3.0,
         "tree_method": "hist", "nthread": 1, "seed": seed, "base_score": 0.0,
     }  # fmt: skip
     matrix = xgboost.DMatrix(

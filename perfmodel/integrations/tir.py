@@ -171,7 +171,7 @@ def _access(buffer: Any, indices: Any, environment: _Environment, loops: int, *,
 
 
 def _element_bytes(dtype: str) -> float:
-    digits = "".join(c for c in dtype.split("x")[0] if c.isdigit())
+    digits = "".join(c for c in dtype.split("x", maxsplit=1)[0] if c.isdigit())
     return max(int(digits or 8) / 8, 0.5)
 
 
