@@ -4,17 +4,17 @@ A schedule of a loop compiler (tiles, order, vectors, unrolling) is a handful of
 
 - *compute*: multiply-adds in whole vectors over what the core does in a clock;
 - *latency*: the same where too few results are on their way to fill the pipelines;
-- *loads*: loads and stores of straight-line code, gathered element by element where neighbours do not lie side by side;
+- *loads*: loads and stores of straight-line code, element by element where neighbours do not lie side by side;
 - *spills*: results that fit no vector register;
 - *loops*: counting and branching of what is not unrolled;
 - *l1*, *llc*: lines that come into the first cache and into the core's share of the last one.
 
-A cache holds everything that the loops inside touch, from the outermost loop on for which it fits; what lies outside brings it in
-again, but for what a loop does not move. The 4-norm joins the terms of a nest, nests follow each other.
+A cache holds everything that the loops inside touch, from the outermost loop on for which it fits; loops further out bring it in
+again, but for what they do not move. Rows that lie some power of two apart crowd into few sets of the first cache. The 4-norm joins the terms of a nest, nests follow each other.
 
 References: Wolf and Lam, "A Data Locality Optimizing Algorithm", PLDI 1991 (reuse of nests); Goto and van de Geijn, "Anatomy of
-High-Performance Matrix Multiplication", ACM TOMS 34, 2008 (blocks of registers and caches); Fog, "The microarchitecture of Intel,
-AMD and VIA CPUs" (pipelines of four instructions, two loads and one store a clock).
+High-Performance Matrix Multiplication", ACM TOMS 34, 2008 (blocks of registers and caches); Fog, "The microarchitecture of
+Intel, AMD and VIA CPUs" (pipelines of four instructions, two loads and one store a clock).
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ from perfmodel.rank.limits import Limits
 
 LINE = 64.0
 """Bytes of a cache line."""
+L1_WAYS = 8
+"""Lines of one set of a first cache of 32 KB (Zen 2 to 4, Intel's before Ice Lake); larger ones have 12, ARM's 4."""
 VECTOR_REGISTERS = 16
 """AVX2's; AVX-512 and NEON have 32, of which compilers keep as many for operands."""
 ARITHMETIC_LATENCY = 4.0
@@ -76,20 +78,42 @@ class Access:
     reach: np.ndarray
     stride: np.ndarray
 
+    def elements(self) -> np.ndarray:
+        """Elements that the loops from each one inward touch, shape ``[loops + 1]``; the last: one iteration."""
+        result: np.ndarray = self._touched().prod(axis=0)
+        return result
+
     def footprints(self) -> np.ndarray:
-        """Bytes in whole lines that the loops from each one inward touch, shape ``[loops + 1]``; the last: one iteration."""
-        inward = np.cumsum(self.reach[:, ::-1], axis=1)[:, ::-1]
-        touched = np.concatenate([inward, np.zeros((len(self.shape), 1))], axis=1) + 1
-        touched = np.minimum(touched, self.shape[:, None])
+        """Bytes in whole lines of the same, shape ``[loops + 1]``."""
+        touched = self._touched()
         touched[-1] = np.ceil(touched[-1] * self.element_bytes / LINE) * LINE
         result: np.ndarray = touched.prod(axis=0)
         return result
 
-    def elements(self) -> np.ndarray:
-        """Elements that the loops from each one inward touch, shape ``[loops + 1]``."""
+    def pressure(self, sets: int) -> np.ndarray:
+        """Bytes of a cache that they take up, shape ``[loops + 1]``: rows some power of two apart crowd into few sets.
+
+        Args:
+            sets: of the cache, a power of two.
+        """
+        touched = self._touched()
+        lines = np.ceil(touched[-1] * self.element_bytes / LINE)
+        used = lines.copy()
+        pitch = self.element_bytes * self.shape[-1]
+        for rows, extent in zip(touched[-2::-1], self.shape[-2::-1], strict=True):
+            apart = pitch / LINE
+            used = used * np.minimum(rows, sets / np.gcd(sets, int(apart)) if apart == int(apart) else sets)
+            lines = lines * rows
+            pitch *= extent
+        used = np.minimum(used, sets)
+        result: np.ndarray = lines * LINE * np.where(lines > used, sets / used, 1.0)
+        return result
+
+    def _touched(self) -> np.ndarray:
+        """The same in each index, shape ``[dimensions, loops + 1]``."""
         inward = np.cumsum(self.reach[:, ::-1], axis=1)[:, ::-1]
         touched = np.concatenate([inward, np.zeros((len(self.shape), 1))], axis=1) + 1
-        result: np.ndarray = np.minimum(touched, self.shape[:, None]).prod(axis=0)
+        result: np.ndarray = np.minimum(touched, self.shape[:, None])
         return result
 
 
@@ -177,7 +201,8 @@ class NestCosts:
 
 DESCRIPTION = (
     "lanes", "whole", "odd", "accumulators", "ahead", "straight", "operand_loads", "gathered", "reduction_inside", "hoisted",
-    "l1_level", "l1_fill", "llc_fill", "chunks", "chunk_bytes", "loops", "innermost", "second", "unroll_steps", "touched_straight",
+    "l1_level", "crowding", "l1_fill", "llc_fill", "chunks", "chunk_bytes", "loops", "innermost", "second", "unroll_steps",
+    "touched_straight",
 )  # fmt: skip
 
 
@@ -250,8 +275,10 @@ def nest_costs(nest: Nest, core: Core) -> NestCosts:
         "loops": _looping(extents, straight, chunks),
     }  # fmt: skip
     prints = [a.footprints() for a in nest.accesses]
-    l1_level, l1_bytes = _filled(nest, prints, extents, core.l1_bytes)
-    _, llc_bytes = _filled(nest, prints, extents, core.share_bytes)
+    crowded = [a.pressure(int(core.l1_bytes / LINE / L1_WAYS)) for a in nest.accesses]
+    l1_level, l1_bytes = _filled(nest, prints, crowded, extents, core.l1_bytes)
+    # Addresses are hashed over the slices of the last-level cache: rows do not crowd there.
+    _, llc_bytes = _filled(nest, prints, prints, extents, core.share_bytes)
     clocks["l1"] = l1_bytes / L1_FILL_BYTES_PER_CLOCK
     clocks["llc"] = llc_bytes / core.dram_bytes_per_clock
     terms = {name: value / core.clock_hz / share for name, value in clocks.items()}
@@ -259,10 +286,13 @@ def nest_costs(nest: Nest, core: Core) -> NestCosts:
     seconds = norm + terms["loops"] + terms["spills"]
     reduced = [extents[i] for i in range(straight, count) if not any(s.stride[i] for s in stores)]
     long = [e for e in extents if e > 1]
+    beyond = max(l1_level - 1, 0)  # the first loop for which the cache is too small
     described = {
-        "lanes": wide / vectors, "whole": wide, "odd": odd, "accumulators": results, "ahead": ahead, "straight": body, "operand_loads": operands / body,
+        "lanes": wide / vectors, "whole": wide, "odd": odd, "accumulators": results, "ahead": ahead, "straight": body,
+        "operand_loads": operands / body,
         "gathered": gathers / body, "reduction_inside": float(np.prod(reduced)) if reduced else 1.0, "hoisted": hoisted,
-        "l1_level": inside[l1_level], "l1_fill": l1_bytes / iterations, "llc_fill": llc_bytes / iterations, "chunks": chunks,
+        "l1_level": inside[l1_level], "crowding": _touched(nest, crowded, beyond) / _touched(nest, prints, beyond),
+        "l1_fill": l1_bytes / iterations, "llc_fill": llc_bytes / iterations, "chunks": chunks,
         "chunk_bytes": _touched(nest, prints, sum(k == "parallel" for k in nest.kinds)), "loops": float(len(long)),
         "innermost": long[-1] if long else 1.0, "second": long[-2] if len(long) > 1 else 1.0,
         "unroll_steps": 1.0 + nest.unroll_steps, "touched_straight": _touched(nest, prints, straight),
@@ -330,10 +360,12 @@ def _touched(nest: Nest, prints: Sequence[np.ndarray], level: int) -> float:
     return float(sum(b[level] for b in _merged(nest, prints).values()))
 
 
-def _filled(nest: Nest, prints: Sequence[np.ndarray], extents: np.ndarray, capacity: float) -> tuple[int, float]:
+def _filled(
+    nest: Nest, prints: Sequence[np.ndarray], taken: Sequence[np.ndarray], extents: np.ndarray, capacity: float
+) -> tuple[int, float]:
     """The outermost loop from which on a cache holds what is touched, and the bytes that come into it in all."""
     merged = _merged(nest, prints)
-    total = np.sum(list(merged.values()), axis=0)
+    total = np.sum(list(_merged(nest, taken).values()), axis=0)
     fits = np.flatnonzero(total <= capacity)
     level = int(fits[0]) if len(fits) else len(extents)
     moves = {name: np.zeros(len(extents), dtype=bool) for name in merged}

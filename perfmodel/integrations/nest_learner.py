@@ -1,8 +1,8 @@
 """What measured schedules teach beyond the physics of their loop nests: of other workloads beforehand, of this one as it goes.
 
-Beforehand: boosted trees on ln(measured / physics) of single nests (``models/loop_nests``), fitted to schedules of workloads other
-than those that the documentation judges them by. As it goes: the Gaussian processes of :mod:`perfmodel.rank.posterior` over what
-was measured and what is asked for.
+Beforehand: boosted trees on ln(measured / physics) of single nests (``models/loop_nests``), fitted to schedules of workloads
+other than those that the documentation judges them by. As it goes: the Gaussian processes of :mod:`perfmodel.rank.posterior`
+over what was measured and what is asked for.
 """
 
 from __future__ import annotations

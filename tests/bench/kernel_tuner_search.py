@@ -4,8 +4,8 @@
     python tests/bench/kernel_tuner_search.py replay FOLDER           # searches in Kernel Tuner's simulation mode over that
     python tests/bench/kernel_tuner_search.py recorded FOLDER [--data FOLDER_OF_BENCHMARK_HUB]   # the same, five spaces of GPUs
 
-`replay` and `recorded` run Kernel Tuner itself with its own runner of recorded results. Random is Kernel Tuner's random sampling,
-over 20 seeds. On the recorded spaces, what the shipped ranker learned of the device itself is left out. FOLDER holds Kernel
+`replay` and `recorded` run Kernel Tuner itself with its own runner of recorded results. Random is Kernel Tuner's random
+sampling, over 20 seeds. On the recorded spaces, what the shipped ranker learned of the device itself is left out. FOLDER holds Kernel
 Tuner's caches. Needs the extras `kernel-tuner` and, for `recorded`, `train`.
 """
 
@@ -30,7 +30,8 @@ RANDOM_SEEDS = 20
 
 def example() -> Any:
     spec = importlib.util.spec_from_file_location("tune_kernel_tuner", ROOT / "examples" / "tune_kernel_tuner.py")
-    assert spec and spec.loader
+    assert spec is not None
+    assert spec.loader is not None
     loaded = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = loaded
     spec.loader.exec_module(loaded)
@@ -60,7 +61,9 @@ def report(name: str, size: int, best: float, ours: list[float], others: list[li
     )
 
 
-HEADER = "| space | configurations | 1/20 | measurements to 95 % | best after 1/20, % | random: to 95 %, median | after 1/20, % |"
+HEADER = (
+    "| space | configurations | 1/20 | measurements to 95 % | after 1/20, % | random: to 95 %, median | after 1/20, % |"
+)
 
 
 def replay(folder: Path) -> None:
@@ -89,7 +92,7 @@ def replay(folder: Path) -> None:
 def _closed(text: str) -> str:
     """Kernel Tuner's cache with the end that it leaves out while it is still in use."""
     text = text.rstrip().rstrip(",")
-    return text if text.endswith("}}") or text.endswith("}\n}") else text + "}\n}"
+    return text if text.endswith(("}}", "}\n}")) else text + "}\n}"
 
 
 def recorded(folder: Path, data: Path) -> None:

@@ -1,14 +1,14 @@
 """TVM's MetaSchedule on one core: perfmodel's cost model against TVM's own XGBoost model and random choice.
 
     python tests/bench/tvm_tuning.py record FILE [--workloads …] [--seeds 1,2] [--trials 128]   # random schedules, measured
-    python tests/bench/tvm_tuning.py fit FILE OUTPUT                                            # trees, from the workloads of TRAIN
     python tests/bench/tvm_tuning.py live FILE [--models ours,xgb] [--seeds 1,2,3]              # whole tuning runs
     python tests/bench/tvm_tuning.py table FILE                                                 # best after 32, 64, 128 trials
+    python tests/bench/tvm_tuning.py fit FILE models/loop_nests/residual.json.gz                # trees, from workloads of TRAIN
 
-Needs the extra `tvm` and xgboost. Results go to FILE, a JSON line a run (`live`) or a schedule (`record`). `live` is MetaSchedule's
-evolutionary search over its own space, with its mutators and post-processing; this file builds and times the candidates in its own
-process, and checks each result against the unscheduled function's. Random is a replay of traces with new decisions. All strategies
-get the same settings and batches of eight. A time is the least of several runs.
+Needs the extra `tvm` and xgboost. Results go to FILE, a JSON line a run (`live`) or a schedule (`record`; of workloads of TRAIN
+`live` writes schedules too). `live` is MetaSchedule's evolutionary search over its own space, with its mutators and
+post-processing; this file builds and times the candidates in its own process, and checks each result against the unscheduled
+function's. Random is a replay of traces with new decisions. All strategies get the same settings and batches of eight. A time is the least of several runs.
 """
 
 from __future__ import annotations
@@ -69,9 +69,12 @@ def conv(h: int, w: int, ci: int, co: int, kernel: int) -> list[Any]:
     ry, rx, rc = (
         te.reduce_axis((0, extent), name=name) for extent, name in ((kernel, "ry"), (kernel, "rx"), (ci, "rc"))
     )
+    axes = [ry, rx, rc]
     y = te.compute(
-        (1, h, w, co), lambda b, i, j, c: te.sum(padded[b, i + ry, j + rx, rc] * f[ry, rx, rc, c], axis=[ry, rx, rc]), name="conv"
-    )  # fmt: skip
+        (1, h, w, co),
+        lambda b, i, j, c: te.sum(padded[b, i + ry, j + rx, rc] * f[ry, rx, rc, c], axis=axes),
+        name="conv",
+    )
     return [x, f, te.compute(y.shape, lambda b, i, j, c: te.max(y[b, i, j, c], 0.0), name="relu")]
 
 
@@ -149,8 +152,8 @@ def random_schedules(mod: Any, seed: int, trials: int) -> list[Any]:
     return list(ctx.generate_measure_candidates())
 
 
-def tune(name: str, model: Any, seed: int, trials: int) -> tuple[list[float], float]:
-    """Seconds of the schedules that a cost model had measured, in order; and the seconds that searching itself took."""
+def tune(name: str, model: Any, seed: int, trials: int) -> tuple[list[float], list[Any], float]:
+    """Seconds of the schedules that a cost model had measured, in order, with their traces; and the seconds of searching."""
     np.random.seed(seed)  # noqa: NPY002 - what TVM's model warms up with
     mod = module(name)
     ctx = context(mod, seed, EvolutionarySearch(**POPULATION))
@@ -161,7 +164,9 @@ def tune(name: str, model: Any, seed: int, trials: int) -> tuple[list[float], fl
         max_trials=trials, num_trials_per_iter=BATCH, design_spaces=ctx.generate_design_space(), database=database,
         cost_model=model,
     )  # fmt: skip
-    measure, times, searching = Measure(mod), [], 0.0
+    measure, searching = Measure(mod), 0.0
+    times: list[float] = []
+    traces: list[Any] = []
     while len(times) < trials:
         start = time.perf_counter()
         candidates = ctx.generate_measure_candidates()
@@ -178,7 +183,8 @@ def tune(name: str, model: Any, seed: int, trials: int) -> tuple[list[float], fl
         model.update(ctx, candidates, results)
         searching += time.perf_counter() - start
         ctx.notify_runner_results(candidates, results)
-    return times, searching
+        traces += [c.sch.trace for c in candidates]
+    return times, traces, searching
 
 
 MODELS: dict[str, tuple[Callable[[], Any], int]] = {
@@ -243,8 +249,13 @@ def live(file: Path, names: Sequence[str], kinds: Sequence[str], seeds: Sequence
         for name in names:
             for kind in kinds:
                 make, trials = MODELS[kind]
-                times, searching = tune(name, make(), seed, trials)
+                times, traces, searching = tune(name, make(), seed, trials)
                 with file.open("a") as out:
+                    if name in TRAIN:
+                        for seconds, trace in zip(times, traces, strict=True):
+                            line = {"w": name, "kind": kind, "seed": seed, "times": [seconds], "trace": plain(trace)}
+                            out.write(json.dumps(line) + "\n")
+                        continue
                     out.write(json.dumps({"w": name, "kind": kind, "seed": seed, "times": times}) + "\n")
                 print(
                     f"{name:18} {kind:8} {seed:3} {1e3 * np.nanmin(times):8.4f} ms, search {searching:.0f} s",
@@ -281,7 +292,7 @@ def table(file: Path) -> None:
         print(f"| {name} |", " | ".join(cells), "|")
     if ratios:
         print(
-            f"ours after 32 / the better of the others after 128: {np.round(ratios, 3).tolist()}, median {np.median(ratios):.3f}"
+            f"ours after 32 / the better of the others after 128: {np.round(ratios, 3)}, median {np.median(ratios):.3f}"
         )
 
 
