@@ -77,15 +77,15 @@ def test_extents_keep_their_limits_and_kinds() -> None:
 def test_arguments_and_inputs(tmp_path: Path) -> None:
     text = (
         "// %arg1 is below 10\n"
-        "func.func @main(%arg0: tensor<10x4xf16>, %arg1: tensor<3xi32>, %s: f32, %m: tensor<2xi8>) -> tensor<3x4xf16> {\n"
+        "func.func @main(%arg0: tensor<10x4xf16>, %arg1: tensor<3xi32>, %s: f32, %m: tensor<2xf64>) -> tensor<3x4xf16> {\n"
     )
     assert entry_of(text) == (
         "main",
-        [("%arg0", (10, 4), "f16"), ("%arg1", (3,), "i32"), ("%s", (), "f32"), ("%m", (2,), "i8")],
+        [("%arg0", (10, 4), "f16"), ("%arg1", (3,), "i32"), ("%s", (), "f32"), ("%m", (2,), "f64")],
     )
     name, values = inputs_of(text, tmp_path)
     assert name == "main"
-    assert values == ["10x4xf16=0.5", f"@{tmp_path / 'arg1.npy'}", "f32=0.5", "2xi8=1"]
+    assert values == ["10x4xf16=0.5", f"@{tmp_path / 'arg1.npy'}", "f32=0.5", "2xf32=0.5"]
     assert np.load(tmp_path / "arg1.npy").tolist() == [0, 9, 8]  # 0, 7919 and 15838, modulo 10
 
 
@@ -135,14 +135,18 @@ def test_callgrind_counts_of_unnamed_code() -> None:
 LOWERED = """\
 hal.executable public @main_dispatch_0 {
   hal.executable.variant public @embedded_elf_x86_64 target(<"llvm-cpu", "embedded-elf-x86_64", {cpu = "haswell"}>) {
-    hal.executable.export public @main_dispatch_0_matmul_6x1024x99_f32 ordinal(0) layout(#hal.pipeline.layout<bindings = []>)
+    hal.executable.export public @main_dispatch_0_matmul_6x1024x99_f32 ordinal(0) layout(\
+#hal.pipeline.layout<bindings = []>)
     builtin.module {
       func.func @main_dispatch_0_matmul_6x1024x99_f32() attributes {translation_info = \
 #iree_codegen.translation_info<pipeline = #iree_cpu.pipeline<DoubleTilingExpert>, {enable_loop_peeling}>} {
-        %8 = linalg.fill {lowering_config = #iree_cpu.lowering_config<cache_parallel = [32, 64], vector_common_parallel = [8, 8]>} \
+        %8 = linalg.fill {lowering_config = #iree_cpu.lowering_config<cache_parallel = [32, 64], \
+vector_common_parallel = [8, 8]>} \
 ins(%cst : f32) outs(%7 : tensor<6x1024xf32>) -> tensor<6x1024xf32>
         %9 = linalg.matmul {lowering_config = #iree_cpu.lowering_config<distribution = [6, 64, 0], \
-vector_common_parallel = [6, [8], 0], vector_reduction = [0, 0, 1]>} ins(%4, %5 : tensor<6x99xf32>, tensor<99x1024xf32>) outs(%8 : tensor<6x1024xf32>) -> tensor<6x1024xf32>
+vector_common_parallel = [6, [8], 0], vector_reduction = [0, 0, 1]>} \
+ins(%4, %5 : tensor<6x99xf32>, tensor<99x1024xf32>) \
+outs(%8 : tensor<6x1024xf32>) -> tensor<6x1024xf32>
         return
       }
       iree_codegen.dispatch_config @x {

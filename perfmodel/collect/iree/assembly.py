@@ -16,9 +16,9 @@ from typing import Any
 from perfmodel.errors import InputError, MissingExtraError
 
 KINDS = ("fma", "vector_arithmetic", "vector_movement", "scalar_float", "scalar", "branch")
-"""``fma``: fused multiply-adds and dot products of vectors; ``vector_arithmetic``: all other of vectors; ``vector_movement``:
-moves, broadcasts, shuffles, conversions of vector registers; ``scalar_float``: one number in a vector register; ``scalar``: general
-registers; ``branch``: jumps, calls, returns."""
+"""``fma``: fused multiply-adds and dot products of vectors; ``vector_arithmetic``: all other of vectors;
+``vector_movement``: moves, broadcasts, shuffles, conversions of vector registers; ``scalar_float``: one number in a vector
+register; ``scalar``: general registers; ``branch``: jumps, calls, returns."""
 TOUCHES = ("loads", "stores", "spill_stores", "spill_loads")
 _FMA = re.compile(r"vf(n?m)(add|sub|addsub|subadd)\d*(ps|pd|ph|sh|ss|sd)$|vpdp\w+$|vdpbf16ps$")
 _MOVEMENT = re.compile(

@@ -15,6 +15,8 @@ _TENSOR = re.compile(
 )
 _BELOW = re.compile(r"^// (%[\w]+) is below (\d+)$", re.MULTILINE)
 FLOAT, WHOLE = "0.5", "1"
+_DEMOTED = {"f64": "f32"}
+"""IREE computes in f32 what is written in f64, and takes its inputs so (its option ``--iree-input-demote-f64-to-f32``)."""
 _STRIDE = 7919
 """A prime: numbers of rows that follow each other lie apart, as an embedding's do."""
 
@@ -59,6 +61,6 @@ def inputs_of(text: str, folder: Path) -> tuple[str, list[str]]:
             np.save(path, (np.arange(int(np.prod(shape))) * _STRIDE % below[argument]).reshape(shape).astype(np.int32))
             values.append(f"@{path}")
         else:
-            kind = "x".join([*map(str, shape), dtype])
+            kind = "x".join([*map(str, shape), _DEMOTED.get(dtype, dtype)])
             values.append(f"{kind}={FLOAT if 'f' in dtype else WHOLE}")
     return name, values

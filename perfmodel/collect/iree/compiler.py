@@ -8,13 +8,13 @@ the registers that it spilled.
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
+from perfmodel.collect.iree.process import TooLongError, run_bounded
 from perfmodel.errors import InputError, MissingExtraError, PerfmodelError
 
 PACKAGE, RUNTIME = "iree-base-compiler", "iree-base-runtime"
@@ -89,7 +89,7 @@ def compile_module(
         source: text of MLIR in any dialect that IREE reads.
         folder: an empty one, for what is made.
         cpu: LLVM's name of the processor.
-        limit_s: after which the compiler is ended.
+        limit_s: of processor time, after which the compiler is ended.
         flags: more of the compiler's own.
 
     Raises:
@@ -108,9 +108,9 @@ def compile_module(
         f"--pass-remarks-missed={SPILL_REMARKS}", f"--pass-remarks-analysis={LAYOUT_REMARKS}", *flags,
     ]  # fmt: skip
     try:
-        done = subprocess.run(command, capture_output=True, timeout=limit_s, check=False)
-    except subprocess.TimeoutExpired:
-        raise CompileError(f"{source.name}: iree-compile took more than {limit_s:g} s") from None
+        done = run_bounded(command, limit_s)
+    except TooLongError as problem:
+        raise CompileError(f"{source.name}: {problem} for iree-compile") from None
     said = done.stderr.decode("utf-8", "replace")
     if done.returncode != 0:
         errors = [line.strip() for line in said.splitlines() if "error:" in line or "Unknown CPU" in line]

@@ -9,24 +9,19 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import math
 import os
 import re
-import resource
 import shutil
-import signal
 import struct
-import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from perfmodel.collect.iree.assembly import Code
 from perfmodel.collect.iree.compiler import tool
+from perfmodel.collect.iree.process import TooLongError, run_bounded
 from perfmodel.errors import PerfmodelError
 
 COUNT_LIMIT_S = 20.0
-"""Of a processor's time, whatever else it does; ten times as much may pass on the clock."""
-_CLOCK = 10.0
 _PAGE = 4096
 _INVOKE = "iree_vm_invoke*"
 """Counting begins where the runtime calls the function, so that loading the module and its initialisers do not count."""
@@ -74,18 +69,11 @@ def executed_by_address(
         *(f"--input={value}" for value in inputs), "--output_max_element_count=1",
     ]  # fmt: skip
 
-    def prepare() -> None:
-        seconds = math.ceil(limit_s)
-        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
-        _without_io_uring()
-
     name = modules[-1].name
     try:
-        done = subprocess.run(command, capture_output=True, timeout=_CLOCK * limit_s, check=False, preexec_fn=prepare)
-    except subprocess.TimeoutExpired:
-        raise CountError(f"{name}: more than {_CLOCK * limit_s:g} s under valgrind") from None
-    if done.returncode in (-signal.SIGXCPU, -signal.SIGKILL):
-        raise CountError(f"{name}: more than {limit_s:g} s of a processor under valgrind")
+        done = run_bounded(command, limit_s, _without_io_uring)
+    except TooLongError as problem:
+        raise CountError(f"{name}: {problem} under valgrind") from None
     if done.returncode != 0 or not out.is_file():
         said = done.stderr.decode("utf-8", "replace").strip().splitlines()
         raise CountError(f"{name}: valgrind ended with {done.returncode}: {said[-1][:200] if said else ''}")

@@ -1,7 +1,8 @@
 """What LLVM says of the registers that it spilled, from its remarks.
 
 ``regalloc`` counts the spills and reloads that allocation inserted, of registers of any kind, by function;
-``stack-frame-layout`` lists the slots of each frame. Both are the compiler's own word, against which reading the code can be held.
+``stack-frame-layout`` lists the slots of each frame. Both are the compiler's own word, against which reading the code can be
+held.
 """
 
 from __future__ import annotations

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 from perfmodel.collect.iree.compiler import tool
+from perfmodel.collect.iree.process import TooLongError, run_bounded
 from perfmodel.errors import PerfmodelError
 
 REPEATS = 5
 REPEAT_S = 0.015
 """Seconds of calls that make one repeat."""
-RUN_LIMIT_S = 30.0
+RUN_LIMIT_S = 15.0
 
 
 class RunError(PerfmodelError):
@@ -49,7 +49,7 @@ def time_module(
         function: that is called.
         inputs: of ``iree-benchmark-module``.
         repeats, repeat_s: how often it is timed, and for how long each.
-        limit_s: after which it is ended.
+        limit_s: of processor time, after which it is ended.
 
     Raises:
         RunError: it failed, or took longer.
@@ -61,9 +61,9 @@ def time_module(
         f"--benchmark_min_time={repeat_s}s",
     ]  # fmt: skip
     try:
-        done = subprocess.run(command, capture_output=True, timeout=limit_s, check=False)
-    except subprocess.TimeoutExpired:
-        raise RunError(f"{vmfb.name}: more than {limit_s:g} s") from None
+        done = run_bounded(command, limit_s)
+    except TooLongError as problem:
+        raise RunError(f"{vmfb.name}: {problem} to time it") from None
     try:
         said = json.loads(done.stdout)
         seconds = sorted(
