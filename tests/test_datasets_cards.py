@@ -11,7 +11,7 @@ import pytest
 from perfmodel._resources import data_path
 from perfmodel.datasets import columns as c
 from perfmodel.datasets.cards import Card, columns_of, is_inside, load_card, parse_card, parse_checksums
-from perfmodel.datasets.registry import ADAPTERS, reader
+from perfmodel.datasets.registry import ADAPTERS, OWN, reader
 from perfmodel.dtypes import dtype
 from perfmodel.errors import InputError
 from perfmodel.hardware import device_ids
@@ -31,7 +31,7 @@ def card(request: pytest.FixtureRequest) -> Card:
 
 def test_every_folder_has_an_adapter_and_the_other_way_round() -> None:
     folders = {p.name for p in data_path("datasets").iterdir() if p.is_dir()}
-    assert folders == set(ADAPTERS)
+    assert folders == {*ADAPTERS, *OWN}
     assert list(ADAPTERS) == sorted(ADAPTERS)
     for name in ADAPTERS:
         assert callable(reader(name))

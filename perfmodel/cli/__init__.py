@@ -46,6 +46,7 @@ COMMANDS = (
     Command("datasets", "perfmodel.cli.datasets", "public data sets as operator traces"),
     Command("collect", "perfmodel.cli.collect", "the shapes that are worth measuring first on a device"),
     Command("collect-ops", "perfmodel.cli.collect_ops", "operators one by one with PyTorch, on a GPU or CPU"),
+    Command("collect-mlir", "perfmodel.cli.collect_mlir", "what the IREE compiler makes of MLIR modules for a CPU"),
     Command("import", "perfmodel.cli.import_traces", "traces of profilers, tuners and runtimes as operator traces"),
     Command("calibrate", "perfmodel.cli.calibrate", "a device file corrected by a few measured operators"),
     Command("meters", "perfmodel.cli.meters", "meters of energy and power: which can be read here; read one"),

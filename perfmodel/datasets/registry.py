@@ -29,6 +29,9 @@ ADAPTERS = {
     "zeus": "perfmodel.datasets.zeus",
 }
 """Module of each data set's adapter; its card is ``datasets/<name>/card.toml``."""
+OWN = ("iree-cpu",)
+"""Our own measurements that are no traces of operators or runs: their tables stand beside their cards, whole
+(:mod:`perfmodel.datasets.compiled`)."""
 
 
 def reader(name: str) -> Reader:

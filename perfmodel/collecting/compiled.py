@@ -1,0 +1,278 @@
+"""The loop of `perfmodel collect-mlir`: modules generated, compiled, counted and timed, until there are enough or time is up.
+
+Counting and timing are apart: counts of instructions repeat exactly, whatever else the machine does, times want it quiet. Both
+keep what is finished as pieces of a journal, so whatever ends them, the same command goes on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from perfmodel.collect.anchor import Anchor, pinned
+from perfmodel.collect.iree.batch import OK, Measured, Source, measure
+from perfmodel.collect.iree.calling import inputs_of
+from perfmodel.collect.iree.compiler import DEFAULT_CPU, compiler_version
+from perfmodel.collect.iree.executed import why_not
+from perfmodel.collect.iree.generator import draw_family, generate
+from perfmodel.collect.iree.running import RunError, time_module
+from perfmodel.collecting.journal import Done, Journal, concatenated
+from perfmodel.collecting.machine import machine
+from perfmodel.datasets.schema import require_pandas
+from perfmodel.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Report = Callable[[str], None]
+
+BATCH = 16
+"""Modules that are compiled together."""
+MODULES, DISPATCHES, TIMES = "modules.parquet", "dispatches.parquet", "times.parquet"
+_COMPILED = "compiled"
+_ANCHOR_EVERY_S = 3.0
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What to collect.
+
+    Attributes:
+        folder: that holds the two tables, the journals and the compiled modules.
+        modules: how many generated ones, of all calls.
+        minutes: of this call.
+        seed: of the generator.
+        cpu: LLVM's name of the target.
+        real: files of modules of others: their text is not kept.
+        count: whether instructions executed are counted.
+    """
+
+    folder: Path
+    modules: int = 1000
+    minutes: float = 60.0
+    seed: int = 0
+    cpu: str = DEFAULT_CPU
+    real: Sequence[Path] = ()
+    count: bool = True
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What there is: a row a module, a row a dispatch."""
+
+    modules: pd.DataFrame
+    dispatches: pd.DataFrame
+
+
+def collect_modules(
+    wanted: Wanted, report: Report = lambda line: None, *, clock: Callable[[], float] = time.monotonic
+) -> Tables:
+    """Compiles and counts until there are enough modules or the time is up; goes on where an earlier call stopped.
+
+    Args:
+        wanted: what to collect.
+        report: hears a line whenever a batch is safe.
+        clock: seconds that only grow.
+
+    Raises:
+        InputError: numbers that are none, another seed or target than the folder was begun with, no such target, or nothing can
+            be counted here.
+        MissingExtraError: the extra ``iree`` is not installed.
+    """
+    if not wanted.modules >= 0 or not wanted.minutes > 0:
+        raise InputError(f"got {wanted.modules} modules in {wanted.minutes:g} minutes; wanted numbers above 0")
+    if wanted.count and (why := why_not()) is not None:
+        raise InputError(f"{why}; --no-count leaves them out")
+    compiler = compiler_version()
+    journal = Journal(wanted.folder / MODULES)
+    _check_same(journal, wanted, compiler)
+    end = clock() + 60 * wanted.minutes
+    try:
+        for name, sources, about in _pieces(wanted):
+            if name in journal:
+                continue
+            if clock() >= end:
+                break
+            if not journal.start(name):
+                report(f"{name}: passed over, since it ended the process twice")
+                continue
+            said = {"seed": wanted.seed, "target_cpu": wanted.cpu, "compiler": compiler, "modules": about}
+            records = _measured(wanted, name, sources, said)
+            report(f"{sum(len(done.about['modules']) for done in journal.done)} modules; {name}: {records(journal)}")
+    finally:
+        if len(journal):
+            tables = write_tables(wanted.folder)
+    if not len(journal):
+        raise InputError(f"nothing was compiled in {wanted.minutes:g} minutes: give more")
+    return tables
+
+
+def _pieces(wanted: Wanted) -> Any:
+    for path in wanted.real:
+        text = path.read_text(encoding="utf-8", errors="replace")
+        about = {"module": f"real-{path.stem}", "family": "real", "number": None, "parameters": None, "real": True}
+        yield f"real-{path.stem}", [Source(f"real-{path.stem}", text, joined=False)], [about]
+    for first in range(0, wanted.modules, BATCH):
+        generated = [generate(draw_family(wanted.seed, n), wanted.seed, n) for n in range(first, first + BATCH)]
+        about = [
+            {
+                "module": g.name, "family": g.family, "number": g.number, "parameters": json.dumps(g.parameters), "real": False,
+                "text": g.text,
+            }
+            for g in generated
+        ]  # fmt: skip
+        yield f"batch-{first // BATCH:05d}", [Source(g.name, g.text) for g in generated], about
+
+
+def _measured(wanted: Wanted, name: str, sources: Sequence[Source], about: dict[str, Any]) -> Callable[[Journal], str]:
+    """Measures a piece; what it gives adds it to a journal and says what there is."""
+    begin = time.perf_counter()
+    folder = Path(tempfile.mkdtemp(prefix="perfmodel-iree-"))
+    try:
+        found = measure(sources, folder / "made", cpu=wanted.cpu, count=wanted.count)
+        rows = []
+        for source, record, result in zip(sources, about["modules"], found, strict=True):
+            record.update(_kept(wanted.folder, name, source, result, folder))
+            own = [{"module": result.name, **row} for row in result.dispatches]
+            # What was made of another's text says what the text was.
+            rows += [{**row, "ir": None} for row in own] if record["real"] else own
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    about["seconds"] = time.perf_counter() - begin
+    counted = sum(result.executed_status == OK for result in found)
+    table = require_pandas().DataFrame(rows if rows else [{"module": found[0].name, "dispatch": None}])
+
+    def keep(journal: Journal) -> str:
+        journal.add(name, table, about)
+        return f"{len(rows)} dispatches, {counted} of {len(found)} counted, {about['seconds']:.0f} s"
+
+    return keep
+
+
+def _kept(root: Path, piece: str, source: Source, result: Measured, made: Path) -> dict[str, Any]:
+    """What is known of a module beside its dispatches; its compiled file is moved where it stays for timing."""
+    vmfb = None
+    if result.vmfb is not None:
+        vmfb = f"{piece}-{hashlib.sha256(str(result.vmfb.relative_to(made)).encode()).hexdigest()[:8]}.vmfb"
+        target = root / _COMPILED / vmfb
+        if not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(result.vmfb, target)
+    return {
+        "text_sha256": hashlib.sha256(source.text.encode()).hexdigest(), "status": result.status,
+        "executed_status": result.executed_status, "executed_outside": result.outside, "function": result.function,
+        "vmfb": vmfb,
+    }  # fmt: skip
+
+
+def time_modules(
+    wanted: Wanted, report: Report = lambda line: None, *, clock: Callable[[], float] = time.monotonic
+) -> Tables:
+    """Times what was compiled and was not timed yet, on one pinned thread, between times of the anchor.
+
+    Args:
+        wanted: ``folder``, ``minutes`` and ``real``.
+        report: hears a line whenever a piece is safe.
+        clock: seconds that only grow.
+
+    Raises:
+        InputError: nothing was compiled.
+        MissingExtraError: the extras ``iree`` and ``collect`` are not installed.
+    """
+    journal, times = Journal(wanted.folder / MODULES), Journal(wanted.folder / TIMES)
+    if not len(journal):
+        raise InputError(f"{wanted.folder} has no compiled modules: perfmodel collect-mlir without --time first")
+    texts = {f"real-{path.stem}": path.read_text(encoding="utf-8", errors="replace") for path in wanted.real}
+    end = clock() + 60 * wanted.minutes
+    with pinned():
+        anchor = Anchor()
+        for done in journal.done:
+            if done.name in times:
+                continue
+            if clock() >= end:
+                break
+            before = anchor.times(3)
+            rows = [row for record in done.about["modules"] if (row := _timed(wanted.folder, record, texts))]
+            after = anchor.times(3)
+            if rows:
+                table = (
+                    require_pandas()
+                    .DataFrame(rows)
+                    .assign(
+                        anchor_gemm_s=(before.gemm_s + after.gemm_s) / 2,
+                        anchor_copy_s=(before.copy_s + after.copy_s) / 2,
+                    )
+                )
+                times.add(done.name, table, {"machine": machine()})
+                report(f"{len(times)} of {len(journal)} pieces timed")
+    return write_tables(wanted.folder)
+
+
+def _timed(folder: Path, record: dict[str, Any], texts: dict[str, str]) -> dict[str, Any] | None:
+    text = record.get("text") or texts.get(record["module"])
+    if record["vmfb"] is None or text is None:
+        return None
+    row = {
+        "module": record["module"],
+        "latency_s": None,
+        "latency_rel_std": None,
+        "samples": None,
+        "latency_status": OK,
+    }
+    with tempfile.TemporaryDirectory(prefix="perfmodel-iree-") as inputs:
+        try:
+            _, values = inputs_of(text, Path(inputs))
+            found = time_module(folder / _COMPILED / record["vmfb"], record["function"], values)
+        except (RunError, InputError) as problem:
+            return {**row, "latency_status": str(problem)}
+    return {**row, "latency_s": found.latency_s, "latency_rel_std": found.latency_rel_std, "samples": found.samples}
+
+
+def write_tables(folder: Path) -> Tables:
+    """Makes the two tables of what is in the journals, and puts them in place."""
+    pandas = require_pandas()
+    journal, timed = Journal(folder / MODULES), Journal(folder / TIMES)
+    dispatches, modules = [], []
+    for done in journal.done:
+        rows = done.rows()
+        rows = rows[rows["dispatch"].notna()]
+        dispatches.append(rows.assign(target_cpu=done.about["target_cpu"], compiler=done.about["compiler"]))
+        modules += [{**_common(done), **record} for record in done.about["modules"]]
+    table = concatenated(dispatches).drop(columns=["symbol"])
+    by_module = pandas.DataFrame(modules).drop(columns=["vmfb", "function"])
+    # A module's count is that of its dispatches, as often as it runs each; what callgrind saw of one has all its runs already.
+    static = table.groupby("module").agg(
+        dispatches=("dispatch", "size"), instructions=("instructions", "sum"), code_bytes=("code_bytes", "sum")
+    )
+    by_module = by_module.merge(static.reset_index(), on="module", how="left")
+    if "executed_instructions" in table:
+        executed = table.groupby("module")["executed_instructions"].sum(min_count=1)
+        by_module["executed_instructions"] = by_module["module"].map(executed)
+    if len(timed):
+        times = concatenated([done.rows() for done in timed.done])
+        by_module = by_module.merge(times, on="module", how="left")
+    about = {"machine": machine()}
+    journal.write(by_module, about)
+    Journal(folder / DISPATCHES).write(table, about)
+    return Tables(by_module, table)
+
+
+def _common(done: Done) -> dict[str, Any]:
+    return {name: done.about[name] for name in ("seed", "target_cpu", "compiler")}
+
+
+def _check_same(journal: Journal, wanted: Wanted, compiler: str) -> None:
+    for done in journal.done:
+        found = (done.about.get("seed"), done.about.get("target_cpu"), done.about.get("compiler"))
+        if found != (wanted.seed, wanted.cpu, compiler):
+            raise InputError(
+                f"{journal.folder} holds modules for {found[1]} by {found[2]} with the seed {found[0]}, not for {wanted.cpu} by"
+                f" {compiler} with {wanted.seed}: choose another folder, or remove that one"
+            )
