@@ -193,6 +193,11 @@ def _straight(operation: Operation, kind: str, body: Counter[str]) -> LoopNest:
 def _copies(operation: Operation) -> list[LoopNest | None]:
     """Tensors copied into parts of a larger one, which is what a pad (behind a fill) and a concatenation become."""
     sources = operation.operands if operation.name == "tensor.concat" else operation.operands[:1]
+    if operation.name == "tensor.concat":
+        along = int(operation.attributes.get("dim", 0))
+        whole = getattr(operation.results[0].type, "shape", None) or ()
+        if all(size == 1 for size in whole[:along]):
+            return []  # whole tensors behind each other: copied by the runtime, no code
     copies: list[LoopNest | None] = []
     for source in sources:
         rank = len(getattr(source.type, "shape", None) or ())
