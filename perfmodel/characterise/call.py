@@ -56,15 +56,14 @@ def characterise(
         )
         for i, (name, features) in enumerate(zip(description.names, description.dispatches, strict=True))
     )  # fmt: skip
-    latency = Interval(*learned.latency(description.matrix, values["executed"][:, 0]))
     new = description.is_new
-    flops = sum(d.flops for d in dispatches)
-    used = [min(flops / (learned.peak_flops * s), 1.0) if s > 0 else 0.0 for s in (latency.value, latency.high, latency.low)]
+    seconds = learned.latency(description.matrix, values["executed"][:, 0])
+    latency = None if seconds is None else Interval(*seconds)
     return Characterisation(
         _name(source), learned.target.id, learned.target.compiler, learned.processor, dispatches,
         _total(values["instructions"][new]), _total(values["code_bytes"][new]), _total(values["executed"]),
         _total(values["spills"][new]),
-        latency, Interval(*used), dict(description.unknown), _notes(description),
+        latency, _used(learned, latency, sum(d.flops for d in dispatches)), dict(description.unknown), _notes(description),
     )  # fmt: skip
 
 
@@ -91,6 +90,14 @@ def _with_tiles(
             f"tiles {','.join(map(str, vector))}: wanted {len(tiling.vector)} whole numbers of at least 0, one a loop, as in {loops}"
         )
     return describe(source, learned.target, entry=entry, tiling=replace(tiling, vector=tuple(vector)))
+
+
+def _used(learned: Learned, latency: Interval | None, flops: float) -> Interval | None:
+    """Share of the processor's peak that a call's floating-point operations are."""
+    if latency is None or learned.peak_flops <= 0:
+        return None
+    at = (latency.value, latency.high, latency.low)
+    return Interval(*(min(flops / (learned.peak_flops * seconds), 1.0) for seconds in at))
 
 
 def _total(values: np.ndarray) -> Interval:

@@ -9,7 +9,7 @@ import numpy as np
 from perfmodel.characterise import baselines, targets
 from perfmodel.characterise.description import module_names
 from perfmodel.characterise.examples import Examples, folds_of_families, folds_of_shapes
-from perfmodel.characterise.training import INTERVAL, above_floor_ns, held_out, offsets
+from perfmodel.characterise.training import INTERVAL, above_floor_ns, held_out, held_out_latency, offsets
 
 JUDGED = (targets.INSTRUCTIONS, targets.CODE_BYTES, targets.EXECUTED)
 SHAPE_FOLDS = 5
@@ -162,19 +162,9 @@ def _spills(
 
 def _latency_given(examples: Examples, fold_of: np.ndarray, ns: np.ndarray, seed: int) -> np.ndarray:
     """Held-out latency where the true number of executed instructions is given."""
-    from perfmodel.characterise.training import raw_predictions, train_latency
-
     executed = examples.counts[targets.EXECUTED.name]
-    complete = np.isfinite(examples.sums(np.where(np.isfinite(executed), executed, np.nan)))
-    matrix = examples.module_matrix(np.nan_to_num(executed))
-    goal = np.where(complete, ns, np.nan)
-    predicted = np.full(len(examples), np.nan)
-    for fold in np.unique(fold_of):
-        inside, outside = np.flatnonzero((fold_of != fold) & complete), np.flatnonzero((fold_of == fold) & complete)
-        if len(inside) and len(outside):
-            booster = train_latency(matrix[inside], goal[inside], seed)
-            predicted[outside] = raw_predictions(targets.LATENCY, booster, matrix[outside], module_names())
-    return predicted
+    complete = np.isfinite(examples.sums(executed))
+    return held_out_latency(examples, np.nan_to_num(executed), np.where(complete, ns, np.nan), fold_of, seed)
 
 
 def _coverage(predicted: np.ndarray, goal: np.ndarray, examples: Examples, fold_of: np.ndarray) -> float | None:

@@ -16,9 +16,9 @@ import numpy as np
 
 from perfmodel.characterise import targets
 from perfmodel.characterise.description import module_names, module_vector
-from perfmodel.characterise.targets import Target
+from perfmodel.characterise.targets import LATENCY, Target
 from perfmodel.errors import PredictorError
-from perfmodel.features.lowering.features import names
+from perfmodel.features.lowering.features import names, terms
 from perfmodel.features.lowering.target import CompileTarget
 from perfmodel.models import artefact
 from perfmodel.models.trees import Booster, read_booster
@@ -34,17 +34,34 @@ class Part:
     Attributes:
         target: which.
         booster: its trees.
+        weights: of the terms of the first estimate, and of a constant; empty where the target has none.
         interval: offsets of the 90 % interval, in the target's scale (ln for counts): low, high.
     """
 
     target: Target
     booster: Booster
+    weights: np.ndarray = field(default_factory=lambda: np.zeros(0))
     interval: tuple[float, float] = (0.0, 0.0)
 
-    def raw(self, matrix: np.ndarray, columns: tuple[str, ...]) -> np.ndarray:
+    def raw(self, matrix: np.ndarray) -> np.ndarray:
         """Predictions in the target's scale, shape ``[rows]``."""
-        raw = self.booster.predict(matrix)
-        return raw + matrix[:, columns.index(self.target.base)] if self.target.base is not None else raw
+        return self.booster.predict(matrix) + first_estimate(self.target, self.weights, matrix)
+
+
+def first_estimate(target: Target, weights: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """ln(1 + the linear estimate) of dispatches (of latency: the logarithm of the instructions executed); 0 without one.
+
+    Args:
+        target: whose.
+        weights: of its terms, as :func:`perfmodel.characterise.training.fit_weights` gives them.
+        matrix: features, shape ``[rows, features]``.
+    """
+    if target is LATENCY:
+        executed: np.ndarray = matrix[:, module_names().index("ln_executed")]
+        return executed
+    if target.terms is None:
+        return np.zeros(len(matrix))
+    return np.log1p(terms(matrix, target.terms) @ weights)
 
 
 @dataclass(frozen=True)
@@ -55,7 +72,7 @@ class Learned:
         target: what it was trained for.
         parts: by the target's name.
         floor_s: seconds that a call takes whatever it does.
-        peak_flops: floating-point operations a second of the processor that latencies were measured on, one thread.
+        peak_flops: floating-point operations a second of the processor that latencies were measured on, one thread; 0: unknown.
         processor: what that is.
         about: the rest of the manifest.
     """
@@ -73,11 +90,10 @@ class Learned:
         Args:
             matrix: features, shape ``[dispatches, features]``.
         """
-        columns = names()
         result = {}
         for target in targets.DISPATCH_TARGETS:
             part = self.parts[target.name]
-            raw = part.raw(matrix, columns)
+            raw = part.raw(matrix)
             if target.scale == "above":
                 chance = 1 / (1 + np.exp(-np.clip(raw, -_LIMIT, _LIMIT)))
                 result[target.name] = np.stack([chance] * 3, axis=1)
@@ -93,16 +109,18 @@ class Learned:
             result[target.name] = values
         return result
 
-    def latency(self, matrix: np.ndarray, executed: np.ndarray) -> tuple[float, float, float]:
-        """(value, low, high) of the seconds of one call of a module, the runtime's floor included.
+    def latency(self, matrix: np.ndarray, executed: np.ndarray) -> tuple[float, float, float] | None:
+        """(value, low, high) of the seconds of one call of a module, the runtime's floor included; None: not learned.
 
         Args:
             matrix: features of its dispatches.
             executed: instructions that each executes.
         """
-        part = self.parts[targets.LATENCY.name]
+        part = self.parts.get(targets.LATENCY.name)
+        if part is None:
+            return None
         vector = module_vector(matrix, executed)[None, :]
-        raw = float(part.raw(vector, module_names())[0])
+        raw = float(part.raw(vector)[0])
         above = [np.exp(np.clip(raw + offset, -_LIMIT, _LIMIT)) * 1e-9 for offset in (0.0, *part.interval)]
         value, low, high = (self.floor_s + float(a) for a in above)
         return value, min(low, value), max(high, value)
@@ -127,8 +145,11 @@ def load(folder: str | Path) -> Learned:
             name = str(entry["target"])
             data = artefact.read_file(folder, str(entry["file"]), str(entry["sha256"]))
             low, high = (float(x) for x in entry["interval"])
-            parts[name] = Part(known[name], read_booster(data, str(entry["file"])), (low, high))
-        missing = sorted(set(known) - set(parts))
+            weights = np.array([float(w) for w in entry["weights"]])
+            if known[name] is not LATENCY and len(weights) != (0 if known[name].terms is None else len(known[name].terms) + 1):
+                raise PredictorError(f"{folder}: {name} has {len(weights)} weights, which are not as many as its terms")
+            parts[name] = Part(known[name], read_booster(data, str(entry["file"])), weights, (low, high))
+        missing = sorted(set(known) - set(parts) - {LATENCY.name})
         if missing:
             raise PredictorError(f"{folder} has no booster of {', '.join(missing)}")
         return Learned(

@@ -75,8 +75,8 @@ class Characterisation:
         processor: that latencies were measured on.
         dispatches: in order.
         instructions, code_bytes, executed, spills: sums over the dispatches.
-        latency_s: seconds of one call on one thread.
-        utilisation: floating-point operations of a call over what the processor could do in its time.
+        latency_s: seconds of one call on one thread; None where the model has learned none.
+        utilisation: floating-point operations of a call over what the processor could do in its time; None without.
         unknown: operations that are in no dispatch, with how often each occurs: what they cost is not in the figures.
         notes: what a reader should know of this prediction.
     """
@@ -90,8 +90,8 @@ class Characterisation:
     code_bytes: Interval
     executed: Interval
     spills: Interval
-    latency_s: Interval
-    utilisation: Interval
+    latency_s: Interval | None
+    utilisation: Interval | None
     unknown: Mapping[str, int]
     notes: tuple[str, ...]
 
@@ -100,7 +100,8 @@ class Characterisation:
         return {
             "module": self.module, "target": self.target, "compiler": self.compiler, "processor": self.processor,
             "instructions": self.instructions.to_dict(), "code_bytes": self.code_bytes.to_dict(),
-            "executed": self.executed.to_dict(), "spills": self.spills.to_dict(), "latency_s": self.latency_s.to_dict(),
-            "utilisation": self.utilisation.to_dict(), "dispatches": [d.to_dict() for d in self.dispatches],
+            "executed": self.executed.to_dict(), "spills": self.spills.to_dict(),
+            "latency_s": None if self.latency_s is None else self.latency_s.to_dict(),
+            "utilisation": None if self.utilisation is None else self.utilisation.to_dict(), "dispatches": [d.to_dict() for d in self.dispatches],
             "unknown": [{"op": op, "count": count} for op, count in sorted(self.unknown.items())], "notes": list(self.notes),
         }  # fmt: skip

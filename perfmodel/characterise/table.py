@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,11 +14,103 @@ import numpy as np
 from perfmodel.characterise import targets
 from perfmodel.characterise.description import describe
 from perfmodel.characterise.examples import Examples
-from perfmodel.errors import PerfmodelError
+from perfmodel.collect.anchor import GEMM_N
+from perfmodel.datasets.schema import require_pandas
+from perfmodel.errors import InputError, PerfmodelError
 from perfmodel.features.lowering.features import names
 from perfmodel.features.lowering.target import CompileTarget
 
+_MODULES, _DISPATCHES = "modules.parquet", "dispatches.parquet"
+_OF_MODULES = ("module", "family", "text", "status", "compiler", "target_cpu")
+_OF_DISPATCHES = (
+    "module", "dispatch", "calls", "instructions", "code_bytes", "vector_registers", "spill_stores", "spill_loads",
+    "executed_instructions",
+)  # fmt: skip
 _EXTENTS = re.compile(r"(?<=_)\d+(?:x\d+)*(?=x?[a-z]|_|$)")
+
+
+@dataclass(frozen=True)
+class Collected:
+    """The data set's tables.
+
+    Attributes:
+        modules: as :func:`examples_of` wants them; those whose text the table lacks, or that did not compile, are left out.
+        floor_s: seconds that the shortest call took; None where nothing was timed.
+        peak_flops: what a tuned fp32 product sustained on one thread of the machine that timed them; 0 where nothing was timed.
+        processor: that machine's.
+        compiler, cpu: what compiled, and for what.
+        left_out: modules without a text, or without code.
+    """
+
+    modules: list[dict[str, Any]]
+    floor_s: float | None
+    peak_flops: float
+    processor: str
+    compiler: str
+    cpu: str
+    left_out: int
+
+
+def load_tables(folder: str | Path) -> Collected:
+    """Reads ``modules.parquet`` and ``dispatches.parquet``.
+
+    Raises:
+        InputError: a table or one of its columns is missing.
+        MissingExtraError: the extra ``train`` is not installed.
+    """
+    pandas = require_pandas()
+    folder = Path(folder)
+    tables = []
+    for name, columns in ((_MODULES, _OF_MODULES), (_DISPATCHES, _OF_DISPATCHES)):
+        path = folder / name
+        try:
+            table = pandas.read_parquet(path)
+        except FileNotFoundError:
+            raise InputError(f"{path}: no such file; wanted the tables of datasets/iree-cpu") from None
+        missing = [c for c in columns if c not in table]
+        if missing:
+            raise InputError(f"{path} lacks the columns {', '.join(missing)}")
+        tables.append(table)
+    by_module, by_dispatch = tables
+    usable = by_module[(by_module["status"] == "ok") & by_module["text"].notna()]
+    latency = usable["latency_s"] if "latency_s" in usable else pandas.Series(dtype=float)
+    rows = {name: group for name, group in by_dispatch.groupby("module", sort=False)}
+    modules = []
+    for record in usable.to_dict("records"):
+        own = rows.get(record["module"])
+        counts = [] if own is None else own.to_dict("records")
+        for row in counts:
+            row["name"] = row["dispatch"]
+            row["spills"] = row["spill_stores"] + row["spill_loads"]
+        found = record.get("latency_s")
+        modules.append(
+            {
+                "module": record["module"], "family": record["family"], "text": record["text"], "dispatches": counts,
+                "latency_s": None if found is None or pandas.isna(found) else float(found),
+            }
+        )  # fmt: skip
+    anchor = usable["anchor_gemm_s"].median() if "anchor_gemm_s" in usable else float("nan")
+    about = _machine(folder / _MODULES)
+    first = by_module.iloc[0] if len(by_module) else {}
+    return Collected(
+        modules, float(latency.min()) if latency.notna().any() else None,
+        2.0 * GEMM_N**3 / float(anchor) if anchor == anchor and anchor > 0 else 0.0, about.get("processor", "unknown"),
+        str(first.get("compiler", "unknown")), str(first.get("target_cpu", "unknown")), len(by_module) - len(usable),
+    )  # fmt: skip
+
+
+def _machine(path: Path) -> dict[str, Any]:
+    """What the table's metadata say of the machine that made it."""
+    import pyarrow.parquet as pq
+
+    for value in (pq.read_schema(path).metadata or {}).values():
+        try:
+            about = json.loads(value)
+        except ValueError:
+            continue
+        if isinstance(about, dict) and isinstance(about.get("machine"), dict):
+            return dict(about["machine"])
+    return {}
 
 
 def examples_of(modules: Sequence[Mapping[str, Any]], target: CompileTarget) -> Examples:
@@ -88,4 +183,4 @@ def _extents(name: str) -> tuple[int, ...]:
 
 
 def _value(number: Any) -> float:
-    return float("nan") if number is None else float(number)
+    return float("nan") if number is None else float(number)  # pandas' missing values are NaN already

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,9 @@ import numpy as np
 from perfmodel.characterise import targets
 from perfmodel.characterise.description import module_names
 from perfmodel.characterise.examples import Examples
-from perfmodel.characterise.learned import Learned, Part
+from perfmodel.characterise.learned import Learned, Part, first_estimate
 from perfmodel.characterise.targets import Target
-from perfmodel.features.lowering.features import names
+from perfmodel.features.lowering.features import names, terms
 from perfmodel.features.lowering.target import CompileTarget
 from perfmodel.models import artefact
 from perfmodel.models.trees import Booster
@@ -21,7 +22,7 @@ from perfmodel.training.boosting import strip
 from perfmodel.training.objective import boost, import_xgboost
 
 PARAMETERS: dict[str, Any] = {
-    "objective": "reg:absoluteerror", "trees": 300, "eta": 0.08, "max_depth": 6, "min_child_weight": 4, "subsample": 0.8,
+    "objective": "reg:absoluteerror", "trees": 200, "eta": 0.1, "max_depth": 6, "min_child_weight": 4, "subsample": 0.8,
     "colsample_bytree": 0.5, "lambda": 1.0, "tree_method": "hist", "nthread": 1, "verbosity": 0,
 }  # fmt: skip
 OF_TARGET: dict[str, dict[str, Any]] = {
@@ -31,6 +32,9 @@ OF_TARGET: dict[str, dict[str, Any]] = {
 }
 """What differs from :data:`PARAMETERS` by target."""
 INTERVAL = (0.05, 0.95)
+_REWEIGHTED, _NEAR = 6, 0.03
+FEWEST_TIMED = 20
+"""Timed modules that a latency is learned from at least."""
 LEAST_LATENCY_S = 20e-6
 """Shorter calls are mostly the runtime's floor; latency is learned and judged above."""
 
@@ -49,15 +53,51 @@ def wanted(target: Target, counts: np.ndarray) -> np.ndarray:
     return counts.astype(float)
 
 
-def train_booster(target: Target, matrix: np.ndarray, counts: np.ndarray, columns: tuple[str, ...], seed: int) -> Any:
-    """XGBoost's booster of one target; rows without a measured value are left out."""
+@dataclass(frozen=True)
+class Fitted:
+    """A first estimate and the booster that corrects it."""
+
+    target: Target
+    weights: np.ndarray
+    booster: Any
+
+    def raw(self, matrix: np.ndarray) -> np.ndarray:
+        """Predictions in the target's scale."""
+        raw: np.ndarray = self.booster.inplace_predict(matrix).astype(np.float64)
+        return raw + first_estimate(self.target, self.weights, matrix)
+
+
+def fit(target: Target, matrix: np.ndarray, counts: np.ndarray, seed: int) -> Fitted:
+    """Fits one target of dispatches; rows without a measured value are left out."""
     goal = wanted(target, counts)
     rows = np.flatnonzero(np.isfinite(goal))
-    goal = goal[rows] - (matrix[rows, columns.index(target.base)] if target.base is not None else 0.0)
+    weights = fit_weights(target, matrix[rows], counts[rows])
+    goal = goal[rows] - first_estimate(target, weights, matrix[rows])
     parameters = parameters_of(target)
     if parameters["objective"] == "binary:logistic":
-        return _boost_odds(matrix[rows], goal, parameters, seed)
-    return boost(matrix[rows], goal, parameters, seed)
+        return Fitted(target, weights, _boost_odds(matrix[rows], goal, parameters, seed))
+    return Fitted(target, weights, boost(matrix[rows], goal, parameters, seed))
+
+
+def fit_weights(target: Target, matrix: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Weights, none below 0, of the terms of a first estimate: how many instructions a vector operation of each kind becomes.
+
+    Least squares of the relative error (non-negative least squares, C. L. Lawson and R. J. Hanson, Solving Least Squares
+    Problems, 1974, chapter 23), reweighted so that rows far off count less. Empty where the target has no terms.
+    """
+    if target.terms is None:
+        return np.zeros(0)
+    from scipy.optimize import nnls
+
+    a = terms(matrix, target.terms) / np.maximum(counts, 1.0)[:, None]
+    scale = np.maximum(a.max(axis=0), 1e-12)
+    share = np.ones(len(a))
+    for _ in range(_REWEIGHTED):
+        weights, _ = nnls(a / scale * share[:, None], share)
+        share = 1 / np.sqrt(np.maximum(np.abs(a @ (weights / scale) - 1), _NEAR))
+    weights = weights / scale
+    weights[-1] = max(weights[-1], 1.0)  # an estimate is never 0
+    return weights
 
 
 def _boost_odds(matrix: np.ndarray, goal: np.ndarray, parameters: Mapping[str, Any], seed: int) -> Any:
@@ -74,12 +114,6 @@ def _boost_odds(matrix: np.ndarray, goal: np.ndarray, parameters: Mapping[str, A
     return xgboost.train(chosen, xgboost.QuantileDMatrix(matrix, goal), parameters["trees"], obj=objective)
 
 
-def raw_predictions(target: Target, booster: Any, matrix: np.ndarray, columns: tuple[str, ...]) -> np.ndarray:
-    """Predictions in the target's scale."""
-    raw: np.ndarray = booster.inplace_predict(matrix).astype(np.float64)
-    return raw + matrix[:, columns.index(target.base)] if target.base is not None else raw
-
-
 def above_floor_ns(examples: Examples, floor_s: float) -> np.ndarray:
     """Measured nanoseconds above the runtime's floor, by module; NaN where the call is too short to say."""
     latency = examples.totals[targets.LATENCY.name]
@@ -92,32 +126,42 @@ def held_out(examples: Examples, fold_of: np.ndarray, floor_s: float, seed: int)
 
     The latency booster is trained on executed counts that were predicted for modules held out in turn, as it will be used.
     """
-    columns = names()
     result = {t.name: np.full(len(examples.matrix), np.nan) for t in targets.DISPATCH_TARGETS}
     for fold in np.unique(fold_of):
         inside, outside = (examples.dispatches(np.flatnonzero(mask)) for mask in (fold_of != fold, fold_of == fold))
         for target in targets.DISPATCH_TARGETS:
-            counts = examples.counts[target.name][inside]
-            booster = train_booster(target, examples.matrix[inside], counts, columns, seed)
-            result[target.name][outside] = raw_predictions(target, booster, examples.matrix[outside], columns)
+            fitted = fit(target, examples.matrix[inside], examples.counts[target.name][inside], seed)
+            result[target.name][outside] = fitted.raw(examples.matrix[outside])
     executed = np.expm1(np.clip(result[targets.EXECUTED.name], 0, 60))
-    matrix, columns = examples.module_matrix(executed), module_names()
-    ns = above_floor_ns(examples, floor_s)
-    predicted = np.full(len(examples), np.nan)
-    for fold in np.unique(fold_of):
-        inside, outside = np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
-        booster = train_latency(matrix[inside], ns[inside], seed)
-        predicted[outside] = raw_predictions(targets.LATENCY, booster, matrix[outside], columns)
-    result[targets.LATENCY.name] = predicted
+    result[targets.LATENCY.name] = held_out_latency(examples, executed, above_floor_ns(examples, floor_s), fold_of, seed)
     return result
 
 
-def train_latency(matrix: np.ndarray, ns: np.ndarray, seed: int) -> Any:
+def held_out_latency(
+    examples: Examples, executed: np.ndarray, ns: np.ndarray, fold_of: np.ndarray, seed: int
+) -> np.ndarray:
+    """ln(nanoseconds above the floor) of every module by boosters that saw no module of its fold.
+
+    Args:
+        examples: compiled modules.
+        executed: instructions that each dispatch executes, as they are predicted (or known).
+        ns: measured, NaN where unknown.
+        fold_of: folds of modules.
+        seed: of the draws.
+    """
+    matrix = examples.module_matrix(executed)
+    predicted = np.full(len(examples), np.nan)
+    for fold in np.unique(fold_of):
+        inside, outside = np.flatnonzero((fold_of != fold) & np.isfinite(ns)), np.flatnonzero(fold_of == fold)
+        if len(inside) >= FEWEST_TIMED:
+            predicted[outside] = fit_latency(matrix[inside], ns[inside], seed).raw(matrix[outside])
+    return predicted
+
+
+def fit_latency(matrix: np.ndarray, ns: np.ndarray, seed: int) -> Fitted:
     """The booster of ln(nanoseconds above the floor / instructions executed)."""
-    columns = module_names()
-    rows = np.flatnonzero(np.isfinite(ns))
-    goal = np.log(ns[rows]) - matrix[rows, columns.index(str(targets.LATENCY.base))]
-    return boost(matrix[rows], goal, parameters_of(targets.LATENCY), seed)
+    goal = np.log(ns) - first_estimate(targets.LATENCY, np.zeros(0), matrix)
+    return Fitted(targets.LATENCY, np.zeros(0), boost(matrix, goal, parameters_of(targets.LATENCY), seed))
 
 
 def train(
@@ -138,18 +182,18 @@ def train(
     """
     out = held_out(examples, fold_of, floor_s, seed)
     executed = np.expm1(np.clip(out[targets.EXECUTED.name], 0, 60))
-    parts, stored = {}, {}
-    for goal in targets.DISPATCH_TARGETS:
-        booster = train_booster(goal, examples.matrix, examples.counts[goal.name], names(), seed)
-        stored[goal.name] = strip(booster)
-        error = wanted(goal, examples.counts[goal.name]) - out[goal.name]
-        parts[goal.name] = Part(goal, Booster.from_json(stored[goal.name]), offsets(error))
     ns = above_floor_ns(examples, floor_s)
-    matrix = examples.module_matrix(executed)
-    stored[targets.LATENCY.name] = strip(train_latency(matrix, ns, seed))
-    error = np.log(ns) - out[targets.LATENCY.name]
-    booster = Booster.from_json(stored[targets.LATENCY.name])
-    parts[targets.LATENCY.name] = Part(targets.LATENCY, booster, offsets(error))
+    timed = np.flatnonzero(np.isfinite(ns))
+    fitted = [fit(goal, examples.matrix, examples.counts[goal.name], seed) for goal in targets.DISPATCH_TARGETS]
+    if len(timed) >= FEWEST_TIMED:
+        fitted.append(fit_latency(examples.module_matrix(executed)[timed], ns[timed], seed))
+    parts, stored = {}, {}
+    for each in fitted:
+        name = each.target.name
+        measured = np.log(ns) if each.target is targets.LATENCY else wanted(each.target, examples.counts[name])
+        stored[name] = strip(each.booster)
+        booster = Booster.from_json(stored[name])
+        parts[name] = Part(each.target, booster, each.weights, offsets(measured - out[name]))
     return Learned(target, parts, floor_s, peak_flops, processor), stored
 
 
@@ -175,7 +219,7 @@ def save(learned: Learned, boosters: Mapping[str, bytes], folder: Path, about: M
     for name, part in learned.parts.items():
         file = f"{name}.json.gz"
         sha256 = artefact.write_file(folder, file, artefact.compress(boosters[name]))
-        entries.append({"target": name, "file": file, "sha256": sha256, "interval": list(part.interval)})
+        entries.append({"target": name, "file": file, "sha256": sha256, "weights": part.weights.tolist(), "interval": list(part.interval)})
     manifest = {
         "schema": artefact.SCHEMA, "kind": "characteriser", "target": learned.target.to_dict(), "floor_s": learned.floor_s,
         "peak_flops": learned.peak_flops, "processor": learned.processor, "features": list(names()),

@@ -79,16 +79,17 @@ def _show(found: Characterisation) -> None:
     table.add_column("")
     table.add_column("", justify="right", no_wrap=True)
     table.add_column("")
-    used = found.utilisation
     rows = [
         ("instructions in the code", _number(found.instructions.value), _range(found.instructions)),
         ("code", f"{_number(found.code_bytes.value)} B", _range(found.code_bytes, " B")),
         ("instructions executed", _number(found.executed.value), _range(found.executed)),
         ("spills", _number(found.spills.value), _range(found.spills)),
-        ("latency", duration(found.latency_s.value), f"90 % interval: {duration(found.latency_s.low)} to "
-         f"{duration(found.latency_s.high)}"),
-        ("utilisation", f"{100 * used.value:.1f} %", f"of {found.processor}"),
-    ]  # fmt: skip
+    ]
+    if (latency := found.latency_s) is not None:
+        between = f"90 % interval: {duration(latency.low)} to {duration(latency.high)}"
+        rows.append(("latency", duration(latency.value), between))
+    if (used := found.utilisation) is not None:
+        rows.append(("utilisation", f"{100 * used.value:.1f} %", f"of the peak of one core, {found.processor}"))
     for row in rows:
         table.add_row(*row)
     screen.print(table)

@@ -6,8 +6,11 @@ The names and their order stand in ``features/lowering.v1.toml``; :func:`feature
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from math import log, prod
+
+import numpy as np
 
 from perfmodel.features.lowering.forming import Dispatch
 from perfmodel.features.lowering.loops import LoopNest
@@ -19,7 +22,8 @@ KINDS = ("contraction", "convolution", "pooling", "reduction", "softmax", "eleme
 STRATEGIES = ("contraction", "convolution", "transpose", "elementwise", "generic", "default")
 GROUPS: dict[str, tuple[str, ...]] = {
     "add": ("add", "sub", "neg", "i.add", "i.sub"),
-    "mul": ("mul", "i.mul", "mul+add", "square"),
+    "mul": ("mul", "i.mul", "square"),
+    "fma": ("mul+add",),
     "max": ("max", "min", "i.max", "i.min", "abs", "i.abs"),
     "select": ("compare", "where", "i.compare", "i.where", "clip", "is_nan", "is_inf", "sign"),
     "div": ("div", "reciprocal"),
@@ -79,10 +83,17 @@ def features_of(dispatch: Dispatch, target: CompileTarget, tiling: Tiling | None
     """
     root = dispatch.root
     tiling = tiling or tiling_of(root, target)
-    codes = [(nest, vector_code(nest, *tiling_for(nest, root, tiling), target)) for nest in dispatch.nests]
+    # Windows that are lowered as reductions are fail to vectorise.
+    scalar = root.kind in ("convolution", "pooling") and tiling.strategy == "generic"
+    codes = [
+        (nest, vector_code(nest, *tiling_for(nest, root, tiling), target, scalar=scalar and nest is root))
+        for nest in dispatch.nests
+    ]
     root_code = next(code for nest, code in codes if nest is root)
     static, executed, scalar = Counter[str](), Counter[str](), Counter[str]()
     for nest, code in codes:
+        if nest.kind in ("contraction", "convolution"):
+            code = replace(code, static=_with_fma(code.static), executed=_with_fma(code.executed))
         static.update(_grouped(code.static))
         executed.update(_grouped(code.executed))
         scalar.update({k: n * nest.iterations for k, n in _grouped(nest.body).items()})
@@ -116,6 +127,32 @@ def features_of(dispatch: Dispatch, target: CompileTarget, tiling: Tiling | None
     return DispatchFeatures(values, static, executed, tiling, iterations, flops, size)
 
 
+STATIC_TERMS = (*(f"static_{group}" for group in OPERATIONS), "ln_variants_all", "nests")
+EXECUTED_TERMS = (*(f"share_{group}" for group in OPERATIONS), "ln_tiles_all", "ln_scalar_all", "ln_workgroups", "nests")
+"""Features that hold the terms of a first, linear estimate of instructions in the code and executed."""
+
+
+def terms(matrix: np.ndarray, which: tuple[str, ...]) -> np.ndarray:
+    """The terms of a linear estimate as plain numbers, from features; shape ``[rows, terms + 1]``, a column of ones last.
+
+    Args:
+        matrix: features, shape ``[rows, features]``.
+        which: :data:`STATIC_TERMS` or :data:`EXECUTED_TERMS`.
+    """
+    columns = names()
+    total = np.expm1(matrix[:, columns.index("ln_executed_vectors")])
+    found = []
+    for name in which:
+        values = matrix[:, columns.index(name)]
+        if name.startswith("share_"):
+            values = values * total
+        elif name.startswith(("static_", "ln_")):
+            values = np.expm1(values)
+        found.append(values)
+    return np.column_stack([*found, np.ones(len(matrix))])
+
+
+@lru_cache(maxsize=1)
 def names() -> tuple[str, ...]:
     """Names of the features, in the order of the columns of a matrix."""
     from perfmodel.features.lowering.loops import Access
@@ -179,6 +216,13 @@ def _loop_features(root: LoopNest, tiling: Tiling) -> dict[str, float]:
             values[f"{name}_trips"] = _ln(group // tiles.size)
             values[f"{name}_shapes"] = tiles.shapes
     return values
+
+
+def _with_fma(counts: Counter[str]) -> Counter[str]:
+    """Floating multiplications and additions of a product as what they are together: fused ones."""
+    fused = min(counts["mul"], counts["add"])
+    rest = counts - Counter({"mul": fused, "add": fused})
+    return rest + Counter({"mul+add": fused})
 
 
 def _grouped(counts: Counter[str]) -> Counter[str]:

@@ -85,14 +85,19 @@ class VectorCode:
     live: int = 0
 
 
-def vector_code(nest: LoopNest, distribution: tuple[int, ...], vector: tuple[int, ...], target: CompileTarget) -> VectorCode:
+def vector_code(
+    nest: LoopNest, distribution: tuple[int, ...], vector: tuple[int, ...], target: CompileTarget, *, scalar: bool = False
+) -> VectorCode:
     """Counts the vector operations of a nest under tiles.
 
     Args:
         nest: what is computed.
         distribution, vector: tile sizes of its loops (:class:`~perfmodel.features.lowering.tiling.Tiling`).
         target: whose registers hold the vectors.
+        scalar: whether the compiler leaves the nest in scalar loops.
     """
+    if scalar:
+        vector = tuple(1 for _ in vector)
     loops = [tiles_of(e, d, v) for e, d, v in zip(nest.extents, distribution, vector, strict=True)]
     bits = max((a.bits for a in nest.operands), default=32)
     lane = _lane_loop(nest, vector)
@@ -124,9 +129,10 @@ def vector_code(nest: LoopNest, distribution: tuple[int, ...], vector: tuple[int
             own = access.loops
             unrolled_once = prod(per_tile[i] for i in own)
             # Loads of a tile are hoisted out of loops that the operand does not depend on only where these are within the tile.
-            once = prod(run[i] for i in own) * prod(loops[i].tiles for i in range(len(loops)) if i not in own)
-            if name == "store":
-                once = prod(run[i] for i in own) * prod(loops[i].tiles for i in own_missing(own, nest) if not nest.reduces[i])
+            others = [i for i in range(len(loops)) if i not in own]
+            if name == "store":  # results stay in registers while loops reduce into them
+                others = [i for i in others if not nest.reduces[i]]
+            once = prod(run[i] for i in own) * prod(loops[i].tiles for i in others)
             gathers = lane is not None and lane in own and access.innermost != lane
             kind = f"gather_{name}" if gathers else (name if lane in own else f"broadcast_{name}")
             factor = width if gathers else 1
@@ -140,11 +146,6 @@ def vector_code(nest: LoopNest, distribution: tuple[int, ...], vector: tuple[int
         loops[lane].leftover * prod(run[i] for i in run if i != lane) if lane is not None else iterations,
         results + operand,
     )  # fmt: skip
-
-
-def own_missing(own: frozenset[int], nest: LoopNest) -> list[int]:
-    """Loops that an operand does not depend on."""
-    return [i for i in range(len(nest.extents)) if i not in own]
 
 
 def _lane_loop(nest: LoopNest, vector: tuple[int, ...]) -> int | None:
