@@ -80,7 +80,9 @@ def elementwise(*shape: int, steps: int = 1) -> str:
   }} -> {t}
 """)
         last = f"%r{step}"
-    return f"func.func @main(%a: {t}) -> {t} {{\n  %e = tensor.empty() : {t}\n{''.join(lines)}  return {last} : {t}\n}}\n"
+    return (
+        f"func.func @main(%a: {t}) -> {t} {{\n  %e = tensor.empty() : {t}\n{''.join(lines)}  return {last} : {t}\n}}\n"
+    )
 
 
 def dispatches(text: str) -> list[Dispatch]:
@@ -161,7 +163,9 @@ def test_a_second_reduction_is_a_second_dispatch() -> None:
         (reduction((100_000,), 0), (0,), (8,)),
     ],
 )
-def test_tiles_are_those_that_the_compiler_prints(text: str, distribution: tuple[int, ...], vector: tuple[int, ...]) -> None:
+def test_tiles_are_those_that_the_compiler_prints(
+    text: str, distribution: tuple[int, ...], vector: tuple[int, ...]
+) -> None:
     [dispatch] = dispatches(text)
     tiling = tiling_of(dispatch.root, HASWELL)
     assert (tiling.distribution, tiling.vector) == (distribution, vector)
@@ -192,7 +196,9 @@ def test_unit_and_neighbouring_loops_vanish() -> None:
 
 
 def test_unknown_operations_are_listed() -> None:
-    text = elementwise(64).replace("  %e = tensor.empty", '  %u = "made.up"(%a) : (tensor<64xf32>) -> tensor<64xf32>\n  %e = tensor.empty')
+    text = elementwise(64).replace(
+        "  %e = tensor.empty", '  %u = "made.up"(%a) : (tensor<64xf32>) -> tensor<64xf32>\n  %e = tensor.empty'
+    )
     assert describe(text, HASWELL).unknown == Counter({"made.up": 1})
 
 

@@ -2,13 +2,14 @@
 
     python tools/train_characteriser.py [datasets/iree-cpu] [-o models/characterise] [--seed 0] [--no-accuracy]
 
-Every module of the tables is in it. How far it is from modules that it has not seen is measured with shapes and with whole families
-held out, and stands in ``accuracy.json`` and ``card.md``.
+Every module of the tables is in it. How far it is from modules that it has not seen is measured with shapes and with whole
+families held out, and stands in ``accuracy.json`` and ``card.md``.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import platform
 import time
@@ -37,7 +38,9 @@ def main() -> None:
     parser.add_argument("data", type=Path, nargs="?", default=Path("datasets/iree-cpu"))
     parser.add_argument("-o", "--output", type=Path, default=Path("models/characterise"))
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--no-accuracy", action="store_true", help="leave the accuracy as it is, which takes most of the time")
+    parser.add_argument(
+        "--no-accuracy", action="store_true", help="leave the accuracy as it is, which takes most of the time"
+    )
     arguments = parser.parse_args()
     collected = load_tables(arguments.data)
     target = target_of(collected)
@@ -69,7 +72,12 @@ def target_of(collected: Collected) -> CompileTarget:
 
 def judge(examples: Examples, floor_s: float, seed: int) -> dict[str, Any]:
     """The figures of both protocols, and the learning curve."""
-    result: dict[str, Any] = {"modules": len(examples), "dispatches": len(examples.matrix), "protocols": {}, "curve": {}}
+    result: dict[str, Any] = {
+        "modules": len(examples),
+        "dispatches": len(examples.matrix),
+        "protocols": {},
+        "curve": {},
+    }
     for protocol in PROTOCOLS:
         begin = time.perf_counter()
         result["protocols"][protocol] = evaluation.judged(examples, protocol, floor_s, seed)
@@ -83,20 +91,22 @@ def judge(examples: Examples, floor_s: float, seed: int) -> dict[str, Any]:
 def about(data: Path, collected: Collected, examples: Examples, seed: int) -> dict[str, Any]:
     """What the manifest says of how it was made."""
     hashes = {
-        name: hashlib.sha256((data / name).read_bytes()).hexdigest() for name in ("modules.parquet", "dispatches.parquet")
+        name: hashlib.sha256((data / name).read_bytes()).hexdigest()
+        for name in ("modules.parquet", "dispatches.parquet")
     }
     return {
         "seed": seed, "modules": len(examples), "dispatches": len(examples.matrix), "training_data": hashes,
         "parameters": {"all": training.PARAMETERS, "of_target": training.OF_TARGET},
-        "versions": {"python": platform.python_version(), **{p: v for p in ("numpy", "scipy", "xgboost-cpu") if (v := _version(p))}},
+        "versions": {"python": platform.python_version(), **_versions()},
     }  # fmt: skip
 
 
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in ("numpy", "scipy", "xgboost-cpu"):
+        with contextlib.suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
 
 
 def card(collected: Collected, examples: Examples, accuracy: dict[str, Any]) -> str:
@@ -105,12 +115,14 @@ def card(collected: Collected, examples: Examples, accuracy: dict[str, Any]) -> 
     lines = [
         f"# Characteriser of {collected.compiler} for {collected.cpu}",
         "",
-        "What the compiler makes of linalg modules, learned from their text: instructions and bytes of code, instructions executed, vector",
-        "registers, spills, and the time of a call. Boosted trees correct a linear estimate over the vector operations that the compiler's own",
-        "tile sizes give, which are re-derived from its heuristics (`perfmodel/features/lowering/`); no compiler is run.",
+        "What the compiler makes of linalg modules, learned from their text: instructions and bytes of code, instructions",
+        "executed, vector registers, spills, and the time of a call. Boosted trees correct a linear estimate over the vector",
+        "operations that the compiler's tile sizes give, which are re-derived from its heuristics",
+        "(`perfmodel/features/lowering/`); no compiler is run.",
         "",
-        f"Trained on `datasets/iree-cpu`: {len(examples)} generated modules of {len(families)} families, {len(examples.matrix)} dispatches,"
-        f" compiled by {collected.compiler} for `{collected.cpu}`, counted with Valgrind's callgrind, timed on one thread of {collected.processor}.",
+        f"Trained on `datasets/iree-cpu`: {len(examples)} generated modules of {len(families)} families,",
+        f"{len(examples.matrix)} dispatches, compiled by {collected.compiler} for `{collected.cpu}`, counted with Valgrind's",
+        f"callgrind, timed on one thread of {collected.processor}.",
         "`make characteriser` makes it again.",
         "",
         "## How far it is from modules that it has not seen",
@@ -126,8 +138,9 @@ def card(collected: Collected, examples: Examples, accuracy: dict[str, Any]) -> 
         "",
         "## What it is not for",
         "",
-        "Other compilers, versions, processors or flags than those above. Operations outside of linalg and tensor are listed and in no figure.",
-        "Families of modules that are unlike those of the training are off by what the second column says. Latency is that of the machine above.",
+        "Other compilers, versions, processors or flags than those above. Operations outside of linalg and tensor are listed",
+        "and in no figure. Modules unlike those of the training are off by what the second column says. Latency is that of the",
+        "machine above.",
         "",
     ]
     return "\n".join(lines)
@@ -139,17 +152,40 @@ def table_lines(accuracy: dict[str, Any]) -> list[str]:
     found = [accuracy["protocols"][p] for p in PROTOCOLS]
     titles = {"instructions": "instructions in the code", "code_bytes": "bytes of code", "executed": "instructions executed",
               "latency_s": "latency above 20 us, net of the floor"}  # fmt: skip
-    models = {"model": "this model", "linear": "linear model", "tokens": "bag of tokens", "family_median": "median of the family"}
+    models = {
+        "model": "this model",
+        "linear": "linear model",
+        "tokens": "bag of tokens",
+        "family_median": "median of the family",
+    }
     for name, title in titles.items():
         for model, label in models.items():
-            lines.append(f"| {title}: {label} | " + " | ".join(percent(f[name].get(model, {}).get("median")) for f in found) + " |")
-        lines.append(f"| {title}: share within the 90 % interval | " + " | ".join(percent(f[name]["coverage_90"]) for f in found) + " |")
+            lines.append(
+                f"| {title}: {label} | "
+                + " | ".join(percent(f[name].get(model, {}).get("median")) for f in found)
+                + " |"
+            )
+        lines.append(
+            f"| {title}: share within the 90 % interval | "
+            + " | ".join(percent(f[name]["coverage_90"]) for f in found)
+            + " |"
+        )
     given = " | ".join(percent(f["latency_s"]["given_executed"]["median"]) for f in found)
     lines.append(f"| latency, were the instructions executed known | {given} |")
-    lines.append("| more than 8 spills in a dispatch: area under the curve | " + " | ".join(_three(f["spills"]["auc"]) for f in found) + " |")
+    lines.append(
+        "| more than 8 spills in a dispatch: area under the curve | "
+        + " | ".join(_three(f["spills"]["auc"]) for f in found)
+        + " |"
+    )
     lines.append("| the same of whole modules | " + " | ".join(_three(f["spills"]["module_auc"]) for f in found) + " |")
-    lines.append("| the same: bag of tokens | " + " | ".join(_three(f["spills"].get("tokens_module_auc")) for f in found) + " |")
-    lines.append("| the same: share of the family | " + " | ".join(_three(f["spills"].get("family_module_auc")) for f in found) + " |")
+    lines.append(
+        "| the same: bag of tokens | " + " | ".join(_three(f["spills"].get("tokens_module_auc")) for f in found) + " |"
+    )
+    lines.append(
+        "| the same: share of the family | "
+        + " | ".join(_three(f["spills"].get("family_module_auc")) for f in found)
+        + " |"
+    )
     registers = " | ".join("-" if (v := f["vector_registers"]["mean_absolute"]) is None else f"{v:.2f}" for f in found)
     lines.append(f"| vector registers: mean error | {registers} |")
     return lines

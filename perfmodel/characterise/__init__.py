@@ -1,7 +1,7 @@
 """What a compiler will make of a module, from its text: instructions, code size, registers, spills, time; no compiler is run.
 
-``description`` reads a module into dispatches with features; ``targets`` lists what is predicted; ``learned`` holds the trained
-model; ``call`` puts them together and ``result`` says what came of it. ``table`` reads the data set that ``training`` learns from
+``description`` reads a module into dispatches with features; ``targets`` lists what is predicted; ``learned`` holds the
+trained model; ``call`` puts them together and ``result`` says what came of it. ``table`` reads the data set that ``training`` learns from
 and ``evaluation`` judges by, next to ``baselines``.
 """
 

@@ -24,8 +24,8 @@ _RIDGE = 1.0
 
 
 def tokens(text: str) -> Counter[str]:
-    """Words of a module's text with how often each occurs; numbers by their magnitude (``#2^7`` for 128 to 255), extents of types
-    (``1x128xf32``) one by one, names of values left out."""
+    """Words of a module's text with how often each occurs; numbers by their magnitude (``#2^7`` for 128 to 255), extents of
+    types (``1x128xf32``) one by one, names of values left out."""
     text = re.sub(r"%[\w#]+", "%", text)
     text = re.sub(r"(?<=\d)x(?=[\d?a-z])", " x ", text)
     counts: Counter[str] = Counter()

@@ -17,6 +17,7 @@ from perfmodel.errors import InputError, nearest
 from perfmodel.features.mlir.source import is_text
 
 DEFAULT_TARGET = "iree-llvm-cpu-haswell"
+_SHOWN = ("instructions", "code_bytes", "executed", "vector_registers", "spills")
 
 
 def characterise(
@@ -50,9 +51,8 @@ def characterise(
     dispatches = tuple(
         DispatchCharacter(
             name, features.tiling.strategy, features.tiling.distribution, features.tiling.vector, features.iterations,
-            features.flops, features.bytes, *(
-                Interval(*map(float, values[k][i])) for k in ("instructions", "code_bytes", "executed", "vector_registers", "spills")
-            ), float(values["many_spills"][i, 0]),
+            features.flops, features.bytes, *(Interval(*map(float, values[k][i])) for k in _SHOWN),
+            float(values["many_spills"][i, 0]),
         )
         for i, (name, features) in enumerate(zip(description.names, description.dispatches, strict=True))
     )  # fmt: skip
@@ -87,7 +87,8 @@ def _with_tiles(
     if len(vector) != len(tiling.vector) or any(size < 0 for size in vector):
         loops = ",".join(map(str, tiling.vector))
         raise InputError(
-            f"tiles {','.join(map(str, vector))}: wanted {len(tiling.vector)} whole numbers of at least 0, one a loop, as in {loops}"
+            f"tiles {','.join(map(str, vector))}: wanted {len(tiling.vector)} whole numbers of at least 0, one a loop, "
+            f"as in {loops}"
         )
     return describe(source, learned.target, entry=entry, tiling=replace(tiling, vector=tuple(vector)))
 

@@ -106,5 +106,6 @@ def module_vector(matrix: np.ndarray, executed: np.ndarray) -> np.ndarray:
 def module_names() -> tuple[str, ...]:
     """Names of :func:`module_vector`'s features."""
     return (
-        "ln_executed", "ln_dispatches", "ln_all_bytes", "ln_all_iterations", "ln_all_flops", "ln_all_executed_vectors", *names(),
+        "ln_executed", "ln_dispatches", "ln_all_bytes", "ln_all_iterations", "ln_all_flops", "ln_all_executed_vectors",
+        *names(),
     )  # fmt: skip

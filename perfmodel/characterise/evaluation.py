@@ -12,7 +12,8 @@ from perfmodel.characterise.examples import Examples, folds_of_families, folds_o
 from perfmodel.characterise.training import INTERVAL, above_floor_ns, held_out, held_out_latency, offsets
 
 JUDGED = (targets.INSTRUCTIONS, targets.CODE_BYTES, targets.EXECUTED)
-SHAPE_FOLDS = 5
+SHAPE_FOLDS, FAMILY_FOLDS = 5, 8
+"""Parts that the modules, or the families, are held out in."""
 
 
 def relative_errors(predicted_log: np.ndarray, measured: np.ndarray) -> np.ndarray:
@@ -45,7 +46,9 @@ def figures(errors: np.ndarray) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def judged(examples: Examples, protocol: str, floor_s: float, seed: int, *, with_baselines: bool = True) -> dict[str, Any]:
+def judged(
+    examples: Examples, protocol: str, floor_s: float, seed: int, *, with_baselines: bool = True
+) -> dict[str, Any]:
     """The figures of one protocol.
 
     Args:
@@ -58,7 +61,11 @@ def judged(examples: Examples, protocol: str, floor_s: float, seed: int, *, with
     Returns:
         By target the figures of ``model`` and of each baseline; of spills the area under the curve.
     """
-    fold_of = folds_of_shapes(examples, SHAPE_FOLDS, seed) if protocol == "shapes" else folds_of_families(examples)
+    fold_of = (
+        folds_of_shapes(examples, SHAPE_FOLDS, seed)
+        if protocol == "shapes"
+        else folds_of_families(examples, FAMILY_FOLDS)
+    )
     out = held_out(examples, fold_of, floor_s, seed)
     executed = np.expm1(np.clip(out[targets.EXECUTED.name], 0, 60))
     module_matrix = examples.module_matrix(executed)
@@ -67,9 +74,13 @@ def judged(examples: Examples, protocol: str, floor_s: float, seed: int, *, with
     for target in JUDGED:
         predicted = np.log1p(examples.sums(np.expm1(np.clip(out[target.name], 0, 60)), once=target.once))
         measured = examples.totals[target.name]
-        result[target.name] = _beside(examples, predicted, np.log1p(measured), measured, module_matrix, words, fold_of, seed)
+        result[target.name] = _beside(
+            examples, predicted, np.log1p(measured), measured, module_matrix, words, fold_of, seed
+        )
         result[target.name]["by_dispatch"] = figures(relative_errors(out[target.name], examples.counts[target.name]))
-        result[target.name]["coverage_90"] = _coverage(out[target.name], np.log1p(examples.counts[target.name]), examples, fold_of)
+        result[target.name]["coverage_90"] = _coverage(
+            out[target.name], np.log1p(examples.counts[target.name]), examples, fold_of
+        )
         result[target.name]["by_family"] = _by_family(examples, predicted, measured)
     result["spills"] = _spills(examples, out, words, fold_of, seed)
     ns = above_floor_ns(examples, floor_s)
@@ -95,7 +106,9 @@ def learning_curve(
     for share in shares:
         part = subset(examples, np.sort(order[: max(int(share * len(examples)), 1)]))
         found = judged(part, protocol, floor_s, seed, with_baselines=False)
-        result[f"{share:g}"] = {t: found[t]["model"]["median"] for t in (*(x.name for x in JUDGED), targets.LATENCY.name)}
+        result[f"{share:g}"] = {
+            t: found[t]["model"]["median"] for t in (*(x.name for x in JUDGED), targets.LATENCY.name)
+        }
     return result
 
 

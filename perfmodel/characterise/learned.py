@@ -85,7 +85,8 @@ class Learned:
     about: Mapping[str, Any] = field(default_factory=dict)
 
     def dispatch_values(self, matrix: np.ndarray) -> dict[str, np.ndarray]:
-        """Predictions of dispatches by the target's name, each ``[rows, 3]``: value, low, high; ``many_spills`` is a probability.
+        """Predictions of dispatches by the target's name, each ``[rows, 3]``: value, low, high; ``many_spills`` is a
+        probability.
 
         Args:
             matrix: features, shape ``[dispatches, features]``.
@@ -146,7 +147,9 @@ def load(folder: str | Path) -> Learned:
             data = artefact.read_file(folder, str(entry["file"]), str(entry["sha256"]))
             low, high = (float(x) for x in entry["interval"])
             weights = np.array([float(w) for w in entry["weights"]])
-            if known[name] is not LATENCY and len(weights) != (0 if known[name].terms is None else len(known[name].terms) + 1):
+            if known[name] is not LATENCY and len(weights) != (
+                0 if known[name].terms is None else len(known[name].terms) + 1
+            ):
                 raise PredictorError(f"{folder}: {name} has {len(weights)} weights, which are not as many as its terms")
             parts[name] = Part(known[name], read_booster(data, str(entry["file"])), weights, (low, high))
         missing = sorted(set(known) - set(parts) - {LATENCY.name})

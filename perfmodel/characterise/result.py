@@ -102,6 +102,7 @@ class Characterisation:
             "instructions": self.instructions.to_dict(), "code_bytes": self.code_bytes.to_dict(),
             "executed": self.executed.to_dict(), "spills": self.spills.to_dict(),
             "latency_s": None if self.latency_s is None else self.latency_s.to_dict(),
-            "utilisation": None if self.utilisation is None else self.utilisation.to_dict(), "dispatches": [d.to_dict() for d in self.dispatches],
+            "utilisation": None if self.utilisation is None else self.utilisation.to_dict(),
+            "dispatches": [d.to_dict() for d in self.dispatches],
             "unknown": [{"op": op, "count": count} for op, count in sorted(self.unknown.items())], "notes": list(self.notes),
         }  # fmt: skip

@@ -74,7 +74,7 @@ def load_tables(folder: str | Path) -> Collected:
     by_module, by_dispatch = tables
     usable = by_module[(by_module["status"] == "ok") & by_module["text"].notna()]
     latency = usable["latency_s"] if "latency_s" in usable else pandas.Series(dtype=float)
-    rows = {name: group for name, group in by_dispatch.groupby("module", sort=False)}
+    rows = dict(iter(by_dispatch.groupby("module", sort=False)))
     modules = []
     for record in usable.to_dict("records"):
         own = rows.get(record["module"])
@@ -118,8 +118,8 @@ def examples_of(modules: Sequence[Mapping[str, Any]], target: CompileTarget) -> 
 
     Args:
         modules: of each ``family``, ``text``, ``latency_s`` (None where it was not timed) and ``dispatches``: one mapping a
-            dispatch that was compiled, in order, with ``name``, ``calls`` (how often a call of the module runs it) and the columns
-            of :data:`perfmodel.characterise.targets.DISPATCH_TARGETS`, None where unknown.
+            dispatch that was compiled, in order, with ``name``, ``calls`` (how often a call of the module runs it) and the
+            columns of :data:`perfmodel.characterise.targets.DISPATCH_TARGETS`, None where unknown.
         target: what they were compiled for.
     """
     families, texts, rows, module_of, new, same, unread = [], [], [], [], [], [], {}
@@ -153,7 +153,8 @@ def examples_of(modules: Sequence[Mapping[str, Any]], target: CompileTarget) -> 
         totals[targets.LATENCY.name].append(_value(module.get("latency_s")))
     return Examples(
         np.array(families), tuple(texts), np.concatenate(rows) if rows else np.zeros((0, len(names()))),
-        np.array(module_of, dtype=int), np.concatenate(new) if new else np.zeros(0, dtype=bool), {k: np.array(v) for k, v in counts.items()},
+        np.array(module_of, dtype=int), np.concatenate(new) if new else np.zeros(0, dtype=bool),
+        {k: np.array(v) for k, v in counts.items()},
         {k: np.array(v) for k, v in totals.items()}, np.array(same, dtype=bool), unread,
     )  # fmt: skip
 

@@ -34,7 +34,9 @@ MANY_SPILLS = 8
 
 INSTRUCTIONS = Target("instructions", "instructions", STATIC_TERMS, "log", "machine instructions in the code")
 CODE_BYTES = Target("code_bytes", "code_bytes", STATIC_TERMS, "log", "bytes of code")
-EXECUTED = Target("executed", "executed_instructions", EXECUTED_TERMS, "log", "instructions executed by one call", once=False)
+EXECUTED = Target(
+    "executed", "executed_instructions", EXECUTED_TERMS, "log", "instructions executed by one call", once=False
+)
 REGISTERS = Target("vector_registers", "vector_registers", None, "plain", "vector registers that the code names")
 SPILLS = Target("spills", "spills", None, "log", "vector stores to and loads from the stack in the code")
 SPILLS_ABOVE = Target("many_spills", "spills", None, "above", f"whether there are more than {MANY_SPILLS} spills")

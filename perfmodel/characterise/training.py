@@ -122,7 +122,7 @@ def above_floor_ns(examples: Examples, floor_s: float) -> np.ndarray:
 
 
 def held_out(examples: Examples, fold_of: np.ndarray, floor_s: float, seed: int) -> dict[str, np.ndarray]:
-    """Predictions, in the targets' scales, of every dispatch (latency: of every module) by boosters that saw no module of its fold.
+    """Predictions, in the targets' scales, of every dispatch (latency: of every module) by boosters that saw none of its fold.
 
     The latency booster is trained on executed counts that were predicted for modules held out in turn, as it will be used.
     """
@@ -133,7 +133,9 @@ def held_out(examples: Examples, fold_of: np.ndarray, floor_s: float, seed: int)
             fitted = fit(target, examples.matrix[inside], examples.counts[target.name][inside], seed)
             result[target.name][outside] = fitted.raw(examples.matrix[outside])
     executed = np.expm1(np.clip(result[targets.EXECUTED.name], 0, 60))
-    result[targets.LATENCY.name] = held_out_latency(examples, executed, above_floor_ns(examples, floor_s), fold_of, seed)
+    result[targets.LATENCY.name] = held_out_latency(
+        examples, executed, above_floor_ns(examples, floor_s), fold_of, seed
+    )
     return result
 
 
@@ -165,7 +167,13 @@ def fit_latency(matrix: np.ndarray, ns: np.ndarray, seed: int) -> Fitted:
 
 
 def train(
-    examples: Examples, target: CompileTarget, floor_s: float, peak_flops: float, processor: str, fold_of: np.ndarray, seed: int
+    examples: Examples,
+    target: CompileTarget,
+    floor_s: float,
+    peak_flops: float,
+    processor: str,
+    fold_of: np.ndarray,
+    seed: int,
 ) -> tuple[Learned, dict[str, bytes]]:
     """A characteriser of all examples, with intervals from folds held out.
 
@@ -219,7 +227,15 @@ def save(learned: Learned, boosters: Mapping[str, bytes], folder: Path, about: M
     for name, part in learned.parts.items():
         file = f"{name}.json.gz"
         sha256 = artefact.write_file(folder, file, artefact.compress(boosters[name]))
-        entries.append({"target": name, "file": file, "sha256": sha256, "weights": part.weights.tolist(), "interval": list(part.interval)})
+        entries.append(
+            {
+                "target": name,
+                "file": file,
+                "sha256": sha256,
+                "weights": part.weights.tolist(),
+                "interval": list(part.interval),
+            }
+        )
     manifest = {
         "schema": artefact.SCHEMA, "kind": "characteriser", "target": learned.target.to_dict(), "floor_s": learned.floor_s,
         "peak_flops": learned.peak_flops, "processor": learned.processor, "features": list(names()),

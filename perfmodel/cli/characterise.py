@@ -68,31 +68,34 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _show(found: Characterisation) -> None:
+    from rich.table import Table
+
     from perfmodel.cli.tables import plain_table, safe
 
     screen = console()
     count = len(found.dispatches)
-    screen.print(
-        safe(f"{found.module} for {found.target}: {count} dispatch{'es' if count != 1 else ''}; learned from {found.compiler}")
-    )
-    table = plain_table()
-    table.add_column("")
-    table.add_column("", justify="right", no_wrap=True)
-    table.add_column("")
+    screen.print(safe(f"{found.module} for {found.target}: {count} dispatch{'es' if count != 1 else ''}"), style="bold")
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column()
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column()
     rows = [
-        ("instructions in the code", _number(found.instructions.value), _range(found.instructions)),
-        ("code", f"{_number(found.code_bytes.value)} B", _range(found.code_bytes, " B")),
-        ("instructions executed", _number(found.executed.value), _range(found.executed)),
-        ("spills", _number(found.spills.value), _range(found.spills)),
+        ("  instructions in the code", _number(found.instructions.value), _range(found.instructions)),
+        ("  code", f"{_number(found.code_bytes.value)} B", _range(found.code_bytes, " B")),
+        ("  instructions executed", _number(found.executed.value), _range(found.executed)),
+        ("  spills", _number(found.spills.value), _range(found.spills)),
     ]
     if (latency := found.latency_s) is not None:
         between = f"90 % interval: {duration(latency.low)} to {duration(latency.high)}"
-        rows.append(("latency", duration(latency.value), between))
+        rows.append(("  latency", duration(latency.value), between))
     if (used := found.utilisation) is not None:
-        rows.append(("utilisation", f"{100 * used.value:.1f} %", f"of the peak of one core, {found.processor}"))
+        rows.append(
+            ("  utilisation", f"{100 * used.value:.1f} %", f"of what a tuned product sustains on {found.processor}")
+        )
     for row in rows:
         table.add_row(*row)
     screen.print(table)
+    screen.print()
     each = plain_table()
     each.add_column("dispatch", overflow="fold")
     each.add_column("tiles", overflow="fold")
@@ -105,7 +108,8 @@ def _show(found: Characterisation) -> None:
             f"{100 * d.many_spills:.0f} %",
         )  # fmt: skip
     screen.print(each)
-    screen.print("tiles: of the root's loops, vectorised and unrolled whole, as the compiler's heuristic is expected to choose")
+    screen.print("tiles: vectorised and unrolled whole; >8: chance of more than 8 spills")
+    screen.print(safe(f"learned from {found.compiler}"))
     for note in found.notes:
         screen.print(safe(f"warning: {note}"))
 
@@ -130,5 +134,7 @@ def _tiles(text: str) -> tuple[int, ...]:
     except ValueError:
         sizes = ()
     if not sizes or any(size < 0 for size in sizes):
-        raise argparse.ArgumentTypeError(f"{text!r} are no tile sizes: wanted whole numbers separated by commas, as in 8,8,8")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} are no tile sizes: wanted whole numbers separated by commas, as in 8,8,8"
+        )
     return sizes

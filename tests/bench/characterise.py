@@ -1,4 +1,4 @@
-"""What a compiler makes of modules: errors on modules that the characteriser has not seen, from the tables of datasets/iree-cpu.
+"""What a compiler makes of modules: errors on modules that the characteriser has not seen, from datasets/iree-cpu.
 
     python tests/bench/characterise.py [--data datasets/iree-cpu] [--seed 0] [--curve] [--json FILE]
 
@@ -58,8 +58,11 @@ def main() -> None:
     collected = load_tables(arguments.data)
     examples = examples_of(collected.modules, HASWELL)
     floor_s = collected.floor_s or 0.0
-    print(f"{len(examples)} modules of {len(set(examples.families.tolist()))} families, {len(examples.matrix)} dispatches; "
-          f"as many dispatches as compiled in {_percent(float(examples.same_count.mean()))}; {len(examples.unread)} not read")  # fmt: skip
+    print(
+        f"{len(examples)} modules of {len(set(examples.families.tolist()))} families, {len(examples.matrix)} dispatches"
+    )
+    same = _percent(float(examples.same_count.mean()))
+    print(f"as many dispatches as compiled in {same} of the modules; {len(examples.unread)} modules not read")
     result = {}
     for protocol in ("shapes", "families"):
         result[protocol] = evaluation.judged(examples, protocol, floor_s, arguments.seed)

@@ -128,7 +128,13 @@ def features_of(dispatch: Dispatch, target: CompileTarget, tiling: Tiling | None
 
 
 STATIC_TERMS = (*(f"static_{group}" for group in OPERATIONS), "ln_variants_all", "nests")
-EXECUTED_TERMS = (*(f"share_{group}" for group in OPERATIONS), "ln_tiles_all", "ln_scalar_all", "ln_workgroups", "nests")
+EXECUTED_TERMS = (
+    *(f"share_{group}" for group in OPERATIONS),
+    "ln_tiles_all",
+    "ln_scalar_all",
+    "ln_workgroups",
+    "nests",
+)
 """Features that hold the terms of a first, linear estimate of instructions in the code and executed."""
 
 

@@ -80,13 +80,15 @@ def normal(nest: LoopNest) -> LoopNest:
         nest = ordered(nest, (*nest.parallel, *nest.reduction))
     if nest.is_transpose:  # in the order of what is read
         nest = ordered(nest, [axis[0] for axis in nest.inputs[0].axes])
-    if nest.kind in ("elementwise", "reduction", "copy") or (nest.kind == "contraction" and nest.name == "linalg.generic"):
+    if nest.kind in ("elementwise", "reduction", "copy") or (
+        nest.kind == "contraction" and nest.name == "linalg.generic"
+    ):
         nest = collapsed(without_unit_loops(nest))
     return nest
 
 
 def _fused_elementwise(found: Nests) -> list[LoopNest]:
-    """The nests without fills, with every elementwise one in its elementwise or reducing consumer where that is the only one."""
+    """The nests without fills, every elementwise one in the one elementwise operation or reduction that reads it."""
     readers: Counter[Any] = Counter(found.root(a.value) for n in found.nests for a in n.inputs)
     made: dict[Any, LoopNest] = {}
     kept: list[LoopNest] = []

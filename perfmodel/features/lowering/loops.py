@@ -9,7 +9,7 @@ from math import prod
 from typing import Any
 
 Axes = tuple[tuple[int, ...], ...]
-"""For each axis of an operand the loops that index it: ``((0,), (2,))`` is ``(d0, d2)``, ``((1, 4),)`` a window's ``d1 + d4``."""
+"""For each axis of an operand the loops that index it: ``((0,), (2,))`` is ``(d0, d2)``, ``((1, 4),)`` is ``(d1 + d4)``."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,9 @@ class LoopNest:
             return False
         source, target = self.inputs[0].axes, self.outputs[0].axes
         straight = tuple((i,) for i in range(len(self.extents)))
-        return source != target and sorted(source) == sorted(target) == sorted(straight) and straight in (source, target)
+        return (
+            source != target and sorted(source) == sorted(target) == sorted(straight) and straight in (source, target)
+        )
 
 
 def ordered(nest: LoopNest, order: Sequence[int]) -> LoopNest:
@@ -161,7 +163,12 @@ def _joins(access: Access, loop: int) -> bool:
         return True
     if access.is_part:
         return False
-    return len(places) == 2 and places[1] == places[0] + 1 and axes[places[0]] == (loop,) and axes[places[1]] == (loop + 1,)
+    return (
+        len(places) == 2
+        and places[1] == places[0] + 1
+        and axes[places[0]] == (loop,)
+        and axes[places[1]] == (loop + 1,)
+    )
 
 
 def _join(nest: LoopNest, loop: int) -> LoopNest:

@@ -76,7 +76,7 @@ def tiling_of(nest: LoopNest, target: CompileTarget) -> Tiling:
 
 
 def smallest_tiles(nest: LoopNest, target: CompileTarget, unroll: int = _UNROLL) -> list[int]:
-    """For each loop along which an operand is contiguous a register's elements; one further loop is unrolled, others are not."""
+    """For each loop along which an operand is contiguous a register's elements; one further loop is unrolled."""
     tiles = [1] * len(nest.extents)
     for access in nest.operands:
         loop = access.innermost
@@ -161,8 +161,8 @@ def _distribution(
     *,
     incomplete: bool = False,
 ) -> list[int]:
-    """Iterations of each parallel loop for one workgroup: an eighth (of 8 threads) of the loop, then more while there are more than
-    two workgroups a thread, then what divides the loop."""
+    """Iterations of each parallel loop for one workgroup: an eighth (of 8 threads) of the loop, then more while there are more
+    than two workgroups a thread, then what divides the loop."""
     count = len(nest.extents)
     divided = [not nest.reduces[i] and nest.extents[i] != 1 for i in range(count)]
     low = [(smallest[i] if smallest else 1) if divided[i] else 0 for i in range(count)]

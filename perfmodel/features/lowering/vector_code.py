@@ -50,7 +50,11 @@ def tiles_of(extent: int, distribution: int, vector: int) -> LoopTiles:
     sizes = {size} if full else set()
     sizes |= {s for s in (left, last_left) if s}
     return LoopTiles(
-        whole * full + last_full, size, whole * (left > 0) + (last_left > 0), whole * left + last_left, max(len(sizes), 1)
+        whole * full + last_full,
+        size,
+        whole * (left > 0) + (last_left > 0),
+        whole * left + last_left,
+        max(len(sizes), 1),
     )
 
 
@@ -86,7 +90,12 @@ class VectorCode:
 
 
 def vector_code(
-    nest: LoopNest, distribution: tuple[int, ...], vector: tuple[int, ...], target: CompileTarget, *, scalar: bool = False
+    nest: LoopNest,
+    distribution: tuple[int, ...],
+    vector: tuple[int, ...],
+    target: CompileTarget,
+    *,
+    scalar: bool = False,
 ) -> VectorCode:
     """Counts the vector operations of a nest under tiles.
 
