@@ -87,8 +87,9 @@ def test_figures_are_positive_and_ordered(folder: Path, m: int, n: int, k: int) 
 
 
 def test_equal_dispatches_count_once_in_the_code(folder: Path) -> None:
-    twice = matmul(32, 32, 32).replace("return %c :", """%d = linalg.matmul ins(%b, %a : tensor<32x32xf32>, tensor<32x32xf32>) outs(%f : tensor<32x32xf32>) -> tensor<32x32xf32>
-  return %d :""")  # fmt: skip
+    t = "tensor<32x32xf32>"
+    second = f"  %d = linalg.matmul ins(%b, %a : {t}, {t}) outs(%f : {t}) -> {t}\n  return %d :"
+    twice = matmul(32, 32, 32).replace("  return %c :", second)
     one, two = (characterise(text, model=folder) for text in (matmul(32, 32, 32), twice))
     assert len(two.dispatches) == 2
     assert two.instructions == one.instructions

@@ -22,21 +22,25 @@ from perfmodel.features.mlir import read
 
 
 def matmul(m: int, n: int, k: int, dtype: str = "f32", out: str = "f32", behind: str = "") -> str:
-    zero = "0.0" if out[0] in "fb" else "0"
-    returned = "%r" if behind else "%c"
-    return f"""func.func @main(%a: tensor<{m}x{k}x{dtype}>, %b: tensor<{k}x{n}x{dtype}>, %v: tensor<{n}x{out}>) -> tensor<{m}x{n}x{out}> {{
+    zero, returned = "0.0" if out[0] in "fb" else "0", "%r" if behind else "%c"
+    a, b, c, v = (
+        f"tensor<{shape}>" for shape in (f"{m}x{k}x{dtype}", f"{k}x{n}x{dtype}", f"{m}x{n}x{out}", f"{n}x{out}")
+    )
+    return f"""func.func @main(%a: {a}, %b: {b}, %v: {v}) -> {c} {{
   %z = arith.constant {zero} : {out}
-  %e = tensor.empty() : tensor<{m}x{n}x{out}>
-  %f = linalg.fill ins(%z : {out}) outs(%e : tensor<{m}x{n}x{out}>) -> tensor<{m}x{n}x{out}>
-  %c = linalg.matmul ins(%a, %b : tensor<{m}x{k}x{dtype}>, tensor<{k}x{n}x{dtype}>) outs(%f : tensor<{m}x{n}x{out}>) -> tensor<{m}x{n}x{out}>
-{behind}  return {returned} : tensor<{m}x{n}x{out}>
+  %e = tensor.empty() : {c}
+  %f = linalg.fill ins(%z : {out}) outs(%e : {c}) -> {c}
+  %c = linalg.matmul ins(%a, %b : {a}, {b}) outs(%f : {c}) -> {c}
+{behind}  return {returned} : {c}
 }}
 """
 
 
 def bias_tanh(m: int, n: int) -> str:
     t = f"tensor<{m}x{n}xf32>"
-    return f"""  %r = linalg.generic {{indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (j)>, affine_map<(i, j) -> (i, j)>], iterator_types = ["parallel", "parallel"]}} ins(%c, %v : {t}, tensor<{n}xf32>) outs(%e : {t}) {{
+    maps = "affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (j)>, affine_map<(i, j) -> (i, j)>"
+    return f"""  %r = linalg.generic {{indexing_maps = [{maps}], iterator_types = ["parallel", "parallel"]}}
+      ins(%c, %v : {t}, tensor<{n}xf32>) outs(%e : {t}) {{
   ^bb0(%x: f32, %y: f32, %o: f32):
     %s = arith.addf %x, %y : f32
     %t = math.tanh %s : f32
@@ -56,13 +60,17 @@ def reduction(shape: tuple[int, ...], axis: int) -> str:
   %z = arith.constant 0.0 : f32
   %e = tensor.empty() : {y}
   %f = linalg.fill ins(%z : f32) outs(%e : {y}) -> {y}
-  %r = linalg.generic {{indexing_maps = [{maps}], iterator_types = [{kinds}]}} ins(%a : {x}) outs(%f : {y}) {{
+{summed("%r", maps, kinds, f"%a : {x}", f"%f : {y}", y)}  return %r : {y}
+}}
+"""
+
+
+def summed(name: str, maps: str, kinds: str, ins: str, outs: str, result: str) -> str:
+    return f"""  {name} = linalg.generic {{indexing_maps = [{maps}], iterator_types = [{kinds}]}} ins({ins}) outs({outs}) {{
   ^bb0(%x: f32, %o: f32):
     %s = arith.addf %x, %o : f32
     linalg.yield %s : f32
-  }} -> {y}
-  return %r : {y}
-}}
+  }} -> {result}
 """
 
 
@@ -73,16 +81,16 @@ def elementwise(*shape: int, steps: int = 1) -> str:
     t = f"tensor<{'x'.join(map(str, shape))}xf32>"
     lines, last = [], "%a"
     for step in range(steps):
-        lines.append(f"""  %r{step} = linalg.generic {{indexing_maps = [{map_}, {map_}], iterator_types = [{kinds}]}} ins({last} : {t}) outs(%e : {t}) {{
+        head = f"  %r{step} = linalg.generic {{indexing_maps = [{map_}, {map_}], iterator_types = [{kinds}]}}"
+        lines.append(f"""{head} ins({last} : {t}) outs(%e : {t}) {{
   ^bb0(%x: f32, %o: f32):
     %s = math.exp %x : f32
     linalg.yield %s : f32
   }} -> {t}
 """)
         last = f"%r{step}"
-    return (
-        f"func.func @main(%a: {t}) -> {t} {{\n  %e = tensor.empty() : {t}\n{''.join(lines)}  return {last} : {t}\n}}\n"
-    )
+    body = "".join(lines)
+    return f"func.func @main(%a: {t}) -> {t} {{\n  %e = tensor.empty() : {t}\n{body}  return {last} : {t}\n}}\n"
 
 
 def dispatches(text: str) -> list[Dispatch]:
@@ -104,10 +112,11 @@ def test_a_wider_accumulator_casts_both_operands() -> None:
 
 
 def test_windows_are_indexed_by_two_loops() -> None:
-    text = """func.func @main(%x: tensor<1x16x16x8xf32>, %w: tensor<3x3x8x4xf32>, %o: tensor<1x14x14x4xf32>) -> tensor<1x14x14x4xf32> {
-  %r = linalg.conv_2d_nhwc_hwcf ins(%x, %w : tensor<1x16x16x8xf32>, tensor<3x3x8x4xf32>) outs(%o : tensor<1x14x14x4xf32>) -> tensor<1x14x14x4xf32>
-  return %r : tensor<1x14x14x4xf32>
-}
+    x, w, o = "tensor<1x16x16x8xf32>", "tensor<3x3x8x4xf32>", "tensor<1x14x14x4xf32>"
+    text = f"""func.func @main(%x: {x}, %w: {w}, %o: {o}) -> {o} {{
+  %r = linalg.conv_2d_nhwc_hwcf ins(%x, %w : {x}, {w}) outs(%o : {o}) -> {o}
+  return %r : {o}
+}}
 """
     [nest] = nests_of(read(text)).nests
     assert nest.extents == (1, 14, 14, 4, 3, 3, 8)
@@ -131,14 +140,12 @@ def test_elementwise_chains_are_one_nest_and_flat() -> None:
 
 
 def test_a_second_reduction_is_a_second_dispatch() -> None:
-    text = reduction((64, 32), 1).replace("return %r", """%e2 = tensor.empty() : tensor<f32>
-  %f2 = linalg.fill ins(%z : f32) outs(%e2 : tensor<f32>) -> tensor<f32>
-  %q = linalg.generic {indexing_maps = [affine_map<(i) -> (i)>, affine_map<(i) -> ()>], iterator_types = ["reduction"]} ins(%r : tensor<64xf32>) outs(%f2 : tensor<f32>) {
-  ^bb0(%x: f32, %o: f32):
-    %s = arith.addf %x, %o : f32
-    linalg.yield %s : f32
-  } -> tensor<f32>
-  return %q""").replace("-> tensor<64xf32> {\n  %z", "-> tensor<f32> {\n  %z").replace("return %q : tensor<64xf32>", "return %q : tensor<f32>")  # fmt: skip
+    whole = "tensor<f32>"
+    maps = "affine_map<(i) -> (i)>, affine_map<(i) -> ()>"
+    second = f"""  %e2 = tensor.empty() : {whole}
+  %f2 = linalg.fill ins(%z : f32) outs(%e2 : {whole}) -> {whole}
+{summed("%q", maps, '"reduction"', "%r : tensor<64xf32>", f"%f2 : {whole}", whole)}"""
+    text = reduction((64, 32), 1).replace("  return %r : tensor<64xf32>", f"{second}  return %q : {whole}")
     assert [d.root.extents for d in dispatches(text)] == [(64, 32), (64,)]
 
 
@@ -196,9 +203,8 @@ def test_unit_and_neighbouring_loops_vanish() -> None:
 
 
 def test_unknown_operations_are_listed() -> None:
-    text = elementwise(64).replace(
-        "  %e = tensor.empty", '  %u = "made.up"(%a) : (tensor<64xf32>) -> tensor<64xf32>\n  %e = tensor.empty'
-    )
+    made_up = '  %u = "made.up"(%a) : (tensor<64xf32>) -> tensor<64xf32>\n'
+    text = elementwise(64).replace("  %e = tensor.empty", f"{made_up}  %e = tensor.empty")
     assert describe(text, HASWELL).unknown == Counter({"made.up": 1})
 
 

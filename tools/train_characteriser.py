@@ -29,6 +29,7 @@ from perfmodel.models import artefact
 SHARES = (0.25, 0.5, 1.0)
 VECTORS = {"haswell": (32, 16), "skylake-avx512": (64, 32), "znver3": (32, 16), "znver4": (64, 32)}
 """By LLVM's name of a processor: bytes of a vector register, and how many there are (LLVM's X86.td)."""
+BEGIN, END = "<!-- characterise: accuracy -->", "<!-- end -->"
 PROTOCOLS = {"shapes": "shapes held out", "families": "whole families held out"}
 
 
@@ -58,6 +59,8 @@ def main() -> None:
         accuracy = judge(examples, floor_s, arguments.seed)
         artefact.write_json(folder, "accuracy.json", accuracy)
         write_whole(folder / "card.md", card(collected, examples, accuracy).encode())
+        if arguments.page.is_file():
+            put_into(arguments.page, table_lines(accuracy))
     size = sum(path.stat().st_size for path in folder.iterdir())
     print(f"{folder}: {size / 1e3:.0f} kB")
 
@@ -189,6 +192,15 @@ def table_lines(accuracy: dict[str, Any]) -> list[str]:
     registers = " | ".join("-" if (v := f["vector_registers"]["mean_absolute"]) is None else f"{v:.2f}" for f in found)
     lines.append(f"| vector registers: mean error | {registers} |")
     return lines
+
+
+def put_into(page: Path, lines: list[str]) -> None:
+    """Puts the table between its marks in a page."""
+    before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise SystemExit(f"{page} has no marks {BEGIN} and {END}")
+    write_whole(page, "\n".join([before + begin, "", *lines, "", end + after]).encode())
 
 
 def percent(share: float | None) -> str:

@@ -51,8 +51,8 @@ def characterise(
     dispatches = tuple(
         DispatchCharacter(
             name, features.tiling.strategy, features.tiling.distribution, features.tiling.vector, features.iterations,
-            features.flops, features.bytes, *(Interval(*map(float, values[k][i])) for k in _SHOWN),
-            float(values["many_spills"][i, 0]),
+            features.flops, features.bytes, **{k: Interval(*map(float, values[k][i])) for k in _SHOWN},
+            many_spills=float(values["many_spills"][i, 0]),
         )
         for i, (name, features) in enumerate(zip(description.names, description.dispatches, strict=True))
     )  # fmt: skip

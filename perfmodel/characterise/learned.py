@@ -147,9 +147,8 @@ def load(folder: str | Path) -> Learned:
             data = artefact.read_file(folder, str(entry["file"]), str(entry["sha256"]))
             low, high = (float(x) for x in entry["interval"])
             weights = np.array([float(w) for w in entry["weights"]])
-            if known[name] is not LATENCY and len(weights) != (
-                0 if known[name].terms is None else len(known[name].terms) + 1
-            ):
+            expected = known[name].terms
+            if known[name] is not LATENCY and len(weights) != (0 if expected is None else len(expected) + 1):
                 raise PredictorError(f"{folder}: {name} has {len(weights)} weights, which are not as many as its terms")
             parts[name] = Part(known[name], read_booster(data, str(entry["file"])), weights, (low, high))
         missing = sorted(set(known) - set(parts) - {LATENCY.name})

@@ -122,7 +122,10 @@ def examples_of(modules: Sequence[Mapping[str, Any]], target: CompileTarget) -> 
             columns of :data:`perfmodel.characterise.targets.DISPATCH_TARGETS`, None where unknown.
         target: what they were compiled for.
     """
-    families, texts, rows, module_of, new, same, unread = [], [], [], [], [], [], {}
+    families: list[str] = []
+    texts: list[str] = []
+    rows, module_of, new, same = [], [], [], []
+    unread: dict[str, str] = {}
     counts: dict[str, list[float]] = {t.name: [] for t in targets.DISPATCH_TARGETS}
     totals: dict[str, list[float]] = {t.name: [] for t in (*targets.DISPATCH_TARGETS, targets.LATENCY)}
     for place, module in enumerate(modules):

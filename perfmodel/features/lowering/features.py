@@ -83,10 +83,10 @@ def features_of(dispatch: Dispatch, target: CompileTarget, tiling: Tiling | None
     """
     root = dispatch.root
     tiling = tiling or tiling_of(root, target)
-    # Windows that are lowered as reductions are fail to vectorise.
-    scalar = root.kind in ("convolution", "pooling") and tiling.strategy == "generic"
+    # Windows that are lowered as reductions are, fail to vectorise.
+    stays_scalar = root.kind in ("convolution", "pooling") and tiling.strategy == "generic"
     codes = [
-        (nest, vector_code(nest, *tiling_for(nest, root, tiling), target, scalar=scalar and nest is root))
+        (nest, vector_code(nest, *tiling_for(nest, root, tiling), target, scalar=stays_scalar and nest is root))
         for nest in dispatch.nests
     ]
     root_code = next(code for nest, code in codes if nest is root)

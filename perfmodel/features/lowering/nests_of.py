@@ -241,9 +241,9 @@ def _movement_or_map(operation: Operation, short: str) -> LoopNest:
     target = access_of(outputs[0], straight)
     if short == "transpose":
         order = numbers_of(operation.attributes.get("permutation")) or tuple(range(rank))
-        axes = [()] * rank
+        axes: list[tuple[int, ...]] = [()] * rank
         for place, source in enumerate(order):
-            axes[int(source)] = (place,)  # type: ignore[call-overload]
+            axes[int(source)] = (place,)
         read: tuple[Axes, ...] = (tuple(axes),)
     elif short == "broadcast":
         new = set(numbers_of(operation.attributes.get("dimensions")) or ())
