@@ -2,7 +2,7 @@
 # Works with GNU make and any Python from 3.11 on that has venv and pip: `make PYTHON=/path/to/python3.12 test`.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format typecheck layers bench bench-large bench-models bench-memory bench-packages bench-devices bench-power bench-ranking bench-report bench-kills ranker \
+.PHONY: help demo test lint format typecheck layers bench bench-large bench-models bench-memory bench-packages bench-devices bench-power bench-ranking bench-report bench-kills bench-characterise ranker characteriser \
 	crosscheck power-constants power predictors check-reproducible accuracy-page accuracy-gate demo-model docs site wheel ci clean
 
 ifndef PYTHON
@@ -80,6 +80,12 @@ bench-ranking: $(TEST) ## kernel configurations: the best of those that are name
 ranker: $(TRAIN) ## train the shipped ranker of kernel configurations again, from the benchmark hub's spaces
 	@test -n "$(PERFMODEL_SHARED)" || { echo "make ranker needs PERFMODEL_SHARED, a folder with data/benchmark_hub" >&2; exit 2; }
 	$(VENV_TRAIN)/bin/python tools/train_ranker.py "$(PERFMODEL_SHARED)/data/benchmark_hub"
+
+bench-characterise: $(TEST) ## what compilers make of modules: predictions held out, next to a linear model, words and medians
+	OMP_NUM_THREADS=1 $(VENV_TEST)/bin/python tests/bench/characterise.py
+
+characteriser: $(TRAIN) ## train the shipped characteriser again, from datasets/iree-cpu
+	OMP_NUM_THREADS=1 $(VENV_TRAIN)/bin/python tools/train_characteriser.py
 
 bench-report: $(TEST) ## size of report pages, and how long a browser takes for them (needs Chromium)
 	$(VENV_TEST)/bin/python tests/bench/report.py

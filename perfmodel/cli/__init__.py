@@ -40,6 +40,11 @@ COMMANDS = (
     Command("report", "perfmodel.cli.report", "the same as a page of pictures that opens offline in any browser"),
     Command("sweep", "perfmodel.cli.sweep", "its energy-latency curve under limits or clocks, and the knee"),
     Command("energy-table", "perfmodel.cli.energy_table", "energy per FLOP and byte, and with other circuits"),
+    Command(
+        "characterise",
+        "perfmodel.cli.characterise",
+        "instructions, code size and spills of an MLIR module, not compiled",
+    ),
     Command("rank", "perfmodel.cli.rank", "order kernel configurations by latency, energy or both"),
     Command("export", "perfmodel.cli.export", "a prediction as C or ONNX, for programs without Python"),
     Command("devices", "perfmodel.cli.devices", "the catalogue of devices, or everything known of one"),
