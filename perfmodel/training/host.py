@@ -43,6 +43,8 @@ FEWEST_MODELS = 10
 _FEWEST_RUNS = 12
 """Runs of one size below which they take the interval of all."""
 _TINY_S = 2e-6
+_MOST_SHARED = 2.0
+"""By how much the kernels of a run may all be taken to be off together."""
 
 
 @dataclass(frozen=True)
@@ -172,7 +174,7 @@ def fit_kernels(table: HostTable, rows: np.ndarray, seed: int) -> HostKernels:
     known = features.vocabulary((table.words[i] for i in rows.tolist()), LEAST_WORD)
     numbers = {name: values[rows] for name, values in table.numbers.items()}
     matrix = features.matrix(numbers, [table.words[i] for i in rows.tolist()], known)
-    target = np.log(table.measured_s[rows] / table.base_s[rows])
+    target = np.log(adding_up(part_of(table, rows)) / table.base_s[rows])
     data = artefact.compress(strip(boost(matrix, target, BOOSTER, seed, weights(table.measured_s[rows]))))
     names, counts = np.unique(np.asarray(table.table["kernel"], dtype=object)[rows].astype(str), return_counts=True)
     return HostKernels(
@@ -180,6 +182,24 @@ def fit_kernels(table: HostTable, rows: np.ndarray, seed: int) -> HostKernels:
         kernels=dict(zip(names.tolist(), counts.tolist(), strict=True)), quantiles=((-0.7, 0.7),) * 4,
         composition=Composition(), read=lambda: data, rows=len(rows),
     )  # fmt: skip
+
+
+def adding_up(table: HostTable) -> np.ndarray:
+    """Seconds of kernels that add up to their runs without the profiler; shape ``[rows]``.
+
+    A profiled run and those without the profiler see the machine at different moments, and the profiler costs more in one
+    model than in another: kernels of one run are off together, and the run says by how much. What runs take beside
+    kernels, and the usual ratio of the two, follow from all runs of the table.
+    """
+    rows_of, run_s, nodes = (list(part) for part in zip(*table.runs().values(), strict=True))
+    sums = np.array([float((table.measured_s[rows] * table.count[rows]).sum()) for rows in rows_of])
+    usual = fit_composition(np.array(run_s), sums, np.array(nodes))
+    left = np.array(run_s) - usual.per_node_s * np.array(nodes) - usual.per_run_s
+    shared = np.clip(np.nan_to_num(left / (usual.scale * sums), nan=1.0), 1 / _MOST_SHARED, _MOST_SHARED)
+    found = table.measured_s.copy()
+    for rows, factor in zip(rows_of, shared.tolist(), strict=True):
+        found[rows] *= factor
+    return found
 
 
 def weights(measured_s: np.ndarray) -> np.ndarray:
