@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING
 
 from perfmodel.collect.microbenchmarks import bandwidth, products
 from perfmodel.collect.microbenchmarks.levels import MeasuredLevel, levels
-from perfmodel.collect.microbenchmarks.timing import AGREEMENT, BOUND
+from perfmodel.collect.microbenchmarks.timing import BOUND, LEAST_MOMENTS
 from perfmodel.errors import InputError
 from perfmodel.hardware import Device, load_device
 from perfmodel.hardware.fields import CALIBRATED_FIELDS
+from perfmodel.hardware.measured import UNCERTAINTY
 from perfmodel.models.analytical import CPU_CONSTANTS, analyse
 from perfmodel.models.core import KNEE_POWER
 from perfmodel.models.machine import Conditions
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 SECONDS = 90.0
 """How long measuring takes where nothing else is said."""
 _FIT_STEPS = 12
+MOST_RAISED = 4.0
+"""Times by which a benchmark may exceed the peak that the system admits to. Clocks that it hides are no more off."""
 
 
 @dataclass(frozen=True)
@@ -170,12 +173,17 @@ def _with_peaks(core: Device, measurement: Measurement) -> Device:
     """Peaks that no benchmark exceeds: the clock is raised to what products showed, where the system hides the highest."""
     figures, sources = measurement.figures, dict(core.sources)
     best = {
-        a: max(f.best for name, f in figures.items() if _is_product(name, a))
+        a: max(_fastest(name, f) for name, f in figures.items() if _is_product(name, a))
         for a in ("fp32", "fp64", "fp16", "int8")
         if any(_is_product(name, a) for name in figures)
     }
     peaks, clock = dict(core.peak_flops), core.peak_clock_hz
     exceeded = max(((best[a] / peaks[a], a) for a in ("fp32", "fp64") if a in best and a in peaks), default=(0.0, ""))
+    if exceeded[0] > MOST_RAISED:
+        raise InputError(
+            f"{exceeded[1]} products ran at {best[exceeded[1]] / 1e9:.0f} GFLOP/s, {exceeded[0]:.1f} times what the instruction"
+            " set gives: the machine is too busy to be measured; calibrate again"
+        )
     if exceeded[0] > 1:
         factor, arithmetic = exceeded
         for a in peaks:
@@ -196,7 +204,12 @@ def _with_peaks(core: Device, measurement: Measurement) -> Device:
 
 
 def _is_product(name: str, arithmetic: str) -> bool:
-    return name.startswith(("gemm.", "conv.")) and name.rpartition(".")[2].startswith(f"{arithmetic}_")
+    return name.startswith(("gemm.", "gemv.", "conv.")) and name.rpartition(".")[2].startswith(f"{arithmetic}_")
+
+
+def _fastest(name: str, figure: Figure) -> float:
+    """What a benchmark ran at, at its best. That of a difference of two times is noise: its mean alone is taken."""
+    return figure.value if name.startswith("gemm.") and "_m" in name.rpartition(".")[2] else figure.best
 
 
 # ------------------------------------------------------------------------------------------------ the measured part
@@ -206,21 +219,26 @@ def _measured(measurement: Measurement, found: list[MeasuredLevel]) -> tuple[dic
     """The ``[measured]`` table, and the sources of its numbers."""
     values: dict[str, float] = {}
     sources: dict[str, str] = {}
+    uncertain: dict[str, float] = {}
     where = f"{_software(measurement)}; {measurement.started}"
     for name, figure in measurement.figures.items():
         if not name.startswith("sweep."):
             values[name], sources[f"measured.{name}"] = figure.value, f"{_told(figure)}; {where}"
+            uncertain[name] = figure.uncertainty
+    below = 0.0
     for level in found:
         prefix = "memory" if level.name == "memory" else f"cache.{level.name}"
         if math.isfinite(level.bytes):
             values[f"{prefix}.bytes"] = level.bytes
             sources[f"measured.{prefix}.bytes"] = f"the knee of the bandwidth sweep; {where}"
         for kind, rate in level.bytes_per_s.items():
-            values[f"{prefix}.{kind}_bytes_per_s"] = rate
-            noise = _sweep_noise(measurement, kind)
-            sources[f"measured.{prefix}.{kind}_bytes_per_s"] = (
-                f"bandwidth sweep, median over its sizes, {noise}; {where}"
+            name = f"{prefix}.{kind}_bytes_per_s"
+            figures = _of_level(measurement, kind, below, level.bytes)
+            values[name], uncertain[name] = rate, median(f.uncertainty for f in figures)
+            sources[f"measured.{name}"] = (
+                f"bandwidth sweep, {figures[0].how}; median of {len(figures)} sizes, {_known(uncertain[name])}; {where}"
             )
+        below = level.bytes
     drift = measurement.drift
     for name, value in (("gemm_s", drift.gemm_s), ("copy_s", drift.copy_s)):
         moved = drift.gemm_range if name == "gemm_s" else drift.copy_range
@@ -229,27 +247,34 @@ def _measured(measurement: Measurement, found: list[MeasuredLevel]) -> tuple[dic
             f"median of {drift.visits} visits of the anchor in {measurement.seconds:.0f} s, which range over {moved:.1%}; "
             f"{where}"
         )
+    for name, share in uncertain.items():
+        if math.isfinite(share):
+            values[f"{UNCERTAINTY}{name}"] = share
+            sources[f"measured.{UNCERTAINTY}{name}"] = (
+                f"relative, twice the standard error over moments; {measurement.started}"
+            )
     return values, sources
 
 
 def _told(figure: Figure) -> str:
-    spread = "unknown" if math.isinf(figure.spread) else f"{figure.spread:.1%}"
-    text = (
-        f"measured here: {figure.how}; median of {figure.rounds} rounds, standard error {spread}, "
-        f"{_passes(figure.moved)}"
+    return (
+        f"measured here: {figure.how}; {figure.rounds} rounds in {figure.visits} visits, {_known(figure.uncertainty)}"
     )
-    bounds = f"wanted {BOUND:.0%} and {AGREEMENT:.0%}"
-    return text if figure.steady else f"{text}: NOT STEADY ({bounds})"
 
 
-def _sweep_noise(measurement: Measurement, kind: str) -> str:
-    mine = [f for name, f in measurement.figures.items() if name.startswith(f"sweep.{kind}.")]
-    moved = median(f.moved for f in mine)
-    return f"{mine[0].how}; {_passes(moved)}" + ("" if math.isinf(moved) else " (median)")
+def _known(uncertainty: float) -> str:
+    if math.isinf(uncertainty):
+        return f"fewer than {LEAST_MOMENTS} moments, NOT KNOWN how steady"
+    return f"known to {uncertainty:.1%}" + ("" if uncertainty <= BOUND else f", NOT STEADY (wanted {BOUND:.0%})")
 
 
-def _passes(moved: float) -> str:
-    return "one pass" if math.isinf(moved) else f"passes within {moved:.1%}"
+def _of_level(measurement: Measurement, kind: str, above: float, most: float) -> list[Figure]:
+    """The sweep's figures whose working set lies in a level."""
+    return [
+        figure
+        for name, figure in measurement.figures.items()
+        if name.startswith(f"sweep.{kind}.") and above < int(name.rpartition(".")[2]) <= most
+    ]
 
 
 def _software(measurement: Measurement) -> str:

@@ -12,10 +12,11 @@ import perfmodel
 from perfmodel.errors import PredictorError, TraceError
 from perfmodel.hardware import load_device
 from perfmodel.hardware.writer import device_toml
-from perfmodel.models.host.boosters import host_kernels_of
+from perfmodel.models.host.boosters import host_kernels_of, stretched
 from perfmodel.models.host.composition import Composition
 from perfmodel.models.host.context import COLUMNS
 from perfmodel.models.host.features import numbers
+from perfmodel.models.learned import size_bucket
 from perfmodel.ops import Conv, Elementwise, Gemm
 
 pd = pytest.importorskip("pandas", reason="traces need the extra train")
@@ -27,6 +28,7 @@ from perfmodel.evaluate import evaluate  # noqa: E402
 from perfmodel.profiled import whole  # noqa: E402
 from perfmodel.train import train  # noqa: E402
 from perfmodel.training.host import adding_up, fit_composition, host_table, run_quantiles  # noqa: E402
+from perfmodel.training.intervals import error_quantiles, family_widths, student  # noqa: E402
 
 PER_NODE_S, PER_RUN_S = 4e-7, 8e-6
 
@@ -36,7 +38,7 @@ def seconds(op: Gemm | Elementwise) -> float:
     return op.flops / 30e9 + 5e-7 if isinstance(op, Gemm) else op.bytes / 5e9 + 1e-6
 
 
-def traces(device: str, models: int = 40, real: int = 12) -> pd.DataFrame:
+def traces(device: str, models: int = 24, real: int = 12) -> pd.DataFrame:
     """Rows of models, some of them real, and what each takes in all."""
     rng = np.random.default_rng(0)
     tables = []
@@ -238,6 +240,55 @@ def test_quantiles_of_runs_hold_nine_in_ten_of_the_next():
         (low, high), *_ = run_quantiles(1e-4 * error[:20], np.full(20, 1e-4))
         held.append(low <= np.log(error[20]) <= high)
     assert np.mean(held) >= 0.86
+
+
+@pytest.mark.parametrize("networks", [3, 8, 30])
+def test_runs_of_one_network_err_together_and_few_networks_say_little(networks):
+    rng = np.random.default_rng(3)
+    of = np.repeat(np.arange(networks + 1), 3)  # three forms of each
+    held, pooled = [], []
+    for _ in range(300):
+        error = np.exp(rng.normal(0, 0.2, networks + 1)[of] + rng.normal(0, 0.02, len(of)))
+        known, seconds = of < networks, np.full(len(of), 1e-2)
+        for found, by in ((held, of[known]), (pooled, np.arange(known.sum()))):
+            (low, high), *_ = run_quantiles(1e-2 * error[known], seconds[known], by)
+            found.append(low <= np.log(error[-1]) <= high)
+    assert 0.86 <= np.mean(held) <= 0.97
+    assert np.mean(pooled) < np.mean(held)  # as many runs as networks would promise more than they know
+
+
+def test_sizes_of_few_networks_take_the_interval_of_all():
+    rng = np.random.default_rng(4)
+    seconds = np.repeat([1e-4, 1e-2 * 3], [10, 60])
+    error = np.exp(np.where(seconds < 1e-3, rng.normal(0, 0.5, 70), rng.normal(0, 0.05, 70)))
+    short, middle, long = run_quantiles(seconds * error, seconds, np.arange(70))
+    assert short == middle  # ten networks and none: all seventy
+    assert long[1] - long[0] < (short[1] - short[0]) / 2
+
+
+def test_intervals_of_kernels_hold_nine_in_ten_of_every_family():
+    rng = np.random.default_rng(2)
+    scatter = {"gemm": 0.3, "elementwise": 0.1}
+
+    def made(groups: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        family = np.array(["gemm", "elementwise"] * (5 * groups), dtype=object)
+        predicted = 10 ** rng.uniform(-6, -2, len(family))
+        error = rng.normal(0, [scatter[f] for f in family])
+        return family, np.arange(len(family)) // 10, predicted * np.exp(error), predicted
+
+    family, group, measured, predicted = made(200)
+    quantiles = np.array(error_quantiles(measured, predicted))
+    widths = family_widths(family, group, measured, predicted, quantiles)
+    fresh, _, measured, predicted = made(200)
+    low, high = stretched(quantiles[size_bucket(predicted)], fresh, widths)
+    held = (low <= np.log(measured / predicted)) & (np.log(measured / predicted) <= high)
+    pooled_low, pooled_high = quantiles[size_bucket(predicted)].T
+    pooled = (pooled_low <= np.log(measured / predicted)) & (np.log(measured / predicted) <= pooled_high)
+    for name in scatter:
+        assert held[fresh == name].mean() == pytest.approx(0.9, abs=0.03)
+    assert pooled[fresh == "gemm"].mean() < 0.85  # what all families share holds too few of the one
+    # t(95 %, 1) = 6.3138, normal 1.6449: 3.8384 * sqrt(1.5).
+    assert student(2) == student(1) == pytest.approx(4.7011, abs=1e-3)
 
 
 def fourier(points: int, frames: int = 1000) -> Elementwise:

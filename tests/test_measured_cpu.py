@@ -27,7 +27,8 @@ from perfmodel.measured_cpu import measure, measured_device
 from perfmodel.models.analytical import analyse
 from perfmodel.models.machine import Conditions
 from perfmodel.models.predictor import Predictor
-from perfmodel.ops import Copy, Elementwise, Gemm, Norm, Operator
+from perfmodel.models.rests_on import doubt, figure_of
+from perfmodel.ops import Conv, Copy, Elementwise, Gemm, Norm, Operator
 from perfmodel.ops.table import stack
 
 BASE = Device(
@@ -55,7 +56,7 @@ RATES = {
 
 
 def figure(value: float, *, best: float | None = None, steady: bool = True) -> Figure:
-    return Figure(value, best or value, 0.004, 0.02 if steady else 0.3, 40, steady, "onnxruntime something")
+    return Figure(value, best or value, 0.02 if steady else 0.3, 12, 40, steady, "onnxruntime something")
 
 
 def measurement(**changed: float) -> Measurement:
@@ -84,7 +85,7 @@ def test_the_file_reads_back_and_says_how_it_was_measured(tmp_path: Path) -> Non
     assert load_device(path) == MY
     assert (MY.id, MY.units, MY.kind) == ("some-cpu-1-thread", 1, "cpu")
     source = MY.sources["measured.gemm.onnxruntime.fp32_flops"]
-    for part in ("median of 40 rounds", "standard error 0.4%", "passes within 2.0%", "onnxruntime 1.32.0", "numpy 2.4.6",
+    for part in ("40 rounds in 12 visits", "known to 2.0%", "onnxruntime 1.32.0", "numpy 2.4.6",
                  "pinned to processor 1", "2026-11-26T07:00:00"):  # fmt: skip
         assert part in source
     assert "9 visits" in MY.sources["measured.anchor.gemm_s"]
@@ -92,11 +93,15 @@ def test_the_file_reads_back_and_says_how_it_was_measured(tmp_path: Path) -> Non
     assert not any(name.startswith("sweep.") for name in MY.measured)
     noisy = measurement()
     noisy.figures["call.node_s"] = figure(1e-6, steady=False)  # type: ignore[index]
-    noisy.figures["call.product_s"] = replace(figure(1e-6, steady=False), moved=math.inf)  # type: ignore[index]
-    sources = measured_device(noisy, BASE).device.sources
-    assert "NOT STEADY" in sources["measured.call.node_s"]
-    # One pass cannot tell whether passes agree: no 0.0 % is claimed.
-    assert "standard error 0.4%, one pass: NOT STEADY" in sources["measured.call.product_s"]
+    noisy.figures["call.product_s"] = replace(figure(1e-6, steady=False), uncertainty=math.inf)  # type: ignore[index]
+    found = measured_device(noisy, BASE).device
+    assert "known to 30.0%, NOT STEADY (wanted 5%)" in found.sources["measured.call.node_s"]
+    assert found.measured["uncertainty.call.node_s"] == 0.3
+    # Few visits cannot tell how they differ: no number is claimed.
+    assert "fewer than 6 moments, NOT KNOWN" in found.sources["measured.call.product_s"]
+    assert "uncertainty.call.product_s" not in found.measured
+    assert found.measured["uncertainty.cache.l1.read_bytes_per_s"] == 0.02
+    assert "known to 2.0%" in found.sources["measured.memory.read_bytes_per_s"]
 
 
 def test_levels_are_what_the_sweep_shows() -> None:
@@ -119,6 +124,13 @@ def test_no_benchmark_exceeds_a_peak() -> None:
     assert MY.peak_flops["int8"] == 150e9
     slow = measured_device(measurement(**{"gemm.onnxruntime.fp32_flops": 60e9}), BASE).device
     assert slow.peak_flops["fp32"] == pytest.approx(84e9)  # fp64 at 42 of 40
+    # A difference of two times says nothing by its best; a benchmark that is one time does.
+    for name, peak in (("gemm.onnxruntime.fp32_m1_flops", 90e9), ("gemv.onnxruntime.fp32_m1_flops", 240e9)):
+        quick = measurement()
+        quick.figures[name] = figure(20e9, best=240e9)  # type: ignore[index]
+        assert measured_device(quick, BASE).device.peak_flops["fp32"] == pytest.approx(peak)
+    with pytest.raises(InputError, match=r"900 GFLOP/s, 11.2 times what .* too busy"):
+        measured_device(measurement(**{"gemm.onnxruntime.fp32_flops": 900e9}), BASE)
     slowest = {name: 30e9 for name in RATES if "_flops" in name}
     assert measured_device(measurement(**slowest), BASE).device.peak_clock_hz == 2.5e9
 
@@ -214,6 +226,45 @@ def test_what_is_missing_is_said() -> None:
         measure(seconds=0.0)
 
 
+def test_predictions_say_when_they_rest_on_what_is_hardly_known() -> None:
+    products = [
+        (Gemm(m=768, n=768, k=768, dtype="fp32"), 3.0),
+        (Elementwise(kind="exp", elements=99, dtype="fp32"), 1.0),
+    ]
+    assert doubt(MY, products) is None
+    assert doubt(BASE, products) is None  # nothing was measured
+    noisy = measurement()
+    noisy.figures["gemm.onnxruntime.fp32_flops"] = figure(90e9, steady=False)  # type: ignore[index]
+    device = measured_device(noisy, BASE).device
+    said = doubt(device, products)
+    assert said is not None
+    # 0.3 of three quarters of the time and 0.02 of a quarter.
+    assert "known to 23% (gemm.onnxruntime.fp32_flops to 30%, kernel.elementwise.exp_per_s to 2%)" in said
+    assert doubt(device, products[1:]) is None  # what is well known alone
+    silent = replace(MY, measured={k: v for k, v in MY.measured.items() if not k.startswith("uncertainty.")})
+    assert "does not say how well" in str(doubt(silent, products))
+
+
+@pytest.mark.parametrize(
+    ("op", "name"),
+    [
+        (Gemm(m=768, n=768, k=768, dtype="int8"), "gemm.onnxruntime.int8_flops"),
+        (Gemm(m=768, n=768, k=768, dtype="bf16"), "gemm.onnxruntime.fp32_flops"),
+        (Gemm(m=1, n=512, k=512, dtype="fp32"), "gemm.onnxruntime.fp32_m1_flops"),
+        (Gemm(m=1, n=4096, k=4096, dtype="fp32"), "gemv.onnxruntime.fp32_m1_flops"),
+        (Conv(batch=1, c_in=8, c_out=8, h=9, w=9, kernel_h=1, kernel_w=1, dtype="fp32"), "conv.onnxruntime.fp32_1x1_flops"),
+        (Conv(batch=1, c_in=8, c_out=8, h=9, w=9, kernel_h=3, kernel_w=3, groups=8, dtype="fp32"),
+         "conv.onnxruntime.fp32_depthwise_flops"),
+        (Norm(kind="layernorm", rows=8, cols=8, residual=True, dtype="fp32"), "kernel.norm.layernorm_residual_per_s"),
+        (Elementwise(kind="exp+mul", elements=8, dtype="fp32"), "kernel.elementwise.exp_per_s"),
+        (Elementwise(kind="sub", elements=8, inputs=2, dtype="fp32"), "kernel.elementwise.add_per_s"),
+        (Copy(elements=8, dtype="fp32"), "memory.read_bytes_per_s"),
+    ],
+)  # fmt: skip
+def test_figures_that_a_time_rests_on(op: Operator, name: str) -> None:
+    assert figure_of(op, MY) == name
+
+
 # ----------------------------------------------------------------------------------------------- the command
 @pytest.fixture
 def instead(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -281,7 +332,7 @@ def test_a_process_that_fails_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_json_of_a_measurement_is_strict() -> None:
     rough = measurement()
-    rough.figures["call.run_s"] = replace(figure(1e-5), spread=math.inf)  # type: ignore[index]
+    rough.figures["call.run_s"] = replace(figure(1e-5), uncertainty=math.inf)  # type: ignore[index]
     text = json.dumps(rough.to_json(), allow_nan=False)
     assert Measurement.from_json(json.loads(text)) == rough
     assert products.N == 768

@@ -178,3 +178,11 @@ def test_the_published_split(shared: Path) -> None:
     }
     assert error[UNCHOSEN] < 0.02
     assert min(error[name] for name in BASELINES) > 0.08
+
+
+def test_options_that_scores_would_not_use_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from perfmodel.cli import WRONG_USE, main
+
+    for option in ("--predictor", "--device"):
+        assert main(["evaluate", str(tmp_path / "t.csv"), "--protocol", "scores", option, "default"]) == WRONG_USE
+        assert f"{option} is not for the protocol scores" in capsys.readouterr().err

@@ -132,11 +132,11 @@ def _show(found: MeasuredDevice, output: str) -> None:
     screen, measurement = console(), found.measurement
     table = plain_table()
     table.add_column("measured")
-    for title in ("", "error", "passes"):
+    for title in ("", "known to"):
         table.add_column(title, justify="right")
     for name, figure in measurement.figures.items():
         if not name.startswith("sweep."):
-            table.add_row(name, _value(name, figure), _share(figure.spread), _share(figure.moved))
+            table.add_row(name, _value(name, figure), _share(figure.uncertainty))
     levels = []
     for level in found.levels:
         held = "" if math.isinf(level.bytes) else f" up to {level.bytes / 2**20:.3g} MiB"
@@ -151,12 +151,28 @@ def _show(found: MeasuredDevice, output: str) -> None:
     screen.print(
         f"the anchor ranged over {drift.gemm_range:.1%} (product) and {drift.copy_range:.1%} (copy) in {drift.visits} visits"
     )
-    unsteady = sum(not figure.steady for figure in measurement.figures.values())
-    if unsteady:
-        screen.print(
-            f"{unsteady} of {len(measurement.figures)} figures are not steady; the file says which, and by how much"
-        )
+    if (rough := _rough(found)) is not None:
+        screen.print(rough)
     screen.print(f"{output}: {found.device.id}, measured in {measurement.seconds:.0f} s")
+
+
+def _rough(found: MeasuredDevice) -> str | None:
+    """How many of the file's figures are not known well, and what to do; None where all are."""
+    from statistics import median
+
+    from perfmodel.collect.microbenchmarks.timing import BOUND
+    from perfmodel.hardware.measured import UNCERTAINTY
+
+    known = {k: v for k, v in found.device.measured.items() if k.startswith(UNCERTAINTY)}
+    if not known:
+        return "how steady the figures are is not known: that takes 45 seconds or more"
+    rough = [share for share in known.values() if share > BOUND]
+    if not rough:
+        return None
+    return (
+        f"{len(rough)} of {len(known)} figures are not known to {BOUND:.0%} (median of all: {median(known.values()):.1%}),"
+        " since the machine moved; the file says which. Predictions that rest on them say so"
+    )
 
 
 def _value(name: str, figure: Figure) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from perfmodel.cli import options
 from perfmodel.cli.output import TO_STDOUT, console, write_json
+from perfmodel.errors import InputError
 from perfmodel.protocols import PROTOCOLS, SOFTWARE, TARGETS
 
 DESCRIPTION = "Judge a predictor against measured operators and runs of whole networks."
@@ -26,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "traces", metavar="TRACES", nargs="+", help="operator or run traces (Parquet or CSV), or names of data sets"
     )
     parser.add_argument("--from", dest="source", metavar="PATH", help="where the data sets that were named lie")
-    parser.add_argument("--predictor", metavar="DIR", default="default", help="a folder, or the name of a shipped one")
+    parser.add_argument("--predictor", metavar="DIR", help="a folder, or the name of a shipped one (default: default)")
     parser.add_argument(
         "--protocol",
         metavar="NAME",
@@ -58,9 +59,16 @@ def run(arguments: argparse.Namespace) -> int:
     from perfmodel.power_accuracy import BY as POWER_BY
 
     by = None if arguments.by is None else tuple(key.strip() for key in arguments.by.split(",") if key.strip())
+    if arguments.protocol == "scores":
+        for option, value in (("--predictor", arguments.predictor), ("--device", arguments.device)):
+            if value is not None:
+                raise InputError(
+                    f"{option} is not for the protocol scores: its predictors are made of the table's scores, and machines are "
+                    "described by its columns"
+                )
     result = evaluate(
         arguments.traces,
-        arguments.predictor,
+        arguments.predictor or "default",
         by=by,
         protocol=arguments.protocol,
         device=arguments.device,

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perfmodel.cli import options
-from perfmodel.cli.output import TO_STDOUT, console, write_json
+from perfmodel.cli.output import TO_STDOUT, check_target, console, write_json
 from perfmodel.errors import InputError
 
 if TYPE_CHECKING:
@@ -52,8 +51,8 @@ def run(arguments: argparse.Namespace) -> int:
             if getattr(arguments, name) is not None:
                 raise InputError(f"--{name} goes with --meter NAME")
         return _list(arguments)
-    if arguments.output is not None and not arguments.force and Path(arguments.output).exists():
-        raise InputError(f"{arguments.output} exists; --force replaces it")
+    if arguments.output is not None:
+        check_target(arguments.output, overwrite=arguments.force)
     window = _read(arguments)
     if arguments.json is not None:
         write_json(_window_json(window), arguments.json)

@@ -9,6 +9,8 @@
     the kind of a normalisation that adds its input to another first
 ``call.run_s``
     a run of a model beside its kernels
+``uncertainty.<name>``
+    how well another of the names is known, relative: twice its standard error
 
 Other names are free; these are the ones that predictions use.
 """
@@ -22,6 +24,7 @@ from perfmodel.hardware.device import Device
 
 RUN_S = "call.run_s"
 MEMORY = "memory"
+UNCERTAINTY = "uncertainty."
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,6 +98,20 @@ def kernel_s(op: Operator, device: Device, vector_rate: float) -> np.ndarray | f
     return None if rate is None else elements / rate
 
 
+def rate_name(op: Operator, device: Device) -> str | None:
+    """The measured rate that an operator's arithmetic is estimated by (the first part's of a fused chain); None where there
+    is none."""
+    kind = getattr(op, "kind", None)
+    if not isinstance(kind, str) or (op.dtype not in MEASURED_DTYPES and not isinstance(op, Quantize)):
+        return None
+    first = kind.partition("+")[0]
+    own = f"{first}_residual" if isinstance(op, Norm) and op.residual else first
+    for name in (own, first, LIKE.get(op.op, {}).get(first, first)):
+        if kernel_rate(device, op.op, name) is not None:
+            return f"kernel.{op.op}.{name}_per_s"
+    return None
+
+
 def _rate(device: Device, op: str, kind: str) -> float | None:
     return kernel_rate(device, op, kind) or kernel_rate(device, op, LIKE.get(op, {}).get(kind, kind))
 

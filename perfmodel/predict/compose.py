@@ -14,6 +14,7 @@ from perfmodel.hardware.measured import RUN_S
 from perfmodel.models.host.boosters import HostKernels
 from perfmodel.models.predictor import Estimates
 from perfmodel.models.protocol import PredictorProtocol
+from perfmodel.models.rests_on import doubt
 from perfmodel.ops import Unmodelled, View
 from perfmodel.predict import on_host
 from perfmodel.predict.memory import MemoryPlan, plan, plan_on_cpu
@@ -85,6 +86,7 @@ def compose(
     workspace = dict(zip((n.name for n in nodes), estimates.workspace_bytes[index].tolist(), strict=True))
     memory = plan_on_cpu(cpu_graph or graph) if device.kind == "cpu" else plan(graph, workspace=workspace)
     power, energy = _power(operators, device, latency, gap_s, power_limit_w, clock_hz)
+    unknown = doubt(device, ((n.op, o.latency_s.value) for n, o in zip(nodes, operators, strict=True)))
     return ModelPrediction(
         model=graph.name,
         device=device.id,
@@ -100,7 +102,11 @@ def compose(
         utilisation=_utilisation(kinds, device, latency.value),
         operators=operators,
         unmodelled=_unmodelled(kinds),
-        warnings=_warnings(graph, device, kinds, estimates, memory),
+        warnings=(
+            *_warnings(graph, device, kinds, estimates, memory),
+            # What was learned on the device absorbed the errors of its figures.
+            *(() if host is not None or unknown is None else (unknown,)),
+        ),
         memory=memory,
         launch_gap_s=gap_s,
         removed_flops=float(sum(r.flops for r in graph.removed)),

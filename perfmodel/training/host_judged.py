@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from perfmodel.evaluate import JudgedRows
-from perfmodel.models.host.boosters import HostKernels, host_kernels_of
+from perfmodel.models.host.boosters import HostKernels, host_kernels_of, stretched
 from perfmodel.models.host.composition import Composition
 from perfmodel.models.learned import size_bucket
-from perfmodel.training.host import HostTable, Runs, composition_for
-from perfmodel.training.intervals import error_quantiles
+from perfmodel.training.host import HostTable, Runs, composition_for, kernel_intervals
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,11 +29,12 @@ def judged_kernels(table: HostTable, predicted_s: np.ndarray, fold: np.ndarray) 
         fold: which models were left out together; the interval of a row is that of the other folds' errors.
     """
     low, high = np.empty(len(table)), np.empty(len(table))
+    ops = np.asarray(table.table["op"], dtype=object).astype(str)
     for number in np.unique(fold):
         mine = fold == number
         others = ~mine if not mine.all() else mine
-        quantiles = np.array(error_quantiles(table.measured_s[others], predicted_s[others]))
-        below, above = quantiles[size_bucket(predicted_s[mine])].T
+        quantiles, widths = kernel_intervals(table, predicted_s, others)
+        below, above = stretched(np.array(quantiles)[size_bucket(predicted_s[mine])], ops[mine], widths)
         low[mine], high[mine] = predicted_s[mine] * np.exp(below), predicted_s[mine] * np.exp(above)
     return _by_family(table, predicted_s, low, high, len(np.unique(fold)))
 

@@ -33,6 +33,40 @@ def error_quantiles(measured: np.ndarray, predicted: np.ndarray) -> list[list[fl
     return result
 
 
+def family_widths(
+    family: np.ndarray, group: np.ndarray, measured: np.ndarray, predicted: np.ndarray, quantiles: np.ndarray
+) -> dict[str, float]:
+    """By what the interval of all rows is stretched (in logarithms, about its middle) for each family of operators, so that it
+    holds 90 % of the family's own held-out rows: what is pooled over families holds more of those that are predicted well,
+    and fewer of the others. Of few groups Student's factor is added, as in :func:`variant_widths`.
+
+    Args:
+        family: of each row; as all others an array of shape ``[rows]``.
+        group: what was held out together.
+        measured, predicted: seconds.
+        quantiles: of :func:`error_quantiles`, shape ``[buckets, 2]``.
+    """
+    error = np.log(measured / predicted)
+    low, high = quantiles[size_bucket(predicted)].T
+    off = np.abs(error - (low + high) / 2) / np.maximum((high - low) / 2, _NARROWEST)
+    result = {}
+    for name in dict.fromkeys(family.tolist()):
+        mine = family == name
+        groups = len(np.unique(group[mine]))
+        share = min((INTERVAL[1] - INTERVAL[0]) * (1 + 1 / mine.sum()), 1.0)
+        result[str(name)] = float(np.quantile(off[mine], share)) * (student(groups) if groups < FEW_GROUPS else 1.0)
+    return result
+
+
+def student(groups: int) -> float:
+    """What a prediction from so many groups adds to a normal interval: t(95 %, G - 1) sqrt(1 + 1 / G) over the normal quantile
+    (Hahn and Meeker, Statistical Intervals, 1991, chapter 4); one group counts as two."""
+    from scipy.stats import norm, t
+
+    groups = max(groups, 2)
+    return float(t.ppf(INTERVAL[1], groups - 1) / norm.ppf(INTERVAL[1]) * (1 + 1 / groups) ** 0.5)
+
+
 def variant_widths(
     table: PreparedTable, predicted: np.ndarray, quantiles: np.ndarray, rows: np.ndarray
 ) -> dict[str, float]:
@@ -40,8 +74,8 @@ def variant_widths(
     measured.
 
     Rows of one group err together, so that the errors of a few groups say little of the next one. A variant's factor makes
-    the common interval hold 90 % of its own held-out rows, times what Student's t adds for a prediction from so many groups:
-    t(95 %, G - 1) sqrt(1 + 1 / G) over the normal quantile (Hahn and Meeker, Statistical Intervals, 1991, chapter 4).
+    the common interval hold 90 % of its own held-out rows, times what Student's t adds for a prediction from so many groups
+    (:func:`student`).
     One group alone says nothing of its own errors: it takes the factor of two groups on the common interval.
 
     Args:
@@ -53,21 +87,17 @@ def variant_widths(
     Returns:
         a factor for each variant with fewer than :data:`FEW_GROUPS` groups among the rows.
     """
-    from scipy.stats import norm, t
-
     result = {}
     for variant in table.software:
         mine = rows[table.variant_of_row[rows] == variant]
         groups = len(set(table.group[mine].tolist()))
         if groups >= FEW_GROUPS:
             continue
-        student = float(t.ppf(INTERVAL[1], max(groups, 2) - 1) / norm.ppf(INTERVAL[1]))
-        student *= (1 + 1 / max(groups, 2)) ** 0.5
         own = 1.0
         if groups > 1:
             error = np.log(table.measured_s[mine] / predicted[mine])
             low, high = quantiles[size_bucket(predicted[mine])].T
             half = np.maximum((high - low) / 2, _NARROWEST)
             own = float(np.quantile(np.abs(error - (low + high) / 2) / half, INTERVAL[1] - INTERVAL[0]))
-        result[variant] = own * student
+        result[variant] = own * student(groups)
     return result

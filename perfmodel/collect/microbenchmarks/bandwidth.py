@@ -33,13 +33,60 @@ def sizes(last_level_bytes: int) -> list[int]:
     return found
 
 
+SHARED_BYTES = 2**22
+"""Working sets from this size on lie in one stretch of memory, so that all of them can be kept through a run. Smaller ones have
+memory of their own."""
+PAGE, APART = 4096, 2048
+"""A copy whose target lies 16 bytes further into its page than the source was ten to twenty times slower on AMD's Zen 3: where
+memory happens to be put must not decide, and the two are half a page apart."""
+
+
 def benchmarks(last_level_bytes: int) -> list[Benchmark]:
     """One for every kind and size; bytes per second as STREAM counts them (what the program reads plus what it writes)."""
+    wanted = sizes(last_level_bytes)
+    memory = _Memory(wanted[-1])
     return [
-        Benchmark(name(kind, size), _HOW[kind], partial(_WORKS[kind], size), partial(_rate, kind, size))
-        for size in sizes(last_level_bytes)
+        Benchmark(name(kind, size), _HOW[kind], partial(_WORKS[kind], memory, size), partial(_rate, kind, size))
+        for size in wanted
         for kind in KINDS
     ]
+
+
+class _Memory:
+    """Where working sets lie: at the beginning of a page, written to once."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._shared: np.ndarray | None = None
+
+    def bytes(self, size: int, apart: int = 0) -> np.ndarray:
+        """So many bytes, that far into a page.
+
+        Raises:
+            MemoryError: there are not so many.
+        """
+        if size < SHARED_BYTES:
+            return _paged(size, apart)
+        if self._shared is None:
+            try:
+                self._shared = _paged(self._most + 2 * PAGE, 0)
+            except MemoryError:
+                return _paged(size, apart)
+        return self._shared[apart : apart + size]
+
+    def two(self, size: int) -> tuple[np.ndarray, np.ndarray]:
+        """Source and target, so many bytes each."""
+        if size < SHARED_BYTES // 2:
+            return _paged(size, 0), _paged(size, APART)
+        both = self.bytes(2 * size + 2 * PAGE)
+        begin = (size + PAGE - 1) // PAGE * PAGE + APART
+        return both[:size], both[begin : begin + size]
+
+
+def _paged(size: int, apart: int) -> np.ndarray:
+    held = np.ones(size + PAGE + apart, np.uint8)
+    begin = -held.ctypes.data % PAGE + apart
+    return held[begin : begin + size]
 
 
 def name(kind: str, size: int) -> str:
@@ -66,21 +113,22 @@ def _repeats(size: int) -> int:
     return max(1, _PASSES_BYTES // size)
 
 
-def _read(size: int) -> list[Work]:
-    values = np.ones(size // 4, np.int32)
+def _read(memory: _Memory, size: int) -> list[Work]:
+    values = memory.bytes(size).view(np.int32)
     # Rows that all lie on the same memory: one call reads it many times over, and costs the time of a call once.
     rows = np.lib.stride_tricks.as_strided(values, (_repeats(size), len(values)), (0, 4), writeable=False)
     out = np.zeros(len(rows), np.int32)
     return [lambda: np.maximum.reduce(rows, axis=1, out=out)]
 
 
-def _write(size: int) -> list[Work]:
-    values, nothing = np.zeros(size // 8), np.zeros(1)
+def _write(memory: _Memory, size: int) -> list[Work]:
+    values, nothing = memory.bytes(size).view(np.float64), np.zeros(1)
     return [lambda: values.fill(1.0), lambda: nothing.fill(1.0)]
 
 
-def _copy(size: int) -> list[Work]:
-    source, target, nothing = np.ones(size // 16), np.zeros(size // 16), np.zeros(1)
+def _copy(memory: _Memory, size: int) -> list[Work]:
+    source, target = (half.view(np.float64) for half in memory.two(size // 2))
+    nothing = np.zeros(1)
     return [lambda: np.copyto(target, source), lambda: np.copyto(nothing, nothing)]
 
 

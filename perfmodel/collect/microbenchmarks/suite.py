@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import datetime
 import math
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from statistics import median
 from typing import Any, Protocol
 
 from perfmodel.collect.anchor import AnchorTimes
-from perfmodel.collect.microbenchmarks.timing import Benchmark, Clock, Rounds, one_pass
+from perfmodel.collect.microbenchmarks.timing import Benchmark, Clocks, Prepared, Visits, visit
 
-PASSES = 3
-"""Over all benchmarks; further ones go over the unsteady figures alone, while there is time."""
-ONE_PASS_S = 20.0
-"""With less time than this there is one pass, after which no figure is known to be steady."""
-LEAST_SHARE_S = 0.02
+VISIT_S = 0.04
 """Of a benchmark in a pass."""
 ANCHOR_EVERY_S = 4.0
 
@@ -27,19 +22,19 @@ class Figure:
     """One measured number.
 
     Attributes:
-        value: the median of all rounds, SI.
-        best: what 95 % of the rounds were not above (rates) [same unit].
-        spread: relative standard error of the median.
-        moved: by how much the medians of passes differ at most, relative; infinite where there was one pass.
-        rounds: how many there were.
-        steady: whether both are within their bounds.
+        value: the mean over all visits, SI.
+        best: what 95 % of the visits were not above (rates) [same unit].
+        uncertainty: twice the standard error, relative, from how moments differ; infinite where they were too few to tell.
+        visits: how many there were.
+        rounds: how many there were in them.
+        steady: whether the uncertainty is within its bound.
         how: what was run.
     """
 
     value: float
     best: float
-    spread: float
-    moved: float
+    uncertainty: float
+    visits: int
     rounds: int
     steady: bool
     how: str
@@ -107,7 +102,7 @@ class Progress:
 
     Attributes:
         name: of the figure that is measured next.
-        done, total: visits of benchmarks in the planned passes.
+        done, total: visits of benchmarks so far, and as many as there will be at this pace.
         remaining_s: at most.
     """
 
@@ -129,76 +124,108 @@ def run(
     seconds: float,
     anchor: Reference,
     *,
-    clock: Clock = time.perf_counter,
+    clocks: Clocks | None = None,
     progress: Callable[[Progress], None] | None = None,
     software: Mapping[str, str] | None = None,
     cpu: int | None = None,
 ) -> Measurement:
-    """Measures every benchmark.
+    """Measures every benchmark: pass after pass, each a short visit to all of them, later to those that are not steady.
 
     Args:
         benchmarks: with names of their own.
-        seconds: about how long; one round of each benchmark is taken in any case.
+        seconds: about how long at most; one visit of each benchmark is made in any case, and it ends early when all are
+            steady.
         anchor: timed at the beginning, the end, and every few seconds between.
-        clock: gives seconds.
+        clocks: what is read; None: the system's.
         progress: told before every visit of a benchmark.
         software, cpu: noted.
     """
     started = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
-    begin = clock()
-    found = {b.name: Rounds() for b in benchmarks}
-    left_out: dict[str, str] = {}
-    anchors = [anchor.times()]
-    anchored = clock()
-    passes = PASSES if seconds >= ONE_PASS_S else 1
-    total, done = passes * len(benchmarks), 0
-
-    def visit(b: Benchmark, share: float) -> None:
-        nonlocal anchored
-        if progress is not None:
-            progress(Progress(b.name, min(done, total), total, max(seconds - (clock() - begin), 0.0)))
-        if clock() - anchored > ANCHOR_EVERY_S:
-            anchors.append(anchor.times())
-            anchored = clock()
-        try:
-            found[b.name].passes.append(one_pass(b, share, clock))
-        except MemoryError:
-            left_out[b.name] = "not enough memory"
-        except Exception as error:  # the runtime raises a class for each of its states
-            left_out[b.name] = " ".join(str(error).split())[:200] or type(error).__name__
-
-    for number in range(passes):
-        for place, b in enumerate(benchmarks):
-            if b.name not in left_out:
-                # What is left of the time, over what is left to do: short visits leave more to the later ones.
-                left = (passes - number) * len(benchmarks) - place
-                visit(b, max(LEAST_SHARE_S, (seconds - (clock() - begin)) / left))
-            done += 1
-    while (unsteady := [b for b in benchmarks if b.name not in left_out and not _steady(found[b.name])]) and passes > 1:
-        left_s = seconds - (clock() - begin)
-        if left_s < LEAST_SHARE_S * len(unsteady):
-            break
-        for b in unsteady:
-            if clock() - begin < seconds:
-                visit(b, max(LEAST_SHARE_S, left_s / len(unsteady) / 2))
-    anchors.append(anchor.times())
+    suite = _Run(list(benchmarks), seconds, anchor, clocks or Clocks.of_system(), progress)
+    suite.measure()
     figures = {}
     for b in benchmarks:
-        if found[b.name].values:
-            figures[b.name] = _figure(found[b.name], b.how)
+        found = suite.found[b.name]
+        if found.rounds:
+            figures[b.name] = _figure(found, b.how)
         else:
-            left_out.setdefault(b.name, "no round gave a value: it is below what can be told here")
-    return Measurement(figures, left_out, _drift(anchors), started, clock() - begin, dict(software or {}), cpu)
+            suite.left_out.setdefault(b.name, "no round gave a value: it is below what can be told here")
+    return Measurement(figures, suite.left_out, _drift(suite.anchors), started, suite.spent, dict(software or {}), cpu)
 
 
-def _steady(rounds: Rounds) -> bool:
-    return bool(rounds.values) and rounds.steady
+class _Run:
+    """The state of :func:`run`."""
+
+    def __init__(
+        self,
+        benchmarks: list[Benchmark],
+        seconds: float,
+        anchor: Reference,
+        clocks: Clocks,
+        progress: Callable[[Progress], None] | None,
+    ) -> None:
+        self._benchmarks, self._seconds, self._anchor, self._clocks = benchmarks, seconds, anchor, clocks
+        self._progress, self._begin = progress, clocks.wall()
+        self.found = {b.name: Visits() for b in benchmarks}
+        self.left_out: dict[str, str] = {}
+        self.anchors = [anchor.times()]
+        self._anchored = clocks.wall()
+        self._done = 0
+        self._prepared: dict[str, Prepared] = {}
+
+    @property
+    def spent(self) -> float:
+        """Seconds since the beginning."""
+        return self._clocks.wall() - self._begin
+
+    def measure(self) -> None:
+        """Passes until the time is up, or all is steady."""
+        renewed = False
+        while wanted := [b for b in self._benchmarks if b.name not in self.left_out and not self.found[b.name].steady]:
+            # Where operands happened to be put counts, too: once in between they are put elsewhere.
+            if not renewed and self.spent > self._seconds / 2:
+                self._prepared.clear()
+                renewed = True
+            for b in wanted:
+                if self.found[b.name].rounds and self.spent >= self._seconds:
+                    break
+                self._tell(b)
+                self._visit(b)
+                self._done += 1
+            if self.spent >= self._seconds:
+                break
+        self.anchors.append(self._anchor.times())
+
+    def _visit(self, b: Benchmark) -> None:
+        if self._clocks.wall() - self._anchored > ANCHOR_EVERY_S:
+            self.anchors.append(self._anchor.times())
+            self._anchored = self._clocks.wall()
+        try:
+            if b.name not in self._prepared:
+                self._prepared[b.name] = Prepared.of(b, self._clocks)
+            at = self.spent
+            values = visit(b, self._prepared[b.name], VISIT_S, self._clocks)
+        except MemoryError:
+            self.left_out[b.name] = "not enough memory"
+        except Exception as error:  # the runtime raises a class for each of its states
+            self.left_out[b.name] = " ".join(str(error).split())[:200] or type(error).__name__
+        else:
+            self.found[b.name].add(at, values)
+            if not values and not self.found[b.name].rounds and self.spent >= self._seconds:
+                self.left_out[b.name] = "no round gave a value: it is below what can be told here"
+
+    def _tell(self, b: Benchmark) -> None:
+        if self._progress is not None:
+            share = min(self.spent / self._seconds, 1.0)
+            least = len(self._benchmarks)
+            total = max(least, self._done + 1, round(self._done / share) if share > 0 else least)
+            self._progress(Progress(b.name, self._done, total, max(self._seconds - self.spent, 0.0)))
 
 
-def _figure(rounds: Rounds, how: str) -> Figure:
-    values = sorted(rounds.values)
-    best = values[min(len(values) - 1, math.ceil(0.95 * len(values)) - 1)]
-    return Figure(rounds.median, best, rounds.spread, rounds.moved, len(values), rounds.steady, how)
+def _figure(found: Visits, how: str) -> Figure:
+    medians = sorted(found.medians)
+    best = medians[min(len(medians) - 1, math.ceil(0.95 * len(medians)) - 1)]
+    return Figure(found.value, best, found.uncertainty, len(medians), found.rounds, found.steady, how)
 
 
 def _drift(anchors: Sequence[AnchorTimes]) -> Drift:

@@ -8,7 +8,7 @@ never measured has no word, is predicted by its work and traffic alone, and gets
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -54,6 +54,7 @@ class HostKernels:
         composition: makes whole models of kernels.
         read: the booster's packed bytes.
         rows: training rows.
+        widths: by family of operators, by what its kernels stretch that interval.
     """
 
     device: str
@@ -65,6 +66,7 @@ class HostKernels:
     composition: Composition
     read: Callable[[], bytes]
     rows: int
+    widths: Mapping[str, float] = field(default_factory=dict)
 
     @cached_property
     def _booster(self) -> Booster:
@@ -81,7 +83,8 @@ class HostKernels:
         found = words(table)
         latency = np.maximum(base * np.exp(self._booster.predict(matrix(columns, found, self.words))), LEAST_S)
         known = np.array([str(kernel) in self.kernels for kernel in np.asarray(table["kernel"], dtype=object).tolist()])
-        low, high = np.array(self.quantiles)[size_bucket(latency)].T
+        ops = np.asarray(table["op"], dtype=object).astype(str)
+        low, high = stretched(np.array(self.quantiles)[size_bucket(latency)], ops, self.widths)
         wide = np.log(UNKNOWN_FACTOR)
         low, high = np.where(known, low, np.minimum(low, -wide)), np.where(known, high, np.maximum(high, wide))
         return KernelEstimates(
@@ -94,6 +97,7 @@ class HostKernels:
             "device": self.device, "software": self.software, "threads": self.threads, "words": list(self.words),
             "kernels": dict(sorted(self.kernels.items())), "quantiles": [list(q) for q in self.quantiles],
             "composition": self.composition.to_dict(), "numbers": list(NUMBERS), "rows": self.rows,
+            "widths": dict(sorted(self.widths.items())),
         }  # fmt: skip
 
     @classmethod
@@ -109,11 +113,28 @@ class HostKernels:
         quantiles = tuple((float(low), float(high)) for low, high in entry["quantiles"])
         if len(quantiles) != len(SIZE_BUCKETS_S) + 1 or not np.isfinite(quantiles).all():
             raise ValueError("the quantiles of the kernels are no pair a bucket")
+        widths = {str(family): float(width) for family, width in entry.get("widths", {}).items()}
+        if not all(np.isfinite(width) and width > 0 for width in widths.values()):
+            raise ValueError("the widths of the kernels' intervals are no positive numbers")
         return cls(
             device=str(entry["device"]), software=str(entry["software"]), threads=int(entry["threads"]),
             words=tuple(map(str, entry["words"])), kernels={str(k): int(v) for k, v in entry["kernels"].items()},
             quantiles=quantiles, composition=Composition.from_dict(entry["composition"]), read=read, rows=int(entry["rows"]),
+            widths=widths,
         )  # fmt: skip
+
+
+def stretched(quantiles: np.ndarray, family: np.ndarray, widths: Mapping[str, float]) -> tuple[np.ndarray, np.ndarray]:
+    """The ends of intervals, stretched about their middles by what belongs to a row's family.
+
+    Args:
+        quantiles: lower and upper end in logarithms, shape ``[rows, 2]``.
+        family: of operators, shape ``[rows]``.
+        widths: by family; 1 where there is none.
+    """
+    middle, half = quantiles.mean(axis=1), np.diff(quantiles, axis=1)[:, 0] / 2
+    half = half * np.array([widths.get(name, 1.0) for name in family.tolist()])
+    return middle - half, middle + half
 
 
 def host_kernels_of(learned: Sequence[HostKernels], device: Device, software: str | None) -> HostKernels | None:

@@ -24,8 +24,10 @@ from perfmodel.ops.table import COLUMN_OF_FIELD, columns_of, from_columns
 Columns = dict[str, np.ndarray]
 
 FOURIER = "fft_stage"
-SCALAR = 16.0
-"""How many times slower than its peak a core is with scalar code, as the Fourier transforms are: eight lanes, two units."""
+SCALAR = 48.0
+"""How many times slower than its peak a core is with scalar code, as the Fourier transforms are: eight lanes, two units, and
+three for operations that wait for each other and factors that are computed anew (ONNX Runtime 1.32 on one core: transforms
+of 1 ms and more take 3.1 times what 16 alone would give: 3.7 for powers of two, 2.8 for other lengths)."""
 CALL_S = 5e-7
 """The first estimate of what a call takes whatever it does."""
 
