@@ -17,7 +17,7 @@ from perfmodel.models.host.composition import Composition
 from perfmodel.models.host.context import COLUMNS
 from perfmodel.models.host.features import numbers
 from perfmodel.models.learned import size_bucket
-from perfmodel.ops import Elementwise, Gemm
+from perfmodel.ops import Conv, Elementwise, Gemm
 
 pd = pytest.importorskip("pandas", reason="traces need the extra train")
 pytest.importorskip("xgboost", reason="training needs the extra train")
@@ -27,7 +27,7 @@ from perfmodel.datasets.schema import check_traces  # noqa: E402
 from perfmodel.evaluate import evaluate  # noqa: E402
 from perfmodel.profiled import whole  # noqa: E402
 from perfmodel.train import train  # noqa: E402
-from perfmodel.training.host import fit_composition, run_quantiles  # noqa: E402
+from perfmodel.training.host import adding_up, fit_composition, host_table, run_quantiles  # noqa: E402
 from perfmodel.training.intervals import error_quantiles, family_widths, student  # noqa: E402
 
 PER_NODE_S, PER_RUN_S = 4e-7, 8e-6
@@ -201,6 +201,37 @@ def test_overheads_are_found_in_runs():
     assert found.per_run_s == pytest.approx(9e-6, rel=0.3)
 
 
+@pytest.mark.parametrize(("slower", "left"), [(1.3, 1.0), (0.8, 1.0), (5.0, 2.5)])
+def test_kernels_that_were_profiled_at_another_pace_than_their_run_add_up_to_it(slower, left):
+    table = traces("xeon-8380", models=20)
+    true = table["latency_s"].to_numpy()
+    one = (table["collection"] == "model-3").to_numpy()
+    moved = table.assign(latency_s=np.where(one, slower, 1.0) * true, pace=1.0)
+    found = adding_up(host_table(moved, load_device("xeon-8380")))
+    # No factor beyond two is taken for the machine's doing.
+    assert found[one] == pytest.approx(left * true[one], rel=0.03)
+    assert found[~one] == pytest.approx(true[~one], rel=0.03)
+
+
+def test_kernels_whose_run_nobody_timed_stay_as_they_are():
+    table = traces("xeon-8380", models=20)
+    table.loc[table["collection"] == "model-3", ["run_s", "run_events"]] = np.nan
+    one = (table["collection"] == "model-3").to_numpy()
+    assert adding_up(host_table(table, load_device("xeon-8380")))[one].tolist() == table["latency_s"][one].tolist()
+
+
+def test_convolutions_along_one_axis_and_their_patches_are_features():
+    window = Conv(batch=1, c_in=1, c_out=258, h=1, w=25600, kernel_h=1, kernel_w=256, stride_w=128, dtype="int8")
+    image = Conv(batch=2, c_in=32, c_out=64, h=56, w=56, kernel_h=3, kernel_w=3, pad_h=1, pad_w=1, dtype="int8")
+    stand = {"latency_s": 1e-3, "kernel": "ConvInteger", "node": "n", **dict.fromkeys(COLUMNS, 1.0)}
+    table = operator_table([(window, 1, stand), (image, 1, stand)])
+    found, _ = numbers({name: table[name].to_numpy() for name in table.columns}, load_device("xeon-8380"))
+    assert found["one_axis"].tolist() == [1.0, 0.0]
+    assert found["log2_height"] == pytest.approx(np.log2([2, 57]))
+    # 199 places of 256 samples; two images of 56 x 56 places with 3 x 3 of 32 channels.
+    assert found["log2_patches"] == pytest.approx(np.log2([199 * 256 + 1, 2 * 56 * 56 * 288 + 1]))
+
+
 def test_quantiles_of_runs_hold_nine_in_ten_of_the_next():
     rng = np.random.default_rng(1)
     held = []
@@ -209,6 +240,30 @@ def test_quantiles_of_runs_hold_nine_in_ten_of_the_next():
         (low, high), *_ = run_quantiles(1e-4 * error[:20], np.full(20, 1e-4))
         held.append(low <= np.log(error[20]) <= high)
     assert np.mean(held) >= 0.86
+
+
+@pytest.mark.parametrize("networks", [3, 8, 30])
+def test_runs_of_one_network_err_together_and_few_networks_say_little(networks):
+    rng = np.random.default_rng(3)
+    of = np.repeat(np.arange(networks + 1), 3)  # three forms of each
+    held, pooled = [], []
+    for _ in range(300):
+        error = np.exp(rng.normal(0, 0.2, networks + 1)[of] + rng.normal(0, 0.02, len(of)))
+        known, seconds = of < networks, np.full(len(of), 1e-2)
+        for found, by in ((held, of[known]), (pooled, np.arange(known.sum()))):
+            (low, high), *_ = run_quantiles(1e-2 * error[known], seconds[known], by)
+            found.append(low <= np.log(error[-1]) <= high)
+    assert 0.86 <= np.mean(held) <= 0.97
+    assert np.mean(pooled) < np.mean(held)  # as many runs as networks would promise more than they know
+
+
+def test_sizes_of_few_networks_take_the_interval_of_all():
+    rng = np.random.default_rng(4)
+    seconds = np.repeat([1e-4, 1e-2 * 3], [10, 60])
+    error = np.exp(np.where(seconds < 1e-3, rng.normal(0, 0.5, 70), rng.normal(0, 0.05, 70)))
+    short, middle, long = run_quantiles(seconds * error, seconds, np.arange(70))
+    assert short == middle  # ten networks and none: all seventy
+    assert long[1] - long[0] < (short[1] - short[0]) / 2
 
 
 def test_intervals_of_kernels_hold_nine_in_ten_of_every_family():

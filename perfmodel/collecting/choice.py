@@ -20,7 +20,7 @@ from perfmodel.models.host.features import numbers
 if TYPE_CHECKING:
     import pandas as pd
 
-MOST_CHANGE = 3.0
+MOST_CHANGE = 2.0
 _READ = (
     "log_base", "log2_flops", "log2_bytes_read", "log2_bytes_written", "log2_weight_bytes", "log2_m", "log2_n", "log2_k",
     "log2_contiguous_elements", "log2_input_distance_bytes",

@@ -22,7 +22,7 @@ from perfmodel.models.host import features
 from perfmodel.models.host.boosters import LEAST_S, HostKernels
 from perfmodel.models.host.composition import RUN_BUCKETS_S, Composition
 from perfmodel.training.boosting import strip
-from perfmodel.training.intervals import INTERVAL, error_quantiles, family_widths
+from perfmodel.training.intervals import INTERVAL, error_quantiles, family_widths, student
 from perfmodel.training.objective import boost
 
 if TYPE_CHECKING:
@@ -40,9 +40,13 @@ MODEL = "model"
 """The ``source`` of rows of real models; sweeps are no networks, and are not judged as runs."""
 FEWEST_MODELS = 10
 """Real models from which on the interval of runs is theirs alone."""
-_FEWEST_RUNS = 12
-"""Runs of one size below which they take the interval of all."""
+_FEWEST_NETWORKS = 19
+"""Networks of one size below which they take the interval of all: of fewer, the outermost error is no 5 % quantile."""
+_NORMAL_95 = 1.6449
+"""The 95 % quantile of the normal distribution."""
 _TINY_S = 2e-6
+_MOST_SHARED = 2.0
+"""By how much the kernels of a run may all be taken to be off together."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,7 @@ class Runs:
         kernels_s, base_s: the sums of the predicted kernels, and of their first estimates.
         real: whether it is a model that somebody gave, no piece of a sweep.
         dtype: the format of most of its products' FLOPs, ``-`` where it has none.
+        network: what quantised forms of one model share.
     """
 
     names: list[str]
@@ -108,6 +113,7 @@ class Runs:
     base_s: np.ndarray
     real: np.ndarray
     dtype: list[str]
+    network: np.ndarray
 
     @classmethod
     def of(cls, table: HostTable, predicted_s: np.ndarray) -> Runs:
@@ -127,6 +133,7 @@ class Runs:
             base_s=np.array([float((table.base_s[rows] * table.count[rows]).sum()) for rows in rows_of]),
             real=source[first] == MODEL,
             dtype=[_main_dtype(dtypes[rows], 2.0 ** work[rows] - 1.0) for rows in rows_of],
+            network=table.network[first],
         )
 
 
@@ -172,7 +179,7 @@ def fit_kernels(table: HostTable, rows: np.ndarray, seed: int) -> HostKernels:
     known = features.vocabulary((table.words[i] for i in rows.tolist()), LEAST_WORD)
     numbers = {name: values[rows] for name, values in table.numbers.items()}
     matrix = features.matrix(numbers, [table.words[i] for i in rows.tolist()], known)
-    target = np.log(table.measured_s[rows] / table.base_s[rows])
+    target = np.log(adding_up(part_of(table, rows)) / table.base_s[rows])
     data = artefact.compress(strip(boost(matrix, target, BOOSTER, seed, weights(table.measured_s[rows]))))
     names, counts = np.unique(np.asarray(table.table["kernel"], dtype=object)[rows].astype(str), return_counts=True)
     return HostKernels(
@@ -180,6 +187,24 @@ def fit_kernels(table: HostTable, rows: np.ndarray, seed: int) -> HostKernels:
         kernels=dict(zip(names.tolist(), counts.tolist(), strict=True)), quantiles=((-0.7, 0.7),) * 4,
         composition=Composition(), read=lambda: data, rows=len(rows),
     )  # fmt: skip
+
+
+def adding_up(table: HostTable) -> np.ndarray:
+    """Seconds of kernels that add up to their runs without the profiler; shape ``[rows]``.
+
+    A profiled run and those without the profiler see the machine at different moments, and the profiler costs more in one
+    model than in another: kernels of one run are off together, and the run says by how much. What runs take beside
+    kernels, and the usual ratio of the two, follow from all runs of the table.
+    """
+    rows_of, run_s, nodes = (list(part) for part in zip(*table.runs().values(), strict=True))
+    sums = np.array([float((table.measured_s[rows] * table.count[rows]).sum()) for rows in rows_of])
+    usual = fit_composition(np.array(run_s), sums, np.array(nodes))
+    left = np.array(run_s) - usual.per_node_s * np.array(nodes) - usual.per_run_s
+    shared = np.clip(np.nan_to_num(left / (usual.scale * sums), nan=1.0), 1 / _MOST_SHARED, _MOST_SHARED)
+    found = table.measured_s.copy()
+    for rows, factor in zip(rows_of, shared.tolist(), strict=True):
+        found[rows] *= factor
+    return found
 
 
 def weights(measured_s: np.ndarray) -> np.ndarray:
@@ -231,26 +256,48 @@ def composition_for(runs: Runs, kept: np.ndarray) -> Composition:
     if models.sum() < FEWEST_MODELS:
         return composition
     predicted_s = composition.latency_s(runs.kernels_s[models], runs.nodes[models])
-    return replace(composition, quantiles=run_quantiles(runs.run_s[models], predicted_s))
+    return replace(composition, quantiles=run_quantiles(runs.run_s[models], predicted_s, runs.network[models]))
 
 
-def run_quantiles(run_s: np.ndarray, predicted_s: np.ndarray) -> tuple[tuple[float, float], ...]:
-    """The 5 % and 95 % quantiles of ln(measured / predicted) by size of the predicted run, with the finite-sample step of
-    conformal prediction."""
+def run_quantiles(
+    run_s: np.ndarray, predicted_s: np.ndarray, network: np.ndarray | None = None
+) -> tuple[tuple[float, float], ...]:
+    """The 5 % and 95 % quantiles of ln(measured / predicted) by size of the predicted run.
+
+    Forms of one network err together, so that networks count, not runs: the finite-sample step of conformal prediction
+    goes by their number, and of few networks the interval is Student's of a next one where that is wider. A size with
+    fewer than :data:`_FEWEST_NETWORKS` takes the interval of all.
+
+    Args:
+        run_s: seconds without the profiler; shape ``[runs]``.
+        predicted_s: by what did not see them; the same shape.
+        network: which network each is a form of; None: each its own.
+    """
     error = np.log(run_s / predicted_s)
+    network = np.arange(len(error)) if network is None else np.unique(network, return_inverse=True)[1]
     bucket = np.searchsorted(RUN_BUCKETS_S, predicted_s, side="right")
     found = []
     for index in range(len(RUN_BUCKETS_S) + 1):
-        mine = error[bucket == index]
-        mine = mine if len(mine) >= _FEWEST_RUNS else error
-        found.append((_outer(mine, INTERVAL[0]), _outer(mine, INTERVAL[1])))
+        mine = bucket == index
+        if len(np.unique(network[mine])) < _FEWEST_NETWORKS:
+            mine = np.ones(len(error), dtype=bool)
+        found.append(_interval(error[mine], network[mine]))
     return tuple(found)
 
 
-def _outer(values: np.ndarray, share: float) -> float:
-    """A quantile, one step of 1 / (n + 1) further out."""
-    step = 1.0 / (len(values) + 1)
-    return float(np.quantile(values, max(share - step, 0.0) if share < 0.5 else min(share + step, 1.0)))
+def _interval(error: np.ndarray, network: np.ndarray) -> tuple[float, float]:
+    counts = np.bincount(network)
+    networks = int((counts > 0).sum())
+    step = 1.0 / (networks + 1)
+    low, high = np.quantile(error, [max(INTERVAL[0] - step, 0.0), min(INTERVAL[1] + step, 1.0)])
+    if 1 < networks < _FEWEST_NETWORKS:
+        # Each network counts once, however many forms it has.
+        weight = 1.0 / counts[network]
+        middle = float(np.average(error, weights=weight))
+        spread = float(np.average((error - middle) ** 2, weights=weight) * networks / (networks - 1)) ** 0.5
+        half = _NORMAL_95 * student(networks) * spread
+        low, high = min(low, middle - half), max(high, middle + half)
+    return float(low), float(high)
 
 
 def kernel_intervals(

@@ -32,11 +32,20 @@ class Image:
 
 
 def image(b: Builder, flops: float, *, axes: int = 2) -> Image:
-    """An input whose size fits convolutions of about so many FLOPs."""
-    channels = b.channels(3, 512)
-    if b.chance(0.08):
-        channels = b.one_of(1, 3)
+    """An input whose size fits convolutions of about so many FLOPs.
+
+    Half of them by their extent, as feature maps of networks have it, with the channels that are left; half by their
+    channels, with the places that are left: the last layers, and squeezes of one place.
+    """
     # A convolution of 3 x 3 from C to C channels over P places has 18 C² P FLOPs.
+    if b.chance(0.5):
+        places = b.between(3, 112) ** 2 if axes == 2 else b.between(8, 3000)
+        left = min(max(int((flops / (18.0 * places)) ** 0.5), 4), 1024)
+        channels = b.channels(max(3, left // 2), left)
+    else:
+        channels = b.channels(3, 512)
+        if b.chance(0.15):
+            channels = b.one_of(1, 3)
     places = max(1.0, min(flops / (18.0 * channels**2), 1.2e6 / channels))
     if axes == 1:
         return Image("", 1, channels, (max(4, int(places)),))
@@ -255,23 +264,32 @@ def transposed(b: Builder, flops: float) -> None:
 
 
 def integers(b: Builder, flops: float) -> None:
-    """A dynamically quantised convolution, as ONNX Runtime's tools write it: ConvInteger and two factors."""
-    x = fed(b, image(b, flops))
-    kernel = min(b.one_of(1, 1, 3, 3, 5), *(2 * s - 1 for s in x.space))
-    depthwise = b.chance(0.2)
-    groups = x.channels if depthwise else 1
-    c_out = x.channels if depthwise else _wider(b, x, flops, kernel)
+    """A dynamically quantised convolution, as ONNX Runtime's tools write it: ConvInteger and two factors; along one axis
+    it is another code, several times slower."""
+    axes = 1 if b.chance(0.3) else 2
+    if axes == 1 and b.chance(0.4):  # a bank of filters over samples
+        kernel, hop = b.one_of(128, 256, 400, 512), b.one_of(64, 128, 160)
+        c_out = b.one_of(66, 128, 201, 258, 402)
+        steps = max(1, min(int(flops / (2.0 * kernel * c_out)), 1000))
+        x = fed(b, Image("", 1, 1, (kernel + hop * (steps - 1),)))
+        pad, stride, groups = 0, hop, 1
+    else:
+        x = fed(b, image(b, flops, axes=axes))
+        kernel = min(b.one_of(1, 1, 3, 3, 5), *(2 * s - 1 for s in x.space))
+        depthwise = b.chance(0.2)
+        groups = x.channels if depthwise else 1
+        c_out = x.channels if depthwise else _wider(b, x, flops, kernel)
+        pad, stride = (kernel - 1) // 2, b.one_of(1, 1, 1, 2)
     q, scale, zero = b.ops("DynamicQuantizeLinear", x.name, results=3)
-    pad = (kernel - 1) // 2
-    stride = b.one_of(1, 1, 1, 2)
     y = b.op(
-        "ConvInteger", q, b.weight(c_out, x.channels // groups, kernel, kernel, kind="uint8"), zero,
-        b.constant(np.uint8(128)), kernel_shape=[kernel] * 2, pads=[pad] * 4, group=groups, strides=[stride] * 2,
+        "ConvInteger", q, b.weight(c_out, x.channels // groups, *[kernel] * axes, kind="uint8"), zero,
+        b.constant(np.uint8(128)), kernel_shape=[kernel] * axes, pads=[pad] * (2 * axes), group=groups,
+        strides=[stride] * axes,
     )  # fmt: skip
-    b.count(2.0 * x.elements / stride**2 * c_out / groups * kernel**2)
+    b.count(2.0 * x.elements / stride**axes * c_out / groups * kernel**axes)
     y = b.op("Cast", y, to=1)
     y = b.op("Mul", y, b.op("Mul", scale, b.constant(np.array([0.01], np.float32))))
-    y = b.op("Add", y, b.weight(1, c_out, 1, 1, scale=0.1))
+    y = b.op("Add", y, b.weight(1, c_out, *[1] * axes, scale=0.1))
     b.output(activation(b, y, b.one_of("relu", "silu", "none")))
 
 
@@ -319,7 +337,7 @@ CHAINS: dict[str, tuple[Callable[[Builder, float], Any], float]] = {
     "along-time": (along_time, 1.2),
     "strips": (strips, 0.8),
     "transposed": (transposed, 0.3),
-    "conv-integer": (integers, 1.2),
-    "conv-quantised": (quantised, 1.0),
+    "conv-integer": (integers, 1.6),
+    "conv-quantised": (quantised, 1.6),
 }
 """By name, the chain and how often it is drawn among its kind."""

@@ -219,7 +219,7 @@ def spectra(b: Builder, flops: float) -> None:
     step = window // b.one_of(2, 4)
     # Measured on one core: n log n of a power of two takes about 20 FLOPs' time an element and stage, others three times.
     stages = 8.0 if window & (window - 1) == 0 else 24.0
-    frames = int(max(1, min(flops / (window * stages * 20.0), 400)))
+    frames = int(max(1, min(flops / (window * stages * 20.0), 1500)))
     x = b.input(1, window + step * (frames - 1), 1)
     y = b.op("STFT", x, b.constant(np.int64(step)), b.constant(np.hanning(window).astype(np.float32)), onesided=1)
     b.count(frames * window * stages * 20.0)

@@ -24,18 +24,20 @@ from perfmodel.ops.table import COLUMN_OF_FIELD, columns_of, from_columns
 Columns = dict[str, np.ndarray]
 
 FOURIER = "fft_stage"
-SCALAR = 16.0
-"""How many times slower than its peak a core is with scalar code, as the Fourier transforms are: eight lanes, two units."""
+SCALAR = 48.0
+"""How many times slower than its peak a core is with scalar code, as the Fourier transforms are: eight lanes, two units, and
+three for operations that wait for each other and factors that are computed anew (ONNX Runtime 1.32 on one core: transforms
+of 1 ms and more take 3.1 times what 16 alone would give: 3.7 for powers of two, 2.8 for other lengths)."""
 CALL_S = 5e-7
 """The first estimate of what a call takes whatever it does."""
 
 _LOGS = (
     "flops", "product_flops", "m", "n", "k", "batch", "bytes_read", "bytes_written", "rows", "cols", "elements", "steps",
-    "hidden", "out_w", "channels_in", "channels_out", *(c for c in COLUMNS if c != "operands"),
+    "hidden", "out_w", "height", "patches", "channels_in", "channels_out", *(c for c in COLUMNS if c != "operands"),
 )  # fmt: skip
 _PLAIN = (
     "operands", "kernel_h", "kernel_w", "stride", "dilation", "depthwise", "grouped", "padded", "element_bytes",
-    "out_element_bytes", "m_small", "n_mod_16", "k_mod_4", "m_mod_6", "c_in_mod_16", "c_out_mod_16", "out_w_mod_6",
+    "out_element_bytes", "one_axis", "m_small", "n_mod_16", "k_mod_4", "m_mod_6", "c_in_mod_16", "c_out_mod_16", "out_w_mod_6",
     "directions", "repeats", "odd_repeats", "log_base", "log_over_ceilings", "call_share", "log_intensity", "bytes_share",
     "weights_share",
 )  # fmt: skip
@@ -194,9 +196,12 @@ def _describe(raw: Columns, rows: np.ndarray, op: Operator) -> None:
         for name, value in {
             "kernel_h": op.kernel_h, "kernel_w": op.kernel_w, "stride": op.stride_h * op.stride_w,
             "dilation": op.dilation_h * op.dilation_w, "padded": op.pad_h + op.pad_w, "out_w": op.out_w,
-            "channels_in": op.c_in, "channels_out": op.c_out,
+            "channels_in": op.c_in, "channels_out": op.c_out, "height": op.h,
         }.items():  # fmt: skip
             put(name, value)
+        # Convolutions along one axis run other code; what is no blocked kernel writes its patches out before the product.
+        put("one_axis", (_per_row(op.h, rows) == 1) & (_per_row(op.kernel_h, rows) == 1))
+        put("patches", raw["batch"][rows] * raw["m"][rows] * raw["k"][rows])
         put("grouped", groups > 1)
         put("depthwise", (groups > 1) & (per_group == 1))
         put("c_in_mod_16", per_group % 16)
