@@ -124,9 +124,7 @@ class HostKernels:
         )  # fmt: skip
 
 
-def stretched(
-    quantiles: np.ndarray, family: np.ndarray, widths: Mapping[str, float]
-) -> tuple[np.ndarray, np.ndarray]:
+def stretched(quantiles: np.ndarray, family: np.ndarray, widths: Mapping[str, float]) -> tuple[np.ndarray, np.ndarray]:
     """The ends of intervals, stretched about their middles by what belongs to a row's family.
 
     Args:
