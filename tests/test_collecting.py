@@ -11,7 +11,7 @@ import pytest
 
 from perfmodel.collect.anchor import AnchorTimes
 from perfmodel.collect.onnxruntime_cpu import OnnxRuntimeCpu, dimension_names, random_inputs
-from perfmodel.errors import InputError, TraceError
+from perfmodel.errors import InputError, PerfmodelError, TraceError
 
 pd = pytest.importorskip("pandas", reason="traces need the extra train")
 pytest.importorskip("onnxruntime", reason="the extra collect is not installed")
@@ -138,6 +138,23 @@ def test_a_model_is_measured_under_its_name(tmp_path):
     assert set(table["collection"]) == {"small"}
     assert set(table["source"]) == {"model"}
     assert (table["run_s"] > 0).all()
+
+
+def test_models_that_cannot_be_measured_are_named(tmp_path):
+    bad = tmp_path / "bad.onnx"
+    bad.write_bytes(b"nothing at all")
+    (tmp_path / "more").mkdir()
+    other = tmp_path / "more" / "bad.onnx"
+    other.write_bytes(b"nothing at all")
+    with pytest.raises(PerfmodelError, match=r"no model could be measured; bad: .*onnxruntime cannot load it"):
+        run(tmp_path / "none.parquet", 8, models=[(bad, {})], sweep=False)
+    assert run(tmp_path / "t.parquet", 24, models=[(bad, {})]).passed_over.keys() == {"bad"}
+    # Before anything is measured:
+    with pytest.raises(InputError, match=r"nothere\.onnx is no file"):
+        run(tmp_path / "u.parquet", 8, models=[(tmp_path / "nothere.onnx", {})])
+    with pytest.raises(InputError, match="both called 'bad'"):
+        run(tmp_path / "u.parquet", 8, models=[(bad, {}), (other, {})])
+    assert not (tmp_path / "u.parquet").exists()
 
 
 # ------------------------------------------------------------------------------------------------------------- journal

@@ -43,6 +43,27 @@ CONVOLUTIONS: list[tuple[list[int], list[int], dict[str, Any]]] = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("op_type", "kind"), [("LayerNormalization", "layernorm"), ("SimplifiedLayerNormalization", "rmsnorm")]
+)
+def test_norms_of_later_opsets_that_a_runtime_put_into_older_files(op_type: str, kind: str) -> None:
+    nodes = [
+        helper.make_node(op_type, ["x", "w"], ["h"], name="norm", axis=-1),
+        helper.make_node("Reshape", ["h", "to"], ["r"], name="reshape"),  # needs the shape of what the norm gives
+        helper.make_node("Relu", ["r"], ["y"], name="relu"),
+    ]
+    graph = helper.make_graph(
+        nodes, "g", [helper.make_tensor_value_info("x", 1, [2, 3, 8])], [helper.make_tensor_value_info("y", 1, None)],
+        [weight("w", [8]), constant("to", [0, 1, -1])],
+    )  # fmt: skip
+    found = read_onnx(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 12)], ir_version=8))
+    by_name = {node.name: node.op for node in found.nodes}
+    norm = by_name["norm"]
+    assert isinstance(norm, ops.Norm)
+    assert (norm.kind, norm.rows, norm.cols) == (kind, 6, 8)
+    assert found.tensors["y"].shape == (2, 1, 24)
+
+
 @pytest.mark.parametrize(("x", "w", "attributes"), CONVOLUTIONS)
 def test_convolutions_of_every_rank_reproduce_their_output(
     x: list[int], w: list[int], attributes: dict[str, Any]

@@ -121,12 +121,14 @@ def _measure(arguments: argparse.Namespace) -> int:
     if arguments.json is not None:
         write_json(
             {"output": str(found.output), "pieces": found.pieces, "kernels": found.rows, "marked": found.marked,
-             "seconds": found.seconds, **{k: found.about[k] for k in ("per_event_s", "median_drift", "median_rel_std")}},
+             "seconds": found.seconds, "passed_over": dict(found.passed_over),
+             **{k: found.about[k] for k in ("per_event_s", "median_drift", "median_rel_std")}},
             arguments.json,
         )  # fmt: skip
     progress.note(
         f"{found.rows:,} kernels of {found.pieces} pieces in {found.seconds / 60:.1f} minutes"
         + (f"; {found.marked} marked, since the machine moved" if found.marked else "")
+        + (f"; passed over: {', '.join(found.passed_over)}" if found.passed_over else "")
         + f". Next: perfmodel train {found.output} --device {arguments.device} -o my-predictor"
     )
     return 0

@@ -305,7 +305,9 @@ def random_inputs(inputs: Any, dims: Mapping[str, int], seed: int) -> dict[str, 
             feeds[item.name] = rng.integers(0, 2, shape).astype(kind)
     if missing:
         names = tuple(dict.fromkeys(missing))
-        raise UnboundDimensionError(f"the model has the open dimensions {', '.join(names)}: give each a number", names)
+        raise UnboundDimensionError(
+            f"the model has the open dimensions {', '.join(names)}: give each a number (--dim {names[0]}=1)", names
+        )
     return feeds
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -75,6 +75,7 @@ class Collected:
         pieces, rows: in the table; ``marked`` rows among them bear another status than ``ok``.
         seconds: of measuring, earlier calls included.
         about: what the table says of the machine and of the noise.
+        passed_over: models that could not be measured, and why.
     """
 
     output: Path
@@ -83,6 +84,7 @@ class Collected:
     marked: int
     seconds: float
     about: dict[str, Any]
+    passed_over: Mapping[str, str] = field(default_factory=dict)
 
 
 def collect(
@@ -103,13 +105,15 @@ def collect(
         clock: gives seconds that only grow.
 
     Raises:
-        InputError: the output is no .parquet file, or was begun on another device or with another seed.
+        InputError: the output is no .parquet file, or was begun on another device or with another seed; a model is no
+            file, or two have one name.
         MissingExtraError: the extra ``collect`` is not installed.
     """
     if wanted.output.suffix.lower() != ".parquet":
         raise InputError(f"{wanted.output} is no .parquet file, which keeps what is measured")
     if not wanted.minutes > 0:
         raise InputError(f"minutes is {wanted.minutes:g}; wanted a number above 0")
+    _check_models([path for path, _ in wanted.models])
     device = load_device(wanted.device)
     collector = runtime or OnnxRuntimeCpu(seconds=SWEEP_SECONDS, warm_up=2)
     if (why := collector.why_not()) is not None:
@@ -130,7 +134,10 @@ def collect(
             # Also when it is interrupted: what was measured since the last line is kept.
             if loop.unwritten:
                 loop.write()
-    return _finish(journal, device, wanted)
+    if loop.passed_over and not len(journal):
+        first, why = next(iter(loop.passed_over.items()))
+        raise PerfmodelError(f"no model could be measured; {first}: {why}")
+    return replace(_finish(journal, device, wanted), passed_over=loop.passed_over)
 
 
 class _Loop:
@@ -144,6 +151,7 @@ class _Loop:
         self._weights = usual_weights()
         self._written_at = float("-inf")  # the first piece is safe at once
         self.unwritten = 0
+        self.passed_over: dict[str, str] = {}
 
     @property
     def _left_s(self) -> float:
@@ -190,6 +198,8 @@ class _Loop:
                 measured = measure()
             except PerfmodelError as problem:
                 self._report(f"{name}: passed over: {problem}")
+                if "model" in about:
+                    self.passed_over[str(about["model"])] = str(problem)
                 return
             spent += float(measured.about["seconds"])
             if measured.status == "ok" or attempt == _ATTEMPTS or self._left_s <= _MARGIN_S:
@@ -219,11 +229,11 @@ class _Loop:
         table, about = table_of(self._journal.done, list(self._tables.values()), self._device, self._wanted.seed)
         self._journal.write(table, about)
         self.unwritten, self._written_at = 0, self._clock()
-        left = max(0.0, self._left_s)
-        self._report(
-            f"{len(table):,} kernels of {len(self._journal)} pieces in {self._wanted.output.name}"
-            f"; about {left / 60:.1f} minutes left; most drawn: {shares_by_kind(self._weights)}"
-        )
+        line = f"{len(table):,} kernels of {len(self._journal)} pieces in {self._wanted.output.name}"
+        if self._wanted.sweep:
+            left = max(0.0, self._left_s)
+            line += f"; about {left / 60:.1f} minutes left; most drawn: {shares_by_kind(self._weights)}"
+        self._report(line)
 
 
 def _attempts() -> Iterator[int]:
@@ -292,6 +302,16 @@ def per_event_s(about: Sequence[Mapping[str, Any]]) -> float:
         if passed >= half:
             return max(float(value), 0.0)
     return USUAL_EVENT_S
+
+
+def _check_models(models: Sequence[Path]) -> None:
+    names: dict[str, Path] = {}
+    for path in models:
+        if not path.is_file():
+            raise InputError(f"{path} is no file")
+        if path.stem in names:
+            raise InputError(f"{names[path.stem]} and {path} are both called {path.stem!r} in the table: rename one")
+        names[path.stem] = path
 
 
 def _check_same(journal: Journal, device: Device, seed: int) -> None:
