@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import math
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from compiled import COMPILER, compiled, needs_compiler
+from compiled import compiled, needs_compiler
 
-import perfmodel
-from perfmodel.cli import main
-from perfmodel.errors import InputError
-from perfmodel.export import artefact, operator, ranker
-from perfmodel.export.program import Program
-from perfmodel.export.recorded import SAMPLE_ROWS, UnrecordableError, recorded
+from perfmodel.export import operator
 from perfmodel.models.predictor import load_trained
 from perfmodel.ops import FAMILIES
-from perfmodel.rank import prepare
 
 TOLERANCE = 1e-12
 """Relative. Where numpy calls the C library's own functions, as on most machines, the numbers are the same bit by bit."""
@@ -48,7 +39,9 @@ def random_operators(names: list[str], rows: int, seed: int) -> dict[str, np.nda
         ("h100-sxm", "rnn", "fp16", {}),
     ],
 )
-def test_c_operators_are_the_predictors(device: str, op: str, dtype: str, settings: dict[str, Any], tmp_path: Path) -> None:
+def test_c_operators_are_the_predictors(
+    device: str, op: str, dtype: str, settings: dict[str, Any], tmp_path: Path
+) -> None:
     predictor = load_trained()
     export = operator(predictor, device, op, dtype, settings=settings)
     call = compiled(export, tmp_path)

@@ -47,8 +47,13 @@ def test_a_search_through_the_server_is_a_search_with_a_ranker() -> None:
         assert asked(server, do="observe", session="a", rows=[row], seconds=[seconds]) == {"observed": ranker.observed}
     assert asked(server, do="rank", session="a", top=3) == ranker.ranking(3).to_dict("rtx-3090")
     one = {name: values[0] for name, values in CONFIGS.items()}
-    assert asked(server, do="observe", session="a", configs={n: [v] for n, v in one.items()}, seconds=[3e-3])["observed"] == 4
-    assert asked(server, do="rank", **PROBLEM, configs=CONFIGS) == perfmodel.rank(op, CONFIGS, "rtx-3090").to_dict("rtx-3090")
+    assert (
+        asked(server, do="observe", session="a", configs={n: [v] for n, v in one.items()}, seconds=[3e-3])["observed"]
+        == 4
+    )
+    assert asked(server, do="rank", **PROBLEM, configs=CONFIGS) == perfmodel.rank(op, CONFIGS, "rtx-3090").to_dict(
+        "rtx-3090"
+    )
     for _ in range(2):  # the second time it is prepared already
         predicted = asked(server, do="predict", **PROBLEM, space="clblast_sgemm", config=one)
         assert predicted == {"latency_s": prepare(op, "rtx-3090", "clblast_sgemm")(one)}
@@ -73,7 +78,10 @@ def test_a_search_through_the_server_is_a_search_with_a_ranker() -> None:
         ({"do": "suggest", "session": "open", "n": 0}, "whole number from 1"),
         ({"do": "observe", "session": "open", "rows": [7], "seconds": [1.0]}, "row 7 is no candidate"),
         ({"do": "observe", "session": "open", "rows": [0], "seconds": [0.0]}, "above 0"),
-        ({"do": "observe", "session": "open", "rows": [0], "seconds": [1.0, 2.0]}, "1 configurations were measured but 2"),
+        (
+            {"do": "observe", "session": "open", "rows": [0], "seconds": [1.0, 2.0]},
+            "1 configurations were measured but 2",
+        ),
         ({"do": "observe", "session": "open", "rows": [0], "seconds": 1.0}, "list of numbers"),
         ({"do": "observe", "session": "open", "seconds": [1.0]}, "rows (numbers of the table), or configs"),
         ({"do": "rank", "session": "open", "dtype": "fp32"}, "as it was opened"),
@@ -102,12 +110,18 @@ REQUESTS = st.builds(
         **{k: v for k, v in {**OPEN, "rows": [0], "seconds": [1.0], "n": 1, "space": "clblast_sgemm"}.items()
            if k in serving._FIELDS[do] and k not in removed}, **changed, "do": do,
     },
-    st.sampled_from(NAMES), st.dictionaries(st.sampled_from(FIELDS), JSON, max_size=2), st.sets(st.sampled_from(FIELDS), max_size=2),
+    st.sampled_from(NAMES), st.dictionaries(st.sampled_from(FIELDS), JSON, max_size=2),
+    st.sets(st.sampled_from(FIELDS), max_size=2),
 )  # fmt: skip
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(st.binary(max_size=40).map(lambda b: b.replace(b"\n", b" ")) | REQUESTS.map(lambda r: json.dumps(r).encode()), max_size=5))
+@given(
+    st.lists(
+        st.binary(max_size=40).map(lambda b: b.replace(b"\n", b" ")) | REQUESTS.map(lambda r: json.dumps(r).encode()),
+        max_size=5,
+    )
+)
 def test_every_line_has_one_answer(lines: list[bytes]) -> None:
     out = io.BytesIO()
     Server().serve(io.BytesIO(b"\n".join(lines)), out)

@@ -9,7 +9,9 @@ from typing import Any
 from perfmodel.cli.output import check_target, console, write_bytes
 from perfmodel.errors import InputError
 
-DESCRIPTION = "Write a prediction as C source or as an ONNX model, physics and trees together, for programs without Python."
+DESCRIPTION = (
+    "Write a prediction as C source or as an ONNX model, physics and trees together, for programs without Python."
+)
 EXAMPLE = """perfmodel export default --format c --device h100-sxm --op gemm --dtype bf16 -o generated
   perfmodel export default --format c --device h100-sxm --op norm --dtype bf16 --set kind=rmsnorm
   perfmodel export default --format c --device rtx-3090 --space clblast_sgemm --dtype fp32 --set m=4096,n=4096,k=4096"""
@@ -21,19 +23,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "predictor", metavar="PREDICTOR",
         help="a predictor's folder, `default` or `analytical`; with --space a ranker's folder, `default` or `none`",
     )  # fmt: skip
-    parser.add_argument("--format", choices=("c", "onnx"), required=True, help="C99 source with a header, or an ONNX model")
+    parser.add_argument(
+        "--format", choices=("c", "onnx"), required=True, help="C99 source with a header, or an ONNX model"
+    )
     parser.add_argument("--device", metavar="DEVICE", required=True, help="a device id or a device TOML")
     parser.add_argument("--op", metavar="FAMILY", help="the operators, as in gemm or softmax")
-    parser.add_argument("--space", metavar="NAME|FILE.toml", help="instead: the kernel configurations of this space (docs/ranking.md)")
+    parser.add_argument(
+        "--space", metavar="NAME|FILE.toml", help="instead: the kernel configurations of this space (docs/ranking.md)"
+    )
     parser.add_argument("--dtype", metavar="DTYPE", required=True, help="the number format, as in bf16 or fp8")
     parser.add_argument(
         "--set", metavar="FIELD=VALUE,...", action="append", default=[], dest="settings",
-        help="fields of the descriptor: kind=rmsnorm; a dimension that is always the same, m=4096; an optional dimension that is to "
-        "be an input, window=input",
+        help="fields of the descriptor: kind=rmsnorm; a dimension that is always the same, m=4096; an optional dimension that is "
+        "to be an input, window=input",
     )  # fmt: skip
-    parser.add_argument("--software", metavar="STACK", help="the software stack that runs the operators, as in vllm-0.24.0")
-    parser.add_argument("--cache", choices=("warm", "cold", "rotating"), help="state of the last-level cache; default: rotating")
-    parser.add_argument("--name", metavar="NAME", help="of the function and the files; default: made of what is exported")
+    parser.add_argument(
+        "--software", metavar="STACK", help="the software stack that runs the operators, as in vllm-0.24.0"
+    )
+    parser.add_argument(
+        "--cache", choices=("warm", "cold", "rotating"), help="state of the last-level cache; default: rotating"
+    )
+    parser.add_argument(
+        "--name", metavar="NAME", help="of the function and the files; default: made of what is exported"
+    )
     parser.add_argument("-o", "--output", metavar="DIR", default=".", help="the folder to write to; default: this one")
     parser.add_argument("--force", action="store_true", help="replace files that exist")
 
@@ -59,7 +71,12 @@ def run(arguments: argparse.Namespace) -> int:
             if getattr(arguments, option) is not None:
                 raise InputError(f"--{option} is for operators: kernel configurations are ranked as they were measured")
         export = ranker(
-            arguments.device, arguments.space, arguments.dtype, settings=settings, pretrained=arguments.predictor, name=name
+            arguments.device,
+            arguments.space,
+            arguments.dtype,
+            settings=settings,
+            pretrained=arguments.predictor,
+            name=name,
         )
     files = artefact(export, arguments.format)
     folder = Path(arguments.output)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from perfmodel.cli import options
 from perfmodel.cli.energy_options import count as whole_number
@@ -30,7 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "configs", metavar="CONFIGS", nargs="?", help="the configurations: a .parquet or .csv file, one row each"
     )
     parser.add_argument("--op", metavar="FAMILY", help="the operator's family, as in gemm or conv")
-    parser.add_argument("--shape", metavar="NAME=N,...", help="the fields of its descriptor, as in m=4096,n=4096,k=4096")
+    parser.add_argument(
+        "--shape", metavar="NAME=N,...", help="the fields of its descriptor, as in m=4096,n=4096,k=4096"
+    )
     parser.add_argument("--dtype", metavar="DTYPE", help="the number format, as in fp32 or bf16")
     parser.add_argument("--device", metavar="DEVICE", help="a device id or a device TOML")
     parser.add_argument(

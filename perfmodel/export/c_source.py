@@ -33,8 +33,8 @@ _EXPRESSIONS = {
 }  # fmt: skip
 assert _EXPRESSIONS.keys() == ELEMENTWISE.keys()
 _KEYWORDS = frozenset(
-    "auto break case char const continue default do double else enum extern float for goto if inline int long register restrict "
-    "return short signed sizeof static struct switch typedef union unsigned void volatile while bool true false and or not xor "
+    "auto break case char const continue default do double else enum extern float for goto if inline int long register "
+    "restrict return short signed sizeof static struct switch typedef union unsigned void volatile while bool true false and or not xor "
     "class new delete this template typename operator private public protected virtual friend using namespace try catch throw "
     "export explicit mutable asm wchar_t".split()
 )
@@ -79,18 +79,23 @@ def header(export: Export) -> str:
 
     def struct(kind: str, names: Any, meanings: Any) -> str:
         lines = [f"    double {n}; /* {_commented(meanings[n])} */" for n in names]
-        return "\n".join([f"typedef struct {{", *lines, f"}} {export.name}_{kind};"])
+        return "\n".join(["typedef struct {", *lines, f"}} {export.name}_{kind};"])
 
     told = ["Returns 0 where out was written; -1 where an input is no number, negative or above 2^48"]
     if export.refusals:
         told.append("-2 where the formulas of the space divide by 0")
-        told += [f"{code} where the configuration cannot run: {reason}" for code, reason in enumerate(export.refusals) if code]
+        told += [
+            f"{code} where the configuration cannot run: {reason}"
+            for code, reason in enumerate(export.refusals)
+            if code
+        ]
+    answers = _commented(";\n   ".join(told))
     return "\n".join([
         f"/* {_commented(export.title)}.",
         "   Written by perfmodel; do not edit. Reentrant: no state, no allocation. */",
         f"#ifndef {guard}", f"#define {guard}", "#ifdef __cplusplus", 'extern "C" {', "#endif", "",
         struct("input", export.inputs, export.inputs), "", struct("output", export.outputs, export.outputs), "",
-        f"/* {_commented(';\n   '.join(told))}. */",
+        f"/* {answers}. */",
         f"int {export.name}(const {export.name}_input *in, {export.name}_output *out);", "",
         "#ifdef __cplusplus", "}", "#endif", "#endif", "",
     ])  # fmt: skip
@@ -102,7 +107,7 @@ def source(export: Export) -> str:
     run = body.function()
     notes = _commented("".join(f"\n   {note}" for note in export.notes))
     parts = [
-        f"/* {_commented(export.title)}.\n   Written by perfmodel; do not edit. Compile as C99 (-std=c99, so that nothing is contracted).{notes} */",
+        f"/* {_commented(export.title)}.\n   Written by perfmodel; do not edit. Compile with -std=c99, so that nothing is contracted.{notes} */",
         f'#include "{export.name}.h"', "#include <math.h>", "", _HELPERS, *body.tables, run, _entry(export),
     ]  # fmt: skip
     return "\n".join(parts) + "\n"
@@ -146,13 +151,16 @@ class _Body:
         for name in export.outputs:
             outputs.append(f"    out->{name} = {self._entry_of(export.program.outputs[name], 0)};")
         refused = export.program.outputs.get("refused")
-        code = [] if refused is None else [f"    if ({(text := self._entry_of(refused, 0))} != 0.0) return (int){text};"]
+        code = (
+            [] if refused is None else [f"    if ({(text := self._entry_of(refused, 0))} != 0.0) return (int){text};"]
+        )
         seconds = self._entry_of(export.program.outputs["latency_s"], 0)
         finite = [f"    if (!({seconds} < INFINITY)) return -2;"] if export.refusals else []
         work = [f"    double w[{schedule.workspace}];"] if schedule.workspace else []
+        unused = [] if export.halving else ["    (void)least;"]
         return "\n".join([
             f"static int run(const {export.name}_input *in, double least, {export.name}_output *out)", "{",
-            *work, *([] if export.halving else ["    (void)least;"]), *lines, *code, *finite, *outputs, "    return 0;", "}", "",
+            *work, *unused, *lines, *code, *finite, *outputs, "    return 0;", "}", "",
         ])  # fmt: skip
 
     def _block(self, block: Block) -> str:
@@ -179,8 +187,16 @@ class _Body:
             return self._trees(step)
         if step.op == "gather":
             entries = [(v, i) for v in step.inputs for i in range(len(v))]
-            return "\n".join(f"    {self._target(step, str(j))} = {self._entry_of(v, i)};" for j, (v, i) in enumerate(entries))
-        texts = {"reduce": self._reduce, "pick": self._pick, "look_up": self._look_up, "count": self._count, "is_in": self._is_in}
+            return "\n".join(
+                f"    {self._target(step, str(j))} = {self._entry_of(v, i)};" for j, (v, i) in enumerate(entries)
+            )
+        texts = {
+            "reduce": self._reduce,
+            "pick": self._pick,
+            "look_up": self._look_up,
+            "count": self._count,
+            "is_in": self._is_in,
+        }
         declared = [] if step.size > 1 else [f"    double {name};"]
         return "\n".join([*declared, f"    for (int i = 0; i < {step.size}; i++) {{", *texts[step.op](step), "    }"])
 
@@ -197,7 +213,8 @@ class _Body:
             change = f"if (x {sign} best) {{ best = x; place = j; }}"
             return [
                 f"        double best = {first};", "        int place = 0;",
-                f"        for (int j = 1; j < {run}; j++) {{ const double x = {entry}; {change} }}", f"        {target} = place;",
+                f"        for (int j = 1; j < {run}; j++) {{ const double x = {entry}; {change} }}",
+                f"        {target} = place;",
             ]  # fmt: skip
         combine = {
             "minimum": "pm_min(total, x)", "maximum": "pm_max(total, x)", "add": "total + x",
@@ -220,8 +237,13 @@ class _Body:
 
     def _count(self, step: Step) -> list[str]:
         edges, side = step.data
-        call = f"pm_count({self._table(edges)}, {len(edges)}, {self._reference(step.inputs[0], 'i', None)}, {int(side == 'right')})"
-        return [f"        {self._target(step, 'i')} = {call};" if len(edges) else f"        {self._target(step, 'i')} = 0.0;"]
+        value = self._reference(step.inputs[0], "i", None)
+        call = f"pm_count({self._table(edges)}, {len(edges)}, {value}, {int(side == 'right')})"
+        return [
+            f"        {self._target(step, 'i')} = {call};"
+            if len(edges)
+            else f"        {self._target(step, 'i')} = 0.0;"
+        ]
 
     def _is_in(self, step: Step) -> list[str]:
         values = step.data
@@ -270,7 +292,9 @@ class _Body:
         key = (numbers.dtype.str, numbers.tobytes())
         if key not in self._named:
             self._named[key] = name = f"t{len(self._named)}"
-            kind = {"i": "unsigned short" if not len(numbers) or numbers.max() < 2**16 else "unsigned", "f": "double"}[numbers.dtype.kind]
+            kind = {"i": "unsigned short" if not len(numbers) or numbers.max() < 2**16 else "unsigned", "f": "double"}[
+                numbers.dtype.kind
+            ]
             if numbers.dtype == np.float32:
                 kind, texts = "float", [f"{float(v)!r}f" for v in numbers]
             else:
@@ -291,7 +315,9 @@ def _wrapped(texts: Sequence[str]) -> str:
 
 def _entry(export: Export) -> str:
     """The public function: it refuses what is no input, and runs a batch from its smallest half up."""
-    checks = "\n".join(f"    if (!(in->{n} >= 0.0 && in->{n} <= {float(MAX_DIMENSION)!r})) return -1;" for n in export.inputs)
+    checks = "\n".join(
+        f"    if (!(in->{n} >= 0.0 && in->{n} <= {float(MAX_DIMENSION)!r})) return -1;" for n in export.inputs
+    )
     head = f"int {export.name}(const {export.name}_input *in, {export.name}_output *out)"
     if export.halving is None:
         return f"{head}\n{{\n{checks}\n    return run(in, 0.0, out);\n}}"

@@ -10,8 +10,8 @@ from perfmodel.models.trees import Booster
 def trees_function(booster: Booster, name: str) -> str:
     """A function of a row of float32 features: the sum of all trees, float32, in the order of training.
 
-    A node holds its feature, its threshold and its left child, next to which the right one stands; a leaf, whose child is 0, holds
-    its value in place of the threshold.
+    A node holds its feature, its threshold and its left child, next to which the right one stands; a leaf, whose child is 0,
+    holds its value in place of the threshold.
     """
     thresholds: list[str] = []
     features: list[int] = []

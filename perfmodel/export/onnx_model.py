@@ -1,8 +1,8 @@
 """An export as an ONNX model: any number of rows at once, each input and output a vector of doubles.
 
-Each step is a tensor ``[rows, numbers]``. Arithmetic is in double precision, which opset 18 has for all that is used. Trees are a
-``TreeEnsembleRegressor`` of ai.onnx.ml 3 on float32 features, as they were trained; runtimes may add up their leaves in another order,
-so that ln(time) differs in float32's last digits. A batch of products is a loop over its halves.
+Each step is a tensor ``[rows, numbers]``. Arithmetic is in double precision, which opset 18 has for all that is used. Trees are
+a ``TreeEnsembleRegressor`` of ai.onnx.ml 3 on float32 features, as they were trained; runtimes may add up their leaves in
+another order, so that ln(time) differs in float32's last digits. A batch of products is a loop over its halves.
 """
 
 from __future__ import annotations
@@ -34,7 +34,13 @@ _TRUTHS = {
 }  # fmt: skip
 _LOGICAL = {"logical_and": "And", "logical_or": "Or"}
 _BITS = {"bitwise_and": "BitwiseAnd", "bitwise_or": "BitwiseOr"}
-_REDUCTIONS = {"minimum": "ReduceMin", "maximum": "ReduceMax", "add": "ReduceSum", "logical_and": "ReduceMin", "logical_or": "ReduceMax"}
+_REDUCTIONS = {
+    "minimum": "ReduceMin",
+    "maximum": "ReduceMax",
+    "add": "ReduceSum",
+    "logical_and": "ReduceMin",
+    "logical_or": "ReduceMax",
+}
 
 
 def model(export: Export) -> onnx.ModelProto:
@@ -100,7 +106,8 @@ def _halved(graph: _Graph, export: Export, inputs: dict[str, str]) -> dict[str, 
     graph.initializers += body.initializers
     inner = helper.make_graph(
         body.nodes, "of_a_half",
-        [helper.make_tensor_value_info("turn", TensorProto.INT64, []), helper.make_tensor_value_info("going", TensorProto.BOOL, []),
+        [helper.make_tensor_value_info("turn", TensorProto.INT64, []),
+         helper.make_tensor_value_info("going", TensorProto.BOOL, []),
          helper.make_tensor_value_info("least", TensorProto.DOUBLE, None)],
         [helper.make_tensor_value_info("going_on", TensorProto.BOOL, []),
          helper.make_tensor_value_info("least_out", TensorProto.DOUBLE, None), *scans],
@@ -185,7 +192,9 @@ class _Graph:
             "pick": lambda: self._pick(step, values),
             "look_up": lambda: self._look_up(step, values[0]),
             "count": lambda: self._count(step, values[0]),
-            "is_in": lambda: self._any(self.add("Equal", [self._column(values[0]), self.constant(step.data[None, None])])),
+            "is_in": lambda: self._any(
+                self.add("Equal", [self._column(values[0]), self.constant(step.data[None, None])])
+            ),
             "gather": lambda: self.add("Concat", values, axis=1),
             "trees": lambda: self._trees(step.data, self.cast(values[0], TensorProto.FLOAT)),
         }
@@ -209,7 +218,7 @@ class _Graph:
         if op == "not_equal":
             return self.cast(self.add("Not", [self.add("Equal", values)]), double)
         if op == "log2":
-            # Whole where the number is a power of two: the quotient of logarithms is off by its last digit, and ceil() sees that.
+            # Whole where the number is a power of two: the quotient of logarithms is off by its last digit there.
             quotient = self.add("Div", [self.add("Log", [one]), self.constant(np.log(np.array(2.0)))])
             near = self.add("Round", [quotient])
             exact = self.add("Equal", [self.add("Pow", [self.constant(np.array(2.0)), near]), one])
@@ -260,7 +269,9 @@ class _Graph:
         return self.add("Squeeze", [picked, self.constant(np.array([2]))])
 
     def _look_up(self, step: Step, index: str) -> str:
-        return self.add("Gather", [self.constant(step.data.astype(np.float64)), self.cast(index, TensorProto.INT64)], axis=0)
+        return self.add(
+            "Gather", [self.constant(step.data.astype(np.float64)), self.cast(index, TensorProto.INT64)], axis=0
+        )
 
     def _count(self, step: Step, value: str) -> str:
         edges, side = step.data

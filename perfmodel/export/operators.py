@@ -21,7 +21,7 @@ from perfmodel.models.learned import Residual
 from perfmodel.models.machine import Conditions
 from perfmodel.models.predictor import Predictor
 from perfmodel.ops import FAMILIES
-from perfmodel.ops.base import MAX_DIMENSION, Operator
+from perfmodel.ops.base import Operator
 from perfmodel.ops.table import Group
 
 OUTPUTS = {
@@ -172,12 +172,15 @@ def operator(
 
 
 def _verify(
-    export: Export, part: Mapping[str, Any], predictor: Predictor, op: Operator, device: Device, software: str | None, cache: str
+    export: Export, part: Mapping[str, Any], predictor: Predictor, op: Operator, device: Device, software: str | None,
+    cache: str,
 ) -> None:  # fmt: skip
     """The recorded path on the sample rows against the predictor's own: none of its short cuts was one for some rows only."""
     estimates = predictor.predict(op, device, software=software, cache=cache)
     # Batches, whose halves are not looked at while recording, are compared by what the physics says.
-    single = np.asarray(np.broadcast_to(getattr(op, "batch", 1.0), (SAMPLE_ROWS,))) <= 1 if export.halving else slice(None)
+    single = (
+        np.asarray(np.broadcast_to(getattr(op, "batch", 1.0), (SAMPLE_ROWS,))) <= 1 if export.halving else slice(None)
+    )
     for output in OUTPUTS:
         mine, theirs = (np.asarray(v)[single] for v in (part[output], getattr(estimates, output)))
         if not np.allclose(mine, theirs, rtol=_TOLERANCE, atol=0.0):
@@ -185,6 +188,11 @@ def _verify(
 
 
 def family_of_name(op: str) -> type[Operator]:
+    """The family of descriptors of that name.
+
+    Raises:
+        InputError: there is none.
+    """
     if op not in FAMILIES:
         raise InputError(f"{op!r} is no operator family: {nearest(op, FAMILIES)}")
     return FAMILIES[op]
@@ -249,5 +257,3 @@ def identifier(*parts: str) -> str:
     """A C identifier of parts."""
     text = "_".join(parts)
     return "".join(c if c.isascii() and c.isalnum() else "_" for c in text)
-
-

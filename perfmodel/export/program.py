@@ -19,7 +19,7 @@ ELEMENTWISE: dict[str, int] = {
     "exp2": 1, "log": 1, "log2": 1, "square": 1, "negative": 1, "absolute": 1, "logical_not": 1, "reciprocal": 1, "rint": 1,
     "where": 3, "float32": 1, "trunc": 1,
 }  # fmt: skip
-"""Operations on each number and how many operands they take. ``float32`` rounds to it, ``trunc`` towards 0; truths are 1 and 0."""
+"""Operations on each number, with their operands. ``float32`` rounds to it, ``trunc`` towards 0; truths are 1 and 0."""
 REDUCTIONS = ("minimum", "maximum", "add", "logical_and", "logical_or", "argmin", "argmax")
 """Operations on runs of equal length."""
 

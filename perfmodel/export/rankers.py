@@ -101,7 +101,9 @@ def _verify(
         own = Physics.of(physics.space, op, physics.device)
         with np.errstate(all="ignore"):
             alone = own.costs({n: np.array([v.view(np.ndarray)[row]]) for n, v in columns.items()})
-        mine, theirs = (float(np.asarray(v).reshape(-1)[0]) for v in (np.asarray(costs.latency_s)[row], alone.latency_s))
+        mine, theirs = (
+            float(np.asarray(v).reshape(-1)[0]) for v in (np.asarray(costs.latency_s)[row], alone.latency_s)
+        )
         refused = int(np.asarray(costs.refused)[row]), int(np.asarray(alone.refused).reshape(-1)[0])
         if refused[0] != refused[1] or not (refused[0] or abs(mine - theirs) <= _TOLERANCE * theirs):
             raise PerfmodelError(f"the space {space} as recorded differs from the ranker's own: please report it")

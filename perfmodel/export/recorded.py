@@ -9,7 +9,7 @@ written under the mask is a choice between old and new.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -75,7 +75,21 @@ class Recorded(np.ndarray):
                 return handler(self, *args, **kwargs)
             if func.__name__ in _MOVES:
                 return args[0]._moved(lambda a: func(a, *args[1:], **kwargs))
-            if func.__name__ in ("any", "all", "min", "max", "amin", "amax", "sum", "clip", "shape", "ndim", "size", "copy", "round"):
+            if func.__name__ in (
+                "any",
+                "all",
+                "min",
+                "max",
+                "amin",
+                "amax",
+                "sum",
+                "clip",
+                "shape",
+                "ndim",
+                "size",
+                "copy",
+                "round",
+            ):
                 return func._implementation(*args, **kwargs)
         raise UnrecordableError(f"numpy's {func.__name__} cannot be exported")
 
@@ -86,7 +100,8 @@ class Recorded(np.ndarray):
             if self.mask is None:
                 return self.copy()
             both = self.copy()
-            both.mask = self.mask & (key if key.dtype == bool else key.mask)
+            other: Any = key if key.dtype == bool else key.mask
+            both.mask = cast(Recorded, self.mask & other)
             return both
         if isinstance(key, tuple) and any(isinstance(k, Recorded) for k in key):
             return self._picked(key)
@@ -99,7 +114,7 @@ class Recorded(np.ndarray):
             raise UnrecordableError("entries of a recorded array are written at places that are no mask")
         result = np.where(mask, new, self)
         np.copyto(_plain(self), _plain(result), casting="same_kind")
-        self.value = result.value
+        self.value = cast(Recorded, result).value
 
     def __iter__(self) -> Any:
         """The first axis, which must not be that of the rows."""
@@ -108,7 +123,12 @@ class Recorded(np.ndarray):
     def _picked(self, key: tuple[Any, ...]) -> Recorded:
         axes = [i for i, k in enumerate(key) if isinstance(k, Recorded)]
         rows = [i for i, k in enumerate(key) if not isinstance(k, Recorded)]
-        if len(key) != 2 or self.ndim != 2 or len(axes) != 1 or not np.array_equal(key[rows[0]], np.arange(SAMPLE_ROWS)):
+        if (
+            len(key) != 2
+            or self.ndim != 2
+            or len(axes) != 1
+            or not np.array_equal(key[rows[0]], np.arange(SAMPLE_ROWS))
+        ):
             raise UnrecordableError("a recorded index beside others cannot be exported")
         index = key[axes[0]]
         plain = _plain(self)[tuple(_plain(k) for k in key)]
@@ -257,13 +277,17 @@ def _spread(program: Program, value: Any, shape: tuple[int, ...]) -> Value:
 # ----------------------------------------------------------------------------------------------------- numpy's functions
 def _where(first: Recorded, condition: Any, then: Any, otherwise: Any) -> Any:
     plain = np.where(_plain(condition), _plain(then), _plain(otherwise))
-    if plain.dtype.kind not in "iufb":  # names, which no figure depends on; one that did would be seen to differ between rows
+    if (
+        plain.dtype.kind not in "iufb"
+    ):  # names, which no figure depends on; one that did would be seen to differ between rows
         return plain
     values = [_spread(first.program, x, plain.shape) for x in (condition, then, otherwise)]
     return recorded(first.program, plain, first.program.elementwise("where", values))
 
 
-def _joined(first: Recorded, arrays: Any, plain: np.ndarray, numbers: Callable[[list[np.ndarray]], np.ndarray]) -> Recorded:
+def _joined(
+    first: Recorded, arrays: Any, plain: np.ndarray, numbers: Callable[[list[np.ndarray]], np.ndarray]
+) -> Recorded:
     """Arrays that are put together, as ``numbers`` does with the places of their entries."""
     values, places, start = [], [], 0
     for array in arrays:

@@ -27,7 +27,8 @@ class Schedule:
 
     Attributes:
         blocks: in order.
-        places: by number of a step, where its results begin; those of one number, and those that no other block reads, have none.
+        places: by number of a step, where its results begin; those of one number have none, nor those that no
+            other block reads.
         workspace: numbers that the workspace holds.
     """
 

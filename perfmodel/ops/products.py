@@ -133,7 +133,8 @@ class Conv(Operator):
             _at_least_one("Conv", name, getattr(self, name))
         channels = (self.c_in, self.c_out, self.groups)
         if not any(map(is_symbolic, channels)) and any(
-            r.max(initial=0) if isinstance(r, np.ndarray) else r for r in (self.c_in % self.groups, self.c_out % self.groups)
+            r.max(initial=0) if isinstance(r, np.ndarray) else r
+            for r in (self.c_in % self.groups, self.c_out % self.groups)
         ):
             raise DescriptorError(
                 f"Conv has c_in {self.c_in} and c_out {self.c_out}, which its {self.groups} groups do not divide"

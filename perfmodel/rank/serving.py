@@ -1,7 +1,7 @@
 """Rankers for programs that speak JSON: one request a line in, one answer a line out (docs/serving.md).
 
-Requests are answered in order, one at a time; nothing is read ahead, so that a client that writes faster than it is answered waits
-in its pipe. What a client can make the server hold is bounded: the length of a line, the rankers that are open, the rows of each.
+Requests are answered in order, one at a time; nothing is read ahead, so that a client that writes faster than it is answered
+waits in its pipe. What a client can make the server hold is bounded: a line's length, the open rankers, the rows of each.
 """
 
 from __future__ import annotations
@@ -195,7 +195,9 @@ def _operator(request: Mapping[str, Any]) -> Operator:
     if family not in FAMILIES:
         raise InputError(f"op is {_short(family)}: {nearest(family, FAMILIES)}")
     if not isinstance(shape, Mapping):
-        raise InputError("shape is to be an object of the descriptor's fields, as in {\"m\": 4096, \"n\": 4096, \"k\": 4096}")
+        raise InputError(
+            'shape is to be an object of the descriptor\'s fields, as in {"m": 4096, "n": 4096, "k": 4096}'
+        )
     known = FAMILIES[family].dimension_names()
     for name in shape:
         if name not in known:
