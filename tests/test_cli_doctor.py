@@ -86,7 +86,9 @@ def test_a_checkout_that_nobody_installed_knows_its_extras(monkeypatch: pytest.M
 
 # --------------------------------------------------------------------------------------------------------- completion
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_each_shell_has_a_script_with_all_commands(shell: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_each_shell_has_a_script_with_all_commands(
+    shell: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     pytest.importorskip("shtab")
     assert main(["completion", shell]) == 0
     script = capsys.readouterr().out
@@ -111,7 +113,9 @@ def test_bash_completes_options_and_devices(capsys: pytest.CaptureFixture[str], 
 
     def completed(*words: str) -> list[str]:
         listed = " ".join(f"'{w}'" for w in ("perfmodel", *words))
-        lines = f"source {path}; COMP_WORDS=({listed}); COMP_CWORD={len(words)}; _shtab_perfmodel; echo ${{COMPREPLY[@]}}"
+        lines = (
+            f"source {path}; COMP_WORDS=({listed}); COMP_CWORD={len(words)}; _shtab_perfmodel; echo ${{COMPREPLY[@]}}"
+        )
         return subprocess.run([bash, "-c", lines], check=True, capture_output=True, text=True).stdout.split()
 
     assert completed("pred") == ["predict"]
@@ -119,7 +123,9 @@ def test_bash_completes_options_and_devices(capsys: pytest.CaptureFixture[str], 
     assert set(completed("predict", "--power-p")) == {"--power-profile", "--power-plot"}
 
 
-def test_without_its_library_it_says_which_extra(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_its_library_it_says_which_extra(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setitem(__import__("sys").modules, "shtab", None)
     assert main(["completion", "bash"]) == 2
     assert "perfmodel[completion]" in capsys.readouterr().err
@@ -127,7 +133,9 @@ def test_without_its_library_it_says_which_extra(monkeypatch: pytest.MonkeyPatch
 
 # --------------------------------------------------------------------------------------------------------------- help
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda c: c.name)
-def test_help_fits_80_columns(command: SimpleNamespace, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_help_fits_80_columns(
+    command: SimpleNamespace, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     assert main([command.name, "--help"]) == 0
     lines = capsys.readouterr().out.splitlines()

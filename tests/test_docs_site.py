@@ -29,7 +29,9 @@ def page(path: str) -> SimpleNamespace:
 
 
 def test_links_to_sources_become_their_names(hooks: ModuleType) -> None:
-    assert hooks.on_page_markdown("[`errors`](../perfmodel/errors.py)", page("a.md")) == "`errors` (`perfmodel/errors.py`)"
+    assert (
+        hooks.on_page_markdown("[`errors`](../perfmodel/errors.py)", page("a.md")) == "`errors` (`perfmodel/errors.py`)"
+    )
     assert hooks.on_page_markdown("[`errors.py`](../perfmodel/errors.py)", page("a.md")) == "`errors.py`"
     inside = "[page](../report.md#from-python)"
     assert hooks.on_page_markdown(inside, page("tutorials/a.md")) == inside  # mkdocs checks it
@@ -64,5 +66,9 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     assert "perfmodel.predict.predict" in python
     assert "Raises" in python
     assert ":class:" not in python
-    loaded = {u for p in tmp_path.rglob("*.html") for u in re.findall(r'<(?:script|link)[^>]+(?:src|href)="(https?:[^"]+)', p.read_text())}
+    loaded = {
+        u
+        for p in tmp_path.rglob("*.html")
+        for u in re.findall(r'<(?:script|link)[^>]+(?:src|href)="(https?:[^"]+)', p.read_text())
+    }
     assert loaded == set()  # nothing is loaded from elsewhere

@@ -60,5 +60,7 @@ def _help() -> str:
         with contextlib.redirect_stdout(shown):
             main([command.name, "--help"])
         text = html.escape(shown.getvalue(), quote=False)
-        parts.append(f"## perfmodel {command.name}\n\n{command.help[0].upper()}{command.help[1:]}.\n\n<pre><code>{text}</code></pre>\n")
+        parts.append(
+            f"## perfmodel {command.name}\n\n{command.help[0].upper()}{command.help[1:]}.\n\n<pre><code>{text}</code></pre>\n"
+        )
     return "\n".join(parts)
