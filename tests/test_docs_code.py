@@ -30,7 +30,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def run_python(block: Block, names: dict[str, object]) -> None:
     # With the block's own place, so that a traceback shows the page and its line.
-    exec(compile("\n" * block.line + block.text, str(block), "exec"), names)
+    exec(compile("\n" * block.line + block.text, str(block), "exec"), names)  # noqa: S102 - our own pages
 
 
 def run_shell(block: Block) -> None:
@@ -85,8 +85,8 @@ def test_commands_in_a_page_are_ones_that_perfmodel_takes(page: Path) -> None:
             import_module(modules[name]).add_arguments(parser)
             try:
                 parser.parse_args(arguments)
-            except SystemExit as left:
-                assert left.code == 0, f"{block}: {line}"
+            except SystemExit:
+                pytest.fail(f"{block}: {line}")
 
 
 def test_blocks_have_a_language() -> None:
