@@ -44,7 +44,7 @@ def test_a_broken_part_is_said_and_the_others_are_looked_at(monkeypatch: pytest.
 
     monkeypatch.setattr("perfmodel.hardware.local_cpu.local_cpu", broken)
     monkeypatch.setattr("perfmodel.models.manifest.read", broken)
-    monkeypatch.setattr("perfmodel.predict.predict", broken)
+    monkeypatch.setattr(import_module("perfmodel.predict"), "predict", broken)
     monkeypatch.setattr("perfmodel.datasets.local.cache_folder", broken)
     found = doctor.examine()
     texts = {f.name: (f.state, f.text) for findings in found.values() for f in findings}
