@@ -104,8 +104,8 @@ def _packages() -> Iterator[Finding]:
         on = _PLATFORM.search(marker)
         if on is not None and (sys.platform == on[2]) != (on[1] == "=="):
             continue
-        extra = _EXTRA.search(marker)
-        key = "" if extra is None else extra[1]
+        of_extra = _EXTRA.search(marker)
+        key = "" if of_extra is None else of_extra[1]
         extras.setdefault(key, {})
         if name.lower() == "perfmodel":
             inside.setdefault(key, []).extend(part.strip() for part in (nested or "").split(","))

@@ -244,7 +244,7 @@ def test_devices_as_json(capsys: pytest.CaptureFixture[str]) -> None:
 def test_tables_of_figures_fit_80_columns_with_long_names(kind: str) -> None:
     from perfmodel.cli import evaluate
 
-    names = {"workload": "SPECrate 2017 Floating Point Base", "variant": "503.bwaves_r of the suite", "held_out": "published split",
+    names = {"workload": "SPECrate 2017 Floating Point Base", "variant": "503.bwaves_r of it", "held_out": "published split",
              "device": "rtx-pro-6000-blackwell", "dtype": "w4a8_mxfp4_mxfp8", "software": "trtllm-1.3.0rc20"}  # fmt: skip
     figures = dict.fromkeys(
         ("mape", "median_ape", "p90_ape", "bias", "coverage_90", "analytical_mape", "roofline_mape", "noise_mape", "limit_mape",

@@ -35,7 +35,7 @@ def test_links_to_sources_become_their_names(hooks: ModuleType) -> None:
     assert hooks.on_page_markdown("[`errors.py`](../perfmodel/errors.py)", page("a.md")) == "`errors.py`"
     inside = "[page](../report.md#from-python)"
     assert hooks.on_page_markdown(inside, page("tutorials/a.md")) == inside  # mkdocs checks it
-    with pytest.raises(hooks.LostLink, match=r"a\.md: there is no \.\./perfmodel/nothing\.py"):
+    with pytest.raises(hooks.LostLinkError, match=r"a\.md: there is no \.\./perfmodel/nothing\.py"):
         hooks.on_page_markdown("[x](../perfmodel/nothing.py)", page("a.md"))
 
 

@@ -1,4 +1,4 @@
-"""What the documentation site does to pages on their way (mkdocs.yml names it): links out of `docs/`, roles of docstrings, help.
+"""What the documentation site does to pages on their way (mkdocs.yml names it): links out, roles of docstrings, help.
 
 Pages are read in the repository, too, where a link to a source file is useful. The site has no source files: there such a link
 becomes the file's name, once it is certain that the file exists.
@@ -21,7 +21,7 @@ _LINK = re.compile(r"\[([^\]]+)\]\(((?:\.\./)+[^)#\s]+)(#[^)\s]*)?\)")
 _ROLE = re.compile(r":(?:py:)?(?:func|class|mod|data|attr|meth|exc):<code>~?([^<]+)</code>")
 
 
-class LostLink(Exception):
+class LostLinkError(Exception):
     """A link out of the pages to a file that is not there."""
 
 
@@ -35,7 +35,7 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
             return match[0]  # another page: mkdocs checks it
         path = (ROOT / "docs" / folder / match[2]).resolve()
         if not path.exists():
-            raise LostLink(f"{page.file.src_uri}: there is no {match[2]}")
+            raise LostLinkError(f"{page.file.src_uri}: there is no {match[2]}")
         name = path.relative_to(ROOT).as_posix()
         text = match[1] if match[1].strip("`").endswith(path.name) else f"{match[1]} (`{name}`)"
         return text

@@ -110,7 +110,7 @@ def _measure(arguments: argparse.Namespace) -> int:
         sweep=not arguments.only_models,
     )
 
-    with Progress("perfmodel collect", ticks=False) as progress:
+    with Progress("perfmodel collect", ticks=False, logged_every_s=0.0) as progress:
         try:
             found = collect(wanted, progress)
         except KeyboardInterrupt:

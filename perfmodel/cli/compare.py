@@ -99,9 +99,7 @@ def _predicted(
         return compare(arguments.model, devices, **conditions)
     from perfmodel.predict.generation import compare_generation
 
-    return compare_generation(
-        arguments.model, devices, prompt=request.prompt, generate=request.generate, **conditions
-    )
+    return compare_generation(arguments.model, devices, prompt=request.prompt, generate=request.generate, **conditions)
 
 
 def _over(text: str | None, dims: dict[str, int]) -> tuple[str, tuple[int, ...]] | None:

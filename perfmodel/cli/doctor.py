@@ -10,7 +10,7 @@ from perfmodel.cli.progress import Progress
 
 DESCRIPTION = """What there is on this machine that perfmodel uses, and what is missing: versions, extras, devices, meters,
 predictors, data sets. Put it into a bug report. Nothing is measured or sent anywhere."""
-EXAMPLE = "perfmodel doctor\n  perfmodel doctor --json doctor.json"
+EXAMPLE = "perfmodel doctor --json doctor.json"
 
 MARKS = {"ok": ("+", "green"), "missing": ("-", ""), "broken": ("!", "red")}
 

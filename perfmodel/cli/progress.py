@@ -1,7 +1,7 @@
 """What a command is doing, how fast, and until when: one line on standard error for all commands.
 
 On a terminal the line is rewritten, and wiped in the end; work of less than a second shows nothing. Elsewhere (a pipe, a log)
-nothing is said in the first minute, and a line a minute after that, so that the log of a training overnight tells how far it is.
+nothing is said in the first minute, and a line a minute after that: the log of a training overnight tells how far it is.
 """
 
 from __future__ import annotations
@@ -28,13 +28,22 @@ class Progress:
     Args:
         name: stands before each line, as in ``perfmodel train``.
         ticks: whether the seconds run on between two calls. They need a thread: not while this machine is measured.
+        logged_every_s: where standard error is no terminal, a line so often; 0: each, where a line says that something is safe.
         clock: seconds since some moment; for tests.
     """
 
-    def __init__(self, name: str, *, ticks: bool = True, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        ticks: bool = True,
+        logged_every_s: float = LOGGED_EVERY_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._name = name
         self._ticks = ticks
         self._clock = clock
+        self._logged_every_s = logged_every_s
         self._start = self._written = clock()
         self._line = ""
         self._first: tuple[int, float] | None = None
@@ -101,7 +110,7 @@ class Progress:
         now = self._clock()
         seconds = now - self._start
         if not sys.stderr.isatty():
-            if now - self._written >= LOGGED_EVERY_S:
+            if now - self._written >= self._logged_every_s:
                 self._written = now
                 sys.stderr.write(f"{self._text(seconds)}\n")
                 sys.stderr.flush()

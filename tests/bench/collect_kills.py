@@ -23,7 +23,7 @@ from pathlib import Path
 
 import pandas as pd
 
-REPORTED = re.compile(r"^([\d,]+) kernels of (\d+) pieces in ")
+REPORTED = re.compile(r"([\d,]+) kernels of (\d+) pieces in ")
 LONGEST_S = 8.0
 _PATIENCE_S = 300.0
 
@@ -45,7 +45,7 @@ class Run:
     def _read(self) -> None:
         assert self.process.stderr is not None
         for line in self.process.stderr:
-            found = REPORTED.match(line)
+            found = REPORTED.search(line)
             if found:
                 self.reported = (int(found.group(1).replace(",", "")), int(found.group(2)))
                 self.reports += 1
