@@ -141,9 +141,27 @@ def test_kernel_tuner_is_not_done(tmp_path: Path, end: str) -> None:
     assert len(read_kernel_tuner(path, GEMM, "rtx-3090", "clblast-1.6")) == 3
 
 
+def test_a_kernel_tuner_cache_that_was_cut_off_anywhere(tmp_path: Path) -> None:
+    path, text = tmp_path / "cache.json", json.dumps(CACHE)
+    begin = text.index('"16,1,a"')
+    for cut in range(text.index('"16,2,a"'), len(text)):
+        path.write_text(text[:cut])
+        found = read_kernel_tuner(path, GEMM, "rtx-3090", "clblast-1.6")
+        whole = 3 if cut >= len(text) - 2 else 2 if cut > text.index('"32,1,a"') - 3 else 1
+        assert len(found) == whole, text[begin:cut]
+
+
+def test_failures_of_older_kernel_tuners_are_no_times(tmp_path: Path) -> None:
+    old = {**CACHE, "cache": {"16,1,a": {"MWG": 16, "VWM": 1, "method": "a", "time": 1e20}}}
+    (tmp_path / "c.json").write_text(json.dumps(old))
+    (row,) = rows(read_kernel_tuner(tmp_path / "c.json", GEMM, "a10", "x"))
+    assert part(row, "latency_s", "status") == (None, "failed")
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
+        ('{"results": [], "metadata": {}}', "results in the T4 format; wanted the cache file"),
         ("[]", "it is no JSON object"),
         ("{", "it is no JSON object"),
         ('{"cache": {}}', "wanted tune_params_keys and cache"),
@@ -233,6 +251,41 @@ def test_chrome_on_a_gpu(tmp_path: Path) -> None:
     assert part(conv, "kernel", "c_out") == ("implicit_gemm", 8)
     assert conv["latency_s"] == pytest.approx(31e-6)
     assert found.passed_over == {"aten::mm that launched no kernel": 1}
+
+
+def test_kernels_that_bear_their_correlation_alone(tmp_path: Path) -> None:
+    alone = {**kernel("Cijk_Ailk", 9.0, 0), "args": {"correlation": 77}}
+    launch = {"ph": "X", "cat": "cuda_runtime", "name": "hipLaunchKernel", "ts": 5, "dur": 1,
+              "args": {"correlation": 77, "external id": 4}}  # fmt: skip
+    path = trace(
+        tmp_path, call("aten::mm", 0, 20, [[8, 8], [8, 8]], external=4), launch, alone,
+        {**alone, "args": {"correlation": 78}}, {**alone, "args": {"correlation": [1]}},
+    )  # fmt: skip
+    (gemm,) = rows(read_chrome(path, "mi300x", "torch-2.9.0"))
+    assert part(gemm, "kernel", "m") == ("Cijk_Ailk", 8)
+    assert gemm["latency_s"] == pytest.approx(9e-6)
+
+
+def test_attention_of_every_backend(tmp_path: Path) -> None:
+    q, k = [2, 32, 128, 64], [2, 8, 128, 64]
+    cpu = ["", "", "", "0.", "True", "", ""]
+    efficient = ["", "", "", "", "False", "0.", "False", ""]
+    path = trace(
+        tmp_path,
+        call("aten::_scaled_dot_product_flash_attention_for_cpu", 0, 5, [q, k, k], cpu),
+        call("aten::_scaled_dot_product_efficient_attention", 10, 6, [q, k, k], efficient),
+        call("aten::_scaled_dot_product_cudnn_attention", 20, 7, [[2, 32, 1, 64], k, k], efficient),
+        # is_causal counts from the first key, the descriptor's mask from the last.
+        call("aten::_scaled_dot_product_flash_attention", 30, 7, [[2, 32, 64, 64], k, k], cpu),
+    )
+    found = read_chrome(path, "local-cpu", "torch")
+    prefill, encoder, decode = rows(found)
+    assert part(prefill, "phase", "batch", "q_len", "kv_len", "heads", "kv_heads", "head_dim", "causal") == (
+        "prefill", 2, 128, 128, 32, 8, 64, True,
+    )  # fmt: skip
+    assert part(encoder, "phase", "causal") == ("encoder", False)
+    assert part(decode, "phase", "q_len", "kv_len") == ("decode", 1, 128)
+    assert sum(found.passed_over.values()) == 1
 
 
 def test_transposed_convolutions_are_passed_over(tmp_path: Path) -> None:

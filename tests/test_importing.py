@@ -18,6 +18,7 @@ from perfmodel.collect.importers.cutlass import read_cutlass
 from perfmodel.collect.importers.descriptor import descriptor_in, parse_descriptor
 from perfmodel.collect.importers.nsight import NO_OPERATOR, read_nsight_compute, read_nsight_systems
 from perfmodel.collect.importers.registry import Request
+from perfmodel.collect.importers.tables import number
 from perfmodel.collect.importers.tvm import read_autotvm, read_meta_schedule
 from perfmodel.errors import InputError, PerfmodelError, TraceError
 from perfmodel.importing import format_names, import_traces
@@ -199,6 +200,19 @@ def test_a_trace_of_nsight_systems(tmp_path: Path) -> None:
     [row], found = imported(tmp_path, "trace.csv")
     assert (row["latency_s"], row["samples"], row["kernel"]) == (pytest.approx(3e-6), 2, "kernel_a")
     assert found.passed_over == {"copies and fills": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("1,234.5", 1234.5), ("12,345", 12345.0), ("1,234,567.25", 1234567.25), ("10.24", 10.24), ("", None), ("1e3", 1000.0), ("nan", None)]
+)  # fmt: skip
+def test_numbers_of_tables(text: str, value: float | None) -> None:
+    assert number(text) == value
+
+
+@pytest.mark.parametrize("text", ["10,24", "1.234,5", "1.234,567", "0,5", "0,125", "-3,25"])
+def test_decimal_commas_are_refused(text: str) -> None:
+    with pytest.raises(TraceError, match="decimal comma: write the file again under LC_ALL=C"):
+        number(text)
 
 
 def test_nsight_compute(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from typing import Any, TypeGuard
 
 from perfmodel.collect.importers.rows import Imported, Rows, read_text
 from perfmodel.errors import DescriptorError, DtypeError, TraceError
-from perfmodel.ops import Conv, Elementwise, Gemm, Norm, Operator, Softmax
+from perfmodel.ops import Attention, Conv, Elementwise, Gemm, Norm, Operator, Softmax
 
 _DTYPES = {"float": "fp32", "double": "fp64", "c10::Half": "fp16", "c10::BFloat16": "bf16"}
 MICROSECOND = 1e-6
@@ -52,6 +52,7 @@ def read_chrome(path: str | Path, device: str, software: str, source: str = "tor
     items = _events(path)
     threads: dict[Any, list[Call]] = {}
     kernels: dict[int, list[tuple[str, float]]] = {}
+    launches = _launches(items)
     for item in items:
         if not isinstance(item, dict) or item.get("ph") != "X":
             continue
@@ -60,14 +61,18 @@ def read_chrome(path: str | Path, device: str, software: str, source: str = "tor
         begin, length = item.get("ts"), item.get("dur")
         if not (_is_number(begin) and _is_number(length) and length >= 0):
             continue
-        external = arguments.get("External id")
-        external = external if isinstance(external, int) else None
+        external = _external(arguments)
         if item.get("cat") == "cpu_op":
             lists = (_list(arguments.get(key)) for key in ("Input Dims", "Input type", "Concrete Inputs"))
             call = Call(str(item.get("name")), begin, begin + length, external, *lists)
             threads.setdefault(item.get("tid"), []).append(call)
-        elif item.get("cat") == "kernel" and external is not None:
-            kernels.setdefault(external, []).append((str(item.get("name")), length * MICROSECOND))
+        elif item.get("cat") == "kernel":
+            correlation = arguments.get("correlation")
+            found_by = (
+                external if external is not None else launches.get(correlation if _is_whole(correlation) else None)
+            )
+            if found_by is not None:
+                kernels.setdefault(found_by, []).append((str(item.get("name")), length * MICROSECOND))
     if threads and not any(call.shapes for calls in threads.values() for call in calls):
         raise TraceError(f"{path} was taken without shapes: profile with record_shapes=True")
     rows = Rows({"device": device, "software": software, "source": source})
@@ -75,6 +80,25 @@ def read_chrome(path: str | Path, device: str, software: str, source: str = "tor
         calls.sort(key=lambda c: (c.begin, -c.end))
         _add(rows, calls, kernels)
     return rows.imported(str(path))
+
+
+def _external(arguments: dict[str, Any]) -> int | None:
+    """The number that ties a kernel to its operator; older versions spell its name otherwise."""
+    found = arguments.get("External id", arguments.get("external id"))
+    return found if _is_whole(found) else None
+
+
+def _launches(items: list[Any]) -> dict[Any, int]:
+    """The operator of each launch by its correlation: kernels of ROCm may bear that alone."""
+    found = {}
+    for item in items:
+        if isinstance(item, dict) and item.get("cat") in ("cuda_runtime", "cuda_driver", "hip_runtime"):
+            arguments = item.get("args")
+            if isinstance(arguments, dict) and _is_whole(correlation := arguments.get("correlation")):
+                external = _external(arguments)
+                if external is not None:
+                    found[correlation] = external
+    return found
 
 
 def _add(rows: Rows, calls: list[Call], kernels: dict[int, list[tuple[str, float]]]) -> None:
@@ -157,6 +181,30 @@ def _layer_norm(call: Call) -> Operator:
     return Norm(dtype=_dtype(call, 0), kind="layernorm", rows=math.prod(shape) // cols, cols=cols)
 
 
+def _attention(causal: int) -> Callable[[Call], Operator]:
+    """``scaled_dot_product_attention`` as its backends are called: queries, keys, values of ``[batch, heads, length, width]``,
+    and whether it is causal, as the argument of that number."""
+
+    def rule(call: Call) -> Operator:
+        q, k, v = call.shapes[:3]
+        if (
+            not len(q) == len(k) == len(v) == 4
+            or q[0] != k[0]
+            or k[:3] != v[:3]
+            or call.values[causal] not in ("True", "False")
+        ):
+            raise ValueError(q)
+        if call.values[causal] == "True" and q[2] != k[2]:
+            raise ValueError(q)  # PyTorch's mask begins at the first key, the descriptor's ends at the last
+        return Attention(
+            dtype=_dtype(call, 0), phase="decode" if q[2] == 1 else "prefill" if call.values[causal] == "True" else "encoder",
+            batch=q[0], q_len=q[2], kv_len=k[2], heads=q[1], kv_heads=k[1], head_dim=q[3], v_head_dim=v[3],
+            causal=call.values[causal] == "True",
+        )  # fmt: skip
+
+    return rule
+
+
 def _elementwise(kind: str, operands: int) -> Callable[[Call], Operator]:
     def rule(call: Call) -> Operator:
         shapes = [s for s in call.shapes[:operands] if isinstance(s, list)]
@@ -172,6 +220,10 @@ RULES: dict[str, Callable[[Call], Operator]] = {
     "aten::bmm": _gemm(0, True),
     "aten::baddbmm": _gemm(1, True),
     "aten::convolution": _convolution,
+    "aten::_scaled_dot_product_flash_attention": _attention(4),
+    "aten::_scaled_dot_product_flash_attention_for_cpu": _attention(4),
+    "aten::_scaled_dot_product_efficient_attention": _attention(6),
+    "aten::_scaled_dot_product_cudnn_attention": _attention(6),
     "aten::_softmax": _softmax,
     "aten::native_layer_norm": _layer_norm,
     **{
@@ -198,6 +250,10 @@ def _events(path: str | Path) -> list[Any]:
 
 def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
+
+
+def _is_whole(value: Any) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _is_number(value: Any) -> TypeGuard[float]:

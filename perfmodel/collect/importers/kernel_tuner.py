@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -20,6 +21,10 @@ from perfmodel.ops.base import Operator
 from perfmodel.ops.table import columns_of
 
 MILLISECOND = 1e-3
+OLD_FAILURE = 1e19
+"""Milliseconds: older versions wrote 1e20 for a configuration that failed."""
+_MOST_CUTS = 50
+"""Places at which a file that was cut off is tried to end."""
 
 
 def read_kernel_tuner(
@@ -71,7 +76,9 @@ def read_kernel_tuner(
 
 
 def _failure(time: Any) -> str | None:
-    """``CompilationFailedConfig`` as ``compilation failed``."""
+    """``CompilationFailedConfig`` as ``compilation failed``; older versions wrote a huge number in its place."""
+    if _is_number(time) and time >= OLD_FAILURE:
+        return "failed"
     if not isinstance(time, str):
         return None
     words = re.findall(r"[A-Z][a-z]*", time.removesuffix("Config"))
@@ -82,14 +89,30 @@ def _is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+def _candidates(text: str) -> Iterator[str]:
+    """The text; with the ends that a file lacks that tuning still appends to (after an entry, with or without a comma); and up
+    to the last entries that are whole, where it was cut off within one."""
+    yield text
+    yield text.rstrip(",") + "}}"
+    end = len(text)
+    for _ in range(_MOST_CUTS):
+        end = text.rfind("}", 0, end)
+        if end < 0:
+            return
+        yield text[: end + 1] + "}}"
+
+
 def _load(path: str | Path) -> dict[str, Any]:
     text = read_text(path).strip()
-    # A file that tuning still appends to ends after an entry, with or without a comma.
-    for candidate in (text, text.rstrip(",") + "}}"):
+    for candidate in _candidates(text):
         try:
             data = json.loads(candidate)
         except (ValueError, RecursionError):
             continue
         if isinstance(data, dict):
+            if "results" in data and "cache" not in data:
+                raise TraceError(
+                    f"{path} is a file of results in the T4 format; wanted the cache file of the same tuning"
+                )
             return data
     raise TraceError(f"{path} is no cache of Kernel Tuner: it is no JSON object")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from perfmodel.collect.importers.rows import text_lines
 from perfmodel.errors import TraceError
 
+_DECIMAL_COMMA = re.compile(r"[+-]?(?:[\d.]*\d,(?!\d{3}\b)\d+|0,\d+|[\d.]*\.[\d.]*,\d+)")
+"""``10,24``, ``0,125``, ``1.234,567``: numbers of a locale whose decimals follow a comma. ``1,234`` is a thousand and more."""
 LONGEST_LINE = 100_000
 """Names of kernels with their templates have some thousand characters."""
 
@@ -53,7 +56,13 @@ def _lines(path: str | Path) -> Iterator[str]:
 
 
 def number(text: str | None) -> float | None:
-    """``1,234.5`` as a number; None for anything else, infinite ones among it."""
+    """``1,234.5`` as a number; None for anything else, infinite ones among it.
+
+    Raises:
+        TraceError: it has a decimal comma: ``1,234`` of the same file would be a thousand times too large.
+    """
+    if text and _DECIMAL_COMMA.fullmatch(text.strip()):
+        raise TraceError(f"{text.strip()!r} has a decimal comma: write the file again under LC_ALL=C")
     try:
         found = float((text or "").replace(",", ""))
     except ValueError:

@@ -150,9 +150,7 @@ def register() -> None:
             if found is not None:
                 registry.register("", op_type, opset)(unless_unknown(index, found, otherwise))
     # ONNX Runtime's fusions put the operator of opset 17 into files of every opset, and it runs them.
-    for name in ("LayerNormalization", "SimplifiedLayerNormalization"):
-        if registry.get("", name, 1) is None:
-            registry.register("", name, 1)(registry.get("", name, 17) or like(0))
+    registry.register("", "LayerNormalization", 1)(registry.get("", "LayerNormalization", 17) or like(0))
     factors_as_operand = registry.get("", "Upsample", 9)
     registry.register("", "Upsample", 7)(upsampled)
     if factors_as_operand is not None:
