@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ from perfmodel.features.lowering.target import CompileTarget
 _MODULES, _DISPATCHES = "modules.parquet", "dispatches.parquet"
 _OF_MODULES = ("module", "family", "text", "status", "compiler", "target_cpu")
 _OF_DISPATCHES = (
-    "module", "dispatch", "calls", "instructions", "code_bytes", "vector_registers", "spill_stores", "spill_loads",
+    "module", "target_cpu", "dispatch", "calls", "instructions", "code_bytes", "vector_registers", "spill_stores", "spill_loads",
     "executed_instructions",
 )  # fmt: skip
 _EXTENTS = re.compile(r"(?<=_)\d+(?:x\d+)*(?=x?[a-z]|_|$)")
@@ -51,8 +51,12 @@ class Collected:
     left_out: int
 
 
-def load_tables(folder: str | Path) -> Collected:
+def load_tables(folder: str | Path, cpu: str = "haswell") -> Collected:
     """Reads ``modules.parquet`` and ``dispatches.parquet``.
+
+    Args:
+        folder: that holds them, and the data set's card where it has one.
+        cpu: LLVM's name of the processor whose rows are wanted.
 
     Raises:
         InputError: a table or one of its columns is missing.
@@ -70,8 +74,10 @@ def load_tables(folder: str | Path) -> Collected:
         missing = [c for c in columns if c not in table]
         if missing:
             raise InputError(f"{path} lacks the columns {', '.join(missing)}")
-        tables.append(table)
+        tables.append(table[table["target_cpu"] == cpu])
     by_module, by_dispatch = tables
+    if not len(by_module):
+        raise InputError(f"{folder} has no modules that were compiled for {cpu}")
     usable = by_module[(by_module["status"] == "ok") & by_module["text"].notna()]
     latency = usable["latency_s"] if "latency_s" in usable else pandas.Series(dtype=float)
     rows = dict(iter(by_dispatch.groupby("module", sort=False)))
@@ -90,27 +96,20 @@ def load_tables(folder: str | Path) -> Collected:
             }
         )  # fmt: skip
     anchor = usable["anchor_gemm_s"].median() if "anchor_gemm_s" in usable else float("nan")
-    about = _machine(folder / _MODULES)
-    first = by_module.iloc[0] if len(by_module) else {}
     return Collected(
         modules, float(latency.min()) if latency.notna().any() else None,
-        2.0 * GEMM_N**3 / float(anchor) if anchor == anchor and anchor > 0 else 0.0, about.get("processor", "unknown"),
-        str(first.get("compiler", "unknown")), str(first.get("target_cpu", "unknown")), len(by_module) - len(usable),
+        2.0 * GEMM_N**3 / float(anchor) if anchor == anchor and anchor > 0 else 0.0, _machine(folder),
+        str(by_module["compiler"].iloc[0]), cpu, len(by_module) - len(usable),
     )  # fmt: skip
 
 
-def _machine(path: Path) -> dict[str, Any]:
-    """What the table's metadata say of the machine that made it."""
-    import pyarrow.parquet as pq
-
-    for value in (pq.read_schema(path).metadata or {}).values():
-        try:
-            about = json.loads(value)
-        except ValueError:
-            continue
-        if isinstance(about, dict) and isinstance(about.get("machine"), dict):
-            return dict(about["machine"])
-    return {}
+def _machine(folder: Path) -> str:
+    """The machine that timed, as the data set's card says it, up to the first comma."""
+    try:
+        with (folder / "card.toml").open("rb") as file:
+            return str(tomllib.load(file)["recipe"]["machine"]).partition(",")[0]
+    except (OSError, KeyError, TypeError, tomllib.TOMLDecodeError):
+        return "an unnamed machine"
 
 
 def examples_of(modules: Sequence[Mapping[str, Any]], target: CompileTarget) -> Examples:
@@ -187,4 +186,4 @@ def _extents(name: str) -> tuple[int, ...]:
 
 
 def _value(number: Any) -> float:
-    return float("nan") if number is None else float(number)  # pandas' missing values are NaN already
+    return float("nan") if number is None or number is require_pandas().NA else float(number)
