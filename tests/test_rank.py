@@ -348,6 +348,31 @@ def test_a_failure_that_is_overcome_is_forgotten() -> None:
     assert again.failed == (3, 7)
 
 
+def test_intervals_widen_where_they_missed() -> None:
+    """Measurements that no smooth function gives: alternately half and twice of what the order says."""
+    noise, even = (Ranker(GEMM, sgemm(), "rtx-3090", pretrained="none") for _ in range(2))
+    rng = np.random.default_rng(3)
+    for row in range(30):
+        noise.observe([row], [1e-3 * float(rng.choice([0.2, 5.0]))])
+        even.observe([row], [1e-3])
+    low, high = noise.interval(100)
+    narrow_low, narrow_high = even.interval(100)
+    assert high / low > 3 * narrow_high / narrow_low
+
+
+def test_a_first_batch_shows_every_region() -> None:
+    """Two switches and the outputs of a thread: of 2n suggestions at least n show another of them, the likeliest comes first."""
+    columns = sgemm()
+    ranker = Ranker(GEMM, columns, "rtx-3090", pretrained="none")
+    rows = ranker.suggest(24)
+    assert rows[0] == ranker.ranking(1).rows[0]
+    assert len(set(rows.tolist())) == 24
+    outputs = columns["MWG"] * columns["NWG"] / (columns["MDIMC"] * columns["NDIMC"])
+    region = np.stack([columns["SA"], columns["SB"], outputs])
+    assert len(np.unique(region[:, rows], axis=1).T) >= 12
+    assert len(np.unique(region[:, ranker.ranking(24).rows], axis=1).T) < 12
+
+
 def test_a_number_format_that_nobody_measured_is_analytical() -> None:
     """The shipped tables are of fp32 kernels."""
     fp32 = rank(GEMM, sgemm(), "rtx-3080")

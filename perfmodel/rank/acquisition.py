@@ -3,7 +3,7 @@
 A device may favour a combination of parameters for a reason that no other device has (an asynchronous copy that one code path
 uses, say). No model of other devices foresees that, and expected improvement, once the model is sure of itself, never looks.
 So every second measurement explores. Two of three of these go to a *region* that has none yet, to its most hopeful candidate,
-the most hopeful region first: a region is a setting of all switches together with the outputs that a thread computes, which
+the most hopeful region first, unless all are far too slow: a region is a setting of all switches together with the outputs that a thread computes, which
 decide between them what a kernel is bound by. The third, and all once every region was seen, go to the candidate that shows
 most combinations of values for the first time, among those that are not too slow.
 """
@@ -148,7 +148,7 @@ def _first_batch(region: np.ndarray, mean: np.ndarray, n: int) -> np.ndarray:
 def _exploring(combinations: Combinations, measured: np.ndarray, mean: np.ndarray, best: float) -> np.ndarray:
     """How much exploring wants each candidate: in a new region, or for its new combinations."""
     if len(measured) // EVERY % OLD_GROUND != OLD_GROUND - 1:
-        new_region = np.isin(combinations.region, combinations.region[measured], invert=True)
+        new_region = np.isin(combinations.region, combinations.region[measured], invert=True) & (mean < best + FORGIVEN)
         if new_region.any():
             return np.where(new_region, -mean, -np.inf)
     return combinations.new(measured) - np.maximum(mean - best, 0.0) / FORGIVEN

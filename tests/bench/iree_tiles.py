@@ -11,18 +11,17 @@ starts from the physics alone, or from that and the recorded times of the other 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import numpy as np
 
 from perfmodel.errors import InputError
-from perfmodel.hardware.device import Device
 from perfmodel.hardware.loader import load_device
 from perfmodel.integrations import iree
 from perfmodel.rank import Ranker
@@ -147,8 +146,89 @@ def timings(folder: Path, seconds: float) -> None:
         "device": {f: getattr(device, f) for f in facts} | {"fp32": device.flops_per_clock_per_unit["fp32"]},
         "seconds": {n: [None if s is None else float(f"{s:.4g}") for s in v] for n, v in shortest.items()},
     }  # fmt: skip
-    (folder / "iree.json").write_text(json.dumps(record, indent=1) + "\n")
+    entries = [f" {json.dumps(n)}: {json.dumps(v)}" for n, v in record.items() if n != "seconds"]
+    times = ",\n".join(f"  {json.dumps(n)}: {json.dumps(v)}" for n, v in record["seconds"].items())
+    (folder / "iree.json").write_text("{\n" + ",\n".join(entries) + ',\n "seconds": {\n' + times + "\n }\n}\n")
+
+
+def measured_spaces(path: Path) -> dict[str, Measured]:
+    """The recorded workloads on a record of the processor that they ran on."""
+    record = json.loads(path.read_text())
+    facts = dict(record["device"])
+    assert facts.pop("fp32") == 32.0, "another core than the one of the record"
+    rate = facts["units"] * facts["peak_clock_hz"] * 32.0
+    device = dataclasses.replace(load_device("epyc-7763"), id="recorded-cpu", peak_flops={"fp32": rate}, **facts)
+    spaces = {}
+    for name, text in workloads().items():
+        target = iree.Target.of(text)
+        space = space_of(target.form.space)
+        columns = parameters(iree.candidates(target, SIZES.get(name)), space)
+        seconds = np.array([np.nan if s is None else s for s in record["seconds"][name]])
+        spaces[name] = Measured(space, target.op, device, columns, seconds)
+    return spaces
+
+
+def searched(measured: Measured, pretrained: Pretrained) -> list[float]:
+    """Percent of the shortest time that the best of the first so many measured reaches."""
+    ranker = Ranker(
+        measured.op, measured.columns, measured.device, space=measured.space, pretrained=pretrained
+    )
+    rows: list[int] = []
+    for _ in range(max(OBSERVED)):
+        [row] = ranker.suggest()
+        rows.append(int(row))
+        ranker.observe([int(row)], [float(measured.latency_s[row])])
+    return [best_of(measured, rows[:k]) for k in OBSERVED]
+
+
+def best_of(measured: Measured, rows: Sequence[int] | np.ndarray) -> float:
+    """Percent of the shortest time that the best of some rows reaches; 0 where all failed."""
+    times = measured.latency_s[np.asarray(rows, dtype=np.intp)]
+    return 0.0 if np.isnan(times).all() else float(100 * np.nanmin(measured.latency_s) / np.nanmin(times))
+
+
+def replay(path: Path) -> None:
+    """Prints the table of docs/iree.md."""
+    spaces = measured_spaces(path)
+    rows: dict[str, list[list[float]]] = {}
+    for name, measured in spaces.items():
+        others = [m for n, m in spaces.items() if n != name and m.space.id == measured.space.id]
+        taught = Pretrained(tuple(train_source(m, 0) for m in others), 0.3, 0.3)
+        order = [np.random.default_rng(seed).permutation(len(measured.latency_s)) for seed in range(RANDOM_SEEDS)]
+        found = {
+            "physics, then learning": searched(measured, NOTHING),
+            "taught by the other products": searched(measured, taught),
+            f"random, mean of {RANDOM_SEEDS}": [float(np.mean([best_of(measured, o[:k]) for o in order])) for k in OBSERVED],
+            "the compiler's own way": [best_of(measured, np.flatnonzero(measured.columns["strategy"] == 1))] * len(OBSERVED),
+        }  # fmt: skip
+        ok = measured.latency_s[np.isfinite(measured.latency_s)]
+        near = int((ok <= ok.min() / 0.95).sum())
+        print(f"{name}: {len(ok)} ran, best {1e3 * ok.min():.3f} ms, median {1e3 * np.median(ok):.3f} ms, {near} within 5 %")
+        for method, values in found.items():
+            rows.setdefault(method, []).append(values)
+    print(f"\nbest after {' / '.join(map(str, OBSERVED))} measurements [% of the exhaustive best]")
+    for method, values in rows.items():
+        middle = " / ".join(f"{median(column):.1f}" for column in zip(*values, strict=True))
+        each = "  ".join(" / ".join(f"{v:.0f}" for v in one) for one in values)
+        print(f"{method:32} median {middle}   {each}")
+
+
+def main() -> None:
+    """Run what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("record", "time", "replay"))
+    parser.add_argument("path", type=Path, nargs="?", help="the folder, or the file to replay")
+    parser.add_argument("--seconds", type=float, default=240.0, help="how long to time for")
+    arguments = parser.parse_args()
+    if arguments.what == "replay":
+        replay(arguments.path or RECORDED)
+    elif arguments.path is None:
+        parser.error("a folder is needed")
+    elif arguments.what == "record":
+        record(arguments.path)
+    else:
+        timings(arguments.path, arguments.seconds)
 
 
 if __name__ == "__main__":
-    {"record": lambda: record(Path(sys.argv[2])), "time": lambda: timings(Path(sys.argv[2]), 240.0)}[sys.argv[1]]()
+    main()
