@@ -34,9 +34,9 @@ _EXPRESSIONS = {
 assert _EXPRESSIONS.keys() == ELEMENTWISE.keys()
 _KEYWORDS = frozenset(
     "auto break case char const continue default do double else enum extern float for goto if inline int long register "
-    "restrict return short signed sizeof static struct switch typedef union unsigned void volatile while bool true false and or "
-    "not xor class new delete this template typename operator private public protected virtual friend using namespace try catch throw "
-    "export explicit mutable asm wchar_t".split()
+    "restrict return short signed sizeof static struct switch typedef union unsigned void volatile while bool true false and "
+    "or not xor class new delete this template typename operator private public protected virtual friend using namespace try "
+    "catch throw export explicit mutable asm wchar_t".split()
 )
 """Of C and of C++, which may include the header."""
 _HELPERS = """\
@@ -107,8 +107,8 @@ def source(export: Export) -> str:
     run = body.function()
     notes = _commented("".join(f"\n   {note}" for note in export.notes))
     parts = [
-        f"/* {_commented(export.title)}.\n   Written by perfmodel; do not edit. Compile with -std=c99, so that nothing is contracted."
-        f"{notes} */",
+        f"/* {_commented(export.title)}.\n   Written by perfmodel; do not edit. Compile with -std=c99, so that nothing is "
+        f"contracted.{notes} */",
         f'#include "{export.name}.h"', "#include <math.h>", "", _HELPERS, *body.tables, run, _entry(export),
     ]  # fmt: skip
     return "\n".join(parts) + "\n"
