@@ -204,8 +204,10 @@ def test_a_trace_of_nsight_systems(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("1,234.5", 1234.5), ("12,345", 12345.0), ("1,234,567.25", 1234567.25), ("10.24", 10.24), ("", None), ("1e3", 1000.0),
-     ("nan", None)],
+    [
+        ("1,234.5", 1234.5), ("12,345", 12345.0), ("1,234,567.25", 1234567.25), ("10.24", 10.24), ("", None),
+        ("1e3", 1000.0), ("nan", None),
+    ],
 )  # fmt: skip
 def test_numbers_of_tables(text: str, value: float | None) -> None:
     assert number(text) == value
