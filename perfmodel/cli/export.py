@@ -34,8 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dtype", metavar="DTYPE", required=True, help="the number format, as in bf16 or fp8")
     parser.add_argument(
         "--set", metavar="FIELD=VALUE,...", action="append", default=[], dest="settings",
-        help="fields of the descriptor: kind=rmsnorm; a dimension that is always the same, m=4096; an optional dimension that is "
-        "to be an input, window=input",
+        help="fields of the descriptor: kind=rmsnorm; a dimension that is always the same, m=4096; an optional dimension that "
+        "is to be an input, window=input",
     )  # fmt: skip
     parser.add_argument(
         "--software", metavar="STACK", help="the software stack that runs the operators, as in vllm-0.24.0"
