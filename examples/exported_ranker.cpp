@@ -4,6 +4,7 @@
 //   cc -std=c99 -O2 -c sgemm_3090.c
 //   c++ -O2 exported_ranker.cpp sgemm_3090.o -lm -o exported_ranker && ./exported_ranker
 #include <cstdio>
+#include <initializer_list>
 
 #include "sgemm_3090.h"
 

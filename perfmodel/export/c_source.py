@@ -15,9 +15,10 @@ import numpy as np
 
 from perfmodel.errors import InputError
 from perfmodel.export.c_trees import trees_function
-from perfmodel.export.operators import AT_LEAST, MAX_DIMENSION, Export
+from perfmodel.export.operators import AT_LEAST, Export
 from perfmodel.export.program import ELEMENTWISE, Step, Value
 from perfmodel.export.schedule import Block, Schedule
+from perfmodel.ops.base import MAX_DIMENSION
 
 _EXPRESSIONS = {
     "add": "{0} + {1}", "subtract": "{0} - {1}", "multiply": "{0} * {1}", "divide": "{0} / {1}", "power": "pow({0}, {1})",
@@ -34,9 +35,9 @@ _EXPRESSIONS = {
 assert _EXPRESSIONS.keys() == ELEMENTWISE.keys()
 _KEYWORDS = frozenset(
     "auto break case char const continue default do double else enum extern float for goto if inline int long register "
-    "restrict return short signed sizeof static struct switch typedef union unsigned void volatile while bool true false and "
-    "or not xor class new delete this template typename operator private public protected virtual friend using namespace try "
-    "catch throw export explicit mutable asm wchar_t".split()
+    "restrict return short signed sizeof static struct switch typedef union unsigned void volatile while bool true "
+    "false and or not xor class new delete this template typename operator private public protected virtual friend using "
+    "namespace try catch throw export explicit mutable asm wchar_t".split()
 )
 """Of C and of C++, which may include the header."""
 _HELPERS = """\
@@ -107,8 +108,8 @@ def source(export: Export) -> str:
     run = body.function()
     notes = _commented("".join(f"\n   {note}" for note in export.notes))
     parts = [
-        f"/* {_commented(export.title)}.\n   Written by perfmodel; do not edit. Compile with -std=c99, so that nothing is "
-        f"contracted.{notes} */",
+        f"/* {_commented(export.title)}.",
+        f"   Written by perfmodel; do not edit. Compile with -std=c99, so that nothing is contracted.{notes} */",
         f'#include "{export.name}.h"', "#include <math.h>", "", _HELPERS, *body.tables, run, _entry(export),
     ]  # fmt: skip
     return "\n".join(parts) + "\n"

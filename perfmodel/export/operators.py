@@ -106,6 +106,8 @@ class _Learned(Learned):
     largest: list[float] = dataclasses.field(default_factory=list)
 
     def _not_faster_than_half(self, latency: Any, *given: Any) -> Any:
+        if self.at_least is None:
+            return latency
         self.largest.append(float(given[-1]))
         return np.maximum(latency, self.at_least)
 
@@ -143,8 +145,13 @@ def operator(
     rows, conditions, notes = np.arange(SAMPLE_ROWS), Conditions(cache), dict[str, None]()
     nothing = np.zeros(SAMPLE_ROWS)
     at_least = recorded(program, nothing, program.input(AT_LEAST))
+    single = (settings or {}).get("batch", True)
+    if single is not True and single != 1:
+        raise InputError(f"batch is fixed at {single}: fix it at 1, or let it be an input")
     residuals = {key: _recording(r) for key, r in predictor.residuals.items()}
-    learned = _Learned(predictor.constants, residuals, predictor.analytical_log_intervals, at_least)
+    learned = _Learned(
+        predictor.constants, residuals, predictor.analytical_log_intervals, at_least if single is True else None
+    )
     try:
         group = Group(family(dtype=dtype, **fields), rows)
         bounds = analyse(
@@ -156,7 +163,10 @@ def operator(
                 part[output] = np.where(at_least >= 0.0, part[output], 0.0)
             program.outputs[output] = part[output].value
     except (UnrecordableError, TypeError) as error:
-        raise InputError(f"{op} in {dtype} on {record.id} cannot be exported: {error}") from None
+        raise InputError(
+            f"{op} in {dtype} on {record.id} cannot be exported, since its models choose among algorithms by sets of rows, or "
+            f"draw numbers ({error})"
+        ) from None
     halving = Halving(learned.largest[0]) if learned.largest else None
     if halving is None:
         program.inputs.remove(AT_LEAST)
@@ -204,7 +214,7 @@ def recorded_fields(
     """The descriptor's fields with recorded dimensions, and the same dimensions as plain arrays.
 
     Raises:
-        InputError: a setting that the family has not, or a field that only a setting can give.
+        InputError: a setting that the family has not.
     """
     known = {f.name: f for f in dataclasses.fields(family) if f.name != "dtype"}
     for name in settings:
@@ -226,12 +236,6 @@ def recorded_fields(
         sample[name] = numbers
         fields[name] = recorded(program, numbers, program.input(name))
     fields |= {n: v for n, v in settings.items() if n not in family.dimension_names()}
-    lacking = [
-        n for n, f in known.items() if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
-        and n not in fields
-    ]  # fmt: skip
-    if lacking:
-        raise InputError(f"{family.op} needs a setting for {', '.join(lacking)}: which kind is to be exported?")
     return fields, sample
 
 
@@ -240,7 +244,7 @@ def _convolution(name: str, numbers: np.ndarray) -> np.ndarray:
     if name in ("c_in", "c_out"):
         return 4 * numbers
     if name in ("h", "w", "depth"):
-        return 8 + numbers
+        return 64 + numbers
     kind = name.split("_", maxsplit=1)[0]
     return numbers % {"batch": 64, "kernel": 3, "stride": 2, "groups": 2}.get(kind, 1) + (kind not in ("pad", "out"))
 
