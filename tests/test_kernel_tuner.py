@@ -25,7 +25,7 @@ PARAMETERS = {
 PROBLEM = perfmodel.Gemm(m=256, n=256, k=256, dtype="fp32")
 
 
-class Stop(Exception):
+class StopError(Exception):
     """Kernel Tuner's StopCriterionReached."""
 
 
@@ -43,7 +43,7 @@ class Cost:
 
     def eval(self, configuration, check_restrictions=True):
         if len(self.results) == self.budget:
-            raise Stop
+            raise StopError
         Cost.asked.append(configuration)
         values = dict(zip(PARAMETERS, configuration, strict=True))
         time = (
@@ -58,7 +58,7 @@ class Cost:
 @pytest.fixture
 def tuner(monkeypatch):
     common, util = types.ModuleType("kernel_tuner.strategies.common"), types.ModuleType("kernel_tuner.util")
-    common.CostFunc, util.StopCriterionReached = Cost, Stop
+    common.CostFunc, util.StopCriterionReached = Cost, StopError
     for name, module in (
         ("kernel_tuner", types.ModuleType("kernel_tuner")), ("kernel_tuner.strategies", types.ModuleType("s")),
         ("kernel_tuner.strategies.common", common), ("kernel_tuner.util", util),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import re
@@ -12,6 +13,7 @@ import pytest
 
 from perfmodel._resources import data_path
 from perfmodel.hardware import load_device
+from perfmodel.integrations.loop_nests import NEST_VECTOR
 from perfmodel.models.artefact import MANIFEST
 from perfmodel.models.power import DevicePower
 
@@ -81,7 +83,16 @@ def test_what_ships_of_ranking() -> None:
     for name, sha256 in hashes.items():
         assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == sha256, name
     assert sum((folder / name).stat().st_size for name in files) < MOST_RANKER_BYTES
-    assert {p.name for p in MODELS.iterdir() if p.is_dir()} == {"ranker", *(p.name for p in PREDICTORS)}
+    assert {p.name for p in MODELS.iterdir() if p.is_dir()} == {"ranker", "loop_nests", *(p.name for p in PREDICTORS)}
+
+
+def test_what_ships_of_loop_nests() -> None:
+    folder = MODELS / "loop_nests"
+    assert {p.name for p in folder.iterdir()} == {"residual.json.gz", "card.md"}
+    assert (folder / "residual.json.gz").stat().st_size < MOST_RANKER_BYTES
+    # The trees are of this version's description of a nest.
+    trees = json.loads(gzip.decompress((folder / "residual.json.gz").read_bytes()))
+    assert tuple(trees["learner"]["feature_names"]) == NEST_VECTOR
 
 
 def test_the_versions_are_locked_and_those_of_the_predictor() -> None:

@@ -1,8 +1,8 @@
 """TVM's scheduled functions (TIR with blocks) as loop nests.
 
 Index expressions are evaluated at the first iteration, at the second and at the last of each loop; what fused and split loops
-make of them (divisions, remainders) needs no algebra. Nodes are told by the names of their classes, which moved between modules from
-one minor release of TVM to the next.
+make of them (divisions, remainders) needs no algebra. Nodes are told by the names of their classes, which moved between modules
+from one minor release of TVM to the next.
 """
 
 from __future__ import annotations

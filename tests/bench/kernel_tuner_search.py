@@ -5,8 +5,8 @@
     python tests/bench/kernel_tuner_search.py recorded FOLDER [--data FOLDER_OF_BENCHMARK_HUB]   # the same, five spaces of GPUs
 
 `replay` and `recorded` run Kernel Tuner itself with its own runner of recorded results. Random is Kernel Tuner's random
-sampling, over 20 seeds. On the recorded spaces, what the shipped ranker learned of the device itself is left out. FOLDER holds Kernel
-Tuner's caches. Needs the extras `kernel-tuner` and, for `recorded`, `train`.
+sampling, over 20 seeds. On the recorded spaces, what the shipped ranker learned of the device itself is left out. FOLDER holds
+Kernel Tuner's caches. Needs the extras `kernel-tuner` and, for `recorded`, `train`.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def recorded(folder: Path, data: Path) -> None:
             for key, row in rows.items()
         }  # fmt: skip
         content = {
-            "schema_version": "1.0.0", "device_name": one.device.id, "kernel_name": "k", "problem_size": "1",
+            "schema_version": "1.0.0", "device_name": one.device.id, "kernel_name": "k", "problem_size": 1,
             "tune_params_keys": list(tune_params), "tune_params": tune_params, "objective": "time", "cache": entries,
         }  # fmt: skip
         cache.write_text(json.dumps(content))

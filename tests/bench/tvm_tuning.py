@@ -8,7 +8,8 @@
 Needs the extra `tvm` and xgboost. Results go to FILE, a JSON line a run (`live`) or a schedule (`record`; of workloads of TRAIN
 `live` writes schedules too). `live` is MetaSchedule's evolutionary search over its own space, with its mutators and
 post-processing; this file builds and times the candidates in its own process, and checks each result against the unscheduled
-function's. Random is a replay of traces with new decisions. All strategies get the same settings and batches of eight. A time is the least of several runs.
+function's. Random is a replay of traces with new decisions. All strategies get the same settings and batches of eight. A time
+is the least of several runs.
 """
 
 from __future__ import annotations
@@ -98,6 +99,7 @@ JUDGED: dict[str, Callable[[], list[Any]]] = {
 }
 TRAIN: dict[str, Callable[[], list[Any]]] = {
     "gemm_192x320x128": lambda: gemm(192, 320, 128),
+    "gemm_128x256x512": lambda: gemm(128, 256, 512),
     "conv3x3_14x14x64": lambda: conv(14, 14, 64, 48, 3),
     "conv1x1_28x28x64": lambda: conv(28, 28, 64, 96, 1),
     "mlp_48x128x384": lambda: mlp(48, 128, 384),
@@ -189,7 +191,7 @@ def tune(name: str, model: Any, seed: int, trials: int) -> tuple[list[float], li
 
 MODELS: dict[str, tuple[Callable[[], Any], int]] = {
     "ours": (lambda: CostModel(DEVICE), 32),
-    "ours128": (lambda: CostModel(DEVICE), 128),
+    "ours64": (lambda: CostModel(DEVICE), 64),
     "physics": (lambda: CostModel(DEVICE, prior=None), 32),
     "xgb": (lambda: XGBModel(num_tuning_cores=1), 128),
     "xgb16": (lambda: XGBModel(num_tuning_cores=1, num_warmup_samples=16), 128),
@@ -255,8 +257,8 @@ def live(file: Path, names: Sequence[str], kinds: Sequence[str], seeds: Sequence
                         for seconds, trace in zip(times, traces, strict=True):
                             line = {"w": name, "kind": kind, "seed": seed, "times": [seconds], "trace": plain(trace)}
                             out.write(json.dumps(line) + "\n")
-                        continue
-                    out.write(json.dumps({"w": name, "kind": kind, "seed": seed, "times": times}) + "\n")
+                    else:
+                        out.write(json.dumps({"w": name, "kind": kind, "seed": seed, "times": times}) + "\n")
                 print(
                     f"{name:18} {kind:8} {seed:3} {1e3 * np.nanmin(times):8.4f} ms, search {searching:.0f} s",
                     flush=True,
