@@ -24,7 +24,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this command."""
     parser.add_argument("-o", "--output", metavar="FOLDER", required=True, help="the tables and the compiled modules")
     parser.add_argument(
-        "--modules", metavar="N", type=int, default=1000, help="generated modules, of all calls (default 1000)"
+        "--modules",
+        metavar="N",
+        type=int,
+        default=1000,
+        help="generated modules, of all calls, by sixteens (default 1000)",
     )
     parser.add_argument("--minutes", metavar="M", type=float, default=60.0, help="of this call (default 60)")
     parser.add_argument(

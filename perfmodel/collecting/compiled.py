@@ -11,7 +11,7 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,7 @@ from perfmodel.collecting.journal import Done, Journal, concatenated
 from perfmodel.collecting.machine import machine
 from perfmodel.datasets.schema import require_pandas
 from perfmodel.errors import InputError
+from perfmodel.files import write_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +38,10 @@ BATCH = 16
 """Modules that are compiled together."""
 MODULES, DISPATCHES, TIMES = "modules.parquet", "dispatches.parquet", "times.parquet"
 _COMPILED = "compiled"
-_ANCHOR_EVERY_S = 3.0
+_OF_MODULES = (
+    "module", "family", "seed", "number", "parameters", "real", "text", "text_sha256", "target_cpu", "compiler", "status",
+    "executed_status", "executed_outside",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -104,8 +108,10 @@ def collect_modules(
                 report(f"{name}: passed over, since it ended the process twice")
                 continue
             said = {"seed": wanted.seed, "target_cpu": wanted.cpu, "compiler": compiler, "modules": about}
-            records = _measured(wanted, name, sources, said)
-            report(f"{sum(len(done.about['modules']) for done in journal.done)} modules; {name}: {records(journal)}")
+            rows, counted = _measured(wanted, sources, said)
+            journal.add(name, rows, said)
+            there = sum(len(done.about["modules"]) for done in journal.done)
+            report(f"{there} modules; {name}: {counted} of {len(sources)} counted, {said['seconds']:.0f} s")
     finally:
         if len(journal):
             tables = write_tables(wanted.folder)
@@ -114,11 +120,12 @@ def collect_modules(
     return tables
 
 
-def _pieces(wanted: Wanted) -> Any:
+def _pieces(wanted: Wanted) -> Iterator[tuple[str, list[Source], list[dict[str, Any]]]]:
+    about: list[dict[str, Any]]
     for path in wanted.real:
         text = path.read_text(encoding="utf-8", errors="replace")
-        about = {"module": f"real-{path.stem}", "family": "real", "number": None, "parameters": None, "real": True}
-        yield f"real-{path.stem}", [Source(f"real-{path.stem}", text, joined=False)], [about]
+        about = [{"module": f"real-{path.stem}", "family": "real", "number": None, "parameters": None, "real": True}]
+        yield f"real-{path.stem}", [Source(f"real-{path.stem}", text, joined=False)], about
     for first in range(0, wanted.modules, BATCH):
         generated = [generate(draw_family(wanted.seed, n), wanted.seed, n) for n in range(first, first + BATCH)]
         about = [
@@ -131,40 +138,35 @@ def _pieces(wanted: Wanted) -> Any:
         yield f"batch-{first // BATCH:05d}", [Source(g.name, g.text) for g in generated], about
 
 
-def _measured(wanted: Wanted, name: str, sources: Sequence[Source], about: dict[str, Any]) -> Callable[[Journal], str]:
-    """Measures a piece; what it gives adds it to a journal and says what there is."""
+def _measured(wanted: Wanted, sources: Sequence[Source], about: dict[str, Any]) -> tuple[pd.DataFrame, int]:
+    """The rows of a piece, and how many of its modules were counted; what is known of the modules goes into ``about``."""
     begin = time.perf_counter()
     folder = Path(tempfile.mkdtemp(prefix="perfmodel-iree-"))
+    rows: list[dict[str, Any]] = []
     try:
         found = measure(sources, folder / "made", cpu=wanted.cpu, count=wanted.count)
-        rows = []
         for source, record, result in zip(sources, about["modules"], found, strict=True):
-            record.update(_kept(wanted.folder, name, source, result, folder))
+            record.update(_kept(wanted.folder, source, result))
             own = [{"module": result.name, **row} for row in result.dispatches]
             # What was made of another's text says what the text was.
             rows += [{**row, "ir": None} for row in own] if record["real"] else own
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     about["seconds"] = time.perf_counter() - begin
-    counted = sum(result.executed_status == OK for result in found)
     table = require_pandas().DataFrame(rows if rows else [{"module": found[0].name, "dispatch": None}])
-
-    def keep(journal: Journal) -> str:
-        journal.add(name, table, about)
-        return f"{len(rows)} dispatches, {counted} of {len(found)} counted, {about['seconds']:.0f} s"
-
-    return keep
+    return table, sum(result.executed_status == OK for result in found)
 
 
-def _kept(root: Path, piece: str, source: Source, result: Measured, made: Path) -> dict[str, Any]:
-    """What is known of a module beside its dispatches; its compiled file is moved where it stays for timing."""
+def _kept(root: Path, source: Source, result: Measured) -> dict[str, Any]:
+    """What is known of a module beside its dispatches; its compiled file is kept under its checksum, for timing."""
     vmfb = None
     if result.vmfb is not None:
-        vmfb = f"{piece}-{hashlib.sha256(str(result.vmfb.relative_to(made)).encode()).hexdigest()[:8]}.vmfb"
+        data = result.vmfb.read_bytes()
+        vmfb = f"{hashlib.sha256(data).hexdigest()[:24]}.vmfb"
         target = root / _COMPILED / vmfb
         if not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(result.vmfb, target)
+            write_whole(target, data)
     return {
         "text_sha256": hashlib.sha256(source.text.encode()).hexdigest(), "status": result.status,
         "executed_status": result.executed_status, "executed_outside": result.outside, "function": result.function,
@@ -245,8 +247,13 @@ def write_tables(folder: Path) -> Tables:
         rows = rows[rows["dispatch"].notna()]
         dispatches.append(rows.assign(target_cpu=done.about["target_cpu"], compiler=done.about["compiler"]))
         modules += [{**_common(done), **record} for record in done.about["modules"]]
+    by_module = pandas.DataFrame(modules, columns=list(_OF_MODULES))
+    if not any(map(len, dispatches)):
+        raise InputError(
+            f"no module gave any code: {by_module['status'].iloc[0] if len(by_module) else 'there is none'}"
+        )
     table = concatenated(dispatches).drop(columns=["symbol"])
-    by_module = pandas.DataFrame(modules).drop(columns=["vmfb", "function"])
+    table = table.reindex(columns=[*table.columns, *(name for name in ("lowering", "ir") if name not in table)])
     # A module's count is that of its dispatches, as often as it runs each; what callgrind saw of one has all its runs already.
     static = table.groupby("module").agg(
         dispatches=("dispatch", "size"), instructions=("instructions", "sum"), code_bytes=("code_bytes", "sum")

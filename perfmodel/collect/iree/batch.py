@@ -109,14 +109,14 @@ def _alone(source: Source, folder: Path, cpu: str, count: bool) -> Measured:
     try:
         function, inputs = inputs_of(source.text, folder)
     except InputError as problem:
-        function, inputs, why = next(iter(compiled.called), None), [], str(problem)
+        function, inputs, why = next(iter(compiled.called), ""), [], str(problem)
     else:
         why = "not counted"
-    called = Counter(compiled.called.get(function or "", ()))
-    result = Measured(source.name, executed_status=why, function=function, vmfb=compiled.vmfb)
+    called = Counter(compiled.called.get(function, ()))
+    result = Measured(source.name, executed_status=why, function=function or None, vmfb=compiled.vmfb)
     result.dispatches = _records(compiled, codes, called, {})
     if count and why == "not counted":
-        _count([result], [compiled.vmfb], function or "", inputs, compiled, codes, folder, executed.COUNT_LIMIT_S)
+        _count([result], [compiled.vmfb], function, inputs, compiled, codes, folder, executed.COUNT_LIMIT_S)
     return result
 
 
@@ -169,7 +169,10 @@ def _count_joined(
     cpu: str,
 ) -> None:
     """Counts all functions of a file in one process: a second module imports and calls each once."""
-    declared, arguments, calls, inputs = [], [], [], []
+    declared: list[str] = []
+    arguments: list[str] = []
+    calls: list[str] = []
+    inputs: list[str] = []
     for result in found:
         text = names[str(result.function)].text
         types = [f"tensor<{''.join(f'{e}x' for e in shape)}{dtype}>" for _, shape, dtype in entry_of(text)[1]]

@@ -114,7 +114,8 @@ def compile_module(
     said = done.stderr.decode("utf-8", "replace")
     if done.returncode != 0:
         errors = [line.strip() for line in said.splitlines() if "error:" in line or "Unknown CPU" in line]
-        first = errors[0] if errors else f"iree-compile ended with {done.returncode}"
+        # Where the file lay says nothing to anybody.
+        first = errors[0].replace(f"{source.parent}/", "") if errors else f"iree-compile ended with {done.returncode}"
         if "CPU" in first and cpu in first:
             raise InputError(
                 f"the target CPU {cpu!r}: {first[:200]}; wanted a processor as LLVM names it, as in haswell"

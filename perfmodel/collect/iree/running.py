@@ -12,7 +12,7 @@ from perfmodel.collect.iree.compiler import tool
 from perfmodel.collect.iree.process import TooLongError, run_bounded
 from perfmodel.errors import PerfmodelError
 
-REPEATS = 5
+REPEATS = 9
 REPEAT_S = 0.015
 """Seconds of calls that make one repeat."""
 RUN_LIMIT_S = 15.0
