@@ -10,8 +10,8 @@ A schedule of a loop compiler (tiles, order, vectors, unrolling) is a handful of
 - *l1*, *llc*: lines that come into the first cache and into the core's share of the last one.
 
 A cache holds everything that the loops inside touch, from the outermost loop on for which it fits; loops further out bring it
-in again, but for what they do not move. Rows that lie some power of two apart crowd into few sets of the first cache. The 4-norm
-joins the terms of a nest; nests follow each other.
+in again, but for what they do not move. Rows that lie some power of two apart crowd into few sets of the first cache. The
+4-norm joins the terms of a nest; nests follow each other.
 
 References: Wolf and Lam, "A Data Locality Optimizing Algorithm", PLDI 1991 (reuse of nests); Goto and van de Geijn, "Anatomy of
 High-Performance Matrix Multiplication", ACM TOMS 34, 2008 (blocks of registers and caches); Fog, "The microarchitecture of
