@@ -34,7 +34,7 @@ HOPE = 0.5
 
 
 @derived_object
-class CostModel(PyCostModel):  # type: ignore[misc]  # TVM has no types
+class CostModel(PyCostModel):
     """Scores schedules for MetaSchedule: the share of the shortest time's speed, 1 and more for what would be faster.
 
     Args:
