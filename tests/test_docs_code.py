@@ -93,4 +93,4 @@ def test_blocks_have_a_language() -> None:
     """So that whether one runs is decided, not forgotten."""
     fenced = [b for page in PAGES for b in blocks(page)]
     assert len(fenced) > 100
-    assert {b.language for b in fenced} <= {"", "python", "sh", "console", "toml", "text", "json", "mlir", "bash"}
+    assert {b.language for b in fenced} <= {"", "python", "sh", "console", "toml", "text", "json", "mlir", "bash", "c"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import re
 import tomllib
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,7 @@ def test_the_record_is_the_files(name: str) -> None:
 def test_every_number_has_a_source(name: str) -> None:
     device = load_device(name)
     numbers = {"memory_bandwidth_bytes_per_s", "memory_bytes"}
-    for field in vars(device):
+    for field in (f.name for f in fields(device)):
         value = getattr(device, field)
         if field in ("sources", "id", "name", "vendor", "kind", "family", "compute_capability"):
             continue

@@ -327,6 +327,7 @@ def test_keys_of_the_json() -> None:
     for operator in value["operators"]:
         assert set(operator) == OPERATOR_CONTRACT | {
             "terms_s", "analytical_s", "tile", "algorithm", "workspace_bytes", "power_source", "flops_executed",
+            "members",
         }  # fmt: skip
         assert all(set(operator[k]) == ESTIMATE for k in ("latency_s", "latency_each_s", "power_w", "energy_j"))
     assert all(set(u) == {"op", "count", "bytes_share"} for u in value["unmodelled"])

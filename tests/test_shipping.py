@@ -83,7 +83,12 @@ def test_what_ships_of_ranking() -> None:
     for name, sha256 in hashes.items():
         assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == sha256, name
     assert sum((folder / name).stat().st_size for name in files) < MOST_RANKER_BYTES
-    assert {p.name for p in MODELS.iterdir() if p.is_dir()} == {"ranker", "loop_nests", *(p.name for p in PREDICTORS)}
+    assert {p.name for p in MODELS.iterdir() if p.is_dir()} == {
+        "ranker",
+        "loop_nests",
+        "characterise",
+        *(p.name for p in PREDICTORS),
+    }
 
 
 def test_what_ships_of_loop_nests() -> None:

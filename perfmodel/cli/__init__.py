@@ -43,7 +43,7 @@ COMMANDS = (
     Command(
         "characterise",
         "perfmodel.cli.characterise",
-        "instructions, code size and spills of an MLIR module, not compiled",
+        "instructions, code size and spills of an MLIR module",
     ),
     Command("rank", "perfmodel.cli.rank", "order kernel configurations by latency, energy or both"),
     Command("export", "perfmodel.cli.export", "a prediction as C or ONNX, for programs without Python"),

@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from perfmodel.cli.output import check_target, console, write_bytes
+from perfmodel.cli import options
+from perfmodel.cli.output import TO_STDOUT, check_target, console, write_bytes, write_json
 from perfmodel.errors import InputError
 
 DESCRIPTION = (
@@ -48,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("-o", "--output", metavar="DIR", default=".", help="the folder to write to; default: this one")
     parser.add_argument("--force", action="store_true", help="replace files that exist")
+    options.add_json_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -86,6 +88,14 @@ def run(arguments: argparse.Namespace) -> int:
         check_target(target, overwrite=arguments.force)
     for target, data in targets.items():
         write_bytes(data, target, overwrite=arguments.force)
+    if arguments.json is not None:
+        result = {
+            "title": export.title, "files": list(targets), "inputs": list(export.inputs), "outputs": list(export.outputs),
+            "notes": list(export.notes),
+        }  # fmt: skip
+        write_json(result, arguments.json)
+    if arguments.json == TO_STDOUT:
+        return 0
     screen = console()
     screen.print(export.title)
     for target, data in targets.items():

@@ -87,4 +87,4 @@ def write_file(folder: Path, name: str, data: bytes) -> str:
 
 def write_json(folder: Path, name: str, value: Mapping[str, Any]) -> str:
     """Writes sorted, indented JSON like :func:`write_file`."""
-    return write_file(folder, name, (json.dumps(value, indent=1, sort_keys=True) + "\n").encode())
+    return write_file(folder, name, (json.dumps(value, indent=0, sort_keys=True) + "\n").encode())

@@ -171,7 +171,9 @@ class Physics:
         spilled = x.maximum(r["registers"] - lim.thread_registers, 0.0) * SPILL_LOADS
         simt = x.where(r["matrix_units"] > 0, 0.0, 1.0)
         others = simt * (loads + spilled + 2.0 / r["unroll"])
-        latency = (LOAD_LATENCY if gpu else CPU_LOAD_LATENCY) / (r["unroll"] * r["stages"]) + ARITHMETIC_LATENCY
+        latency = (LOAD_LATENCY if gpu else CPU_LOAD_LATENCY) / (
+            r["unroll"] * x.maximum(r["stages"], 1.0)
+        ) + ARITHMETIC_LATENCY
         alone = products * product_clocks + others + latency
 
         compute = mine * r["tile_m"] * r["tile_n"] * steps * (warps * lim.warp / r["threads"]) / per_clock
