@@ -23,8 +23,8 @@ from perfmodel.features.lowering.target import CompileTarget
 _MODULES, _DISPATCHES = "modules.parquet", "dispatches.parquet"
 _OF_MODULES = ("module", "family", "text", "status", "compiler", "target_cpu")
 _OF_DISPATCHES = (
-    "module", "target_cpu", "dispatch", "calls", "instructions", "code_bytes", "vector_registers", "spill_stores", "spill_loads",
-    "executed_instructions",
+    "module", "target_cpu", "dispatch", "calls", "instructions", "code_bytes", "vector_registers", "spill_stores",
+    "spill_loads", "executed_instructions",
 )  # fmt: skip
 _EXTENTS = re.compile(r"(?<=_)\d+(?:x\d+)*(?=x?[a-z]|_|$)")
 
