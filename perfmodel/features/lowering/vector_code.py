@@ -25,14 +25,19 @@ class LoopTiles:
         size: iterations of a whole one.
         partial: tiles that are not whole, over all workgroups.
         leftover: iterations in those together.
-        shapes: different sizes of tiles, which are different code.
+        sizes: the different sizes of tiles, which are different code.
     """
 
     full: int
     size: int
     partial: int
     leftover: int
-    shapes: int
+    sizes: tuple[int, ...]
+
+    @property
+    def shapes(self) -> int:
+        """How many sizes of tiles there are."""
+        return len(self.sizes)
 
     @property
     def tiles(self) -> int:
@@ -54,7 +59,7 @@ def tiles_of(extent: int, distribution: int, vector: int) -> LoopTiles:
         size,
         whole * (left > 0) + (last_left > 0),
         whole * left + last_left,
-        max(len(sizes), 1),
+        tuple(sorted(sizes, reverse=True)) or (1,),
     )
 
 
@@ -113,30 +118,27 @@ def vector_code(
     width = min(target.lanes(bits), loops[lane].size) if lane is not None else 1
     width = max(width, 1)
 
-    def vectors(loop: int) -> tuple[int, int]:
-        """(vectors in a whole tile, vectors executed) along a loop; what is left over is scalar."""
-        tile = loops[loop]
-        if loop != lane:
-            return tile.size, tile.full * tile.size + tile.leftover
-        each = -(-tile.size // width)
-        return each, tile.full * each + tile.leftover
+    def instances(loop: int, size: int) -> int:
+        """Vectors along a loop in a tile of some size; what fills no vector takes one of its own."""
+        return -(-size // width) if loop == lane else size
 
-    per_tile, run = {}, {}
-    for loop in range(len(loops)):
-        per_tile[loop], run[loop] = vectors(loop)
+    # In one whole tile, in the code of all sizes of tiles, and executed.
+    per_tile = {i: instances(i, t.size) for i, t in enumerate(loops)}
+    coded = {i: sum(instances(i, size) for size in t.sizes) for i, t in enumerate(loops)}
+    run = {i: t.full * per_tile[i] + t.leftover for i, t in enumerate(loops)}
     variants = prod(tile.shapes for tile in loops)
     static: Counter[str] = Counter()
     executed: Counter[str] = Counter()
     unrolled = prod(per_tile.values())
     iterations = prod(run.values())
     for kind, times in nest.body.items():
-        static[kind] += times * unrolled * variants
+        static[kind] += times * prod(coded.values())
         executed[kind] += times * iterations
     tiles = prod(tile.tiles for tile in loops)
     for name, accesses in (("load", nest.inputs), ("store", nest.outputs)):
         for access in accesses:
             own = access.loops
-            unrolled_once = prod(per_tile[i] for i in own)
+            coded_once = prod(coded[i] for i in own) * prod(loops[i].shapes for i in range(len(loops)) if i not in own)
             # Loads of a tile are hoisted out of loops that the operand does not depend on only where these are within the tile.
             others = [i for i in range(len(loops)) if i not in own]
             if name == "store":  # results stay in registers while loops reduce into them
@@ -145,7 +147,7 @@ def vector_code(
             gathers = lane is not None and lane in own and access.innermost != lane
             kind = f"gather_{name}" if gathers else (name if lane in own else f"broadcast_{name}")
             factor = width if gathers else 1
-            static[kind] += factor * unrolled_once * variants
+            static[kind] += factor * coded_once
             executed[kind] += factor * once
     groups = prod(-(-e // d) if d else 1 for e, d in zip(nest.extents, distribution, strict=True))
     results = sum(prod(per_tile[i] for i in a.loops) for a in nest.outputs)
