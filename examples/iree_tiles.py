@@ -30,4 +30,6 @@ own = iree.Target.of(MODULE)
 default, _ = iree.timed(own, iree.build(own, {"strategy": 1}))
 for row, seconds in found.measured:
     print(f"candidate {row:3}: {1e3 * seconds:.3f} ms")
-print(f"the best: {1e3 * found.seconds:.3f} ms with {found.configuration}; the compiler's own choice: {1e3 * default:.3f} ms")
+print(
+    f"the best: {1e3 * found.seconds:.3f} ms with {found.configuration}; the compiler's own choice: {1e3 * default:.3f} ms"
+)

@@ -1,7 +1,7 @@
 """Triton's autotuner with perfmodel in it: 288 configurations of a matrix product, eight of which would be compiled and timed.
 
-Needs `pip install triton` and no GPU: it asks the autotuner which configurations it keeps, and stops there. With a GPU, call the
-kernel as usual; the tuner then compiles and times those eight alone.
+Needs `pip install triton` and no GPU: it asks the autotuner which configurations it keeps, and stops there. With a GPU, call
+the kernel as usual; the tuner then compiles and times those eight alone.
 """
 
 import itertools

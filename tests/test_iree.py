@@ -77,7 +77,9 @@ def test_padding_and_spills_of_tiles_by_hand() -> None:
     # 6 rows of two vectors, two of the second operand and one value: 15 registers of 16; 8 rows of four: 37.
     assert costs.registers.tolist() == [15, 37]
     assert costs.terms_s["issue"][1] > costs.terms_s["issue"][0]
-    refused = rank(target.op, {**columns, "vec_m": [128, 8]}, "epyc-7763", space="iree_cpu_gemm", pretrained="none").refused
+    refused = rank(
+        target.op, {**columns, "vec_m": [128, 8]}, "epyc-7763", space="iree_cpu_gemm", pretrained="none"
+    ).refused
     assert refused == {"the vector tile exceeds the workgroup's": 1}
 
 

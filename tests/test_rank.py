@@ -361,7 +361,7 @@ def test_intervals_widen_where_they_missed() -> None:
 
 
 def test_a_first_batch_shows_every_region() -> None:
-    """Two switches and the outputs of a thread: of 2n suggestions at least n show another of them, the likeliest comes first."""
+    """Two switches and the outputs of a thread: half of the suggestions show another of them, the likeliest comes first."""
     columns = sgemm()
     ranker = Ranker(GEMM, columns, "rtx-3090", pretrained="none")
     rows = ranker.suggest(24)
@@ -387,7 +387,7 @@ def test_power_limits_without_effect_are_said() -> None:
     assert "900 W is above the 350 W of rtx-3090" in above
     [low] = rank(GEMM, sgemm(), "a100-sxm-80gb", power_limit_w=80).warnings  # 0.28 of 400 W are 112
     assert "a driver may refuse a power limit of 80 W" in low
-    with pytest.raises(InputError, match="is not above the .* W that rtx-3090 draws when idle"):
+    with pytest.raises(InputError, match=r"is not above the .* W that rtx-3090 draws when idle"):
         rank(GEMM, sgemm(), "rtx-3090", power_limit_w=5)
     with pytest.raises(InputError, match="wanted watts above 0"):
         rank(GEMM, sgemm(), "rtx-3090", power_limit_w=-3)

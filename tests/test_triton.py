@@ -137,7 +137,7 @@ def test_shared_memory_and_registers_are_those_of_the_compiler() -> None:
         spills = np.array([r["stack"] > 0 for r in rows])
         assert spills.any()
         assert (spills == (costs.registers > 255)).all()
-    # On sm_80 the results of 256 x 128 blocks pass through shared memory on their way out and need 64 KiB, more than two stages.
+    # On sm_80 the results of 256 x 128 blocks pass through shared memory on their way out: 64 KiB, more than two stages.
     assert [(r["cc"], r["bm"], r["bn"], r["shared"]) for r in off] == 2 * [(80, 256, 128, 65_536)]
 
 
@@ -157,9 +157,9 @@ def test_names_and_number_formats() -> None:
     seconds = Pruning("a100-sxm-80gb", names=names).perf_model(**arguments(), **config.all_kwargs())
     # 2 x 4096^3 FLOPs at 312 TFLOP/s are 440 us.
     assert 440e-6 < seconds < 2 * 440e-6
-    assert product({"x": Tensor("fp16"), "rows": 2, "cols": 3, "inner": 4}, ("rows", "cols", "inner")) == perfmodel.Gemm(
-        m=2, n=3, k=4, dtype="fp16"
-    )
+    assert product(
+        {"x": Tensor("fp16"), "rows": 2, "cols": 3, "inner": 4}, ("rows", "cols", "inner")
+    ) == perfmodel.Gemm(m=2, n=3, k=4, dtype="fp16")
     assert product({"x": Tensor("torch.float32"), "M": 2, "N": 3, "K": 4}).dtype == "tf32"
     with pytest.raises(InputError, match="no argument 'M'"):
         product({"x": Tensor()})

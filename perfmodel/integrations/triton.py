@@ -41,9 +41,7 @@ _DTYPES = {
 }  # fmt: skip
 
 
-def product(
-    arguments: Mapping[str, Any], dims: Sequence[str] = ("M", "N", "K"), dtype: str | None = None
-) -> Operator:
+def product(arguments: Mapping[str, Any], dims: Sequence[str] = ("M", "N", "K"), dtype: str | None = None) -> Operator:
     """The descriptor of a matrix product from its kernel's arguments.
 
     Args:

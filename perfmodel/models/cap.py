@@ -62,11 +62,16 @@ def without_effect(device: Device, power_limit_w: float | None) -> str | None:
 
 def may_be_refused(device: Device, power_limit_w: float | None) -> str | None:
     """Why a driver may not take a cap; None where nothing is known against it."""
-    if power_limit_w is None or device.tdp_w is None or device.kind != "gpu" or power_limit_w >= LEAST_SHARE * device.tdp_w:
+    if (
+        power_limit_w is None
+        or device.tdp_w is None
+        or device.kind != "gpu"
+        or power_limit_w >= LEAST_SHARE * device.tdp_w
+    ):
         return None
     return (
-        f"a driver may refuse a power limit of {power_limit_w:g} W: the lowest documented one of a GPU is {LEAST_SHARE:.2f} of its"
-        f" TDP, which would be {LEAST_SHARE * device.tdp_w:.0f} W on {device.id}"
+        f"a driver may refuse a power limit of {power_limit_w:g} W: the lowest documented one of a GPU is {LEAST_SHARE:.2f} of"
+        f" its TDP, which would be {LEAST_SHARE * device.tdp_w:.0f} W on {device.id}"
     )
 
 

@@ -3,9 +3,9 @@
 A device may favour a combination of parameters for a reason that no other device has (an asynchronous copy that one code path
 uses, say). No model of other devices foresees that, and expected improvement, once the model is sure of itself, never looks.
 So every second measurement explores. Two of three of these go to a *region* that has none yet, to its most hopeful candidate,
-the most hopeful region first, unless all are far too slow: a region is a setting of all switches together with the outputs that a thread computes, which
-decide between them what a kernel is bound by. The third, and all once every region was seen, go to the candidate that shows
-most combinations of values for the first time, among those that are not too slow.
+the most hopeful region first, unless all are far too slow: a region is a setting of all switches together with the outputs that
+a thread computes, which decide between them what a kernel is bound by. The third, and all once every region was seen, go to the
+candidate that shows most combinations of values for the first time, among those that are not too slow.
 """
 
 from __future__ import annotations

@@ -31,9 +31,10 @@ CANDIDATES = 20_000
 INTERVAL = 1.645
 """Standard deviations on either side of nine tenths of a normal distribution."""
 WIDENING = 0.5
-"""ln by which intervals follow their misses: wider by 0.9 of it after a measurement outside, narrower by 0.1 after one inside, so
-that nine tenths lie inside in the long run whatever the model (quantile tracking: Angelopoulos et al., "Conformal PID Control for
-Time Series Prediction", 2023). A search measures where it is most hopeful; intervals that know nothing of that are too narrow."""
+"""ln by which intervals follow their misses: wider by 0.9 of it after a measurement outside, narrower by 0.1 after one inside,
+so that nine tenths lie inside in the long run whatever the model (quantile tracking: Angelopoulos et al., "Conformal PID
+Control for Time Series Prediction", 2023). A search measures where it is most hopeful; intervals that do not know it are too
+narrow."""
 FAILED = 2.0
 """ln by how much a configuration that failed counts as slower than the fastest."""
 FAILURE = "failed when it was measured"
@@ -157,10 +158,10 @@ class Ranker:
     def suggest(self, n: int = 1) -> np.ndarray:
         """Rows of the candidates' table to measure next, most wanted first.
 
-        Without measurements, the fastest as far as is known, in turn with the fastest of each other region (a setting of the
-        switches, with the outputs of a thread). With some, those whose
-        measurement is expected to improve on the best most, in turn with others in new regions or of new combinations (:mod:`perfmodel.rank.acquisition`). One at
-        a time, each observed before the next, finds more than batches do.
+        Without measurements, the fastest as far as is known, in turn with the fastest of each further region (a setting of the
+        switches, with the outputs of a thread). With some, those whose measurement is expected to improve on the best most, in
+        turn with others in new regions or of new combinations (:mod:`perfmodel.rank.acquisition`). One at a time, each observed
+        before the next, finds more than batches do.
 
         Args:
             n: how many; fewer come where fewer are left.

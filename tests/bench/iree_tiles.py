@@ -1,7 +1,7 @@
-"""How few measurements find IREE's fastest tiles: every candidate of six linalg workloads compiled and timed, then searches replayed.
+"""How few measurements find IREE's fastest tiles: all candidates of six linalg workloads timed once, then searches replayed.
 
-    python tests/bench/iree_tiles.py record FOLDER     compile all candidates of all workloads (half an hour; goes on where it stopped)
-    python tests/bench/iree_tiles.py time FOLDER       time them on one core, in two rounds, and write FOLDER/iree.json
+    python tests/bench/iree_tiles.py record FOLDER     compile all candidates (half an hour; goes on where it stopped)
+    python tests/bench/iree_tiles.py time FOLDER       time them on one core, in rounds, and write FOLDER/iree.json
     python tests/bench/iree_tiles.py replay [FILE]     searches over the recorded times (tests/bench/recorded/iree.json)
 
 A figure is the shortest recorded time of all candidates over that of the best that the search measured, in percent. A ranker
@@ -170,9 +170,7 @@ def measured_spaces(path: Path) -> dict[str, Measured]:
 
 def searched(measured: Measured, pretrained: Pretrained) -> list[float]:
     """Percent of the shortest time that the best of the first so many measured reaches."""
-    ranker = Ranker(
-        measured.op, measured.columns, measured.device, space=measured.space, pretrained=pretrained
-    )
+    ranker = Ranker(measured.op, measured.columns, measured.device, space=measured.space, pretrained=pretrained)
     rows: list[int] = []
     for _ in range(max(OBSERVED)):
         [row] = ranker.suggest()
@@ -203,7 +201,9 @@ def replay(path: Path) -> None:
         }  # fmt: skip
         ok = measured.latency_s[np.isfinite(measured.latency_s)]
         near = int((ok <= ok.min() / 0.95).sum())
-        print(f"{name}: {len(ok)} ran, best {1e3 * ok.min():.3f} ms, median {1e3 * np.median(ok):.3f} ms, {near} within 5 %")
+        print(
+            f"{name}: {len(ok)} ran, best {1e3 * ok.min():.3f} ms, median {1e3 * np.median(ok):.3f} ms, {near} within 5 %"
+        )
         for method, values in found.items():
             rows.setdefault(method, []).append(values)
     print(f"\nbest after {' / '.join(map(str, OBSERVED))} measurements [% of the exhaustive best]")
