@@ -40,8 +40,8 @@ def image(b: Builder, flops: float, *, axes: int = 2) -> Image:
     # A convolution of 3 x 3 from C to C channels over P places has 18 C² P FLOPs.
     places: float
     if b.chance(0.5):
-        places = b.between(3, 112) ** 2 if axes == 2 else b.between(8, 3000)
-        left = min(max(int((flops / (18.0 * places)) ** 0.5), 4), 1024)
+        extent = b.between(3, 112) ** 2 if axes == 2 else b.between(8, 3000)
+        left = min(max(int((flops / (18.0 * extent)) ** 0.5), 4), 1024)
         channels = b.channels(max(3, left // 2), left)
     else:
         channels = b.channels(3, 512)
