@@ -38,7 +38,6 @@ def image(b: Builder, flops: float, *, axes: int = 2) -> Image:
     channels, with the places that are left: the last layers, and squeezes of one place.
     """
     # A convolution of 3 x 3 from C to C channels over P places has 18 C² P FLOPs.
-    places: float
     if b.chance(0.5):
         extent = b.between(3, 112) ** 2 if axes == 2 else b.between(8, 3000)
         left = min(max(int((flops / (18.0 * extent)) ** 0.5), 4), 1024)
