@@ -16,9 +16,9 @@ import numpy as np
 from perfmodel.errors import InputError
 from perfmodel.export.c_trees import trees_function
 from perfmodel.export.operators import AT_LEAST, Export
-from perfmodel.export.program import ELEMENTWISE, Step, Value
 from perfmodel.export.schedule import Block, Schedule
 from perfmodel.ops.base import MAX_DIMENSION
+from perfmodel.recording.program import ELEMENTWISE, Step, Value
 
 _EXPRESSIONS = {
     "add": "{0} + {1}", "subtract": "{0} - {1}", "multiply": "{0} * {1}", "divide": "{0} / {1}", "power": "pow({0}, {1})",

@@ -6,17 +6,21 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from perfmodel.errors import InputError
 from perfmodel.hardware.device import Device
 from perfmodel.hardware.loader import load_device
 from perfmodel.ops.base import Operator
-from perfmodel.rank.expressions import NUMBERS
 from perfmodel.rank.opinions import Opinions
 from perfmodel.rank.physics import Physics
 from perfmodel.rank.pretrained import Pretrained
 from perfmodel.rank.ranker import pretrained_of
 from perfmodel.rank.space import Space
 from perfmodel.rank.space import space as space_of
+from perfmodel.recording.interpreted import Interpreted
+from perfmodel.recording.program import Program
+from perfmodel.recording.recorded import SAMPLE_ROWS, recorded
 
 
 def prepare(
@@ -25,7 +29,8 @@ def prepare(
     """A function that gives the seconds of one configuration.
 
     It needs none of the candidates' medians that :class:`~perfmodel.rank.ranker.Ranker` sets levels by: the answer is the
-    geometric mean of what the measured devices' tables say on top of this device's physics.
+    geometric mean of what the measured devices' tables say on top of this device's physics. What the problem and the device
+    decide is computed here, once.
 
     Args:
         op: the problem.
@@ -40,25 +45,26 @@ def prepare(
     record = device if isinstance(device, Device) else load_device(device)
     physics = Physics.of(space_of(space), op, record)
     tables = [s.tables for s in Opinions(physics, pretrained_of(pretrained)).sources]
+    names = list(physics.space.columns)
     defaults = {n: d for n, d in physics.space.columns.items() if d is not None}
     reasons = physics.reasons
+    costs = _one(physics)
 
     def predict(configuration: Mapping[str, float]) -> float:
         values = {**defaults, **configuration}
         try:
-            costs = physics.costs(values, NUMBERS)
-            if costs.refused:
-                raise InputError(f"the configuration cannot run on {record.id}: {reasons[costs.refused]}")
-            seconds: float = costs.latency_s
+            refused, seconds = costs([values[n] for n in names])
+            if refused:
+                raise InputError(f"the configuration cannot run on {record.id}: {reasons[refused]}")
             if tables:
                 seconds *= math.exp(beyond_physics([t.predict_one(values) for t in tables]))
-        except (ZeroDivisionError, KeyError, ValueError) as error:
+        except (ArithmeticError, KeyError, ValueError, TypeError) as error:
             if isinstance(error, InputError):
                 raise
-            raise InputError(
-                f"the configuration {dict(configuration)} cannot run: {type(error).__name__} {error}"
-            ) from None
-        return seconds
+            lacks = [n for n in names if n not in values]
+            why = f"it lacks {', '.join(lacks)}" if lacks else f"{type(error).__name__} {error}"
+            raise InputError(f"the configuration {dict(configuration)} cannot run: {why}") from None
+        return float(seconds)
 
     return predict
 
@@ -66,3 +72,18 @@ def prepare(
 def beyond_physics(logs: Sequence[Any]) -> Any:
     """ln(measured / physics) as far as the measured devices' tables know it: their mean."""
     return sum(logs) / len(logs)
+
+
+def recorded_columns(space: Space, program: Program) -> dict[str, Any]:
+    """The space's parameters as arrays that write down what the physics does with them."""
+    rng = np.random.default_rng(1)
+    samples = {n: np.floor(2.0 ** rng.uniform(0, 8, SAMPLE_ROWS)) for n in space.columns}
+    return {n: recorded(program, numbers, program.input(n)) for n, numbers in samples.items()}
+
+
+def _one(physics: Physics) -> Interpreted:
+    """The physics of one configuration: its refusal, and its seconds."""
+    program = Program()
+    costs = physics.costs(recorded_columns(physics.space, program))
+    program.outputs = {"refused": program.value_of(costs.refused), "latency_s": costs.latency_s.value}
+    return Interpreted(program, "refused", "latency_s")

@@ -87,13 +87,24 @@ class Program:
     def constant(self, numbers: np.ndarray) -> Value:
         """Numbers that are always the same, shape ``[entries]``."""
         numbers = np.ascontiguousarray(numbers, dtype=np.float64)
+        if numbers.size == 1:
+            return _all(self._step("constant", (), 1, numbers, numbers.tobytes()))
         bits, places = np.unique(numbers.view(np.int64), return_inverse=True)
         distinct = bits.view(np.float64)
         return Value(self._step("constant", (), len(distinct), distinct, bits.tobytes()), places.reshape(-1))
 
+    def value_of(self, result: Any) -> Value:
+        """What a result is: of a recorded array its own value, of a plain number a constant."""
+        value: Value = getattr(result, "value", None) or self.constant(
+            np.atleast_1d(np.asarray(result, dtype=np.float64))
+        )
+        return value
+
     def elementwise(self, op: str, values: list[Value]) -> Value:
         """An operation on values of one length, or of length 1."""
         length = max(map(len, values))
+        if length == 1:  # nothing repeats: most steps of a ranker's, each time one is prepared
+            return _all(self._step(op, tuple(values), 1))
         places = np.stack([np.broadcast_to(v.places, (length,)) for v in values], axis=1)
         distinct, back = np.unique(places, axis=0, return_inverse=True)
         inputs = tuple(Value(v.step, distinct[:, i]) for i, v in enumerate(values))
