@@ -260,7 +260,8 @@ class _Body:
             self.tables.append(trees_function(step.data, self._named[key]))
         name = f"v{step.number}"
         return "\n".join([
-            f"    float f{step.number}[{len(row)}];",
+            f"    float f{step.number}[{len(row) + 1}];",
+            f"    f{step.number}[{len(row)}] = -INFINITY; /* what leaves read */",
             f"    for (int i = 0; i < {len(row)}; i++) f{step.number}[i] = (float){self._reference(row, 'i', None)};",
             f"    const double {name} = {self._named[key]}(f{step.number});",
         ])  # fmt: skip
