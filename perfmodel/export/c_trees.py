@@ -13,8 +13,8 @@ def trees_function(booster: Booster, name: str) -> str:
     """A function of a row of float32 features: the sum of all trees, float32, in the order of training.
 
     The row has one entry more than there are features, minus infinity. A node holds its feature, its threshold and its left
-    child, next to which the right one stands. A leaf holds its value in place of the threshold, and reads the last entry, which is
-    below it: it leads to itself. So several trees are walked side by side, each waiting less for the other's memory.
+    child, next to which the right one stands. A leaf holds its value in place of the threshold, and reads the last entry, which
+    is below it: it leads to itself. So several trees are walked side by side, each waiting less for the other's memory.
     """
     thresholds: list[str] = []
     features: list[int] = []

@@ -55,7 +55,7 @@ def prepare(
         try:
             refused, seconds = costs([values[n] for n in names])
             if refused:
-                raise InputError(f"the configuration cannot run on {record.id}: {reasons[refused]}")
+                raise InputError(f"the configuration cannot run on {record.id}: {reasons[int(refused)]}")
             if tables:
                 seconds *= math.exp(beyond_physics([t.predict_one(values) for t in tables]))
         except (ArithmeticError, KeyError, ValueError, TypeError) as error:
