@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import runpy
@@ -27,6 +28,7 @@ from perfmodel.rank.lookup import Tables
 from perfmodel.rank.physics import REASONS, TERMS, Physics
 from perfmodel.rank.posterior import Prior, Process
 from perfmodel.rank.pretrained import NOTHING, Pretrained, Source, load, save
+from perfmodel.rank.single import shortened
 from perfmodel.rank.space import ROLES
 
 GEMM = perfmodel.Gemm(m=1024, n=1024, k=1024, dtype="fp32")
@@ -399,6 +401,49 @@ def test_one_configuration_in_plain_python() -> None:
     full = {**{n: d for n, d in space("clblast_sgemm").columns.items() if d is not None}, **row}
     physics = Physics.of(space("clblast_sgemm"), GEMM, load_device("rtx-3080"))
     assert analytical(row) == physics.costs({n: np.array([v]) for n, v in full.items()}).latency_s[0]
+
+
+@pytest.mark.parametrize("name", space_ids())
+@given(st.data())
+def test_the_shortened_physics_is_the_physics(name: str, data: st.DataObject) -> None:
+    """Whatever is asked of it: the same refusal, the same seconds, the same division by 0."""
+    described = space(name)
+    op: Any = GEMM
+    if described.op == "conv":
+        op = perfmodel.Conv(c_in=1, c_out=1, h=512, w=700, kernel_h=15, kernel_w=15, dtype="fp32")
+    physics = Physics.of(described, op, load_device("epyc-9654" if "cpu" in name else "rtx-3090"))
+    short = _shortened(name, physics)
+    numbers = st.sampled_from((0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)) | st.integers(0, 300).map(float)
+    columns = {n: data.draw(numbers if d is None else st.just(d) | numbers) for n, d in described.columns.items()}
+    try:
+        costs = physics.costs(columns, NUMBERS)
+    except (ZeroDivisionError, ValueError):
+        # What divides may be no part of the refusal, which the shortened one looks at first.
+        with contextlib.suppress(ZeroDivisionError, ValueError):
+            assert short(list(columns.values()))[0] != 0
+        return
+    refused, seconds = short(list(columns.values()))
+    assert refused == costs.refused
+    assert refused or seconds == costs.latency_s
+
+
+_SHORT: dict[str, Any] = {}
+
+
+def _shortened(name: str, physics: Physics) -> Any:
+    if name not in _SHORT:
+        _SHORT[name] = shortened(physics)
+    return _SHORT[name]
+
+
+def test_many_configurations_one_by_one_are_as_the_first() -> None:
+    predict = prepare(GEMM, "rtx-3080", "clblast_sgemm")
+    row = {n: float(v[3]) for n, v in sgemm().items()}
+    assert len({predict(row) for _ in range(300)}) == 1
+    with pytest.raises(InputError, match="no multiple of threads"):
+        predict({**row, "MWG": 33.0})
+    with pytest.raises(InputError, match="it lacks MWG"):
+        predict({"NWG": 32.0})
 
 
 def test_a_ranker_is_read_as_it_was_written_and_refused_when_changed(tmp_path: Path) -> None:

@@ -136,19 +136,19 @@ class Recorded(np.ndarray):
 
     # ------------------------------------------------------------------------------------------------ methods of an array
     @property
-    def T(self) -> Recorded:  # type: ignore[override]  # noqa: N802 - numpy's name
+    def T(self) -> Recorded:  # noqa: N802 - numpy's name
         """Axes reversed."""
         return self._moved(lambda a: a.T)
 
-    def reshape(self, *shape: Any, **kwargs: Any) -> Recorded:  # type: ignore[override]
+    def reshape(self, *shape: Any, **kwargs: Any) -> Recorded:
         """As numpy's, with the rows as an axis of their own."""
         return self._moved(lambda a: a.reshape(*shape, **kwargs))
 
-    def ravel(self, order: Any = "C") -> Recorded:  # type: ignore[override]
+    def ravel(self, order: Any = "C") -> Recorded:
         """As numpy's."""
         return self._moved(lambda a: a.ravel(order))
 
-    def repeat(self, *args: Any, **kwargs: Any) -> Recorded:  # type: ignore[override]
+    def repeat(self, *args: Any, **kwargs: Any) -> Recorded:
         """As numpy's."""
         return self._moved(lambda a: a.repeat(*args, **kwargs))
 
@@ -169,11 +169,11 @@ class Recorded(np.ndarray):
             return self._made(plain, self.value)
         raise UnrecordableError(f"a recorded array as {kind} cannot be exported")
 
-    def argmin(self, axis: Any = None, out: Any = None, **kwargs: Any) -> Any:  # type: ignore[override]
+    def argmin(self, axis: Any = None, out: Any = None, **kwargs: Any) -> Any:
         """The place of the least along an axis."""
         return self._along("argmin", _plain(self).argmin(axis), axis)
 
-    def argmax(self, axis: Any = None, out: Any = None, **kwargs: Any) -> Any:  # type: ignore[override]
+    def argmax(self, axis: Any = None, out: Any = None, **kwargs: Any) -> Any:
         """The place of the largest along an axis."""
         return self._along("argmax", _plain(self).argmax(axis), axis)
 
