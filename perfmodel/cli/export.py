@@ -14,7 +14,8 @@ DESCRIPTION = (
 )
 EXAMPLE = """perfmodel export default --format c --device h100-sxm --op gemm --dtype bf16 -o generated
   perfmodel export default --format c --device h100-sxm --op norm --dtype bf16 --set kind=rmsnorm
-  perfmodel export default --format c --device rtx-3090 --space clblast_sgemm --dtype fp32 --set m=4096,n=4096,k=4096"""
+  perfmodel export default --format c --device rtx-3090 --space clblast_sgemm --dtype fp32 \\
+    --set m=4096,n=4096,k=4096"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

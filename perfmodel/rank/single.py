@@ -97,8 +97,9 @@ class _Costs:
         self._short: Interpreted | None = None
 
     def __call__(self, values: Mapping[str, float]) -> tuple[Any, Any]:
+        numbers = [values[n] for n in self._names]
         if self._short is not None:
-            return self._short([values[n] for n in self._names])
+            return self._short(numbers)
         self._asked += 1
         if self._asked >= self.AFTER:
             self._short = shortened(self._physics)
