@@ -9,9 +9,7 @@ from typing import Any
 from perfmodel.cli.output import check_target, console, write_bytes
 from perfmodel.errors import InputError
 
-DESCRIPTION = (
-    "Write a prediction as C source or as an ONNX model, physics and trees together, for programs without Python."
-)
+DESCRIPTION = "Write a prediction as C source or as an ONNX model, for programs without Python."
 EXAMPLE = """perfmodel export default --format c --device h100-sxm --op gemm --dtype bf16 -o generated
   perfmodel export default --format c --device h100-sxm --op norm --dtype bf16 --set kind=rmsnorm
   perfmodel export default --format c --device rtx-3090 --space clblast_sgemm --dtype fp32 \\
