@@ -101,7 +101,8 @@ class Server:
             raise InputError(f"{MAX_SESSIONS} sessions are open: close one first")
         ranker = Ranker(
             _operator(request), _configs(request), _text(request, "device"), space=request.get("space"),
-            objective=_or(request, "objective", "latency"), power_limit_w=_watts(request), pretrained=_or(request, "ranker", "default"),
+            objective=_or(request, "objective", "latency"), power_limit_w=_watts(request),
+            pretrained=_or(request, "ranker", "default"),
         )  # fmt: skip
         self._sessions[session] = ranker, _text(request, "device")
         return {"configurations": ranker.rows, "refused": ranker.refused, "space": ranker.space.id}
@@ -116,7 +117,8 @@ class Server:
             return ranker.ranking(top).to_dict(device)
         ranking = rank(
             _operator(request), _configs(request), _text(request, "device"), top_k=top, space=request.get("space"),
-            objective=_or(request, "objective", "latency"), power_limit_w=_watts(request), pretrained=_or(request, "ranker", "default"),
+            objective=_or(request, "objective", "latency"), power_limit_w=_watts(request),
+            pretrained=_or(request, "ranker", "default"),
         )  # fmt: skip
         return ranking.to_dict(_text(request, "device"))
 
