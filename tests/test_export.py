@@ -17,11 +17,11 @@ from perfmodel.cli import main
 from perfmodel.errors import InputError
 from perfmodel.export import artefact, operator, ranker
 from perfmodel.export.operators import Halving
-from perfmodel.export.program import Program
-from perfmodel.export.recorded import SAMPLE_ROWS, UnrecordableError, recorded
 from perfmodel.models.predictor import load_trained
 from perfmodel.ops import FAMILIES
 from perfmodel.rank import prepare, space
+from perfmodel.recording.program import Program
+from perfmodel.recording.recorded import SAMPLE_ROWS, UnrecordableError, recorded
 
 TOLERANCE = 1e-12
 """Relative. Where numpy calls the C library's own functions, as on most machines, the numbers are the same bit by bit."""

@@ -86,7 +86,7 @@ def test_a_search_through_the_server_is_a_search_with_a_ranker() -> None:
         ({"do": "observe", "session": "open", "seconds": [1.0]}, "rows (numbers of the table), or configs"),
         ({"do": "rank", "session": "open", "dtype": "fp32"}, "as it was opened"),
         ({"do": "predict", **PROBLEM, "config": {}}, "needs its space"),
-        ({"do": "predict", **PROBLEM, "space": "clblast_sgemm", "config": {"MWG": 64}}, "'NWG', which is not there"),
+        ({"do": "predict", **PROBLEM, "space": "clblast_sgemm", "config": {"MWG": 64}}, "it lacks NWG"),
     ],
 )
 def test_what_is_wrong_with_a_request_is_said_and_the_next_is_served(request_: dict[str, Any], told: str) -> None:

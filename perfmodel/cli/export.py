@@ -10,12 +10,11 @@ from perfmodel.cli import options
 from perfmodel.cli.output import TO_STDOUT, check_target, console, write_bytes, write_json
 from perfmodel.errors import InputError
 
-DESCRIPTION = (
-    "Write a prediction as C source or as an ONNX model, physics and trees together, for programs without Python."
-)
+DESCRIPTION = "Write a prediction as C source or as an ONNX model, for programs without Python."
 EXAMPLE = """perfmodel export default --format c --device h100-sxm --op gemm --dtype bf16 -o generated
   perfmodel export default --format c --device h100-sxm --op norm --dtype bf16 --set kind=rmsnorm
-  perfmodel export default --format c --device rtx-3090 --space clblast_sgemm --dtype fp32 --set m=4096,n=4096,k=4096"""
+  perfmodel export default --format c --device rtx-3090 --space clblast_sgemm --dtype fp32 \\
+    --set m=4096,n=4096,k=4096"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

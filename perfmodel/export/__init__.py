@@ -1,7 +1,7 @@
 """Predictions as artefacts that need no Python (docs/export.md): C99 source, or an ONNX model.
 
-- :mod:`~perfmodel.export.recorded`: arrays that write down what the models do with them;
-- :mod:`~perfmodel.export.program`: what they write: the steps of one row;
+The models run as they are, on arrays that write down what is done with them (:mod:`perfmodel.recording`):
+
 - :mod:`~perfmodel.export.operators`, :mod:`~perfmodel.export.rankers`: a predictor's operators, a ranker's configurations;
 - :mod:`~perfmodel.export.schedule`, :mod:`~perfmodel.export.c_source`, :mod:`~perfmodel.export.c_trees`: as C;
 - :mod:`~perfmodel.export.onnx_model`: as ONNX.

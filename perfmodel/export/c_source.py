@@ -16,9 +16,9 @@ import numpy as np
 from perfmodel.errors import InputError
 from perfmodel.export.c_trees import trees_function
 from perfmodel.export.operators import AT_LEAST, Export
-from perfmodel.export.program import ELEMENTWISE, Step, Value
 from perfmodel.export.schedule import Block, Schedule
 from perfmodel.ops.base import MAX_DIMENSION
+from perfmodel.recording.program import ELEMENTWISE, Step, Value
 
 _EXPRESSIONS = {
     "add": "{0} + {1}", "subtract": "{0} - {1}", "multiply": "{0} * {1}", "divide": "{0} / {1}", "power": "pow({0}, {1})",
@@ -260,7 +260,8 @@ class _Body:
             self.tables.append(trees_function(step.data, self._named[key]))
         name = f"v{step.number}"
         return "\n".join([
-            f"    float f{step.number}[{len(row)}];",
+            f"    float f{step.number}[{len(row) + 1}];",
+            f"    f{step.number}[{len(row)}] = -INFINITY; /* what leaves read */",
             f"    for (int i = 0; i < {len(row)}; i++) f{step.number}[i] = (float){self._reference(row, 'i', None)};",
             f"    const double {name} = {self._named[key]}(f{step.number});",
         ])  # fmt: skip

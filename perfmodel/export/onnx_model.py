@@ -17,9 +17,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from perfmodel.errors import InputError
 from perfmodel.export.operators import AT_LEAST, Export
-from perfmodel.export.program import ELEMENTWISE, Step, Value
 from perfmodel.models.trees import Booster
 from perfmodel.ops.base import MAX_DIMENSION
+from perfmodel.recording.program import ELEMENTWISE, Step, Value
 
 OPSET, ML_OPSET = 18, 3
 """The least that have what is used: ``BitwiseAnd`` of 18; trees of ai.onnx.ml 3."""

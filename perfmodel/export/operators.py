@@ -11,8 +11,6 @@ from typing import Any
 import numpy as np
 
 from perfmodel.errors import InputError, PerfmodelError, nearest
-from perfmodel.export.program import Program
-from perfmodel.export.recorded import SAMPLE_ROWS, Recorded, UnrecordableError, recorded
 from perfmodel.hardware.device import Device
 from perfmodel.hardware.loader import load_device
 from perfmodel.models.analytical import Extras, analyse
@@ -23,6 +21,8 @@ from perfmodel.models.predictor import Predictor
 from perfmodel.ops import FAMILIES
 from perfmodel.ops.base import Operator
 from perfmodel.ops.table import Group
+from perfmodel.recording.program import Program
+from perfmodel.recording.recorded import SAMPLE_ROWS, Recorded, UnrecordableError, recorded
 
 OUTPUTS = {
     "latency_s": "seconds of one execution",

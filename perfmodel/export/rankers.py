@@ -10,17 +10,17 @@ import numpy as np
 
 from perfmodel.errors import InputError, PerfmodelError
 from perfmodel.export.operators import Export, family_of_name, identifier, recorded_fields
-from perfmodel.export.program import Program
-from perfmodel.export.recorded import SAMPLE_ROWS, UnrecordableError, recorded
 from perfmodel.hardware.device import Device
 from perfmodel.hardware.loader import load_device
 from perfmodel.rank.opinions import Opinions
 from perfmodel.rank.physics import Physics, problem_values
 from perfmodel.rank.pretrained import Pretrained
 from perfmodel.rank.ranker import INTERVAL, pretrained_of
-from perfmodel.rank.single import beyond_physics
+from perfmodel.rank.single import beyond_physics, recorded_columns
 from perfmodel.rank.space import Space
 from perfmodel.rank.space import space as space_of
+from perfmodel.recording.program import Program
+from perfmodel.recording.recorded import SAMPLE_ROWS, UnrecordableError
 
 OUTPUTS = {
     "latency_s": "seconds of the kernel",
@@ -58,11 +58,7 @@ def ranker(
     one = family(dtype=dtype, **{**fields, **{n: float(v[0]) for n, v in sample.items()}})
     physics = Physics.of(described, one, record)
     tables = [s.tables for s in Opinions(physics, taught).sources]
-    rng = np.random.default_rng(1)
-    columns = {}
-    for column in described.columns:
-        numbers = np.floor(2.0 ** rng.uniform(0, 8, SAMPLE_ROWS))
-        columns[column] = recorded(program, numbers, program.input(column))
+    columns = recorded_columns(described, program)
     op = family(dtype=dtype, **fields)
     try:
         costs = replace(physics, fixed={**physics.fixed, **problem_values(op)}).costs(columns)
@@ -77,7 +73,7 @@ def ranker(
         "analytical_s": costs.latency_s, "refused": costs.refused,
     }  # fmt: skip
     _verify(described.id, physics, family, dtype, fields, sample, columns, costs)
-    program.outputs = {n: v.value for n, v in outputs.items()}
+    program.outputs = {n: program.value_of(v) for n, v in outputs.items()}
     inputs = {n: f"whole number: {n} of the problem" for n in sample}
     inputs |= {
         n: f"parameter of {described.id}" + ("" if default is None else f", usually {default:g}")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from perfmodel.export.program import ELEMENTWISE, Program, Step, Value
+from perfmodel.recording.program import ELEMENTWISE, Program, Step, Value
 
 
 @dataclass(frozen=True)

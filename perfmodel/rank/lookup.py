@@ -8,6 +8,7 @@ take a fraction of what walking trees does, one configuration some microseconds 
 
 from __future__ import annotations
 
+import itertools
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -64,21 +65,42 @@ class Tables:
         places = [bisect_right(e, values[name]) for name, e in edges]
         places.append(0)
         total = self.base
-        for first, second, third, cells in tables:
-            total += cells[places[first]][places[second]][places[third]]
+        for first, of_first in tables:
+            for second, of_second in of_first[places[first]]:
+                for third, cells in of_second[places[second]]:
+                    total += cells[places[third]]
         return total
 
     @cached_property
-    def _plain(self) -> tuple[list[tuple[str, list[float]]], list[tuple[int, int, int, list[list[list[float]]]]]]:
-        """The edges, and the tables as nested lists: axes that a table of fewer than three parameters lacks have one place."""
+    def _plain(self) -> tuple[list[tuple[str, list[float]]], list[tuple[int, list[Any]]]]:
+        """The edges, and the tables as nested lists.
+
+        Tables that follow each other and share their first parameter are one entry, a list by its place; in it those that
+        share the second one, a list by that one's place; in it the third one and the cells by its place. Axes that a table of
+        fewer than three parameters lacks have one place.
+        """
         none = len(self.columns)
         edges = [(name, [float(v) for v in e]) for name, e in zip(self.columns, self.edges, strict=True)]
         tables = []
         for members, cells in zip(self.members, self.values, strict=True):
             lacking = 3 - cells.ndim
-            first, second, third = (*members, *[none] * lacking)
-            tables.append((first, second, third, cells.reshape(cells.shape + (1,) * lacking).astype(float).tolist()))
-        return edges, tables
+            nested = cells.reshape(cells.shape + (1,) * lacking).astype(float).tolist()
+            tables.append(((*members, *[none] * lacking), nested))
+        together: list[tuple[int, list[Any]]] = []
+        for first, group in itertools.groupby(tables, lambda table: table[0][0]):
+            pairs = [(second, list(same)) for second, same in itertools.groupby(group, lambda table: table[0][1])]
+            of_first = [
+                [
+                    (
+                        second,
+                        [[(members[2], nested[a][b]) for members, nested in same] for b in range(len(same[0][1][a]))],
+                    )
+                    for second, same in pairs
+                ]
+                for a in range(len(pairs[0][1][0][1]))
+            ]
+            together.append((first, of_first))
+        return edges, together
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON holds it; :meth:`from_dict` gives an equal one. Cells have four digits after the point."""

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from perfmodel.errors import InputError
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -58,6 +60,21 @@ class Ranking:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def front(self) -> np.ndarray:
+        """Places in this ranking that no other beats in both latency and energy, the fastest first; shape ``[front]``.
+
+        The energy is the power model's alone (``analytical``).
+
+        Raises:
+            InputError: the device's power is unknown.
+        """
+        if self.energy_j is None:
+            raise InputError("the device's TDP or idle power is unknown, and with it the energy: give a device file")
+        from perfmodel.predict.pareto import front
+
+        energy, latency = self.energy_j.tolist(), self.latency_s.tolist()
+        return np.array(front(range(len(self)), latency.__getitem__, energy.__getitem__), dtype=np.intp)
 
     def to_columns(self) -> dict[str, np.ndarray]:
         """The ranked table: ``rank`` (from 1), ``row``, the parameters as ``cfg_<name>``, and the figures."""

@@ -101,7 +101,8 @@ class Server:
             raise InputError(f"{MAX_SESSIONS} sessions are open: close one first")
         ranker = Ranker(
             _operator(request), _configs(request), _text(request, "device"), space=request.get("space"),
-            objective=request.get("objective", "latency"), power_limit_w=_watts(request), pretrained=_ranker_name(request),
+            objective=_or(request, "objective", "latency"), power_limit_w=_watts(request),
+            pretrained=_or(request, "ranker", "default"),
         )  # fmt: skip
         self._sessions[session] = ranker, _text(request, "device")
         return {"configurations": ranker.rows, "refused": ranker.refused, "space": ranker.space.id}
@@ -116,7 +117,8 @@ class Server:
             return ranker.ranking(top).to_dict(device)
         ranking = rank(
             _operator(request), _configs(request), _text(request, "device"), top_k=top, space=request.get("space"),
-            objective=request.get("objective", "latency"), power_limit_w=_watts(request), pretrained=_ranker_name(request),
+            objective=_or(request, "objective", "latency"), power_limit_w=_watts(request),
+            pretrained=_or(request, "ranker", "default"),
         )  # fmt: skip
         return ranking.to_dict(_text(request, "device"))
 
@@ -146,7 +148,9 @@ class Server:
         key = json.dumps(problem, sort_keys=True)
         predict = self._prepared.get(key)
         if predict is None:
-            predict = prepare(_operator(request), _text(request, "device"), request["space"], _ranker_name(request))
+            predict = prepare(
+                _operator(request), _text(request, "device"), request["space"], _or(request, "ranker", "default")
+            )
             self._prepared[key] = predict
             if len(self._prepared) > _PREPARED:
                 self._prepared.popitem(last=False)
@@ -240,8 +244,8 @@ def _text(request: Mapping[str, Any], name: str) -> str:
     return value
 
 
-def _ranker_name(request: Mapping[str, Any]) -> str:
-    return _text(request, "ranker") if request.get("ranker") is not None else "default"
+def _or(request: Mapping[str, Any], name: str, default: str) -> str:
+    return default if request.get(name) is None else _text(request, name)
 
 
 def _watts(request: Mapping[str, Any]) -> float | None:

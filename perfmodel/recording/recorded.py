@@ -1,8 +1,8 @@
 """Arrays that write down what is done to them, so that the physics of this package is exported as it is and not a second time.
 
 A :class:`Recorded` array holds numbers of some sample rows, on which numpy computes as ever, and the
-:class:`~perfmodel.export.program.Value` of one row. Numpy hands each operation on it to the class (NEP 13 and 18); what it does
-not know it refuses. Rows take the same path: ``mask.any()`` is true, ``flatnonzero(mask)`` is all rows, and what is then
+:class:`~perfmodel.recording.program.Value` of one row. Numpy hands each operation on it to the class (NEP 13 and 18); what it
+does not know it refuses. Rows take the same path: ``mask.any()`` is true, ``flatnonzero(mask)`` is all rows, and what is then
 written under the mask is a choice between old and new.
 """
 
@@ -14,7 +14,7 @@ from typing import Any, cast
 import numpy as np
 
 from perfmodel.errors import PerfmodelError
-from perfmodel.export.program import ELEMENTWISE, Program, Value
+from perfmodel.recording.program import ELEMENTWISE, Program, Value
 
 SAMPLE_ROWS = 251
 """A prime that no other axis has: an axis of this length is that of the rows."""

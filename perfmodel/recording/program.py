@@ -20,6 +20,9 @@ ELEMENTWISE: dict[str, int] = {
     "where": 3, "float32": 1, "trunc": 1,
 }  # fmt: skip
 """Operations on each number, with their operands. ``float32`` rounds to it, ``trunc`` towards 0; truths are 1 and 0."""
+_TRUTHS = (
+    "less", "less_equal", "greater", "greater_equal", "equal", "not_equal", "logical_and", "logical_or", "logical_not",
+)  # fmt: skip
 REDUCTIONS = ("minimum", "maximum", "add", "logical_and", "logical_or", "argmin", "argmax")
 """Operations on runs of equal length."""
 
@@ -87,13 +90,30 @@ class Program:
     def constant(self, numbers: np.ndarray) -> Value:
         """Numbers that are always the same, shape ``[entries]``."""
         numbers = np.ascontiguousarray(numbers, dtype=np.float64)
+        if numbers.size == 1:
+            return _all(self._step("constant", (), 1, numbers, numbers.tobytes()))
         bits, places = np.unique(numbers.view(np.int64), return_inverse=True)
         distinct = bits.view(np.float64)
         return Value(self._step("constant", (), len(distinct), distinct, bits.tobytes()), places.reshape(-1))
 
+    def value_of(self, result: Any) -> Value:
+        """What a result is: of a recorded array its own value, of a plain number a constant."""
+        value: Value = getattr(result, "value", None) or self.constant(
+            np.atleast_1d(np.asarray(result, dtype=np.float64))
+        )
+        return value
+
     def elementwise(self, op: str, values: list[Value]) -> Value:
         """An operation on values of one length, or of length 1."""
         length = max(map(len, values))
+        if op in ("multiply", "divide"):  # by 1, which leaves no trace
+            kept = [v for place, v in enumerate(values) if not (_is_all(v, 1.0) and (op == "multiply" or place == 1))]
+            if len(kept) == 1 and len(kept[0]) == length:
+                return kept[0]
+        if op == "not_equal" and _is_all(values[1], 0.0) and values[0].step.op in _TRUTHS and len(values[0]) == length:
+            return values[0]
+        if length == 1:  # nothing repeats: most steps of a ranker's, each time one is prepared
+            return _all(self._step(op, tuple(values), 1))
         places = np.stack([np.broadcast_to(v.places, (length,)) for v in values], axis=1)
         distinct, back = np.unique(places, axis=0, return_inverse=True)
         inputs = tuple(Value(v.step, distinct[:, i]) for i, v in enumerate(values))
@@ -157,6 +177,11 @@ class Program:
             self.steps.append(step)
             self._known[identity] = step
         return step
+
+
+def _is_all(value: Value, number: float) -> bool:
+    """Whether all numbers are always this one."""
+    return value.step.op == "constant" and bool((value.step.data[value.places] == number).all())
 
 
 def _all(step: Step) -> Value:
