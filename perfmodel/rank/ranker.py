@@ -162,8 +162,8 @@ class Ranker:
 
         Without measurements, the fastest as far as is known, in turn with the fastest of each further region (a setting of the
         switches, with the outputs of a thread). With some, those whose measurement is expected to improve on the best most, in
-        turn with others: in new regions, where measurements surprised, of new combinations (:mod:`perfmodel.rank.acquisition`). One at a time, each observed
-        before the next, finds more than batches do.
+        turn with others: in new regions, where measurements surprised, of new combinations (:mod:`perfmodel.rank.acquisition`).
+        One at a time, each observed before the next, finds more than batches do.
 
         Args:
             n: how many; fewer come where fewer are left.
