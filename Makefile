@@ -76,6 +76,7 @@ bench-power: $(TEST) ## energy of networks and GPUs that the power constants nev
 bench-ranking: $(TEST) ## kernel configurations: the best of those that are named, with a device held out, and after measurements
 	$(VENV_TEST)/bin/python tests/bench/ranking.py
 	OMP_NUM_THREADS=1 $(VENV_TEST)/bin/python tests/bench/ranking.py --speed
+	OMP_NUM_THREADS=1 $(VENV_TEST)/bin/python tests/bench/iree_search.py replay
 
 ranker: $(TRAIN) ## train the shipped ranker of kernel configurations again, from the benchmark hub's spaces
 	@test -n "$(PERFMODEL_SHARED)" || { echo "make ranker needs PERFMODEL_SHARED, a folder with data/benchmark_hub" >&2; exit 2; }

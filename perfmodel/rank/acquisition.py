@@ -4,8 +4,8 @@ A device may favour a combination of parameters for a reason that no other devic
 uses, say). No model of other devices foresees that, and expected improvement, once the model is sure of itself, never looks.
 So only a third of the measurements goes to the candidate of most expected improvement. The others explore, in turn:
 
-- a *region* that none was measured in: the most hopeful one that is not far too slow, there the most hopeful candidate. A region
-  is a setting of all switches together with the outputs that a thread computes, which decide between them what bounds a
+- a *region* that none was measured in: the most hopeful one that is not far too slow, there the most hopeful candidate. A
+  region is a setting of all switches together with the outputs that a thread computes, which decide between them what bounds a
   kernel;
 - a *surprise*: the region whose measurements were most below their forecasts, the less so the more of them there are;
 - *combinations*: the candidate that shows most combinations of four parameters' values for the first time, among those that are
