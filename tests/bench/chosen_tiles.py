@@ -1,10 +1,10 @@
-"""Whether the physics of a tile agrees with cuBLAS: the tiles that it chose for NeuSight's products, by the names of its kernels.
+"""Whether the physics of a tile agrees with cuBLAS: the tiles that it chose for NeuSight's products, by its kernels' names.
 
     python tests/bench/chosen_tiles.py [--data FOLDER_OF_NEUSIGHT] [--rows 600]
 
-For each product all tiles that the library uses on the device are ranked by the physics of an SIMT kernel, none fitted. Printed: how
-often the chosen tile comes first and among three, how often the commonest one would, and how much slower than its own best the
-physics thinks the chosen one. The data has one time a product, of the chosen tile, so that nothing says which was fastest.
+For each product all tiles that the library uses on the device are ranked by the physics of an SIMT kernel, none fitted. Printed:
+how often the chosen tile comes first and among three, how often the commonest one would, and how much slower than its own best
+the physics thinks the chosen one. The data has one time a product, of the chosen tile: nothing says which was fastest.
 """
 
 from __future__ import annotations
