@@ -3,8 +3,8 @@
     python tests/bench/chosen_tiles.py [--data FOLDER_OF_NEUSIGHT] [--rows 600]
 
 For each product all tiles that the library uses on the device are ranked by the physics of an SIMT kernel, none fitted.
-Printed: how often the chosen tile comes first and among three, how often the commonest one would, and how much slower than its own best
-the physics thinks the chosen one. The data has one time a product, of the chosen tile: nothing says which was fastest.
+Printed: how often the chosen tile comes first and among three, how often the commonest one would, and how much slower than its
+own best the physics thinks the chosen one. The data has one time a product, of the chosen tile: none says which was fastest.
 """
 
 from __future__ import annotations
