@@ -77,6 +77,7 @@ bench-ranking: $(TEST) ## kernel configurations: the best of those that are name
 	$(VENV_TEST)/bin/python tests/bench/ranking.py
 	OMP_NUM_THREADS=1 $(VENV_TEST)/bin/python tests/bench/ranking.py --speed
 	OMP_NUM_THREADS=1 $(VENV_TEST)/bin/python tests/bench/exported.py
+	OMP_NUM_THREADS=1 $(VENV_TEST)/bin/python tests/bench/iree_search.py replay
 
 ranker: $(TRAIN) ## train the shipped ranker of kernel configurations again, from the benchmark hub's spaces
 	@test -n "$(PERFMODEL_SHARED)" || { echo "make ranker needs PERFMODEL_SHARED, a folder with data/benchmark_hub" >&2; exit 2; }

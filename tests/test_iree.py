@@ -20,12 +20,12 @@ FOLDER = Path(__file__).parent / "bench"
 
 
 def bench() -> Any:
-    """tests/bench/iree_tiles.py as a module."""
-    found = importlib.util.spec_from_file_location("iree_tiles", FOLDER / "iree_tiles.py")
+    """tests/bench/iree_search.py as a module."""
+    found = importlib.util.spec_from_file_location("iree_search", FOLDER / "iree_search.py")
     assert found is not None
     assert found.loader is not None
     module = importlib.util.module_from_spec(found)
-    sys.modules["iree_tiles"] = module
+    sys.modules["iree_search"] = module
     found.loader.exec_module(module)
     return module
 

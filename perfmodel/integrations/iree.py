@@ -2,8 +2,8 @@
 
 IREE's compiler obeys ``compilation_info``, an attribute of the operation that names the tile of a workgroup, the tile of
 vectors and the pipeline. :func:`candidates` lists such tiles as columns, with the compiler's own ways beside them (its
-heuristics, data tiling, micro-kernels); :func:`build` compiles one, :func:`timed` times it with IREE's runtime on one core, and
-:func:`tune` does both for those that a :class:`~perfmodel.rank.ranker.Ranker` asks for.
+heuristics, data tiling, micro-kernels); :func:`build` compiles one, :func:`timed` times it with IREE's runtime on one core,
+and :func:`tune` does both for those that a :class:`~perfmodel.rank.ranker.Ranker` asks for.
 
 Packages: ``iree-base-compiler`` and ``iree-base-runtime``. Names of attributes are those of release 3.13.
 """

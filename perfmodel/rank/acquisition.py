@@ -1,29 +1,29 @@
-"""Which candidates to measure next: those expected to beat the best, in turn with those unlike all that were measured.
+"""Which candidates to measure next: those expected to beat the best, in turn with others that the model would never choose.
 
 A device may favour a combination of parameters for a reason that no other device has (an asynchronous copy that one code path
 uses, say). No model of other devices foresees that, and expected improvement, once the model is sure of itself, never looks.
-So every second measurement explores. Two of three of these go to a *region* that has none yet, to its most hopeful candidate,
-the most hopeful region first, unless all are far too slow: a region is a setting of all switches together with the outputs
-that a thread computes, which decide between them what a kernel is bound by. The third, and all once every region was seen, go
-to the candidate that shows most combinations of values for the first time, among those that are not too slow.
+So only a third of the measurements goes to the candidate of most expected improvement. The others explore, in turn:
+
+- a *region* that none was measured in: the most hopeful one that is not far too slow, there the most hopeful candidate. A
+  region is a setting of all switches together with the outputs that a thread computes, which decide between them what bounds a
+  kernel;
+- a *surprise*: the region whose measurements were most below their forecasts, the less so the more of them there are;
+- *combinations*: the candidate that shows most combinations of four parameters' values for the first time, among those that are
+  not too slow.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from perfmodel.rank.posterior import Posterior
 
-FIRST = 2
-"""Measurements before the first that explores."""
-EVERY = 2
-"""Of so many measurements one explores."""
-OLD_GROUND = 3
-"""Of so many that explore one looks for new combinations, the others for new regions."""
+TURNS = ("region", "surprise", "improvement", "combinations", "surprise", "improvement")
+"""What each of six measurements is for; the first of all goes to the fastest as far as is known."""
 MOST_VALUES = 5
 MOST_PARAMETERS = 10
 """Parameters of so few values, and so many of them at most, are combined."""
@@ -95,6 +95,7 @@ def next_places(
     best: float | None,
     n: int,
     offset: np.ndarray | None = None,
+    surprises: Sequence[float] = (),
 ) -> np.ndarray:
     """Places of the candidates to measure next, most wanted first.
 
@@ -105,6 +106,7 @@ def next_places(
         best: ln of the shortest time; None before any.
         n: how many.
         offset: what the objective adds to ln(time).
+        surprises: of those measured, ln(measured / forecast); none: 0 of each.
     """
     mean, _ = posterior.moments()
     if offset is not None:
@@ -117,16 +119,42 @@ def next_places(
     wanted = posterior.expected(
         lambda m, v: expected_improvement(m if offset is None else m + offset, np.sqrt(v), best)
     )
+    region = combinations.region
+    below = np.zeros(region.max() + 1)
+    if len(surprises):
+        np.minimum.at(below, region[measured], np.asarray(surprises))
     chosen: list[int] = []
     while len(chosen) < n and left.any():
-        turn = len(measured) + len(chosen)
+        taken = np.concatenate([measured, np.array(chosen, dtype=np.intp)])
+        turn = TURNS[len(taken) % len(TURNS)]
         score = wanted
-        if turn >= FIRST and turn % EVERY == 0:
-            score = _exploring(combinations, np.concatenate([measured, np.array(chosen, dtype=np.intp)]), mean, best)
+        if turn == "surprise":
+            score = _followed(
+                region, below / np.maximum(np.bincount(region[taken], minlength=len(below)), 1), left, mean
+            )
+        elif turn == "region":
+            new = np.isin(region, region[taken], invert=True) & (mean < best + FORGIVEN)
+            score = np.where(new, -mean, -np.inf)
+        if turn == "combinations" or not (score[left] > -np.inf).any():
+            score = combinations.new(taken) - np.maximum(mean - best, 0.0) / FORGIVEN
         place = int(np.argmax(np.where(left, score, -np.inf)))
         left[place] = False
         chosen.append(place)
     return np.array(chosen, dtype=np.intp)
+
+
+def _followed(region: np.ndarray, below: np.ndarray, left: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """Minus the mean of the candidates in the region that was most below its forecasts; of all where none was.
+
+    Args:
+        region: of the candidates.
+        below: of each region, 0 or less.
+        left: candidates that may be chosen.
+        mean: of ln(time).
+    """
+    open_regions = np.unique(region[left])
+    most = open_regions[np.argmin(below[open_regions])]
+    return -mean if below[most] == 0 else np.where(region == most, -mean, -np.inf)
 
 
 def _first_batch(region: np.ndarray, mean: np.ndarray, n: int) -> np.ndarray:
@@ -143,12 +171,3 @@ def _first_batch(region: np.ndarray, mean: np.ndarray, n: int) -> np.ndarray:
             continue
         chosen[place] = None
     return np.array(list(chosen), dtype=np.intp)
-
-
-def _exploring(combinations: Combinations, measured: np.ndarray, mean: np.ndarray, best: float) -> np.ndarray:
-    """How much exploring wants each candidate: in a new region, or for its new combinations."""
-    if len(measured) // EVERY % OLD_GROUND != OLD_GROUND - 1:
-        new_region = np.isin(combinations.region, combinations.region[measured], invert=True) & (mean < best + FORGIVEN)
-        if new_region.any():
-            return np.where(new_region, -mean, -np.inf)
-    return combinations.new(measured) - np.maximum(mean - best, 0.0) / FORGIVEN

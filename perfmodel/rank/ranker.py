@@ -45,6 +45,8 @@ FAILURE = "failed when it was measured"
 class _Measurements:
     places: list[int] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
+    surprises: list[float] = field(default_factory=list)
+    """ln(measured / forecast); 0 of the first, which sets the level, and of failures."""
 
     def failed(self) -> list[int]:
         """Places whose last measurement failed, in order."""
@@ -158,10 +160,10 @@ class Ranker:
     def suggest(self, n: int = 1) -> np.ndarray:
         """Rows of the candidates' table to measure next, most wanted first.
 
-        Without measurements, the fastest as far as is known, in turn with the fastest of each other region (a setting of the
-        switches, with the outputs of a thread). With some, those whose
-        measurement is expected to improve on the best most, in turn with others in new regions or of new combinations
-        (:mod:`perfmodel.rank.acquisition`). One at a time, each observed before the next, finds more than batches do.
+        Without measurements, the fastest as far as is known, in turn with the fastest of each further region (a setting of the
+        switches, with the outputs of a thread). With some, those whose measurement is expected to improve on the best most, in
+        turn with others: in new regions, where measurements surprised, of new combinations (:mod:`perfmodel.rank.acquisition`).
+        One at a time, each observed before the next, finds more than batches do.
 
         Args:
             n: how many; fewer come where fewer are left.
@@ -175,7 +177,15 @@ class Ranker:
             learner = self._learner()
             assert self._combinations is not None
             measured = np.array(self._measured.places, dtype=np.intp)
-            places = next_places(learner, self._combinations, measured, self._measured.best(), n, self._offset())
+            places = next_places(
+                learner,
+                self._combinations,
+                measured,
+                self._measured.best(),
+                n,
+                self._offset(),
+                self._measured.surprises,
+            )
             return self._row_of_place[self._candidates[places]]
 
     def interval(self, row: int) -> tuple[float, float]:
@@ -262,12 +272,13 @@ class Ranker:
             self._measured, self._posterior, self._widened = _Measurements(), None, 0.0
             for earlier in others:
                 self._learn(*earlier)
-        learner = self._learner()
+        learner, surprise = self._learner(), 0.0
         if np.isfinite(seconds):
             value = np.log(seconds)
             if learner.count:
                 mean, variance = learner.moments()
-                missed = abs(value - mean[place]) > self._half_width() * np.sqrt(variance[place])
+                surprise = float(value - mean[place])
+                missed = abs(surprise) > self._half_width() * np.sqrt(variance[place])
                 self._widened = max(self._widened + WIDENING * (float(missed) - 0.1), 0.0)
         else:
             best = self._measured.best()
@@ -275,6 +286,7 @@ class Ranker:
         learner.add(place, value)
         self._measured.places.append(place)
         self._measured.seconds.append(seconds)
+        self._measured.surprises.append(surprise)
 
     def _half_width(self) -> float:
         """Standard deviations on either side of the 90 % interval."""

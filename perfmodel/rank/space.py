@@ -44,7 +44,7 @@ ROLES: dict[str, str] = {
     "fetched_m": "elements of the first operand that a block fetches in a step; default: tile_m",
     "fetched_n": "elements of the second operand that a block fetches in a step; default: tile_n",
     "shared_bytes": "shared memory of a block; default: 0",
-    "registers": "32-bit registers of a thread; default: from its outputs and loads",
+    "registers": "32-bit registers of a thread (vectors of a CPU's core); default: from its outputs and loads",
     "split_k": "parts of the reduction that run apart and are added up; default: 1",
     "stages": "steps that are on their way at once; default: 1",
     "unroll": "how often the innermost loop is unrolled; default: 1",

@@ -1,9 +1,9 @@
 """How few measurements find IREE's fastest tiles: every candidate of six linalg workloads compiled and timed, then searches
 replayed.
 
-    python tests/bench/iree_tiles.py record FOLDER     compile all candidates of all workloads (half an hour; goes on where it
-    stopped) python tests/bench/iree_tiles.py time FOLDER       time them on one core, in two rounds, and write FOLDER/iree.json
-    python tests/bench/iree_tiles.py replay [FILE]     searches over the recorded times (tests/bench/recorded/iree.json)
+    python tests/bench/iree_search.py record FOLDER     compile all candidates (half an hour; goes on where it stopped)
+    python tests/bench/iree_search.py time FOLDER       time them on one core, in rounds, and write FOLDER/iree.json
+    python tests/bench/iree_search.py replay [FILE]     searches over the recorded times (tests/bench/recorded/iree.json)
 
 A figure is the shortest recorded time of all candidates over that of the best that the search measured, in percent. A ranker
 starts from the physics alone, or from that and the recorded times of the other products (the workload itself is left out).
@@ -19,6 +19,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 
@@ -137,12 +138,13 @@ def timings(folder: Path, seconds: float) -> None:
                         sys.stderr.write(f"{name}, row {row}: another result\n")
                         continue
                 taken, _ = iree.timed(target, program, REPEATS)
-                found[row] = taken if found[row] is None else min(taken, found[row])
+                earlier = found[row]
+                found[row] = taken if earlier is None else min(taken, earlier)
         rounds += 1
         print(f"round {rounds} done", flush=True)
     device = load_device("local-cpu")
     facts = ("units", "peak_clock_hz", "memory_bandwidth_bytes_per_s", "l2_bytes", "l1_bytes_per_unit")
-    record = {
+    record: dict[str, Any] = {
         "processor": device.name, "family": device.family, "compiler": "iree-base-compiler 3.13", "rounds": rounds,
         "device": {f: getattr(device, f) for f in facts} | {"fp32": device.flops_per_clock_per_unit["fp32"]},
         "seconds": {n: [None if s is None else float(f"{s:.4g}") for s in v] for n, v in shortest.items()},
@@ -208,9 +210,9 @@ def replay(path: Path) -> None:
         for method, values in found.items():
             rows.setdefault(method, []).append(values)
     print(f"\nbest after {' / '.join(map(str, OBSERVED))} measurements [% of the exhaustive best]")
-    for method, values in rows.items():
-        middle = " / ".join(f"{median(column):.1f}" for column in zip(*values, strict=True))
-        each = "  ".join(" / ".join(f"{v:.0f}" for v in one) for one in values)
+    for method, results in rows.items():
+        middle = " / ".join(f"{median(column):.1f}" for column in zip(*results, strict=True))
+        each = "  ".join(" / ".join(f"{v:.0f}" for v in one) for one in results)
         print(f"{method:32} median {middle}   {each}")
 
 
