@@ -55,7 +55,7 @@ def whole_parser(shtab: Any) -> argparse.ArgumentParser:
             if "--device" in action.option_strings:
                 action.choices = device_ids()
             elif name in _FILES:
-                action.complete = shtab.FILE  # type: ignore[attr-defined]
+                vars(action)["complete"] = shtab.FILE
             elif name in _FOLDERS:
-                action.complete = shtab.DIRECTORY  # type: ignore[attr-defined]
+                vars(action)["complete"] = shtab.DIRECTORY
     return parser

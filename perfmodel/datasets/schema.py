@@ -25,8 +25,11 @@ _POSITIVE = ("power_w", "energy_j", "clock_mhz", "mem_clock_mhz", "power_limit_w
 _TEXT_OF_ALL = ("device", "software", "source")
 
 
-def require_pandas() -> Any:
+def require_pandas(purpose: str = "reading traces") -> Any:
     """The pandas module.
+
+    Args:
+        purpose: what it is wanted for, as the error says it.
 
     Raises:
         MissingExtraError: it is not installed.
@@ -35,7 +38,7 @@ def require_pandas() -> Any:
         import pandas
         import pyarrow  # noqa: F401  (pandas reads Parquet through it)
     except ImportError as error:
-        raise MissingExtraError(error.name or "pandas", "train", "reading traces") from None
+        raise MissingExtraError(error.name or "pandas", "train", purpose) from None
     return pandas
 
 

@@ -6,7 +6,8 @@ import csv
 import io
 from typing import Any
 
-from perfmodel.errors import InputError, MissingExtraError
+from perfmodel.datasets.schema import require_pandas
+from perfmodel.errors import InputError
 from perfmodel.predict.generation import GenerationPrediction
 from perfmodel.predict.notebook import operator_rows
 from perfmodel.predict.result import ModelPrediction
@@ -60,11 +61,7 @@ def table_bytes(prediction: ModelPrediction | GenerationPrediction, name: str) -
         # repr, which csv uses for floats, is the shortest text that reads back as the same number.
         writer.writerows(rows)
         return text.getvalue().encode("utf-8")
-    try:
-        import pandas as pd
-        import pyarrow  # noqa: F401 - what pandas writes with
-    except ImportError as error:
-        raise MissingExtraError("pandas and pyarrow", "train", "a Parquet file") from error
+    pandas = require_pandas("a Parquet file")
     data = io.BytesIO()
-    pd.DataFrame(rows).to_parquet(data, index=False)
+    pandas.DataFrame(rows).to_parquet(data, index=False)
     return data.getvalue()

@@ -95,7 +95,7 @@ class _Residual(Residual):
 
     @cached_property
     def booster(self) -> Any:
-        return _Trees(Residual.booster.func(self))  # type: ignore[attr-defined]
+        return _Trees(super().booster)
 
 
 @dataclass(frozen=True)

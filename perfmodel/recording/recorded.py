@@ -9,7 +9,7 @@ written under the mask is a choice between old and new.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 
@@ -332,8 +332,10 @@ def _isin(first: Recorded, element: Any, among: Any, **_: Any) -> Recorded:
     return recorded(first.program, plain, first.program.is_in(np.asarray(among), element.value))
 
 
-def _searchsorted(first: Recorded, edges: Any, values: Any, side: str = "left", sorter: Any = None) -> Recorded:
-    plain = np.searchsorted(edges, _plain(values), side=side)  # type: ignore[call-overload]
+def _searchsorted(
+    first: Recorded, edges: Any, values: Any, side: Literal["left", "right"] = "left", sorter: Any = None
+) -> Recorded:
+    plain = np.searchsorted(edges, _plain(values), side=side)
     return recorded(first.program, plain, first.program.count(np.asarray(edges), values.value, side))
 
 

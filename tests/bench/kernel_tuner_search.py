@@ -17,6 +17,7 @@ import json
 import os
 import random
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -95,9 +96,23 @@ def _closed(text: str) -> str:
     return text if text.endswith(("}}", "}\n}")) else text + "}\n}"
 
 
-def recorded(folder: Path, data: Path) -> None:
+def _simulated(
+    parameters: dict[str, list[int]], known: frozenset[str], cache: Path, strategy: Any, count: int
+) -> list[float]:
+    """Milliseconds that a strategy was told, over a cache of recorded times; ``known``: which configurations it has."""
     import kernel_tuner
 
+    def listed(configuration: dict[str, int]) -> bool:
+        return ",".join(str(configuration[n]) for n in parameters) in known
+
+    results, _ = kernel_tuner.tune_kernel(
+        "k", "void k() {}", 1, [], parameters, restrictions=[listed], lang="C", strategy=strategy,
+        strategy_options={"max_fevals": count}, cache=str(cache), simulation_mode=True, quiet=True,
+    )  # fmt: skip
+    return measured(results)
+
+
+def recorded(folder: Path, data: Path) -> None:
     from perfmodel.datasets import load
     from perfmodel.integrations.kernel_tuner import Strategy
     from perfmodel.rank.pretrained import Pretrained, shipped
@@ -130,19 +145,13 @@ def recorded(folder: Path, data: Path) -> None:
             one.op, one.device, space=one.space, pretrained=Pretrained(others, known.level_log_std, known.shape_log_std)
         )
 
-        def run(strategy: Any, count: int) -> list[float]:
-            results, _ = kernel_tuner.tune_kernel(
-                "k", "void k() {}", 1, [], tune_params,  # noqa: B023 - called in the loop's own pass
-                restrictions=lambda p: ",".join(str(p[n]) for n in tune_params) in rows,  # noqa: B023
-                lang="C", strategy=strategy, strategy_options={"max_fevals": count}, cache=str(cache),  # noqa: B023
-                simulation_mode=True, quiet=True,
-            )  # fmt: skip
-            return measured(results)
-
+        simulated = partial(_simulated, tune_params, frozenset(rows), cache)
         size = len(rows)
         random.seed(0)
         best = 1e3 * float(np.nanmin(one.latency_s))
-        report(name, size, best, run(strategy, min(size // SHARE, 300)), [run("random_sample", size // SHARE)])
+        report(
+            name, size, best, simulated(strategy, min(size // SHARE, 300)), [simulated("random_sample", size // SHARE)]
+        )
 
 
 def measure(folder: Path) -> None:

@@ -154,7 +154,7 @@ def random_schedules(mod: Any, seed: int, trials: int) -> list[Any]:
     return list(ctx.generate_measure_candidates())
 
 
-def tune(name: str, model: Any, seed: int, trials: int) -> tuple[list[float], list[Any], float]:
+def tune(name: str, model: Any, seed: int, trials: int, batch: int = BATCH) -> tuple[list[float], list[Any], float]:
     """Seconds of the schedules that a cost model had measured, in order, with their traces; and the seconds of searching."""
     np.random.seed(seed)  # noqa: NPY002 - what TVM's model warms up with
     mod = module(name)
@@ -163,7 +163,7 @@ def tune(name: str, model: Any, seed: int, trials: int) -> tuple[list[float], li
     workload = database.commit_workload(mod)
     args = meta_schedule.arg_info.ArgInfo.from_prim_func(mod["main"])
     ctx.pre_tuning(
-        max_trials=trials, num_trials_per_iter=BATCH, design_spaces=ctx.generate_design_space(), database=database,
+        max_trials=trials, num_trials_per_iter=batch, design_spaces=ctx.generate_design_space(), database=database,
         cost_model=model,
     )  # fmt: skip
     measure, searching = Measure(mod), 0.0
@@ -189,14 +189,16 @@ def tune(name: str, model: Any, seed: int, trials: int) -> tuple[list[float], li
     return times, traces, searching
 
 
-MODELS: dict[str, tuple[Callable[[], Any], int]] = {
-    "ours": (lambda: CostModel(DEVICE), 32),
-    "ours64": (lambda: CostModel(DEVICE), 64),
-    "physics": (lambda: CostModel(DEVICE, prior=None), 32),
-    "xgb": (lambda: XGBModel(num_tuning_cores=1), 128),
-    "xgb16": (lambda: XGBModel(num_tuning_cores=1, num_warmup_samples=16), 128),
+MODELS: dict[str, tuple[Callable[[], Any], int, int]] = {
+    "ours": (lambda: CostModel(DEVICE), 32, BATCH),
+    "ours4": (lambda: CostModel(DEVICE), 32, 4),
+    "ours64": (lambda: CostModel(DEVICE), 64, BATCH),
+    "physics": (lambda: CostModel(DEVICE, prior=None), 32, BATCH),
+    "xgb": (lambda: XGBModel(num_tuning_cores=1), 128, BATCH),
+    "xgb16": (lambda: XGBModel(num_tuning_cores=1, num_warmup_samples=16), 128, BATCH),
 }
-"""Cost models and trials. TVM's model answers at random until it has seen 100 schedules; `xgb16` lets it start after 16."""
+"""Cost models, trials, and the size of a batch. TVM's model answers at random until it has seen 100 schedules; `xgb16` lets it
+start after 16."""
 
 
 def record(file: Path, names: Sequence[str], seeds: Sequence[int], trials: int) -> None:
@@ -250,8 +252,8 @@ def live(file: Path, names: Sequence[str], kinds: Sequence[str], seeds: Sequence
     for seed in seeds:
         for name in names:
             for kind in kinds:
-                make, trials = MODELS[kind]
-                times, traces, searching = tune(name, make(), seed, trials)
+                make, trials, batch = MODELS[kind]
+                times, traces, searching = tune(name, make(), seed, trials, batch)
                 with file.open("a") as out:
                     if name in TRAIN:
                         for seconds, trace in zip(times, traces, strict=True):

@@ -88,8 +88,9 @@ def typed(function: str, operation: Operation) -> str:
 
 def product_body(operation: Operation) -> Counter[str]:
     """Of a product: a multiplication and an addition, and casts where the accumulator is wider."""
-    values = [v for v in (*operation.operands, *operation.results) if isinstance(v.type, TensorType)]
-    types = [bits_of(v.type.element) for v in values]  # type: ignore[union-attr]
+    types = [
+        bits_of(v.type.element) for v in (*operation.operands, *operation.results) if isinstance(v.type, TensorType)
+    ]
     prefix = "" if types[-1][1] else "i."
     body: Counter[str] = Counter({prefix + "mul": 1, prefix + "add": 1})
     casts = sum(t != types[-1] for t in types[:2])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from math import prod
 
 from perfmodel.collect.iree.generator.drawing import Draw
@@ -26,6 +27,11 @@ def apply_unary(s: Scalars, name: str, x: str) -> str:
     """A function of one element, by its name; what is defined for floats alone passes whole numbers on."""
     table = FLOATING if is_float(s.dtypes[x]) else WHOLE
     return table[name](s, x)
+
+
+def _unary_body(name: str, s: Scalars, given: list[str]) -> str:
+    """The body of an operation that is one such function."""
+    return apply_unary(s, name, given[0])
 
 
 def _draw_chain(draw: Draw) -> Parameters:
@@ -76,7 +82,7 @@ def elementwise(p: Parameters) -> str:
     if p["separate"]:
         x = f.map(values, joined, inner)
         for step in p["steps"]:
-            x = f.map([x], lambda s, given, step=step: apply_unary(s, step, given[0]))  # type: ignore[misc]
+            x = f.map([x], partial(_unary_body, step))
         return f.text(
             f.map([x], lambda s, given: s.cast(given[0], p["dtype"]), p["dtype"]) if inner != p["dtype"] else x
         )
