@@ -11,7 +11,6 @@ _CONFIG = re.compile(r"lowering_config = #iree_cpu\.lowering_config<([^>]*)>")
 _TILES = re.compile(r"(\w+) = (\[(?:[^\[\]]|\[\d+\])*\]|\w+)")
 _OPERATION = re.compile(r"(?:%[\w#:, %]+ = )?\"?((?:linalg|iree_linalg_ext|tensor|iree_codegen)\.[\w.]+)\"?")
 _FUNCTION = re.compile(r"^(\s*)func\.func @", re.MULTILINE)
-_LEAST_INDENT = 6
 
 
 def export_names(text: str) -> list[str]:
