@@ -42,6 +42,9 @@ def main() -> None:
     parser.add_argument(
         "--no-accuracy", action="store_true", help="leave the accuracy as it is, which takes most of the time"
     )
+    parser.add_argument(
+        "--page", type=Path, default=Path("docs/characterise.md"), help="the page whose table of accuracy is rewritten"
+    )
     arguments = parser.parse_args()
     collected = load_tables(arguments.data)
     target = target_of(collected)
