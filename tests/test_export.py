@@ -25,12 +25,21 @@ from perfmodel.recording.recorded import SAMPLE_ROWS, UnrecordableError, recorde
 
 TOLERANCE = 1e-12
 """Relative. Where numpy calls the C library's own functions, as on most machines, the numbers are the same bit by bit."""
-SMALL = ("batch", "inputs", "outputs", "steps", "ranks")
+LARGEST = {"batch": 9, "inputs": 9, "outputs": 9, "steps": 9, "ranks": 9, "heads": 6, "kv_heads": 4, "head_dim": 9}
+CONVOLVED = {
+    "batch": (1, 8, 32), "c_in": (4, 8, 64, 256), "c_out": (4, 16, 64, 512), "h": (14, 56, 224), "w": (14, 56, 112),
+    "kernel_h": (1, 3, 5), "kernel_w": (1, 3, 5), "stride_h": (1, 1, 2), "stride_w": (1, 1, 2), "dilation_h": (1, 1, 2),
+    "groups": (1, 1, 4),
+}  # fmt: skip
+"""What convolutions may have; what is not named is 0 where it pads, and 1."""
 
 
 def random_operators(names: list[str], rows: int, seed: int) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(seed)
-    return {n: np.floor(2.0 ** rng.uniform(0, 9 if n in SMALL else 13.5, rows)) for n in names}
+    if "kernel_h" in names:
+        usual = {n: CONVOLVED.get(n, (float("pad" not in n),)) for n in names}
+        return {n: rng.choice(np.array(values, dtype=np.float64), rows) for n, values in usual.items()}
+    return {n: np.floor(2.0 ** rng.uniform(0, LARGEST.get(n, 13.5), rows)) for n in names}
 
 
 @needs_compiler
@@ -46,6 +55,12 @@ def random_operators(names: list[str], rows: int, seed: int) -> dict[str, np.nda
         ("mi300x", "softmax", "fp16", {}),
         ("b200-sxm", "norm", "bf16", {"kind": "rmsnorm"}),
         ("h100-sxm", "quantize", "bf16", {"kind": "quantize", "out_dtype": "fp8"}),
+        ("h100-sxm", "attention", "bf16", {"phase": "decode", "causal": True, "head_dim": 128}),  # keys are split, or not
+        ("a100-pcie-40gb", "attention", "fp16", {"causal": True, "window": True}),  # fused, or three kernels
+        ("rtx-3090", "conv", "fp32", {}),  # six algorithms
+        ("h100-sxm", "conv", "bf16", {"groups": 1}),  # corrected as its product
+        ("h100-sxm", "moe", "fp8", {}),
+        ("h100-sxm", "collective", "bf16", {"kind": "all_reduce"}),
     ],
 )
 def test_c_operators_are_the_predictors(
@@ -130,6 +145,8 @@ def onnx_session(data: bytes) -> Any:
     [
         ("rtx-3090", "gemm", "fp32", {}, 1e-12),  # physics
         ("h100-sxm", "quantize", "bf16", {"kind": "quantize", "out_dtype": "fp8"}, 1e-6),  # trees
+        ("h100-sxm", "attention", "bf16", {"phase": "prefill", "causal": True, "head_dim": 128}, 1e-6),
+        ("rtx-3090", "conv", "fp32", {}, 1e-12),
     ],
 )
 def test_onnx_operators_are_the_predictors(
@@ -232,7 +249,7 @@ def test_what_is_no_number_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("moe",), "moe in bf16 on h100-sxm cannot be exported"),
+        (("moe", {"distribution": "power_law_1.2"}), "moe in bf16 on h100-sxm cannot be exported"),
         (("gem",), "did you mean"),
         (("norm", {"knd": "rmsnorm"}), "norm has no field 'knd'"),
         (("gemm", {"batch": 4}), "batch is fixed at 4: fix it at 1"),

@@ -14,7 +14,7 @@ from perfmodel.errors import InputError, PerfmodelError, nearest
 from perfmodel.hardware.device import Device
 from perfmodel.hardware.loader import load_device
 from perfmodel.models.analytical import Extras, analyse
-from perfmodel.models.blend import Learned
+from perfmodel.models.blend import Learned, compute_capability
 from perfmodel.models.learned import Residual
 from perfmodel.models.machine import Conditions
 from perfmodel.models.predictor import Predictor
@@ -34,7 +34,7 @@ OUTPUTS = {
 """What an exported operator gives, with units."""
 AT_LEAST = "at_least_s"
 """Input of the inner program of a batch: what half the batch takes."""
-_LARGEST_SAMPLE = {"batch": 6, "m": 13, "n": 13, "k": 13}
+_LARGEST_SAMPLE = {"batch": 6, "m": 13, "n": 13, "k": 13, "q_len": 13, "kv_len": 15, "tokens": 13, "message_bytes": 30}
 _TOLERANCE = 1e-12
 
 
@@ -140,6 +140,7 @@ def operator(
             "train a predictor on them, or export the one before"
         )
     predictor._check_software(software)
+    _refuse_sets(predictor, family, dtype, record)
     program = Program()
     fields, sample = recorded_fields(family, settings or {}, program)
     rows, conditions, notes = np.arange(SAMPLE_ROWS), Conditions(cache), dict[str, None]()
@@ -179,6 +180,16 @@ def operator(
     )  # fmt: skip
     _verify(export, part, predictor, family(dtype=dtype, **{**fields, **sample}), record, software, cache)
     return export
+
+
+def _refuse_sets(predictor: Predictor, family: type[Operator], dtype: str, device: Device) -> None:
+    """Refuses what the predictor decides for a whole set of rows: whether convolutions lean on trees of their own."""
+    own = [key for key in predictor.residuals if key[0] == family.op == "conv" and key[2] == dtype]
+    if any(k[1] == device.id or compute_capability(k[1]) == device.compute_capability is not None for k in own):
+        raise InputError(
+            f"conv in {dtype} on {device.id} cannot be exported: whether measured convolutions or products correct it is decided "
+            "for all convolutions of a call together"
+        )
 
 
 def _verify(

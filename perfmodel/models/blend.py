@@ -28,8 +28,8 @@ kernels, which siblings share. Of 0, 0.25, 0.5, 0.75, 0.9 and 1 the best on bf16
 7.4 %) and the reverse (12.0 to 6.8 %)."""
 _OCTAVES_OF_BATCHES = 3.0
 """So many octaves above the largest measured batch products are analytical alone, and so grow by themselves."""
-_IMPLICIT_GEMMS = ("implicit_gemm", "implicit_gemm_packed_groups", "im2col_gemm")
-"""Algorithms of convolutions whose main loop is a GEMM kernel's."""
+_IMPLICIT_GEMMS = ("implicit_gemm", "im2col_gemm")
+"""How the names of convolutions' algorithms begin whose main loop is a GEMM kernel's."""
 
 
 @dataclass(frozen=True)
@@ -251,9 +251,7 @@ class Learned:
         except DtypeError:
             return latency, weight
         found = self.find(gemm.op, device)
-        implicit = (
-            np.zeros(rows, dtype=bool) if bounds.algorithm is None else np.isin(bounds.algorithm, _IMPLICIT_GEMMS)
-        )
+        implicit = bounds.ran(*_IMPLICIT_GEMMS)
         # What carries over from GEMMs of other devices to this one's is not carried on to its convolutions.
         if found is None or found.residual.device == UNSEEN or not implicit.any():
             return latency, weight

@@ -156,6 +156,8 @@ class Bounds:
         workspace_bytes: memory beyond operands and results that the kernels need while they run; None means none.
         product_flops: FLOPs inside products that the chosen algorithm executes; None means those of the descriptor.
         algorithm: names of the algorithms (object array); None where there is but one.
+        chosen: the place of each row's algorithm among ``competed``; None where there is but one.
+        competed: names of the algorithms that were compared.
     """
 
     latency_s: np.ndarray
@@ -168,6 +170,14 @@ class Bounds:
     workspace_bytes: np.ndarray | None = None
     product_flops: np.ndarray | None = None
     algorithm: np.ndarray | None = None
+    chosen: np.ndarray | None = None
+    competed: tuple[str, ...] = ()
+
+    def ran(self, *prefixes: str) -> np.ndarray:
+        """Whether each row's algorithm has a name that begins with one of some, shape ``[rows]``."""
+        if self.chosen is None:
+            return np.zeros(self.latency_s.shape, dtype=bool)
+        return np.isin(self.chosen, [place for place, name in enumerate(self.competed) if name.startswith(prefixes)])
 
     @property
     def bound(self) -> np.ndarray:
@@ -209,35 +219,40 @@ def fastest(candidates: Sequence[Candidate], setting: Setting, memory_floor_s: n
     No row may be without a candidate. The floor is that of the candidate which executes the fewest FLOPs: no choice of
     a library's could beat it.
     """
-    rows = setting.rows
-    latency, compute_floor = np.full(rows, np.inf), np.full(rows, np.inf)
-    chosen = np.zeros(rows, dtype=np.intp)
+    # Arrays made like the floor are of its kind: exports record what is written into them (perfmodel.recording).
+    latency, compute_floor = np.full_like(memory_floor_s, np.inf), np.full_like(memory_floor_s, np.inf)
+    chosen = np.zeros_like(memory_floor_s, dtype=np.intp)
     for number, c in enumerate(candidates):
         compute_floor[c.index] = np.minimum(compute_floor[c.index], c.product_flops / c.product_rate)
-        better = c.latency_s < latency[c.index]
-        latency[c.index[better]] = c.latency_s[better]
-        chosen[c.index[better]] = number
-    assert np.isfinite(latency).all(), "a row without an algorithm"
-    terms = {name: np.zeros(rows) for name in TERMS if any(name in c.terms for c in candidates)}
-    details = {name: np.full(rows, np.nan) for c in candidates for name in c.details}
-    columns = {name: np.zeros(rows) for name in ("dram_bytes", "workspace_bytes", "product_flops")}
-    names, throttle = np.full(rows, None, dtype=object), np.ones(rows)
+        so_far = latency[c.index]
+        better = c.latency_s < so_far
+        latency[c.index] = np.where(better, c.latency_s, so_far)
+        chosen[c.index] = np.where(better, number, chosen[c.index])
+    assert not setting.rows or latency.max() < np.inf, "a row without an algorithm"
+    terms = {name: np.zeros_like(latency) for name in TERMS if any(name in c.terms for c in candidates)}
+    details = {name: np.full_like(latency, np.nan) for c in candidates for name in c.details}
+    columns = {name: np.zeros_like(latency) for name in ("dram_bytes", "workspace_bytes", "product_flops")}
+    throttle = np.ones_like(latency)
     for number, c in enumerate(candidates):
         mine = chosen[c.index] == number
-        where = c.index[mine]
-        names[where] = c.name
-        throttle[where] = np.broadcast_to(c.throttle, c.index.shape)[mine]
+
+        def write(column: np.ndarray, values: np.ndarray | float, index: np.ndarray = c.index, mine: np.ndarray = mine) -> None:
+            column[index] = np.where(mine, values, column[index])
+
+        write(throttle, c.throttle)
         for name, column in columns.items():
-            column[where] = getattr(c, name)[mine]
+            write(column, getattr(c, name))
         for name, values in c.terms.items():
-            terms[name][where] = values[mine]
+            write(terms[name], values)
         for name, values in c.details.items():
             if values.ndim == 1:
-                details[name][where] = values[mine]
+                write(details[name], values)
     floor = np.maximum(compute_floor, memory_floor_s)
+    names = tuple(c.name for c in candidates)
     return Bounds(
         np.maximum(latency, floor), terms, floor, columns["dram_bytes"], throttle, details,
-        workspace_bytes=columns["workspace_bytes"], product_flops=columns["product_flops"], algorithm=names,
+        workspace_bytes=columns["workspace_bytes"], product_flops=columns["product_flops"],
+        algorithm=np.array(names, dtype=object)[chosen], chosen=chosen, competed=names,
     )  # fmt: skip
 
 

@@ -210,12 +210,15 @@ class Residual:
             variants: names of :attr:`software`.
         """
         rows = len(next(iter(columns.values())))
-        able = np.ones((len(variants), rows), dtype=bool)
-        for index, variant in enumerate(variants):
+        able = []
+        for variant in variants:
+            runs = np.ones(rows, dtype=bool)
             for name, values in self.kernels.get(variant, {}).items():
-                able[index] &= np.isin(columns[name], values)
-        able[:, ~able.any(axis=0)] = True
-        return able
+                runs = runs & np.isin(columns[name], values)
+            able.append(runs)
+        each = np.stack(able)
+        result: np.ndarray = each | ~each.any(axis=0)
+        return result
 
     def weight(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
         """How far the residual is trusted, 0..1: falls by e for each octave outside the training range, and is 0 where an

@@ -110,11 +110,17 @@ class Recorded(np.ndarray):
     def __setitem__(self, key: Any, new: Any) -> None:
         """Writes under a mask, or rows."""
         mask = key if isinstance(key, Recorded) and key.dtype == bool else getattr(key, "mask", None)
+        if mask is None and np.array_equal(_plain(key), np.arange(SAMPLE_ROWS)):  # all rows
+            mask = True
         if mask is None:
             raise UnrecordableError("entries of a recorded array are written at places that are no mask")
-        result = np.where(mask, new, self)
+        if mask is True:
+            plain = np.broadcast_to(_plain(new), self.shape)
+            result = recorded(self.program, plain, _spread(self.program, new, self.shape))
+        else:
+            result = cast(Recorded, np.where(mask, new, self))
         np.copyto(_plain(self), _plain(result), casting="same_kind")
-        self.value = cast(Recorded, result).value
+        self.value = result.value
 
     def __iter__(self) -> Any:
         """The first axis, which must not be that of the rows."""

@@ -255,12 +255,9 @@ def live(file: Path, names: Sequence[str], kinds: Sequence[str], seeds: Sequence
                 make, trials, batch = MODELS[kind]
                 times, traces, searching = tune(name, make(), seed, trials, batch)
                 with file.open("a") as out:
-                    if name in TRAIN:
-                        for seconds, trace in zip(times, traces, strict=True):
-                            line = {"w": name, "kind": kind, "seed": seed, "times": [seconds], "trace": plain(trace)}
-                            out.write(json.dumps(line) + "\n")
-                    else:
-                        out.write(json.dumps({"w": name, "kind": kind, "seed": seed, "times": times}) + "\n")
+                    for seconds, trace in zip(times, traces, strict=True):
+                        line = {"w": name, "kind": kind, "seed": seed, "times": [seconds], "trace": plain(trace)}
+                        out.write(json.dumps(line) + "\n")
                 print(
                     f"{name:18} {kind:8} {seed:3} {1e3 * np.nanmin(times):8.4f} ms, search {searching:.0f} s",
                     flush=True,

@@ -96,13 +96,10 @@ def _fused(index: np.ndarray, shape: ConvShape, f: Formats, s: Setting) -> Candi
     c, machine = s.constants, s.machine
     bits = f.record.activation_bits
     down, across = np.ceil(shape.out_h / F2.outputs), np.ceil(shape.out_w / F2.outputs)
-    blocks_m = np.min(
-        [
-            np.ceil(shape.batch / n) * np.ceil(down / rows) * np.ceil(across / columns)
-            for n, rows, columns in FUSED_BLOCKS
-        ],
-        axis=0,
-    )
+    grids = [
+        np.ceil(shape.batch / n) * np.ceil(down / rows) * np.ceil(across / columns) for n, rows, columns in FUSED_BLOCKS
+    ]
+    blocks_m = np.stack(grids).min(axis=0)
     blocks = blocks_m * np.ceil(shape.c_out / FUSED_FILTERS)
     loop = np.ceil(shape.c_in / FUSED_STEP) * FUSED_STEP + simt.K_EXTRA
     per_unit = np.ceil(blocks / machine.units)

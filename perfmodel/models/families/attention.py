@@ -56,15 +56,13 @@ def columns(op: Operator, bounds: Bounds, machine: Machine, device: Device) -> C
     kv_bytes = np.maximum(per_row(op.kv_bytes, bounds), 1.0)
     query_bytes = streams * queries * width * operand_bits / 8
     moved = kv_bytes + 2 * query_bytes
-    # A row without a choice of algorithms has none that splits keys.
-    algorithm = np.full(bounds.latency_s.shape, "") if bounds.algorithm is None else bounds.algorithm.astype(str)
     units = machine.units
     result = {
         **bound_columns(bounds),
         "throttle": per_row(bounds.throttle, bounds),
         "miss": bounds.dram_bytes / moved,
-        "splits_keys": (algorithm == "fused_split_kv").astype(np.float64),
-        "unfused": (algorithm == "unfused").astype(np.float64),
+        "splits_keys": bounds.ran("fused_split_kv").astype(np.float64),
+        "unfused": bounds.ran("unfused").astype(np.float64),
         "operand_bits": np.full_like(keys, operand_bits),
         "kv_bits": np.full_like(keys, kv_bits),
         "log2_batch": np.log2(batch),

@@ -22,7 +22,6 @@ def columns(op: Operator, bounds: Bounds, machine: Machine, device: Device) -> C
     (product,) = op.products
     tiles = np.maximum(np.ceil(per_row(product.m, bounds) / 128) * np.ceil(per_row(product.n, bounds) / 128), 1.0)
     waves = tiles / machine.units
-    algorithm = np.full(bounds.latency_s.shape, "") if bounds.algorithm is None else bounds.algorithm.astype(str)
     return {
         **bound_columns(bounds),
         "log2_batch": log2(op.batch, bounds),
@@ -36,8 +35,8 @@ def columns(op: Operator, bounds: Bounds, machine: Machine, device: Device) -> C
         "log2_bytes": log2(op.bytes, bounds),
         "log_waves": np.log(waves),
         "occupancy": waves / np.ceil(waves),
-        "winograd": np.char.startswith(algorithm, "winograd").astype(np.float64),
-        "fft": np.char.startswith(algorithm, "fft").astype(np.float64),
+        "winograd": bounds.ran("winograd").astype(np.float64),
+        "fft": bounds.ran("fft").astype(np.float64),
         **{name: per_row(getattr(op, name), bounds) for name in _EXACT},
     }
 
