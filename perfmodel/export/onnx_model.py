@@ -87,10 +87,16 @@ def _halved(graph: _Graph, export: Export, inputs: dict[str, str]) -> dict[str, 
     single = graph.add("LessOrEqual", [inputs["batch"], double(np.array(1.0))])
     first = graph.add("Where", [single, inputs["batch"], first])
 
+    # As many halves as the largest batch of the rows has; none where all are single.
+    beyond = graph.cast(graph.add("Greater", [first, double(powers[None])]), TensorProto.DOUBLE)
+    halves = graph.add("ReduceSum", [beyond, double(np.array([1]))], keepdims=1)
+    halves = graph.add("Where", [single, double(np.array(0.0)), graph.add("Add", [halves, double(np.array(1.0))])])
+    most = graph.add("ReduceMax", [graph.add("Concat", [halves, double(np.zeros((1, 1)))], axis=0)], keepdims=0)
+    levels = graph.cast(most, TensorProto.INT64)
+
     body = _Graph("body_")
     # Of the loop's turns, the last is the batch itself; the one before it the first half, and so on down.
-    levels = export.halving.levels
-    left = body.add("Sub", [double(np.array(levels)), "turn"])
+    left = body.add("Sub", [levels, "turn"])
     deeper = body.cast(body.add("Sub", [left, double(np.array(1))]), TensorProto.DOUBLE)
     part = body.add("Ceil", [body.add("Div", [first, body.add("Pow", [double(np.array(2.0)), deeper])])])
     whole = body.add("Equal", [left, double(np.array(0))])
@@ -114,11 +120,9 @@ def _halved(graph: _Graph, export: Export, inputs: dict[str, str]) -> dict[str, 
     )  # fmt: skip
     nothing = graph.add("Mul", [inputs["batch"], double(np.array(0.0))])
     outs = ["last_latency", *(f"all_{n}" for n in names)]
-    graph.nodes.append(
-        helper.make_node("Loop", [double(np.array(levels + 1)), double(np.array(True)), nothing], outs, body=inner)
-    )
-    last = double(np.array(levels))
-    return {n: graph.add("Gather", [f"all_{n}", last], axis=0) for n in names}
+    turns = graph.add("Add", [levels, double(np.array(1))])
+    graph.nodes.append(helper.make_node("Loop", [turns, double(np.array(True)), nothing], outs, body=inner))
+    return {n: graph.add("Gather", [f"all_{n}", levels], axis=0) for n in names}
 
 
 class _Graph:
