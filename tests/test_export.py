@@ -122,9 +122,8 @@ def test_c_configurations_are_the_rankers(
             why = str(error)
             expected = None
         if expected is None:
-            # A formula that divides by 0 is seen by Python before any other reason.
-            assert code != 0
-            assert "ZeroDivision" in why or export.refusals[code] in why
+            assert code > 0
+            assert export.refusals[code] in why
             continue
         assert code == 0
         assert got["latency_s"] == pytest.approx(expected, rel=TOLERANCE, abs=0)
@@ -171,7 +170,7 @@ def test_onnx_configurations_are_the_rankers() -> None:
     predict = prepare(perfmodel.Gemm(m=512, n=512, k=512, dtype="bf16"), "rtx-3080", "triton_gemm")
     assert {0.0} < set(refused)
     for row, code, seconds in zip(rows, refused, latency, strict=True):
-        if code == 0 and np.isfinite(seconds):
+        if code == 0:
             assert seconds == pytest.approx(predict(row), rel=TOLERANCE, abs=0)
         else:
             with pytest.raises(InputError, match="cannot run"):

@@ -84,7 +84,6 @@ def header(export: Export) -> str:
 
     told = ["Returns 0 where out was written; -1 where an input is no number, negative or above 2^48"]
     if export.refusals:
-        told.append("-2 where the formulas of the space divide by 0")
         told += [
             f"{code} where the configuration cannot run: {reason}"
             for code, reason in enumerate(export.refusals)
@@ -156,13 +155,11 @@ class _Body:
         code = (
             [] if refused is None else [f"    if ({(text := self._entry_of(refused, 0))} != 0.0) return (int){text};"]
         )
-        seconds = self._entry_of(export.program.outputs["latency_s"], 0)
-        finite = [f"    if (!({seconds} < INFINITY)) return -2;"] if export.refusals else []
         work = [f"    double w[{schedule.workspace}];"] if schedule.workspace else []
         unused = [] if export.halving else ["    (void)least;"]
         return "\n".join([
             f"static int run(const {export.name}_input *in, double least, {export.name}_output *out)", "{",
-            *work, *unused, *lines, *code, *finite, *outputs, "    return 0;", "}", "",
+            *work, *unused, *lines, *code, *outputs, "    return 0;", "}", "",
         ])  # fmt: skip
 
     def _block(self, block: Block) -> str:

@@ -18,6 +18,7 @@ Berkeley 2016 (latency); Williams et al., "Roofline", CACM 2009.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -58,8 +59,10 @@ REASONS = (
     "no threads, or no outputs",
     "over shared memory",
     "over registers",
+    "a formula of the space divides by 0",
 )
 """Why the device refuses a configuration, by code; reasons of the space's own requirements follow."""
+_DIVIDES = REASONS.index("a formula of the space divides by 0")
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,8 @@ class Costs:
     """One configuration a row: arrays of shape ``[rows]``, or plain numbers.
 
     Attributes:
-        refused: 0 where the configuration can run, else the place of its reason in ``REASONS`` and the space's.
+        refused: 0 where no check speaks against the configuration, else the place of its reason in ``REASONS`` and the
+            space's. :meth:`refusal` counts those without a finite time, too.
         latency_s: seconds, physics alone.
         terms_s: seconds of each of :data:`TERMS` alone.
         blocks_per_unit: resident at once.
@@ -88,6 +92,15 @@ class Costs:
     roles: dict[str, Any]
     l2_bytes: Any
     dram_bytes: Any
+
+    def refusal(self, x: Arithmetic = ARRAYS) -> Any:
+        """The code of why a configuration cannot run, 0 where it can: also where a formula divided by 0 on the way to its time.
+
+        Args:
+            x: the arithmetic that fits the columns.
+        """
+        t = self.latency_s
+        return x.where((self.refused > 0) | (t < math.inf), self.refused, _DIVIDES)
 
 
 @dataclass(frozen=True)

@@ -61,11 +61,23 @@ def prepare(
             if isinstance(error, InputError):
                 raise
             lacks = [n for n in physics.space.columns if n not in values]
-            why = f"it lacks {', '.join(lacks)}" if lacks else f"{type(error).__name__} {error}"
+            why = f"it lacks {', '.join(lacks)}" if lacks else _why_refused(physics, values, error)
             raise InputError(f"the configuration {dict(configuration)} cannot run: {why}") from None
         return float(seconds)
 
     return predict
+
+
+def _why_refused(physics: Physics, values: Mapping[str, float], error: Exception) -> str:
+    """The reason that a table of this one configuration is refused for: plain numbers stop at the first division by 0, which may
+    come before it."""
+    try:
+        columns = {n: np.array([values[n]], dtype=np.float64) for n in physics.space.columns}
+        with np.errstate(all="ignore"):
+            code = int(np.broadcast_to(physics.costs(columns).refusal(), (1,))[0])
+    except (ValueError, TypeError):  # a parameter that is no number
+        code = 0
+    return physics.reasons[code] if code else f"{type(error).__name__} {error}"
 
 
 def beyond_physics(logs: Sequence[Any]) -> Any:
