@@ -3,10 +3,12 @@
     python tests/bench/tvm_tuning.py record FILE [--workloads …] [--seeds 1,2] [--trials 128]   # random schedules, measured
     python tests/bench/tvm_tuning.py live FILE [--models ours,xgb] [--seeds 1,2,3]              # whole tuning runs
     python tests/bench/tvm_tuning.py table FILE                                                 # best after 32, 64, 128 trials
+    python tests/bench/tvm_tuning.py retime FILE OUTPUT                                         # those, timed side by side
     python tests/bench/tvm_tuning.py fit FILE models/loop_nests/residual.json.gz                # trees, from workloads of TRAIN
 
-Needs the extra `tvm` and xgboost. Results go to FILE, a JSON line a run (`live`) or a schedule (`record`; of workloads of TRAIN
-`live` writes schedules too). `live` is MetaSchedule's evolutionary search over its own space, with its mutators and
+Needs the extra `tvm` and xgboost. Results go to FILE, a JSON line a schedule, with the trace that makes it again. `retime` makes
+the best of each run after 32, 64 and 128 trials once more and times them in turn, so that what else a machine does meets all
+alike; `table OUTPUT` shows what it wrote. `live` is MetaSchedule's evolutionary search over its own space, with its mutators and
 post-processing; this file builds and times the candidates in its own process, and checks each result against the unscheduled
 function's. Random is a replay of traces with new decisions. All strategies get the same settings and batches of eight. A time
 is the least of several runs.
@@ -46,6 +48,8 @@ TARGET = tvm.target.Target({"kind": "llvm", "mcpu": "znver3", "num-cores": 1})
 POPULATION = {"population_size": 128, "genetic_num_iters": 3}
 """A quarter of the default population: one core scores it, and schedules of small workloads are soon alike."""
 BATCH = 8
+AFTER = (32, 64, 128)
+"""Trials after which searches are compared."""
 
 
 def gemm(m: int, n: int, k: int) -> list[Any]:
@@ -128,16 +132,22 @@ class Measure:
     def __call__(self, mod: Any) -> float:
         """Seconds; NaN where it does not compile or computes something else."""
         try:
-            library = tvm.compile(mod, target=TARGET).jit()
-            library["main"](*self._args)
+            library = self.compiled(mod)
         except Exception:
             return float("nan")
         if not np.allclose(self._args[-1].numpy(), self._expected, rtol=1e-3, atol=1e-3):
             return float("nan")
-        first = self._time(library, 2)
-        return min(first, self._time(library, int(np.clip(0.04 / first, 2, 20))))
+        first = self.timed(library, 2)
+        return min(first, self.timed(library, int(np.clip(0.04 / first, 2, 20))))
 
-    def _time(self, library: Any, repeat: int) -> float:
+    def compiled(self, mod: Any) -> Any:
+        """A schedule's library, after it ran once."""
+        library = tvm.compile(mod, target=TARGET).jit()
+        library["main"](*self._args)
+        return library
+
+    def timed(self, library: Any, repeat: int) -> float:
+        """Seconds, the least of some runs."""
         timed = library.time_evaluator("main", self._device, number=1, repeat=repeat)(*self._args)
         return min(float(t) for t in timed.results)
 
@@ -264,14 +274,60 @@ def live(file: Path, names: Sequence[str], kinds: Sequence[str], seeds: Sequence
                 )
 
 
+def bests(file: Path) -> dict[str, dict[str, list[tuple[str, int, int]]]]:
+    """By workload and trace (as JSON): the runs of which it was the best after so many trials."""
+    runs: dict[tuple[str, str, int], list[tuple[float, str]]] = {}
+    for text in file.read_text().splitlines():
+        line = json.loads(text)
+        if "trace" in line:
+            seconds = line["times"][0]
+            own = runs.setdefault((line["w"], line["kind"], line["seed"]), [])
+            own.append((float("inf") if seconds is None or seconds != seconds else seconds, json.dumps(line["trace"])))
+    found: dict[str, dict[str, list[tuple[str, int, int]]]] = {}
+    for (name, kind, seed), own in runs.items():
+        for trials in AFTER:
+            if len(own) >= trials:
+                trace = min(own[:trials])[1]
+                found.setdefault(name, {}).setdefault(trace, []).append((kind, seed, trials))
+    return found
+
+
+def retime(file: Path, output: Path, rounds: int = 15) -> None:
+    with output.open("a") as out:
+        for name, traces in bests(file).items():
+            mod = module(name)
+            measure = Measure(mod)
+            libraries = {}
+            for trace in traces:
+                schedule = tvm.s_tir.Schedule(mod)
+                tvm.s_tir.schedule.Trace.apply_json_to_schedule(json.loads(trace), schedule)
+                libraries[trace] = measure.compiled(schedule.mod)
+            seconds = dict.fromkeys(libraries, float("inf"))
+            for _ in range(rounds):
+                for trace, library in libraries.items():
+                    seconds[trace] = min(seconds[trace], measure.timed(library, 5))
+            for trace, of in traces.items():
+                for kind, seed, trials in of:
+                    line = {"w": name, "kind": kind, "seed": seed, "after": trials, "times": [seconds[trace]]}
+                    out.write(json.dumps(line) + "\n")
+            print(name, len(libraries), "schedules", flush=True)
+
+
 def table(file: Path) -> None:
     """Milliseconds of the best so far, the median over seeds; and ours after 32 over the better of the others after 128."""
     runs: dict[tuple[str, str, int], list[float]] = {}
+    retimed: dict[tuple[str, str, int], dict[int, float]] = {}
     for text in file.read_text().splitlines():
         line = json.loads(text)
+        key = (line["w"], line["kind"], line["seed"])
         best = [t if t is not None else float("nan") for t in line["times"]]
-        own = runs.setdefault((line["w"], line["kind"], line["seed"]), [])
-        own += [min(best)] if line["kind"] == "random" and best else best
+        if "after" in line:
+            runs.setdefault(key, [])
+            retimed.setdefault(key, {})[line["after"]] = min(best)
+            continue
+        runs.setdefault(key, []).extend([min(best)] if line["kind"] == "random" and best else best)
+    at = {key: {n: float(np.nanmin(times[:n])) for n in AFTER if len(times) >= n} for key, times in runs.items()}
+    at |= retimed
     kinds = sorted({kind for _, kind, _ in runs})
     print("| ms after 32 / 64 / 128 trials |", " | ".join(kinds), "|")
     print("|---" * (len(kinds) + 1) + "|")
@@ -279,12 +335,8 @@ def table(file: Path) -> None:
     for name in JUDGED:
         cells, last = [], {}
         for kind in kinds:
-            mine = [t for (w, k, _), t in runs.items() if (w, k) == (name, kind)]
-            after = {
-                n: float(np.median([np.nanmin(t[:n]) for t in mine]))
-                for n in (32, 64, 128)
-                if mine and len(min(mine, key=len)) >= n
-            }
+            mine = [of for (w, k, _), of in at.items() if (w, k) == (name, kind)]
+            after = {n: float(np.median([of[n] for of in mine])) for n in AFTER if mine and all(n in of for of in mine)}
             cells.append(" / ".join(f"{1e3 * v:.3f}" for v in after.values()) or "–")
             last[kind] = after
         others = [last[k][128] for k in kinds if not k.startswith(("ours", "physics")) and 128 in last[k]]
@@ -299,7 +351,7 @@ def table(file: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("record", "fit", "live", "table"))
+    parser.add_argument("what", choices=("record", "fit", "live", "table", "retime"))
     parser.add_argument("file", type=Path)
     parser.add_argument("output", type=Path, nargs="?")
     parser.add_argument("--workloads", default=",".join(JUDGED))
@@ -313,6 +365,8 @@ def main() -> None:
         record(given.file, names, seeds, given.trials)
     elif given.what == "fit":
         fit(given.file, given.output)
+    elif given.what == "retime":
+        retime(given.file, given.output)
     elif given.what == "live":
         live(given.file, names, given.models.split(","), seeds)
     else:
