@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,6 @@ from perfmodel._resources import data_path
 from perfmodel.cli import main
 from perfmodel.errors import InputError
 from perfmodel.export import artefact, operator, ranker
-from perfmodel.export.operators import Halving
 from perfmodel.models.predictor import load_trained
 from perfmodel.ops import FAMILIES
 from perfmodel.rank import prepare, space
@@ -55,7 +55,12 @@ def random_operators(names: list[str], rows: int, seed: int) -> dict[str, np.nda
         ("mi300x", "softmax", "fp16", {}),
         ("b200-sxm", "norm", "bf16", {"kind": "rmsnorm"}),
         ("h100-sxm", "quantize", "bf16", {"kind": "quantize", "out_dtype": "fp8"}),
-        ("h100-sxm", "attention", "bf16", {"phase": "decode", "causal": True, "head_dim": 128}),  # keys are split, or not
+        (
+            "h100-sxm",
+            "attention",
+            "bf16",
+            {"phase": "decode", "causal": True, "head_dim": 128},
+        ),  # keys are split, or not
         ("a100-pcie-40gb", "attention", "fp16", {"causal": True, "window": True}),  # fused, or three kernels
         ("rtx-3090", "conv", "fp32", {}),  # six algorithms
         ("h100-sxm", "conv", "bf16", {"groups": 1}),  # corrected as its product
@@ -311,7 +316,23 @@ def test_what_is_written_under_a_mask_is_a_choice_and_equal_steps_are_one() -> N
     assert many.min(axis=1).value.step.data == ("minimum", 4)
 
 
-def test_levels_of_a_batch_by_hand() -> None:
-    """At most 8: 100 is 50, 25, 13, 7 first, then 4, 2, 1, and 100 itself: five runs."""
-    assert Halving(8.0).levels == 5
-    assert Halving(1.0).levels == 2
+@pytest.mark.parametrize("batches", [(1.0,), (1.0, 2.0, 3.0, 7.0, 100.0, 5000.0), (0.0, 1.0)])
+def test_onnx_batches_are_the_predictors(batches: tuple[float, ...]) -> None:
+    """A loop of no turn but the last, of many, and of rows of both kinds; nothing to do is no batch either."""
+    columns = {
+        "batch": np.array(batches),
+        "m": np.linspace(17, 900, len(batches)).round(),
+        "n": np.full(len(batches), 4096.0),
+    }
+    expected = load_trained().predict(perfmodel.Gemm(dtype="w4a16", k=4096, **columns), "a100-pcie-40gb")
+    got = _w4a16_session().run(["latency_s", "latency_low_s"], columns)
+    np.testing.assert_allclose(got[0], expected.latency_s, rtol=1e-6)
+    np.testing.assert_allclose(got[1], expected.latency_low_s, rtol=1e-6)
+
+
+@cache
+def _w4a16_session() -> Any:
+    export = operator(load_trained(), "a100-pcie-40gb", "gemm", "w4a16", settings={"k": 4096})
+    assert export.halving is not None
+    [data] = artefact(export, "onnx").values()
+    return onnx_session(data)

@@ -507,6 +507,27 @@ def _shortened(name: str, physics: Physics) -> Any:
     return _SHORT[name]
 
 
+def test_a_division_by_0_is_a_reason_to_refuse_in_tables_and_one_by_one() -> None:
+    described = {
+        "id": "own", "op": "gemm", "columns": {"a": 64, "b": 64, "depth": {}}, "roles": {
+            "tile_m": "a", "tile_n": "b", "threads": "256", "unroll": "8 / depth", "tile_k": "16",
+            "shared_bytes": "a * b",
+        },
+    }  # fmt: skip
+    configs = {"a": [64, 64, 4096], "b": [64, 64, 4096], "depth": [2, 0, 0]}
+    ranking = perfmodel.rank(GEMM, configs, "rtx-3090", space=described)
+    assert ranking.rows.tolist() == [0]
+    assert ranking.refused == {"a formula of the space divides by 0": 1, "over shared memory": 1}
+    predict = prepare(GEMM, "rtx-3090", described)
+    assert predict({"a": 64, "b": 64, "depth": 2}) > 0
+    with pytest.raises(InputError, match="rtx-3090: a formula of the space divides by 0"):
+        predict({"a": 64, "b": 64, "depth": 0})
+    with pytest.raises(InputError, match="rtx-3090: over shared memory"):
+        predict({"a": 4096, "b": 4096, "depth": 0})
+    with pytest.raises(InputError, match=r"none of 1 configurations can run.*divides by 0"):
+        perfmodel.rank(GEMM, {"a": [64], "b": [64], "depth": [0]}, "rtx-3090", space=described)
+
+
 def test_many_configurations_one_by_one_are_as_the_first() -> None:
     predict = prepare(GEMM, "rtx-3080", "clblast_sgemm")
     row = {n: float(v[3]) for n, v in sgemm().items()}

@@ -48,11 +48,6 @@ class Halving:
 
     largest: float
 
-    @property
-    def levels(self) -> int:
-        """Runs of the program that any batch needs at most."""
-        return int(np.ceil(np.log2(max(np.floor(self.largest), 1.0)))) + 2
-
 
 @dataclass(frozen=True)
 class Export:
@@ -187,8 +182,8 @@ def _refuse_sets(predictor: Predictor, family: type[Operator], dtype: str, devic
     own = [key for key in predictor.residuals if key[0] == family.op == "conv" and key[2] == dtype]
     if any(k[1] == device.id or compute_capability(k[1]) == device.compute_capability is not None for k in own):
         raise InputError(
-            f"conv in {dtype} on {device.id} cannot be exported: whether measured convolutions or products correct it is decided "
-            "for all convolutions of a call together"
+            f"conv in {dtype} on {device.id} cannot be exported: whether measured convolutions or products correct it is "
+            "decided for all convolutions of a call together"
         )
 
 

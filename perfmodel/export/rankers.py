@@ -70,7 +70,7 @@ def ranker(
     wide = INTERVAL * float(np.hypot(taught.level_log_std, taught.shape_log_std))
     outputs = {
         "latency_s": seconds, "latency_low_s": seconds * np.exp(-wide), "latency_high_s": seconds * np.exp(wide),
-        "analytical_s": costs.latency_s, "refused": costs.refusal(),
+        "analytical_s": costs.latency_s, "refused": physics.refusal(costs),
     }  # fmt: skip
     _verify(described.id, physics, family, dtype, fields, sample, columns, costs)
     program.outputs = {n: program.value_of(v) for n, v in outputs.items()}

@@ -236,7 +236,9 @@ def fastest(candidates: Sequence[Candidate], setting: Setting, memory_floor_s: n
     for number, c in enumerate(candidates):
         mine = chosen[c.index] == number
 
-        def write(column: np.ndarray, values: np.ndarray | float, index: np.ndarray = c.index, mine: np.ndarray = mine) -> None:
+        def write(
+            column: np.ndarray, values: np.ndarray | float, index: np.ndarray = c.index, mine: np.ndarray = mine
+        ) -> None:
             column[index] = np.where(mine, values, column[index])
 
         write(throttle, c.throttle)

@@ -105,6 +105,11 @@ class Expression:
     names: tuple[str, ...]
     _run: _Compiled
 
+    @property
+    def divides(self) -> bool:
+        """Whether it divides by anything, or takes a remainder."""
+        return "/" in self.text or "%" in self.text
+
     @classmethod
     def parse(cls, text: str | float) -> Expression:
         """Reads a formula, or a number.

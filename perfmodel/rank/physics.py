@@ -23,6 +23,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from perfmodel.dtypes import element_bytes
 from perfmodel.hardware.device import Device
 from perfmodel.models.constants import Constants
@@ -71,7 +73,7 @@ class Costs:
 
     Attributes:
         refused: 0 where no check speaks against the configuration, else the place of its reason in ``REASONS`` and the
-            space's. :meth:`refusal` counts those without a finite time, too.
+            space's. :meth:`Physics.refusal` counts those of which a formula divides by 0, too.
         latency_s: seconds, physics alone.
         terms_s: seconds of each of :data:`TERMS` alone.
         blocks_per_unit: resident at once.
@@ -92,15 +94,6 @@ class Costs:
     roles: dict[str, Any]
     l2_bytes: Any
     dram_bytes: Any
-
-    def refusal(self, x: Arithmetic = ARRAYS) -> Any:
-        """The code of why a configuration cannot run, 0 where it can: also where a formula divided by 0 on the way to its time.
-
-        Args:
-            x: the arithmetic that fits the columns.
-        """
-        t = self.latency_s
-        return x.where((self.refused > 0) | (t < math.inf), self.refused, _DIVIDES)
 
 
 @dataclass(frozen=True)
@@ -228,6 +221,19 @@ class Physics:
         return Costs(
             refused, latency_s, terms, per_unit, resident / lim.threads, tail, r["registers"], r, l2_bytes, dram_bytes
         )  # fmt: skip
+
+    def refusal(self, costs: Costs) -> Any:
+        """The code of why each configuration cannot run, 0 where it can: also where a formula divides by 0.
+
+        Args:
+            costs: over arrays. Plain numbers stop at such a division by themselves.
+        """
+        undefined = ~(costs.latency_s < math.inf)
+        for name, formula in self.space.roles.items():
+            if formula.divides:
+                value = np.asanyarray(costs.roles[name])
+                undefined = undefined | (value - value != 0)  # infinite, or no number
+        return np.where((costs.refused == 0) & undefined, _DIVIDES, costs.refused)
 
     def _roles(self, r: dict[str, Any], x: Arithmetic) -> dict[str, Any]:
         """All roles: those of the space, and the defaults of the others."""

@@ -49,7 +49,7 @@ def screen(opinions: Opinions, columns: Mapping[str, np.ndarray]) -> Screened:
         for start in range(0, rows, _AT_A_TIME):
             part = slice(start, start + _AT_A_TIME)
             costs = physics.costs({n: v[part] for n, v in columns.items()})
-            log_s[part], code[part] = np.log(costs.latency_s), costs.refusal()
+            log_s[part], code[part] = np.log(costs.latency_s), physics.refusal(costs)
     counts = np.bincount(code, minlength=len(physics.reasons))
     refused = {reason: int(c) for reason, c in zip(physics.reasons[1:], counts[1:], strict=True) if c}
     able = np.flatnonzero(code == 0)

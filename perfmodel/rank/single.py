@@ -13,6 +13,7 @@ from perfmodel.hardware.device import Device
 from perfmodel.hardware.loader import load_device
 from perfmodel.ops.base import Operator
 from perfmodel.rank.expressions import NUMBERS
+from perfmodel.rank.lookup import Tables
 from perfmodel.rank.opinions import Opinions
 from perfmodel.rank.physics import Physics
 from perfmodel.rank.pretrained import Pretrained
@@ -57,27 +58,33 @@ def prepare(
                 raise InputError(f"the configuration cannot run on {record.id}: {reasons[int(refused)]}")
             if tables:
                 seconds *= math.exp(beyond_physics([t.predict_one(values) for t in tables]))
-        except (ArithmeticError, KeyError, ValueError, TypeError) as error:
+        except ArithmeticError:  # plain numbers stop at a division by 0 even where nothing comes of it
+            seconds = _of_a_table(physics, values, tables)
+        except (KeyError, ValueError, TypeError) as error:
             if isinstance(error, InputError):
                 raise
             lacks = [n for n in physics.space.columns if n not in values]
-            why = f"it lacks {', '.join(lacks)}" if lacks else _why_refused(physics, values, error)
+            why = f"it lacks {', '.join(lacks)}" if lacks else f"{type(error).__name__} {error}"
             raise InputError(f"the configuration {dict(configuration)} cannot run: {why}") from None
         return float(seconds)
 
     return predict
 
 
-def _why_refused(physics: Physics, values: Mapping[str, float], error: Exception) -> str:
-    """The reason that a table of this one configuration is refused for: plain numbers stop at the first division by 0, which may
-    come before it."""
-    try:
-        columns = {n: np.array([values[n]], dtype=np.float64) for n in physics.space.columns}
-        with np.errstate(all="ignore"):
-            code = int(np.broadcast_to(physics.costs(columns).refusal(), (1,))[0])
-    except (ValueError, TypeError):  # a parameter that is no number
-        code = 0
-    return physics.reasons[code] if code else f"{type(error).__name__} {error}"
+def _of_a_table(physics: Physics, values: Mapping[str, float], tables: Sequence[Tables]) -> float:
+    """The seconds of one configuration as those of a table of one row.
+
+    Raises:
+        InputError: it cannot run.
+    """
+    columns = {n: np.array([values[n]], dtype=np.float64) for n in physics.space.columns}
+    with np.errstate(all="ignore"):
+        costs = physics.costs(columns)
+        refused = int(np.broadcast_to(physics.refusal(costs), (1,))[0])
+        if refused:
+            raise InputError(f"the configuration cannot run on {physics.device.id}: {physics.reasons[refused]}")
+        beyond = beyond_physics([t.predict(columns) for t in tables]) if tables else np.zeros(1)
+    return float((costs.latency_s * np.exp(beyond))[0])
 
 
 def beyond_physics(logs: Sequence[Any]) -> Any:

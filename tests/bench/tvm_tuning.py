@@ -6,9 +6,11 @@
     python tests/bench/tvm_tuning.py retime FILE OUTPUT                                         # those, timed side by side
     python tests/bench/tvm_tuning.py fit FILE models/loop_nests/residual.json.gz                # trees, from workloads of TRAIN
 
-Needs the extra `tvm` and xgboost. Results go to FILE, a JSON line a schedule, with the trace that makes it again. `retime` makes
-the best of each run after 32, 64 and 128 trials once more and times them in turn, so that what else a machine does meets all
-alike; `table OUTPUT` shows what it wrote. `live` is MetaSchedule's evolutionary search over its own space, with its mutators and
+Needs the extra `tvm` and xgboost. Results go to FILE, a JSON line a schedule, with the trace that makes it again. `retime`
+makes the best of each run after 32, 64 and 128 trials once more and times them in turn, so that what else a machine does meets
+all alike; `table OUTPUT` shows what it wrote.
+
+`live` is MetaSchedule's evolutionary search over its own space, with its mutators and
 post-processing; this file builds and times the candidates in its own process, and checks each result against the unscheduled
 function's. Random is a replay of traces with new decisions. All strategies get the same settings and batches of eight. A time
 is the least of several runs.
