@@ -48,6 +48,11 @@ CONFIGURATION = {
     "STRN": 0, "SA": 1, "SB": 1,
 }  # fmt: skip
 PROBLEM = {"batch": 1, "m": 4096, "n": 4096, "k": 4096}
+DECODE = {"batch": 16, "q_len": 1, "kv_len": 4096, "heads": 32, "kv_heads": 8, "head_dim": 128}
+CONVOLUTION = {
+    "batch": 8, "c_in": 64, "c_out": 64, "h": 56, "w": 56, "kernel_h": 3, "kernel_w": 3, "pad_h": 1, "pad_w": 1, "pad_d": 0,
+    "out_pad_h": 0, "out_pad_w": 0, "out_pad_d": 0,
+}  # fmt: skip
 
 
 def in_c(export: Export, inputs: Mapping[str, float], folder: Path) -> float:
@@ -98,12 +103,18 @@ def main() -> None:
         one = operator(predictor, "h100-sxm", "gemm", "bf16", software="vllm", name="gemm_vllm")
         plain = operator(predictor, "rtx-3090", "gemm", "fp32")
         norm = operator(predictor, "h100-sxm", "norm", "bf16", settings={"kind": "rmsnorm"})
+        decode = operator(predictor, "h100-sxm", "attention", "bf16", settings={"phase": "decode", "causal": True})
+        conv = operator(predictor, "rtx-3090", "conv", "fp32")
         rows = {
             "C: a kernel configuration": in_c(space, {**PROBLEM, **CONFIGURATION}, folder),
             "C: a GEMM, the fastest of three stacks": in_c(gemm, PROBLEM, folder),
             "C: a GEMM of one stack": in_c(one, PROBLEM, folder),
             "C: a GEMM by the physics alone": in_c(plain, PROBLEM, folder),
             "C: a normalisation": in_c(norm, {"rows": 4096, "cols": 4096}, folder),
+            "C: attention of a decode step": in_c(decode, DECODE, folder),
+            "C: a convolution by the physics alone": in_c(conv, dict.fromkeys(conv.inputs, 1.0) | CONVOLUTION, folder),
+            "ONNX: a GEMM of 1,000 single ones": in_onnx(gemm, PROBLEM, 1000),
+            "ONNX: a GEMM of 1,000 batches of 8": in_onnx(gemm, {**PROBLEM, "batch": 8}, 1000),
             "ONNX: a kernel configuration of 100": in_onnx(space, {**PROBLEM, **CONFIGURATION}, 100),
             "ONNX: a kernel configuration of 100,000": in_onnx(space, {**PROBLEM, **CONFIGURATION}, 100_000),
         }
