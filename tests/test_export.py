@@ -64,7 +64,7 @@ def random_operators(names: list[str], rows: int, seed: int) -> dict[str, np.nda
         ("a100-pcie-40gb", "attention", "fp16", {"causal": True, "window": True}),  # fused, or three kernels
         ("rtx-3090", "conv", "fp32", {}),  # six algorithms
         ("h100-sxm", "conv", "bf16", {"groups": 1}),  # corrected as its product
-        ("h100-sxm", "moe", "fp8", {}),
+        ("rtx-3090", "moe", "fp16", {}),
         ("h100-sxm", "collective", "bf16", {"kind": "all_reduce"}),
     ],
 )
