@@ -22,7 +22,7 @@ from perfmodel.training.boosting import strip
 from perfmodel.training.objective import boost, import_xgboost
 
 PARAMETERS: dict[str, Any] = {
-    "objective": "reg:absoluteerror", "trees": 200, "eta": 0.1, "max_depth": 6, "min_child_weight": 4, "subsample": 0.8,
+    "objective": "reg:absoluteerror", "trees": 300, "eta": 0.07, "max_depth": 6, "min_child_weight": 4, "subsample": 0.8,
     "colsample_bytree": 0.5, "lambda": 1.0, "tree_method": "hist", "nthread": 1, "verbosity": 0,
 }  # fmt: skip
 OF_TARGET: dict[str, dict[str, Any]] = {

@@ -105,8 +105,7 @@ def features_of(dispatch: Dispatch, target: CompileTarget, tiling: Tiling | None
     """
     root = dispatch.root
     tiling = tiling or tiling_of(root, target)
-    # Windows that are lowered as reductions are, fail to vectorise, as do bodies that ask for the number of the iteration.
-    stays_scalar = (root.kind in ("convolution", "pooling") and tiling.strategy == "generic") or "index" in root.body
+    stays_scalar = _stays_scalar(root, tiling)
     codes = [
         (nest, vector_code(nest, *tiling_for(nest, root, tiling), target, scalar=stays_scalar and nest is root))
         for nest in dispatch.nests
@@ -147,6 +146,18 @@ def features_of(dispatch: Dispatch, target: CompileTarget, tiling: Tiling | None
         values[f"static_{group}"] = _ln(static[group])
         values[f"share_{group}"] = executed[group] / max(sum(executed.values()), 1)
     return DispatchFeatures(values, static, executed, tiling, iterations, flops, size)
+
+
+def _stays_scalar(root: LoopNest, tiling: Tiling) -> bool:
+    """Whether the compiler (IREE 3.13) fails to vectorise the root, as the code of the shipped rows shows."""
+    if root.kind in ("convolution", "pooling") and tiling.strategy == "generic":
+        return True  # windows that are lowered as reductions are
+    if "index" in root.body or (root.reduction and {"f16.max", "f16.min"} & set(root.body)):
+        return True  # the number of the iteration, and a maximum that haswell has no instruction for
+    # Squares that are summed in lanes of their own.
+    arithmetic = {kind.rpartition(".")[2] for kind in root.body if not kind.endswith(("cast", "narrow"))}
+    in_lanes = bool(root.reduction) and tiling.vector[root.reduction[-1]] == 1
+    return root.kind == "reduction" and in_lanes and arithmetic == {"mul", "add"}
 
 
 STATIC_TERMS = (*(f"static_{group}" for group in OPERATIONS), "ln_variants_all", "nests")

@@ -179,7 +179,9 @@ def _distribution(
         if chosen == 1:
             chosen = max(1 << (wanted.bit_length() - 1) if wanted else 0, low[i])
         tiles[i] = min(chosen, high[i])
-    _merge_workgroups(nest.extents, tiles, high, hint, limit=2 * target.threads, fewest=target.threads)
+    # Which count it is follows from what the compiler printed: of reductions partial workgroups are none, and 16 are too many.
+    down = nest.kind == "reduction"
+    _merge_workgroups(nest.extents, tiles, high, hint, 2 * target.threads - down, target.threads, rounds_down=down)
     return [
         _distribution_tile(nest.extents[i], tiles[i], low[i], incomplete=incomplete) if tiles[i] else 0
         for i in range(count)
@@ -187,10 +189,15 @@ def _distribution(
 
 
 def _merge_workgroups(
-    extents: Sequence[int], tiles: list[int], most: Sequence[int], hints: Sequence[int], limit: int, fewest: int
-) -> None:
+    extents: Sequence[int], tiles: list[int], most: Sequence[int], hints: Sequence[int], limit: int, fewest: int,
+    *, rounds_down: bool = False,
+) -> None:  # fmt: skip
     """Larger tiles, the innermost loop's first, while there are more workgroups than ``limit``; then even ones."""
-    groups = [-(-extent // tile) if tile else 1 for extent, tile in zip(extents, tiles, strict=True)]
+
+    def count(extent: int, tile: int) -> int:
+        return max(extent // tile if rounds_down else -(-extent // tile), 1)
+
+    groups = [count(extent, tile) if tile else 1 for extent, tile in zip(extents, tiles, strict=True)]
     loop, total = len(tiles) - 1, prod(groups)
     while total > limit and loop >= 0:
         tile, extent, hint = tiles[loop], extents[loop], hints[loop]
@@ -206,7 +213,7 @@ def _merge_workgroups(
                 loop -= 1
                 continue
         tiles[loop] = larger
-        fewer = -(-extent // larger)
+        fewer = count(extent, larger)
         if fewer < groups[loop]:
             total = total // groups[loop] * fewer
             groups[loop] = fewer

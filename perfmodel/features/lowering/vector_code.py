@@ -179,8 +179,11 @@ def _format(access: Access) -> str:
 
 
 def _lane_loop(nest: LoopNest, vector: tuple[int, ...]) -> int | None:
-    """The loop that becomes lanes: along which the result is contiguous where that is tiled, else an operand is."""
+    """The loop that becomes lanes: along which the result is contiguous where that is tiled, else an operand is. A reduction
+    has the lanes of what it reads, and adds them up."""
     candidates: list[Access] = [*nest.outputs, *nest.inputs]
+    if nest.kind in ("reduction", "softmax"):
+        candidates = [*nest.inputs, *nest.outputs]
     for access in candidates:
         loop = access.innermost
         if loop is not None and vector[loop] > 1:
