@@ -48,4 +48,6 @@ def test_the_pages_are_filled() -> None:
         page = (ROOT / "docs" / name).read_text(encoding="utf-8")
         for mark in marks:
             inside = page.partition(f"<!-- {mark}: begin -->")[2].partition(f"<!-- {mark}: end -->")[0]
-            assert any(c.isdigit() for c in inside), f"{name}: {mark} says nothing; python tools/compiled_pages.py --compile"
+            assert any(c.isdigit() for c in inside), (
+                f"{name}: {mark} says nothing; python tools/compiled_pages.py --compile"
+            )

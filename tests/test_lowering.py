@@ -225,7 +225,7 @@ def test_lanes_of_a_sum_are_added_up_one_by_one() -> None:
     [dispatch] = dispatches(reduction((16, 64), 1))
     # Rows of 64 in lanes of 8: 16 x 8 vectors, whose lanes are one sum.
     assert features_of(dispatch, HASWELL).executed["lane_sum"] == 128
-    [dispatch] = dispatches(reduction((64, 16), 0))  # columns in lanes of their own
+    [dispatch] = dispatches(reduction((64, 16), 0))  # columns, each in a lane of its own
     assert features_of(dispatch, HASWELL).executed["lane_sum"] == 0
 
 

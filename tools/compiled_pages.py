@@ -83,12 +83,13 @@ def spills(dispatches: pd.DataFrame) -> str:
 def rows(shipped: CompiledModules) -> str:
     """How many rows there are."""
     modules = shipped.modules
-    counted = int((modules["executed_status"] == "ok").sum())
+    real, counted = int(modules["real"].sum()), int((modules["executed_status"] == "ok").sum())
     timed = modules["latency_s"]
+    above = int((timed > LEAST_LATENCY_S).sum())
     return (
-        f"{len(modules):,} modules, {int((~modules['real']).sum()):,} of them generated and {int(modules['real'].sum())} of"
-        f" others (counts alone), {len(shipped.dispatches):,} dispatches; instructions executed of {counted:,} modules, times"
-        f" of {int(timed.notna().sum()):,}, {int((timed > LEAST_LATENCY_S).sum()):,} of them above {1e6 * LEAST_LATENCY_S:.0f} us."
+        f"{len(modules):,} modules, {len(modules) - real:,} of them generated and {real} of others, without their text,"
+        f" {len(shipped.dispatches):,} dispatches; instructions executed of {counted:,} modules, times of"
+        f" {int(timed.notna().sum()):,}, {above:,} of them above {1e6 * LEAST_LATENCY_S:.0f} us."
     )
 
 
