@@ -204,12 +204,12 @@ def _merge_workgroups(
         if tile == 0 or tile >= most[loop] or tile >= extent:
             loop -= 1
             continue
-        larger: int | None = min(2 * tile, extent)
+        larger = min(2 * tile, extent)
         if hint > 1 and _is_ideal(tile, extent, hint) and not _is_ideal(larger, extent, hint):
             # What divides the loop into whole vectors goes to the next such size, unless too few workgroups are left.
             sizes = range(tile + hint, min(extent, most[loop]) + 1, hint)
-            larger = next((size for size in sizes if extent % size == 0), None)
-            if larger is None or total // groups[loop] * (extent // larger) < fewest:
+            larger = next((size for size in sizes if extent % size == 0), 0)
+            if larger == 0 or total // groups[loop] * (extent // larger) < fewest:
                 loop -= 1
                 continue
         tiles[loop] = larger
