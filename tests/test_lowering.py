@@ -195,6 +195,54 @@ def test_vector_operations_of_a_product() -> None:
     assert code.static["broadcast_load"] == 64
 
 
+def test_formats_stand_before_what_is_computed_in_them() -> None:
+    # bf16 has no instruction that rounds, f16 one that converts: they cost differently.
+    [dispatch] = dispatches(matmul(8, 8, 8, "bf16"))
+    assert dispatch.root.body == Counter({"mul": 1, "add": 1, "bf16.cast": 2})
+    [dispatch] = dispatches(matmul(8, 8, 8, "f16", "f16"))
+    assert dispatch.root.body == Counter({"f16.mul": 1, "f16.add": 1})
+    values = features_of(dispatch, HASWELL).values
+    assert (values["body_mul"], values["body_half"], values["body_brain"]) == (1, 2, 0)
+    assert (values["half_operands"], values["brain_operands"]) == (3, 0)
+
+
+def test_a_strided_window_is_gathered() -> None:
+    # Rows of 17 read by 8 outputs and a window of 3: every other element; of 10 by 8 and 3 each one.
+    def counted(width: int) -> Counter[str]:
+        read_ = Access(((0, 1),), (width,), 32)
+        assert read_.step(0, (8, 3)) == (2 if width == 17 else 1)
+        filters, out = Access(((1,),), (3,), 32), Access(((0,),), (8,), 32)
+        body = Counter(mul=1, add=1)
+        nest = LoopNest("linalg.conv_1d", "convolution", (8, 3), (False, True), (read_, filters), (out,), body)
+        return vector_code(nest, (8, 0), (8, 1), HASWELL).executed
+
+    assert counted(10)["load"] == 3
+    assert "gather_load" not in counted(10)
+    assert counted(17)["gather_load"] == 24
+
+
+def test_lanes_of_a_sum_are_added_up_one_by_one() -> None:
+    [dispatch] = dispatches(reduction((16, 64), 1))
+    # Rows of 64 in lanes of 8: 16 x 8 vectors, whose lanes are one sum.
+    assert features_of(dispatch, HASWELL).executed["lane_sum"] == 128
+    [dispatch] = dispatches(reduction((64, 16), 0))  # columns, each in a lane of its own
+    assert features_of(dispatch, HASWELL).executed["lane_sum"] == 0
+
+
+def test_tiles_grow_to_the_next_that_divides_the_loop() -> None:
+    from perfmodel.features.lowering.tiling import _merge_workgroups
+
+    def merged(extents: tuple[int, ...], tiles: list[int], hints: tuple[int, ...]) -> list[int]:
+        _merge_workgroups(extents, tiles, [64] * len(extents), hints, limit=16, fewest=8)
+        return tiles
+
+    # iree-compile 3.13 on convolutions and batched products: 8 of 24 doubles to 16, which does not divide it, so it is 24.
+    assert merged((48, 24, 24), [4, 24, 8], (1, 1, 8)) == [4, 24, 24]
+    assert merged((4, 80, 64), [1, 8, 64], (8, 8, 8)) == [1, 40, 64]
+    # 40 whole would leave 4 workgroups for 8 threads.
+    assert merged((4, 40, 64), [1, 8, 64], (8, 8, 8))[1] == 8
+
+
 def test_unit_and_neighbouring_loops_vanish() -> None:
     access = Access(((0,), (1,), (2,)), (4, 1, 8), 32)
     nest = LoopNest("linalg.exp", "elementwise", (4, 1, 8), (False,) * 3, (access,), (access,), Counter(exp=1))

@@ -15,11 +15,27 @@ import pandas as pd
 from perfmodel.datasets.compiled import DISPATCHES, MODULES, load_compiled
 from perfmodel.files import write_whole
 
+DISTURBED = 1.25
+"""Times around which the anchor took more than this many times its median over all folders are left out: the machine was at
+something else."""
+_TIMES = ("latency_s", "latency_rel_std", "samples", "anchor_gemm_s", "anchor_copy_s")
+
+
+def undisturbed(modules: pd.DataFrame) -> pd.DataFrame:
+    """The table without the times that the anchor casts doubt on; what they were is said in ``latency_status``."""
+    anchors = modules[["anchor_gemm_s", "anchor_copy_s"]]
+    bad = (anchors > DISTURBED * anchors.median()).any(axis=1)
+    changed = modules.copy()
+    changed.loc[bad, list(_TIMES)] = None
+    changed.loc[bad, "latency_status"] = "left out: the anchor beside it was slow"
+    return changed
+
 
 def joined(folders: list[Path]) -> dict[str, pd.DataFrame]:
     """Both tables, in the order of the names, with the columns of the card in its order."""
     found = [load_compiled(folder) for folder in folders]
     modules = pd.concat([part.modules for part in found], ignore_index=True).sort_values(["module", "target_cpu"])
+    modules = undisturbed(modules)
     dispatches = pd.concat([part.dispatches for part in found], ignore_index=True)
     dispatches = dispatches.sort_values(["module", "target_cpu", "dispatch"])
     card = found[0].card

@@ -177,6 +177,8 @@ def table_lines(accuracy: dict[str, Any]) -> list[str]:
             + " |"
         )
     given = " | ".join(percent(f["latency_s"]["given_executed"]["median"]) for f in found)
+    without = " | ".join(percent(f["latency_s"]["without_executed"]["median"]) for f in found)
+    lines.append(f"| latency, without the predicted instructions | {without} |")
     lines.append(f"| latency, were the instructions executed known | {given} |")
     lines.append(
         "| more than 8 spills in a dispatch: area under the curve | "

@@ -10,6 +10,7 @@ from perfmodel.characterise import baselines, targets
 from perfmodel.characterise.description import module_names
 from perfmodel.characterise.examples import Examples, folds_of_families, folds_of_shapes
 from perfmodel.characterise.training import INTERVAL, above_floor_ns, held_out, held_out_latency, offsets
+from perfmodel.features.lowering.features import names
 
 JUDGED = (targets.INSTRUCTIONS, targets.CODE_BYTES, targets.EXECUTED)
 SHAPE_FOLDS, FAMILY_FOLDS = 5, 8
@@ -90,6 +91,9 @@ def judged(
     result[targets.LATENCY.name]["coverage_90"] = _covered(error, fold_of)
     result[targets.LATENCY.name]["given_executed"] = figures(
         relative_errors(_latency_given(examples, fold_of, ns, seed), ns)
+    )
+    result[targets.LATENCY.name]["without_executed"] = figures(
+        relative_errors(_latency_without(examples, fold_of, ns, seed), ns)
     )
     registers = out[targets.REGISTERS.name] - examples.counts[targets.REGISTERS.name]
     known = np.isfinite(registers)
@@ -178,6 +182,13 @@ def _latency_given(examples: Examples, fold_of: np.ndarray, ns: np.ndarray, seed
     executed = examples.counts[targets.EXECUTED.name]
     complete = np.isfinite(examples.sums(executed))
     return held_out_latency(examples, np.nan_to_num(executed), np.where(complete, ns, np.nan), fold_of, seed)
+
+
+def _latency_without(examples: Examples, fold_of: np.ndarray, ns: np.ndarray, seed: int) -> np.ndarray:
+    """Held-out latency by the same boosters and features, with the vector operations that the tiles give, of which nothing is
+    learned, in place of the predicted instructions."""
+    operations = np.expm1(examples.matrix[:, names().index("ln_executed_vectors")])
+    return held_out_latency(examples, operations, ns, fold_of, seed)
 
 
 def _coverage(predicted: np.ndarray, goal: np.ndarray, examples: Examples, fold_of: np.ndarray) -> float | None:

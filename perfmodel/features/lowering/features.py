@@ -21,13 +21,15 @@ from perfmodel.features.lowering.vector_code import VectorCode, tiles_of, tiling
 KINDS = ("contraction", "convolution", "pooling", "reduction", "softmax", "elementwise", "copy", "pack")
 STRATEGIES = ("contraction", "convolution", "transpose", "elementwise", "generic", "default")
 GROUPS: dict[str, tuple[str, ...]] = {
-    "add": ("add", "sub", "neg", "i.add", "i.sub"),
-    "mul": ("mul", "i.mul", "square"),
+    "add": ("add", "sub"),
+    "sign": ("neg", "abs", "i.abs", "i.neg"),
+    "mul": ("mul", "square"),
     "fma": ("mul+add",),
-    "max": ("max", "min", "i.max", "i.min", "abs", "i.abs"),
-    "select": ("compare", "where", "i.compare", "i.where", "clip", "is_nan", "is_inf", "sign"),
+    "max": ("max", "min", "clip"),
+    "select": ("compare", "where", "is_nan", "is_inf", "sign", "greater", "greater_equal", "equal"),
     "div": ("div", "reciprocal"),
-    "sqrt": ("sqrt", "rsqrt"),
+    "sqrt": ("sqrt",),
+    "rsqrt": ("rsqrt",),
     "exp": ("exp", "expm1", "sigmoid"),
     "log": ("log", "log1p"),
     "tanh": ("tanh",),
@@ -36,16 +38,36 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "trigonometric": ("sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh"),
     "round": ("round", "floor", "ceil", "trunc"),
     "cast": ("cast", "i.cast"),
+    "cast_half": ("f16.cast",),
+    "cast_brain": ("bf16.cast",),
+    "narrow_brain": ("bf16.narrow",),
+    "integer_add": ("i.add", "i.sub"),
+    "integer_mul": ("i.mul", "i.square"),
+    "integer_max": ("i.max", "i.min", "i.clip"),
+    "integer_select": ("i.compare", "i.where", "i.sign"),
     "integer": ("i.and", "i.or", "i.xor", "i.shift", "i.not", "i.bitwise", "and", "or", "xor", "not"),
     "integer_div": ("i.div", "i.mod"),
+    "index": ("index",),
+    "lane_sum": ("lane_sum",),
+    "integer_lane_sum": ("i.lane_sum",),
     "load": ("load",),
+    "load_half": ("load.f16",),
+    "load_brain": ("load.bf16",),
+    "load_byte": ("load.i8",),
     "store": ("store",),
-    "broadcast": ("broadcast_load", "broadcast_store"),
-    "gather": ("gather_load", "gather_store"),
+    "store_half": ("store.f16",),
+    "store_brain": ("store.bf16",),
+    "store_byte": ("store.i8",),
+    "broadcast": tuple(f"broadcast_{way}{kind}" for way in ("load", "store") for kind in ("", ".f16", ".bf16", ".i8")),
+    "gather": tuple(f"gather_{way}{kind}" for way in ("load", "store") for kind in ("", ".f16", ".bf16", ".i8")),
 }
 """Scalar operations that become alike code; what stands in none is ``other``."""
 _GROUP_OF = {kind: group for group, kinds in GROUPS.items() for kind in kinds}
-OPERATIONS = (*GROUPS, "other")
+OPERATIONS = (*GROUPS, "other", "half", "brain")
+"""The groups; ``half`` and ``brain`` count what is computed in f16 and bf16 beside the group that it stands in."""
+_NO_ARITHMETIC = frozenset(
+    "cast cast_half cast_brain narrow_brain integer integer_select select index half brain other".split()
+)
 _PARALLEL, _REDUCTION = 4, 3
 """Loops that have features of their own: the innermost ones of each kind."""
 
@@ -83,8 +105,7 @@ def features_of(dispatch: Dispatch, target: CompileTarget, tiling: Tiling | None
     """
     root = dispatch.root
     tiling = tiling or tiling_of(root, target)
-    # Windows that are lowered as reductions are, fail to vectorise.
-    stays_scalar = root.kind in ("convolution", "pooling") and tiling.strategy == "generic"
+    stays_scalar = _stays_scalar(root, tiling)
     codes = [
         (nest, vector_code(nest, *tiling_for(nest, root, tiling), target, scalar=stays_scalar and nest is root))
         for nest in dispatch.nests
@@ -102,7 +123,7 @@ def features_of(dispatch: Dispatch, target: CompileTarget, tiling: Tiling | None
     inputs = [a for n in dispatch.nests for a in n.inputs if id(a.value) not in made or a.value is None]
     outputs = dispatch.nests[-1].outputs
     size = sum(a.bytes for a in (*inputs, *outputs))
-    flops = float(sum(n for k, n in scalar.items() if k not in ("cast", "integer", "select")))
+    flops = float(sum(n for k, n in scalar.items() if k not in _NO_ARITHMETIC))
     values: dict[str, float] = {}
     values.update(_root_features(root, tiling, target, root_code))
     values.update(_loop_features(root, tiling))
@@ -125,6 +146,18 @@ def features_of(dispatch: Dispatch, target: CompileTarget, tiling: Tiling | None
         values[f"static_{group}"] = _ln(static[group])
         values[f"share_{group}"] = executed[group] / max(sum(executed.values()), 1)
     return DispatchFeatures(values, static, executed, tiling, iterations, flops, size)
+
+
+def _stays_scalar(root: LoopNest, tiling: Tiling) -> bool:
+    """Whether the compiler (IREE 3.13) fails to vectorise the root, as the code of the shipped rows shows."""
+    if root.kind in ("convolution", "pooling") and tiling.strategy == "generic":
+        return True  # windows that are lowered as reductions are
+    if "index" in root.body or (root.reduction and {"f16.max", "f16.min"} & set(root.body)):
+        return True  # the number of the iteration, and a maximum that haswell has no instruction for
+    # Squares that are summed in lanes of their own.
+    arithmetic = {kind.rpartition(".")[2] for kind in root.body if not kind.endswith(("cast", "narrow"))}
+    in_lanes = bool(root.reduction) and tiling.vector[root.reduction[-1]] == 1
+    return root.kind == "reduction" and in_lanes and arithmetic == {"mul", "add"}
 
 
 STATIC_TERMS = (*(f"static_{group}" for group in OPERATIONS), "ln_variants_all", "nests")
@@ -184,6 +217,12 @@ def _root_features(root: LoopNest, tiling: Tiling, target: CompileTarget, code: 
     values["bits_first"], values["bits_last"] = operands[0].bits, operands[-1].bits
     values["bits_least"] = min(a.bits for a in operands)
     values["floats"] = sum(a.is_float for a in operands) / len(operands)
+    values["half_operands"] = sum(a.bits == 16 and a.is_float and not a.is_brain for a in operands)
+    values["brain_operands"] = sum(a.is_brain for a in operands)
+    values["parts"] = sum(a.is_part for a in operands)
+    steps = [a.step(loop, root.extents) for a in root.inputs for loop in (axis[0] for axis in a.axes if axis)]
+    values["largest_step"] = max(steps, default=1)
+    values["results"] = len(root.outputs)
     values["windows"] = sum(len(axis) > 1 for a in operands for axis in a.axes)
     values["broadcast_operands"] = sum(len(a.loops) < len(operands[-1].loops) for a in root.inputs)
     lane = code.lane_loop
@@ -234,7 +273,13 @@ def _with_fma(counts: Counter[str]) -> Counter[str]:
 def _grouped(counts: Counter[str]) -> Counter[str]:
     grouped: Counter[str] = Counter()
     for kind, count in counts.items():
-        grouped[_GROUP_OF.get(kind, "other")] += count
+        group = _GROUP_OF.get(kind)
+        if group is None:
+            prefix, _, plain = kind.partition(".")
+            group = _GROUP_OF.get(plain, "other") if prefix in ("f16", "bf16") else "other"
+            if prefix in ("f16", "bf16"):
+                grouped["half" if prefix == "f16" else "brain"] += count
+        grouped[group] += count
     return grouped
 
 

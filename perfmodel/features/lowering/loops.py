@@ -23,6 +23,7 @@ class Access:
         is_float: whether its elements are floating-point numbers.
         is_part: whether it is a part of a larger tensor, so that its rows do not follow each other in memory.
         value: what identifies the tensor in the module; None where that does not matter.
+        is_brain: whether its elements are bf16, which shares its 16 bits with f16.
     """
 
     axes: Axes
@@ -31,6 +32,7 @@ class Access:
     is_float: bool = True
     is_part: bool = False
     value: Any = field(default=None, compare=False)
+    is_brain: bool = False
 
     @property
     def loops(self) -> frozenset[int]:
@@ -41,6 +43,15 @@ class Access:
     def innermost(self) -> int | None:
         """The loop along which neighbours in memory are read; None for scalars and windows."""
         return self.axes[-1][0] if self.axes and len(self.axes[-1]) == 1 else None
+
+    def step(self, loop: int, extents: Sequence[int]) -> int:
+        """Elements between what neighbouring iterations of a loop read along the axis that it indexes: the stride of a window,
+        as the size of the axis tells; 1 where the loop indexes none."""
+        for axis, size in zip(self.axes, self.shape, strict=True):
+            if axis and axis[0] == loop and extents[loop] > 1:
+                others = sum(extents[i] - 1 for i in axis[1:])
+                return max((size - 1 - others) // (extents[loop] - 1), 1)
+        return 1
 
     @property
     def bytes(self) -> int:
@@ -63,8 +74,8 @@ class LoopNest:
         extents: iterations of each loop, the outermost first.
         reduces: of each loop, whether it is a reduction.
         inputs, outputs: operands; an output's accumulator is no input.
-        body: scalar operations of one iteration, by ``<kind>`` (``add``, ``exp``, ...) for floating-point numbers and
-            ``i.<kind>`` for integers.
+        body: scalar operations of one iteration, by ``<kind>`` (``add``, ``exp``, ...) for floating-point numbers of 32 bits,
+            ``f16.<kind>``, ``bf16.<kind>``, and ``i.<kind>`` for integers.
         operations: how many operations of the module it stands for.
     """
 

@@ -184,7 +184,7 @@ def _by_maps(operation: Operation) -> LoopNest:
 
 def _multiplies(accesses: list[Access], reduces: tuple[bool, ...], body: Counter[str]) -> bool:
     """Whether a generic operation is a sum of products of two operands, each indexed by plain loops."""
-    arithmetic = {k.removeprefix("i."): n for k, n in body.items() if k not in ("cast", "i.cast")}
+    arithmetic = {k.rpartition(".")[2]: n for k, n in body.items() if not k.endswith(("cast", "narrow"))}
     if arithmetic != {"mul": 1, "add": 1} or len(accesses) != 3:
         return False
     if any(len(axis) != 1 for access in accesses for axis in access.axes):

@@ -43,9 +43,10 @@ def access_of(value: Value, axes: Axes) -> Access:
     if len(axes) != len(shape):
         raise ValueError(f"{kind} has {len(shape)} axes, its map {len(axes)}")
     bits, is_float = bits_of(kind.element)
+    is_brain = prefix_of(kind.element) == "bf16."
     made_by = value.operation
     is_part = made_by is not None and made_by.name == "tensor.extract_slice"
-    return Access(axes, shape, bits, is_float, is_part, value)
+    return Access(axes, shape, bits, is_float, is_part, value, is_brain)
 
 
 def bits_of(element: Any) -> tuple[int, bool]:
@@ -59,6 +60,16 @@ def bits_of(element: Any) -> tuple[int, bool]:
     is_float = not match[1].endswith("i")
     bits = int(match[2])
     return (32 if is_float and bits == 64 else bits), is_float
+
+
+def prefix_of(element: Any) -> str:
+    """What stands before the name of a scalar operation on numbers of a type: nothing, ``f16.``, ``bf16.`` or ``i.``."""
+    bits, is_float = bits_of(element)
+    if not is_float:
+        return "i."
+    if bits != 16:
+        return ""
+    return "bf16." if str(getattr(element, "name", element)).startswith("bf") else "f16."
 
 
 def extents_of(count: int, accesses: list[Access]) -> tuple[int, ...]:
@@ -83,20 +94,27 @@ def typed(function: str, operation: Operation) -> str:
     """A scalar function under the name that it has for the operation's numbers: ``add``, or ``i.add`` of integers."""
     value = (*operation.results, *operation.operands)[0]
     element = value.type.element if isinstance(value.type, TensorType) else value.type
-    return function if bits_of(element)[1] else f"i.{function}"
+    return prefix_of(element) + function
 
 
 def product_body(operation: Operation) -> Counter[str]:
     """Of a product: a multiplication and an addition, and casts where the accumulator is wider."""
-    types = [
-        bits_of(v.type.element) for v in (*operation.operands, *operation.results) if isinstance(v.type, TensorType)
-    ]
-    prefix = "" if types[-1][1] else "i."
+    elements = [v.type.element for v in (*operation.operands, *operation.results) if isinstance(v.type, TensorType)]
+    result = elements[-1]
+    prefix = prefix_of(result)
     body: Counter[str] = Counter({prefix + "mul": 1, prefix + "add": 1})
-    casts = sum(t != types[-1] for t in types[:2])
-    if casts:
-        body["cast" if types[-1][1] else "i.cast"] = casts
+    for element in elements[:2]:
+        if bits_of(element) != bits_of(result):
+            body[_cast(element, result)] += 1
     return body
+
+
+def _cast(source: Any, target: Any) -> str:
+    """A conversion by the format that has to be read or written: ``bf16.narrow`` rounds, which bf16 has no instruction for."""
+    before, after = prefix_of(source), prefix_of(target)
+    if after == "bf16.":
+        return "bf16.narrow"
+    return f"{after or before}cast" if "i." not in (before, after) else "i.cast"
 
 
 def body_of(operation: Operation) -> Counter[str]:
@@ -106,9 +124,13 @@ def body_of(operation: Operation) -> Counter[str]:
         if inner is operation or inner.name.endswith(".yield") or inner.name == "arith.constant":
             continue
         kind = SCALAR_KINDS.get(inner.name, inner.name)
+        values = (*inner.operands, *inner.results)
         if inner.name == "linalg.index":
-            kind = "index"
-        value = (*inner.operands, *inner.results)[0] if (inner.operands or inner.results) else None
-        is_float = value is None or bits_of(value.type)[1]
-        counts[kind if is_float or kind == "index" else f"i.{kind}"] += 1
+            counts["index"] += 1
+        elif kind == "cast" and inner.operands and inner.results:
+            counts[_cast(inner.operands[0].type, inner.results[0].type)] += 1
+        else:
+            # Of a selection the first operand is its condition.
+            value = inner.results[0] if kind == "where" and inner.results else values[0] if values else None
+            counts[("" if value is None else prefix_of(value.type)) + kind] += 1
     return counts

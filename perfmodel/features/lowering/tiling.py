@@ -179,7 +179,9 @@ def _distribution(
         if chosen == 1:
             chosen = max(1 << (wanted.bit_length() - 1) if wanted else 0, low[i])
         tiles[i] = min(chosen, high[i])
-    _merge_workgroups(nest.extents, tiles, high, hint, 2 * target.threads, rounds_up=nest.kind == "contraction")
+    # Which count it is follows from what the compiler printed: of reductions partial workgroups are none, and 16 are too many.
+    down = nest.kind == "reduction"
+    _merge_workgroups(nest.extents, tiles, high, hint, 2 * target.threads - down, target.threads, rounds_down=down)
     return [
         _distribution_tile(nest.extents[i], tiles[i], low[i], incomplete=incomplete) if tiles[i] else 0
         for i in range(count)
@@ -187,22 +189,31 @@ def _distribution(
 
 
 def _merge_workgroups(
-    extents: Sequence[int], tiles: list[int], most: Sequence[int], hints: Sequence[int], limit: int, *, rounds_up: bool
-) -> None:
-    groups = [max(-(-e // t) if rounds_up else e // t, 1) if t else 1 for e, t in zip(extents, tiles, strict=True)]
+    extents: Sequence[int], tiles: list[int], most: Sequence[int], hints: Sequence[int], limit: int, fewest: int,
+    *, rounds_down: bool = False,
+) -> None:  # fmt: skip
+    """Larger tiles, the innermost loop's first, while there are more workgroups than ``limit``; then even ones."""
+
+    def count(extent: int, tile: int) -> int:
+        return max(extent // tile if rounds_down else -(-extent // tile), 1)
+
+    groups = [count(extent, tile) if tile else 1 for extent, tile in zip(extents, tiles, strict=True)]
     loop, total = len(tiles) - 1, prod(groups)
-    while total >= limit + rounds_up and loop >= 0:
+    while total > limit and loop >= 0:
         tile, extent, hint = tiles[loop], extents[loop], hints[loop]
         if tile == 0 or tile >= most[loop] or tile >= extent:
             loop -= 1
             continue
         larger = min(2 * tile, extent)
-        fits, would = tile % hint == 0 and extent % tile == 0, larger % hint == 0 and extent % larger == 0
-        if hint > 1 and fits and not would:
-            loop -= 1
-            continue
+        if hint > 1 and _is_ideal(tile, extent, hint) and not _is_ideal(larger, extent, hint):
+            # What divides the loop into whole vectors goes to the next such size, unless too few workgroups are left.
+            sizes = range(tile + hint, min(extent, most[loop]) + 1, hint)
+            larger = next((size for size in sizes if extent % size == 0), 0)
+            if larger == 0 or total // groups[loop] * (extent // larger) < fewest:
+                loop -= 1
+                continue
         tiles[loop] = larger
-        fewer = max(-(-extent // larger) if rounds_up else extent // larger, 1)
+        fewer = count(extent, larger)
         if fewer < groups[loop]:
             total = total // groups[loop] * fewer
             groups[loop] = fewer
@@ -212,9 +223,13 @@ def _merge_workgroups(
         if tile == 0:
             continue
         even = -(-extents[i] // -(-extents[i] // tile))
-        if hints[i] > 1 and (even % hints[i] or extents[i] % even):
+        if hints[i] > 1 and not _is_ideal(even, extents[i], hints[i]):
             continue
         tiles[i] = even
+
+
+def _is_ideal(tile: int, extent: int, hint: int) -> bool:
+    return tile % hint == 0 and extent % tile == 0
 
 
 def _distribution_tile(extent: int, most: int, multiple: int, *, incomplete: bool) -> int:

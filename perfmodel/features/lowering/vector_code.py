@@ -134,6 +134,11 @@ def vector_code(
     for kind, times in nest.body.items():
         static[kind] += times * prod(coded.values())
         executed[kind] += times * iterations
+    lane_reduces = lane is not None and nest.reduces[lane]
+    if lane_reduces:
+        # Lanes of floating-point numbers are added up one after another, which keeps the order of the sum.
+        kind = "lane_sum" if nest.outputs[0].is_float else "i.lane_sum"
+        static[kind], executed[kind] = prod(coded.values()), iterations
     tiles = prod(tile.tiles for tile in loops)
     for name, accesses in (("load", nest.inputs), ("store", nest.outputs)):
         for access in accesses:
@@ -144,8 +149,9 @@ def vector_code(
             if name == "store":  # results stay in registers while loops reduce into them
                 others = [i for i in others if not nest.reduces[i]]
             once = prod(run[i] for i in own) * prod(loops[i].tiles for i in others)
-            gathers = lane is not None and lane in own and access.innermost != lane
+            gathers = lane is not None and lane in own and not _is_contiguous(access, lane, nest.extents)
             kind = f"gather_{name}" if gathers else (name if lane in own else f"broadcast_{name}")
+            kind += _format(access)
             factor = width if gathers else 1
             static[kind] += factor * coded_once
             executed[kind] += factor * once
@@ -153,15 +159,31 @@ def vector_code(
     results = sum(prod(per_tile[i] for i in a.loops) for a in nest.outputs)
     operand = max((prod(per_tile[i] for i in a.loops) for a in nest.inputs), default=0)
     return VectorCode(
-        lane, lane is not None and nest.reduces[lane], width, variants, unrolled, static, executed, tiles, groups,
+        lane, lane_reduces, width, variants, unrolled, static, executed, tiles, groups,
         loops[lane].leftover * prod(run[i] for i in run if i != lane) if lane is not None else iterations,
         results + operand,
     )  # fmt: skip
 
 
+def _is_contiguous(access: Access, lane: int, extents: tuple[int, ...]) -> bool:
+    """Whether neighbouring lanes read neighbours in memory: a window that moves by one is, a strided one is not."""
+    last = access.axes[-1] if access.axes else ()
+    return lane in last and (last[0] != lane or access.step(lane, extents) == 1)
+
+
+def _format(access: Access) -> str:
+    """The suffix of a load or store: by what else than the transfer it takes."""
+    if access.bits == 16 and access.is_float:
+        return ".bf16" if access.is_brain else ".f16"
+    return ".i8" if access.bits <= 8 else ""
+
+
 def _lane_loop(nest: LoopNest, vector: tuple[int, ...]) -> int | None:
-    """The loop that becomes lanes: along which the result is contiguous where that is tiled, else an operand is."""
+    """The loop that becomes lanes: along which the result is contiguous where that is tiled, else an operand is. A reduction
+    has the lanes of what it reads, and adds them up."""
     candidates: list[Access] = [*nest.outputs, *nest.inputs]
+    if nest.kind in ("reduction", "softmax"):
+        candidates = [*nest.inputs, *nest.outputs]
     for access in candidates:
         loop = access.innermost
         if loop is not None and vector[loop] > 1:
