@@ -1,7 +1,7 @@
 """Pruning of Triton's autotuner: feasibility against its compiler, the order against a brute-force ranking kept as a file.
 
 ``python tests/test_triton.py`` writes that file (tests/triton_golden.json) again: each configuration scored alone, then sorted.
-``tests/triton_h100.json`` has times of a blocked product on an H100 (2026-11-26: driver 580.159.04, PyTorch 2.11.0, Triton 3.6.0).
+``tests/triton_h100.json`` has times of a blocked product on an H100 (2026-11-26, driver 580.159.04, Triton 3.6.0).
 ``tests/triton_compiled.json`` holds what Triton's own compiler reports of a blocked product (release 3.9; no GPU is needed).
 """
 
@@ -160,7 +160,9 @@ def measured() -> list[Measured]:
     columns = dict(zip(names, np.array(recorded["configurations"], float).T, strict=True))
     return [
         Measured(
-            perfmodel.Gemm(m=p["m"], n=p["n"], k=p["k"], dtype=recorded["dtype"]), columns, np.array(p["us"], float) * 1e-6
+            perfmodel.Gemm(m=p["m"], n=p["n"], k=p["k"], dtype=recorded["dtype"]),
+            columns,
+            np.array(p["us"], float) * 1e-6,
         )
         for p in recorded["products"]
     ]

@@ -185,7 +185,9 @@ def _power(
     slower = busy_s / max(window.executions or 1, 1) / each_s
     if not loop.busy and not lowered and slower > LATE:
         found |= dict.fromkeys(("power_w", "energy_j", "power_rel_std"))
-        found["note"] = f"power not measured: the device waited for the host, which took {slower:.1f} times as long to launch it"
+        found["note"] = (
+            f"power not measured: the device waited for the host, which took {slower:.1f} times as long to launch it"
+        )
     if lowered:
         text = f"clock lowered: {', '.join(lowered)}"
         if found["power_w"] is not None and slower > LATE:

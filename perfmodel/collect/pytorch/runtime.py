@@ -233,7 +233,7 @@ class TorchRuntime:
             self._wait()
 
     def loop(self, work: Work, executions: int) -> Loop:
-        """As :meth:`Runtime.loop`: a graph on a GPU, where PyTorch can capture the work, replayed until the executions are enough."""
+        """As :meth:`Runtime.loop`: on a GPU a graph, where PyTorch can capture the work, replayed as often as is needed."""
         if not self._gpu:
             return Loop(lambda: self.repeat(work, executions), executions, True)
         held = min(executions, GRAPH_EXECUTIONS)
