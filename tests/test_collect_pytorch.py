@@ -27,7 +27,7 @@ from perfmodel.collect.pytorch import operators as torch_operators
 from perfmodel.collect.pytorch.collector import PyTorch, read_shapes
 from perfmodel.collect.pytorch.measuring import Settings, measure_operator
 from perfmodel.collect.pytorch.recording import OPERATORS, Recording
-from perfmodel.collect.pytorch.runtime import TorchRuntime, UnsupportedError
+from perfmodel.collect.pytorch.runtime import Loop, TorchRuntime, UnsupportedError
 from perfmodel.collect.pytorch.sweep import DTYPES, FAMILIES, sweep
 from perfmodel.errors import InputError, PerfmodelError, TraceError
 from perfmodel.operator_sweep import Wanted, collect_operators, operator_table
@@ -51,6 +51,7 @@ class Double:
         self.prepared: list[Operator] = []
         self.ran = self.driven_out = self.released = 0
         self.jitter = [1.0]
+        self.without_pauses, self.busy = 1.0, True
 
     def prepare(self, op: Operator, seed: int) -> Callable[[], None]:
         self.prepared.append(op)
@@ -77,6 +78,14 @@ class Double:
     def repeat(self, work: Callable[[], None], executions: int) -> None:
         for _ in range(executions):
             work()
+
+    def loop(self, work: Callable[[], None], executions: int) -> Loop:
+        def run() -> None:
+            begin = self.clock.now
+            self.repeat(work, executions)
+            self.clock.now = begin + (self.clock.now - begin) * self.without_pauses
+
+        return Loop(run, executions, self.busy)
 
     def release(self) -> None:
         self.released += 1
@@ -157,6 +166,43 @@ def test_power_settles_before_it_is_measured() -> None:
     assert row["energy_j"] == pytest.approx(0.03, rel=0.02)
     assert clock.now - begin > 5  # two seconds to settle, three of the window
     assert row["note"] is None
+
+
+def test_power_and_time_of_a_row_are_of_the_same_executions() -> None:
+    """Samples with pauses run at a higher clock than work without an end: 0.1 ms and 0.12 ms here."""
+    clock = Clock()
+    runtime = Double(clock)
+    runtime.without_pauses = 1.2
+    settings = dataclasses.replace(QUICK, power=True)
+    row = measure_operator(runtime, PRODUCT, settings, meter=meter_of(clock, reasons=0x4), clock=clock).row
+    assert row["latency_s"] == pytest.approx(1.2e-4)
+    assert row["energy_j"] == pytest.approx(row["power_w"] * row["latency_s"], rel=1e-3)
+    assert row["samples"] > 50
+    assert row["note"] == "clock lowered: power cap (0.0001 s with pauses)"
+
+
+def test_power_of_a_device_that_waits_for_its_host_is_none_of_the_operator() -> None:
+    clock = Clock()
+    runtime = Double(clock)
+    runtime.without_pauses, runtime.busy = 4.0, False
+    settings = dataclasses.replace(QUICK, power=True)
+    row = measure_operator(runtime, PRODUCT, settings, meter=meter_of(clock), clock=clock).row
+    assert (row["status"], row["power_w"], row["energy_j"]) == ("ok", None, None)
+    assert row["latency_s"] == pytest.approx(1e-4)
+    assert "the device waited for the host, which took 4.0 times as long" in row["note"]
+    # A host that is quick enough is as good as a graph.
+    runtime.without_pauses = 1.02
+    row = measure_operator(runtime, PRODUCT, settings, meter=meter_of(clock), clock=clock).row
+    assert (row["power_w"], row["note"]) == (pytest.approx(300.0, rel=0.01), None)
+
+
+@pytest.mark.parametrize(("threads", "launch"), [(None, "graph"), (4, "eager")])
+def test_times_of_a_gpu_are_without_launches(tmp_path: Path, threads: int | None, launch: str) -> None:
+    """Rows of products that were timed with their launch bear the call's cost when they are judged, or taught with."""
+    runtime = Double(Clock())
+    runtime.threads = threads  # type: ignore[assignment]
+    PyTorch(settings=QUICK, runtime=runtime).measure([PRODUCT], tmp_path / "run")
+    assert operator_table(tmp_path / "run", "h100-sxm")["launch"].tolist() == [launch]
 
 
 @pytest.mark.parametrize(

@@ -230,6 +230,26 @@ def test_nsight_compute(tmp_path: Path) -> None:
     assert row["latency_s"] == pytest.approx(2e-6)
 
 
+def test_nsight_compute_as_it_writes_its_sections(tmp_path: Path) -> None:
+    """ncu 2025.3 without options: lines of metrics lack the columns of rules that the header has."""
+    path = tmp_path / "sections.csv"
+    whole = (
+        '==PROF== Connected to process 511 (/usr/bin/python3.12)\n"ID","Process ID","Kernel Name","Section Name","Metric Name",'
+        '"Metric Unit","Metric Value","Rule Name","Rule Type","Rule Description"\n'
+        '"8","511","gemm m=64 n=32 k=16 dtype=bf16/nvjet_64x8","Launch Statistics","Block Size","","1,024",""\n'
+        '"8","511","gemm m=64 n=32 k=16 dtype=bf16/nvjet_64x8","GPU Speed Of Light Throughput","Duration","ns","9,632",""\n'
+        '"8","511","gemm m=64 n=32 k=16 dtype=bf16/nvjet_64x8","SpeedOfLight","","","","SOLBottleneck","OPT","low throughput"\n'
+    )
+    path.write_text(whole)
+    found = read_nsight_compute(path, "h100-sxm", "torch-2.11.0")
+    assert found.columns["latency_s"] == [pytest.approx(9.632e-6)]
+    assert found.columns["kernel"] == ["nvjet_64x8"]
+    # A value that the end of the file cuts is none: 9 ns would be a thousand times too small.
+    path.write_text(whole[: whole.index('9,632"') + 1])
+    with pytest.raises(TraceError, match="kernels without a time"):
+        read_nsight_compute(path, "h100-sxm", "torch-2.11.0")
+
+
 def test_cutlass(tmp_path: Path) -> None:
     rows, found = imported(tmp_path, "cutlass.csv")
     ops = operators(found.table)

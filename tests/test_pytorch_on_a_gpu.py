@@ -27,7 +27,24 @@ class FakeGpu:
         self.lost = False
         self.sleeps: list[int] = []
         self.written: list[int] = []
+        self.capturing: list[float] | None = None
+        self.captured: list[list[float]] = []
         gpu = self
+
+        class Captured:
+            def replay(self) -> None:
+                gpu.host += 5 * US
+                for seconds in gpu.captured[-1]:
+                    gpu.launch(seconds)
+
+        @contextlib.contextmanager
+        def graph(_: Any) -> Any:
+            self.capturing = []
+            try:
+                yield
+                self.captured.append(self.capturing)
+            finally:
+                self.capturing = None
 
         class Event:
             def __init__(self, enable_timing: bool) -> None:
@@ -67,12 +84,16 @@ class FakeGpu:
             cuda=SimpleNamespace(
                 is_available=lambda: True, device_count=lambda: 2, get_device_name=lambda device: "Made-up GPU",
                 set_device=lambda index: setattr(self, "current", index), Event=Event, _sleep=sleep,
+                CUDAGraph=Captured, graph=graph,
                 synchronize=synchronise, empty_cache=lambda: None, get_device_capability=lambda device: capability,
                 get_device_properties=lambda device: SimpleNamespace(gcnArchName="gfx942:sramecc+:xnack-"),
             ),
         )  # fmt: skip
 
     def launch(self, seconds: float) -> None:
+        if self.capturing is not None:
+            self.capturing.append(seconds)
+            return
         self.busy_until[self.current] = max(self.busy_until[self.current], self.host) + seconds
 
     def check(self) -> None:
@@ -111,6 +132,16 @@ def test_events_time_kernels_and_not_the_host(host_clock: Any) -> None:
     assert len(slow.sleeps) == 1
 
 
+def test_a_host_that_was_held_up_once_does_not_make_every_sample_long(host_clock: Any) -> None:
+    gpu = FakeGpu()
+    runtime = host_clock(gpu)
+    runtime.seconds(gpu.kernel(2e-3, 3 * US), 20, cold=False)  # 40 ms of launches
+    assert max(gpu.sleeps) > 40_000_000
+    for _ in range(3):
+        assert runtime.seconds(gpu.kernel(5 * US, 3 * US), 20, cold=False) == pytest.approx(3 * US)
+    assert gpu.sleeps[-1] == 2_000_000
+
+
 def test_a_host_that_never_gets_ahead_ends(host_clock: Any) -> None:
     gpu = FakeGpu()
     assert host_clock(gpu).seconds(gpu.kernel(1.0, US), 2, cold=False) > US
@@ -122,6 +153,36 @@ def test_cold_executions_are_timed_alone_behind_a_write_beyond_every_cache(host_
     gpu = FakeGpu()
     assert host_clock(gpu).seconds(gpu.kernel(5 * US, 30 * US), 3, cold=True) == pytest.approx(30 * US)
     assert gpu.written == [512 * 2**20]
+
+
+def test_a_loop_goes_from_one_execution_to_the_next_without_the_host(host_clock: Any) -> None:
+    gpu = FakeGpu()
+    runtime = host_clock(gpu)
+    loop = runtime.loop(gpu.kernel(20 * US, 3 * US), 1050)
+    assert (loop.executions, loop.busy) == (1100, True)  # eleven replays of a hundred
+    assert [len(held) for held in gpu.captured] == [100]
+    begin = gpu.host
+    loop.run()
+    # The first replay reaches the stream after 5 us; the host alone would have taken 22 ms.
+    assert gpu.host - begin == pytest.approx(1100 * 3 * US + 5 * US)
+    few = runtime.loop(gpu.kernel(20 * US, 3e-3), 10)
+    assert few.executions == len(gpu.captured[-1]) == 10
+
+
+def test_what_cannot_be_captured_is_launched_by_the_host(host_clock: Any) -> None:
+    gpu = FakeGpu()
+    runtime = host_clock(gpu)
+
+    def work() -> None:
+        if gpu.capturing is not None:
+            raise RuntimeError("CUDA error: operation not permitted when stream is capturing")
+        gpu.kernel(20 * US, 3 * US)()
+
+    loop = runtime.loop(work, 100)
+    assert (loop.executions, loop.busy, gpu.captured) == (100, False, [])
+    begin = gpu.host
+    loop.run()
+    assert gpu.host - begin == pytest.approx(100 * 20 * US + 3 * US)
 
 
 def test_the_second_gpu_is_the_one_whose_stream_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:

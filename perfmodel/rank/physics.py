@@ -40,9 +40,10 @@ ARITHMETIC_LATENCY = 4.0
 """Clocks from a multiply-add to one that needs its result (Volta and later; Haswell and later: 4 to 5)."""
 LOAD_LATENCY = 30.0
 """Clocks of a load from shared memory or the L1 cache (Jia et al., "Dissecting the NVIDIA Turing T4 GPU", 2019: 19 to 32)."""
-FETCH_LATENCY = 300.0
-"""The same from the last-level cache or memory, about (Abdelkhalik et al., "Demystifying the Nvidia Ampere Architecture through
-Microbenchmarking and Instruction-level Analysis", 2022, measured an A100's)."""
+FETCH_LATENCY = 1000.0
+"""Clocks from asking for the operands of a matrix unit's step to multiplying them, barrier included: twice what one load from
+memory takes. Measured on an H100: a further stage in flight shortens the steps of a blocked product by what 1000 to 1100 clocks
+in flight would save."""
 CPU_LOAD_LATENCY = 5.0
 """The same of a core's L1 cache (Intel's optimization reference manual)."""
 OTHER_REGISTERS = 24.0
@@ -53,6 +54,9 @@ SPILL_LOADS = 2.0
 """Loads and stores that an output costs a step that fits no register."""
 MATRIX_STEPS = 16.0
 """Steps of the reduction in one instruction of matrix units on 16-bit operands (NVIDIA's PTX ISA: mma.m16n8k16)."""
+GROUP_WARPS, GROUP_ROWS = 4.0, 64.0
+"""Warps and rows of an instruction whose operands matrix units read from shared memory (NVIDIA's PTX ISA: wgmma.m64nNk16, by
+a warpgroup of four). Smaller blocks are multiplied by the older instructions, from registers."""
 TERMS = ("compute", "issue", "loads", "latency", "l2", "dram")
 
 REASONS = (
@@ -187,7 +191,9 @@ class Physics:
         issue = simt * mine * steps * warps * (products * x.where(gpu, 1.0, product_clocks) + others) / schedulers
         # Matrix units wait for whole steps of the pipeline.
         fetch = FETCH_LATENCY / (r["tile_k"] * x.maximum(r["stages"] - 1.0, 1.0))
-        hidden = mine * steps / per_unit * x.where(simt > 0, alone, fetch)
+        # As many blocks wait at once as a unit holds, or as it gets where there are fewer.
+        rounds = x.where(simt > 0, mine / per_unit, mine / x.minimum(per_unit, x.maximum(mine, 1.0)))
+        hidden = steps * rounds * x.where(simt > 0, alone, fetch)
         trips = mine * steps * self._trips(r, warps, vector_m, vector_n, spilled, simt, x)
 
         fetched = (r["fetched_m"] + r["fetched_n"]) * eb
@@ -278,11 +284,14 @@ class Physics:
 
     def _fragments(self, r: Mapping[str, Any], x: Arithmetic) -> Any:
         """Registers of a thread for the operands of matrix units: 16 steps of its warp's part of the tile, twice."""
-        if self.limits.matrix_reads_shared:
-            return 0.0
         warps = x.ceil(r["threads"] / self.limits.warp)
         side = (r["tile_m"] + r["tile_n"]) / x.sqrt(warps)
-        return 2 * MATRIX_STEPS * side * self.fixed["op.element_bytes"] / 4 / self.limits.warp
+        held = 2 * MATRIX_STEPS * side * self.fixed["op.element_bytes"] / 4 / self.limits.warp
+        return x.where(self._reads_shared(r, warps, x), 0.0, held) if self.limits.matrix_reads_shared else held
+
+    def _reads_shared(self, r: Mapping[str, Any], warps: Any, x: Arithmetic) -> Any:
+        """Whether the matrix units read operands from shared memory: they do for the rows of whole groups of warps alone."""
+        return (self.limits.matrix_reads_shared > 0) & (r["tile_m"] >= GROUP_ROWS) & (warps >= GROUP_WARPS)
 
     def _refused(self, values: Mapping[str, Any], r: Mapping[str, Any], x: Arithmetic) -> Any:
         """The code of the first reason against each configuration, 0 where there is none; sane shapes come first."""
@@ -336,7 +345,9 @@ class Physics:
             total = total + r[f"loads_{axis}"] / vector * x.minimum(x.maximum(span, 1.0), x.maximum(apart, 1.0))
         stored = (r["shared_m"] * r["fetched_m"] + r["shared_n"] * r["fetched_n"]) * eb / lim.load_bytes_per_clock
         # Warps of matrix units share a tile in a near-square grid: each reads its rows of one operand and columns of the other.
-        tiled = (r["tile_m"] + r["tile_n"]) * x.sqrt(warps) * eb / lim.load_bytes_per_clock
+        # Where the units read shared memory themselves, a group of warps does so together.
+        readers = x.where(self._reads_shared(r, warps, x), warps / GROUP_WARPS, warps)
+        tiled = (r["tile_m"] + r["tile_n"]) * x.sqrt(readers) * eb / lim.load_bytes_per_clock
         tiled = tiled + warps * spilled * lim.warp * 4.0 / lim.cache_bytes_per_clock / MATRIX_STEPS
         return x.where(simt > 0, warps * total, tiled) + stored
 

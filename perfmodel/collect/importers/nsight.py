@@ -98,7 +98,8 @@ def _launches(path: str | Path) -> Iterator[tuple[str, float | None]]:
     """Name and seconds of each launch."""
     units: dict[str, str] = {}
     by_metric: dict[tuple[str, str], tuple[str, float | None]] = {}
-    for row in csv_rows(path, _is_ncu_header, "CSV table of Nsight Compute"):
+    # Lines of metrics lack the last columns of the header, which are of rules (seen with ncu 2025.3).
+    for row in csv_rows(path, _is_ncu_header, "CSV table of Nsight Compute", through="Metric Value"):
         if "Metric Name" in row:
             key = (row.get("Process ID", ""), row["ID"])
             by_metric.setdefault(key, (row["Kernel Name"], None))

@@ -17,7 +17,9 @@ LONGEST_LINE = 100_000
 """Names of kernels with their templates have some thousand characters."""
 
 
-def csv_rows(path: str | Path, is_header: Callable[[Collection[str]], bool], what: str) -> Iterator[dict[str, str]]:
+def csv_rows(
+    path: str | Path, is_header: Callable[[Collection[str]], bool], what: str, through: str | None = None
+) -> Iterator[dict[str, str]]:
     """The rows below every header that is one of the wanted tables, as mappings; a table may follow another.
 
     Lines before the first header, lines of another length, and other tables are passed over.
@@ -26,6 +28,8 @@ def csv_rows(path: str | Path, is_header: Callable[[Collection[str]], bool], wha
         path: the file.
         is_header: whether a line with these fields is the header of a wanted table.
         what: the file should be, for messages.
+        through: a column; lines that end after it, with a further field so that it is whole, are rows, too, and empty in the
+            columns that they lack.
 
     Raises:
         TraceError: there is no such header, or the file cannot be read.
@@ -41,6 +45,8 @@ def csv_rows(path: str | Path, is_header: Callable[[Collection[str]], bool], wha
                 header = None  # another table begins, or this one ends
             elif header is not None and len(names) == len(header):
                 yield dict(zip(header, names, strict=True))
+            elif header is not None and through in header and header.index(through) + 1 < len(names) < len(header):
+                yield dict.fromkeys(header, "") | dict(zip(header, names, strict=False))
     except csv.Error as problem:
         raise TraceError(f"{path} is no {what}: {problem}") from None
     if not seen:

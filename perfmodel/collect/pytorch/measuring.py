@@ -21,6 +21,8 @@ SAMPLE_S = 1e-3
 """A sample is as many executions as take this long."""
 PIECE_S = 0.03
 """A piece of work that runs between two looks at the meter."""
+LATE = 1.1
+"""How much longer than its samples an operator may take under a meter before a row says so."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,9 @@ def _measured(
         samples.append(runtime.seconds(work, executions, cold=settings.cold))
     columns = _conditions(meter)
     if settings.power and meter is not None:
-        columns |= _power(runtime, work, median(samples), settings, meter)
+        found, sustained = _power(runtime, work, median(samples), settings, meter)
+        columns |= found
+        samples = sustained or samples
     seconds = tuple(samples)
     if not all(math.isfinite(s) and s > 0 for s in seconds):
         return Measurement(op, "the timer gave no time", (), columns)
@@ -152,21 +156,44 @@ def _conditions(meter: Meter | None) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _power(runtime: Runtime, work: Work, each_s: float, settings: Settings, meter: Meter) -> dict[str, Any]:
-    executions = min(max(math.ceil(PIECE_S / max(each_s, 1e-9)), 1), 100 * MOST_QUEUED)
+def _power(
+    runtime: Runtime, work: Work, each_s: float, settings: Settings, meter: Meter
+) -> tuple[dict[str, Any], list[float]]:
+    """Columns of power and conditions, and the seconds of one execution in each piece of work of the window.
+
+    Samples with pauses between them draw less than work without an end, which a power limit slows down: where there is a
+    power, the time is that of the same executions. The times are empty where there is none.
+    """
+    loop = runtime.loop(work, min(max(math.ceil(PIECE_S / max(each_s, 1e-9)), 1), 100 * MOST_QUEUED))
+    pieces: list[tuple[float, float]] = []
 
     def piece() -> int:
-        runtime.repeat(work, executions)
-        return executions
+        begin = meter.clock()
+        loop.run()
+        pieces.append((begin, meter.clock()))
+        return loop.executions
 
     try:
         window = measure(meter, piece, settle_s=settings.settle_s, window_s=settings.window_s)
     except MeterError as problem:
         # A counter that did not move gives no energy; a meter that is gone fails the next reading, too.
         meter.read()
-        return {"note": f"power not measured: {problem}"}
+        return {"note": f"power not measured: {problem}"}, []
     found = window.columns()
-    if window.conditions.throttle:
-        lowered = f"clock lowered: {', '.join(window.conditions.throttle)}"
-        found["note"] = lowered if found["note"] is None else f"{found['note']}; {lowered}"
-    return found
+    lowered = window.conditions.throttle
+    busy_s = window.busy_s or 0.0
+    slower = busy_s / max(window.executions or 1, 1) / each_s
+    if not loop.busy and not lowered and slower > LATE:
+        found |= dict.fromkeys(("power_w", "energy_j", "power_rel_std"))
+        found["note"] = (
+            f"power not measured: the device waited for the host, which took {slower:.1f} times as long to launch it"
+        )
+    if lowered:
+        text = f"clock lowered: {', '.join(lowered)}"
+        if found["power_w"] is not None and slower > LATE:
+            text += f" ({each_s:.4g} s with pauses)"
+        found["note"] = text if found["note"] is None else f"{found['note']}; {text}"
+    if found["power_w"] is None:
+        return found, []
+    since = pieces[-1][1] - busy_s
+    return found, [(end - begin) / loop.executions for begin, end in pieces if begin >= since - 1e-9]

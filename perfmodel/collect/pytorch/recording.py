@@ -112,9 +112,11 @@ class Recording:
         """
         if not self._done:
             raise TraceError(f"{self.folder} holds no operator yet")
+        threads = self.about.get("threads")
+        # Events time kernels of a GPU without their launches; a processor's clock times the call.
         common = {
             "device": device, "software": self.about["software"], "source": source, "collection": self.folder.name,
-            "cache": self.about["cache"], "launch": "eager", "threads": self.about.get("threads"),
+            "cache": self.about["cache"], "launch": "graph" if threads is None else "eager", "threads": threads,
         }  # fmt: skip
         rows = [{**common, **columns_of(m.op), **m.row, "order": order} for order, m in enumerate(self._done.values())]
         return as_columns(rows)

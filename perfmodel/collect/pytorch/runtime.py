@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Protocol
 
@@ -21,6 +22,8 @@ MOST_QUEUE_CYCLES = 100_000_000
 _QUEUE_TRIES = 4
 MOST_QUEUED = 200
 """Launches that are queued at once: the queue of a stream holds about a thousand."""
+GRAPH_EXECUTIONS = 100
+"""Executions that one captured graph holds."""
 USUAL_CACHE_BYTES = 512 * 2**20
 """What a cold execution writes: twice the largest last-level cache of a GPU (256 MB of an MI300X)."""
 
@@ -57,8 +60,26 @@ class Runtime(Protocol):
     def repeat(self, work: Work, executions: int) -> None:
         """Some executions that nobody times, and wait for them. Raises as :meth:`prepare`: errors of a GPU come late."""
 
+    def loop(self, work: Work, executions: int) -> Loop:
+        """Many executions at once that keep the device busy, for a meter. Raises as :meth:`prepare`."""
+
     def release(self) -> None:
         """Give back the memory of what was prepared before."""
+
+
+@dataclass(frozen=True)
+class Loop:
+    """Executions that run as one.
+
+    Attributes:
+        run: runs them, and waits.
+        executions: how many they are.
+        busy: whether the device goes from one to the next by itself; False: the host launches each, and may be late.
+    """
+
+    run: Callable[[], object]
+    executions: int
+    busy: bool
 
 
 class TorchRuntime:
@@ -185,6 +206,9 @@ class TorchRuntime:
             slept_s = float(asleep.elapsed_time(begin)) * 1e-3
             # Awake before all was queued: the time is the host's. How long a clock is differs from GPU to GPU.
             if slept_s >= queued_s or not can_sleep or self._queue_cycles >= MOST_QUEUE_CYCLES:
+                # A host that was held up once is quick again: no further sample sleeps as long.
+                needed = int(self._queue_cycles * 2 * queued_s / max(slept_s, 1e-6))
+                self._queue_cycles = max(QUEUE_CYCLES, min(self._queue_cycles, needed))
                 break
             longer = 1.5 * queued_s / max(slept_s, 1e-6)
             self._queue_cycles = int(min(self._queue_cycles * max(longer, 1.5), MOST_QUEUE_CYCLES))
@@ -207,6 +231,31 @@ class TorchRuntime:
             for _ in range(executions):
                 work()
             self._wait()
+
+    def loop(self, work: Work, executions: int) -> Loop:
+        """As :meth:`Runtime.loop`: on a GPU a graph, where PyTorch can capture the work, replayed as often as is needed."""
+        if not self._gpu:
+            return Loop(lambda: self.repeat(work, executions), executions, True)
+        held = min(executions, GRAPH_EXECUTIONS)
+        replays = -(-executions // held)
+        try:
+            with self._understood():
+                graph = self._captured(work, held)
+        except UnsupportedError:
+            return Loop(lambda: self.repeat(work, executions), executions, False)
+        return Loop(lambda: self.repeat(graph.replay, replays), held * replays, True)
+
+    def _captured(self, work: Work, executions: int) -> Any:
+        """A graph of some executions. What they allocate is the graph's own, and each gives it back to the next."""
+        cuda = self.torch.cuda
+        self._wait()
+        graph = cuda.CUDAGraph()
+        with cuda.graph(graph):
+            for _ in range(executions):
+                work()
+        graph.replay()
+        self._wait()
+        return graph
 
     def _wait(self) -> None:
         if self._gpu:
