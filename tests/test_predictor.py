@@ -67,6 +67,19 @@ def test_many_rows_equal_one_by_one() -> None:
     alike(together, backwards, slice(None, None, -1))
 
 
+def test_a_convolution_leans_on_the_same_trees_whatever_is_asked_beside_it() -> None:
+    """Some lie where convolutions were measured, others are implicit GEMMs that lean on those of GEMMs."""
+    p = load(data_path("models", "default"))
+    ops = [
+        Conv(batch=8, c_in=c, c_out=c, h=size, w=size, kernel_h=k, kernel_w=k, pad_h=k // 2, pad_w=k // 2, dtype="fp32")
+        for c, size, k in ((64, 56, 3), (256, 14, 1), (128, 28, 5), (512, 7, 1), (2048, 28, 3), (8, 224, 7))
+    ]
+    for device in ("v100-pcie-32gb", "t4", "p4", "p100-pcie-16gb"):
+        together = p.predict(ops, device)
+        for index, op in enumerate(ops):
+            alike(together, p.predict(op, device), [index])
+
+
 def test_a_list_a_table_and_a_sweep_are_the_same() -> None:
     p = two_stacks()
     m = [1, 17, 128, 5000, 2**17]

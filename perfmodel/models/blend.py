@@ -158,8 +158,11 @@ class Learned:
             if isinstance(group.op, Gemm):
                 largest = 2.0 ** (np.clip(residual.support["log2_batch"][1], 0, 50) + _OCTAVES_OF_BATCHES)
                 latency = self._not_faster_than_half(latency, group, device, conditions, software, largest)
-        if isinstance(group.op, Conv) and not weight.any():
-            latency, weight = self._as_gemm(group, device, bounds, conditions, software, notes)
+        # Row by row, so that no prediction depends on what else was asked for.
+        left = weight == 0.0
+        if isinstance(group.op, Conv) and left.any():
+            leaning, leant = self._as_gemm(group, device, bounds, left, conditions, software, notes)
+            latency, weight = np.where(left, leaning, latency), np.where(left, leant, weight)
         latency = np.maximum(latency, bounds.floor_s)
         return {
             "latency_s": latency,
@@ -230,11 +233,12 @@ class Learned:
         group: Group,
         device: Device,
         bounds: Bounds,
+        left: np.ndarray,
         conditions: Conditions,
         software: str | None,
         notes: dict[str, None],
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Convolutions that run as an implicit GEMM, corrected as that GEMM is; latency and weight of each row.
+        """Convolutions of ``left`` that run as an implicit GEMM, corrected as that GEMM is; latency and weight of each row.
 
         How far a library's GEMM kernels are from the physics is how far those of its convolutions are taken to be: nothing
         of ours measured them.
@@ -251,7 +255,7 @@ class Learned:
         except DtypeError:
             return latency, weight
         found = self.find(gemm.op, device)
-        implicit = bounds.ran(*_IMPLICIT_GEMMS)
+        implicit = bounds.ran(*_IMPLICIT_GEMMS) & left
         # What carries over from GEMMs of other devices to this one's is not carried on to its convolutions.
         if found is None or found.residual.device == UNSEEN or not implicit.any():
             return latency, weight
