@@ -38,7 +38,7 @@ def seconds(op: Gemm | Elementwise) -> float:
     return op.flops / 30e9 + 5e-7 if isinstance(op, Gemm) else op.bytes / 5e9 + 1e-6
 
 
-def traces(device: str, models: int = 24, real: int = 12) -> pd.DataFrame:
+def traces(device: str, models: int = 32, real: int = 20) -> pd.DataFrame:
     """Rows of models, some of them real, and what each takes in all."""
     rng = np.random.default_rng(0)
     tables = []
@@ -92,14 +92,14 @@ def test_kernels_of_models_that_were_left_out(machine):
 def test_runs_are_judged_by_networks_that_were_left_out(machine):
     own, table, _ = machine
     report = evaluate(table, device=own, protocol="models")
-    assert {g["workload"] for g in report["groups"]} == {f"model-{i}" for i in range(12)}
+    assert {g["workload"] for g in report["groups"]} == {f"model-{i}" for i in range(20)}
     assert report["overall"]["mape"] < 0.15
-    assert report["overall"]["coverage_90"] >= 0.6  # of twelve: eight or more
+    assert report["overall"]["coverage_90"] >= 0.75  # of ten networks, each in two forms
     folds = {
         g["workload"]: g["held_out"]
         for g in evaluate(table, device=own, protocol="models", by=["workload", "held_out"])["groups"]
     }
-    assert all(folds[f"model-{2 * i}"] == folds[f"model-{2 * i + 1}"] for i in range(6)), (
+    assert all(folds[f"model-{2 * i}"] == folds[f"model-{2 * i + 1}"] for i in range(10)), (
         "forms of one network were parted"
     )
 
