@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import perfmodel
+from perfmodel.cli import INTERRUPTED, main
 from perfmodel.errors import PredictorError, TraceError
 from perfmodel.hardware import load_device
 from perfmodel.hardware.writer import device_toml
@@ -312,3 +316,42 @@ def test_fourier_transforms_of_lengths_that_are_no_power_of_two_start_from_three
     _, (other, power) = numbers(rows, load_device("xeon-8380"))
     # 1000 times 3 x 5 x 1024 x 10 FLOPs against 800 times 5 x 512 x 9.
     assert other / power == pytest.approx(1000 * 3 * 1024 * 10 / (800 * 512 * 9), rel=0.01)
+
+
+def test_a_full_disk_leaves_the_predictor_as_it_was(machine, tmp_path, monkeypatch):
+    import shutil
+
+    own, table, folder = machine
+    copy = tmp_path / "predictor"
+    shutil.copytree(folder, copy)
+    before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
+
+    def full(path: Path, data: bytes) -> None:
+        if path.name == "card.md":  # the boosters and the accuracy are written by then
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        path.write_bytes(data)
+
+    monkeypatch.setattr("perfmodel.models.artefact.write_whole", full)
+    with pytest.raises(OSError, match="No space left"):
+        train(table[table["collection"].isin([f"model-{i}" for i in range(6)])], copy, device=own)
+    monkeypatch.undo()
+    assert {path: path.read_bytes() for path in before} == before
+    assert perfmodel.load(copy).host
+    # The next training clears what that one left.
+    train(table[table["collection"].isin([f"model-{i}" for i in range(8)])], copy, device=own)
+    assert not (copy / ".new").exists()
+    assert perfmodel.load(copy).host[0].rows == 80
+
+
+def test_an_interrupted_training_says_what_there_is(machine, tmp_path, monkeypatch, capsys):
+    own, table, _ = machine
+    table.to_parquet(tmp_path / "t.parquet")
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("perfmodel.training.host.fit_kernels", interrupted)
+    assert main(["train", str(tmp_path / "t.parquet"), "--device", own, "-o", str(tmp_path / "p")]) == INTERRUPTED
+    assert f"perfmodel train: interrupted; {tmp_path / 'p'} is as it was" in capsys.readouterr().err
+    with pytest.raises(PredictorError, match="no predictor"):
+        perfmodel.load(tmp_path / "p")
