@@ -159,6 +159,15 @@ def test_a_model_that_was_interrupted_often_is_measured_all_the_same(tmp_path):
     assert run(tmp_path / "t.parquet", 8, models=[(path, {"batch": 2})], sweep=False).pieces == 1
 
 
+def test_a_model_is_measured_when_it_is_told_what_it_lacked(tmp_path):
+    path = tmp_path / "small.onnx"
+    onnx_model(path)
+    for _ in range(MOST_STARTS + 1):
+        with pytest.raises(PerfmodelError, match="small: .*open dimensions batch"):
+            run(tmp_path / "t.parquet", 8, models=[(path, {})], sweep=False)
+    assert run(tmp_path / "t.parquet", 8, models=[(path, {"batch": 2})], sweep=False).pieces == 1
+
+
 def test_a_model_that_killed_the_process_is_named(tmp_path):
     path = tmp_path / "small.onnx"
     onnx_model(path)

@@ -147,6 +147,20 @@ def test_factors_follow_a_law_far_beyond_what_was_measured_and_a_disturbed_row_p
     assert (found >= 0).all()
 
 
+def test_what_hardly_varied_gets_no_factor_of_thousands() -> None:
+    """Four bytes of a scale beside every kernel explain the 5 us of a call as well as the call does, until there are 4 kB."""
+    from perfmodel.training.host_costs import factors
+
+    values = np.zeros((40, len(TERMS)))
+    call, weights = TERMS.index("call"), TERMS.index("weights")
+    values[:, call], values[:, weights] = 1e-6, 4e-10
+    found = factors(values, np.full(40, 5e-6), np.ones(40))
+    assert values[0] @ found == pytest.approx(5e-6, rel=0.02)
+    larger = values[0].copy()
+    larger[weights] *= 1000
+    assert larger @ found == pytest.approx(5e-6, rel=0.1)
+
+
 def test_factors_need_rows_of_several_models() -> None:
     from perfmodel.training.host_costs import FEWEST_MODELS, FEWEST_ROWS, fit_costs
 

@@ -13,7 +13,7 @@ import pytest
 
 import perfmodel
 from perfmodel.cli import INTERRUPTED, main
-from perfmodel.errors import PredictorError, TraceError
+from perfmodel.errors import InputError, PredictorError, TraceError
 from perfmodel.hardware import load_device
 from perfmodel.hardware.writer import device_toml
 from perfmodel.models.host.boosters import host_kernels_of, stretched
@@ -106,6 +106,12 @@ def test_runs_are_judged_by_networks_that_were_left_out(machine):
     assert all(folds[f"model-{2 * i}"] == folds[f"model-{2 * i + 1}"] for i in range(10)), (
         "forms of one network were parted"
     )
+
+
+def test_a_sweep_alone_is_no_model_to_judge(machine):
+    own, table, _ = machine
+    with pytest.raises(InputError, match=r"`perfmodel collect --model FILE` measures models"):
+        evaluate(table[table["source"] == "sweep"], device=own, protocol="models")
 
 
 def test_a_trained_predictor_judges_traces_as_they_are(machine):

@@ -156,7 +156,8 @@ def _disk_of(output: Path) -> Iterator[None]:
     except OSError as problem:
         kept = len(Journal(output))
         where = problem.filename2 or problem.filename or output
-        safe = f"{kept} finished pieces are kept in {output}{SUFFIX}" if kept else "nothing is measured yet"
+        pieces = "1 finished piece is" if kept == 1 else f"{kept} finished pieces are"
+        safe = f"{pieces} kept in {output}{SUFFIX}" if kept else "nothing is measured yet"
         raise PerfmodelError(
             f"{where}: {problem.strerror or problem}; {safe}: the same command goes on when it can write there"
         ) from problem
@@ -236,6 +237,7 @@ class _Loop:
                 measured = measure()
             except PerfmodelError as problem:
                 self._pass_over(name, str(problem), about.get("model"))
+                self._journal.unstart(name)  # told what it lacks, it may be measured the next time
                 return
             spent += float(measured.about["seconds"])
             if measured.status == "ok" or attempt == _ATTEMPTS or self._left_s <= _MARGIN_S:

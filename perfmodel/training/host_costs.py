@@ -17,6 +17,9 @@ FEWEST_MODELS = 6
 """Rows, and models that they come from, of which factors are made: kernels of one network share their shapes."""
 RIDGE = 0.005
 """By how much factors are drawn to 0, in the mean square of a row: what the data do not tell stays small."""
+USUAL = 0.002
+"""By how much a factor of 1 is drawn to 0, in the same unit: amounts are of the size of seconds, so that factors of a thousand,
+which four bytes of a scale can have that are constant in a sweep, are no law to go by where they are a thousand bytes."""
 _PASSES = 5
 _LINEAR_FROM = 0.1
 """Logarithm of a ratio from which on a row counts by its error, not by its square: a disturbed kernel pulls little."""
@@ -55,7 +58,7 @@ def factors(amounts: np.ndarray, seconds: np.ndarray, weights: np.ndarray) -> np
     relative = amounts / seconds[:, None]
     size = np.sqrt((relative**2).mean(axis=0)) + 1e-30
     scaled = relative / size
-    drawn = RIDGE * np.sqrt(weights.sum()) * np.eye(amounts.shape[1])
+    drawn = np.sqrt(weights.sum()) * np.diag(np.hypot(RIDGE, USUAL / size))
     physics = TERMS.index("physics")
     drawn[physics, physics] = 0.0
     counts = np.sqrt(weights)
