@@ -163,7 +163,7 @@ def test_a_model_is_measured_when_it_is_told_what_it_lacked(tmp_path):
     path = tmp_path / "small.onnx"
     onnx_model(path)
     for _ in range(MOST_STARTS + 1):
-        with pytest.raises(PerfmodelError, match="small: .*open dimensions batch"):
+        with pytest.raises(PerfmodelError, match=r"small: .*open dimensions batch"):
             run(tmp_path / "t.parquet", 8, models=[(path, {})], sweep=False)
     assert run(tmp_path / "t.parquet", 8, models=[(path, {"batch": 2})], sweep=False).pieces == 1
 
