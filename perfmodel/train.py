@@ -64,7 +64,7 @@ def train(
 
     Args:
         traces: a table of operator traces, or the paths of such tables (Parquet or CSV).
-        output: the predictor's folder; it is created, its files are replaced one by one under temporary names.
+        output: the predictor's folder; it is created. Its files are replaced when all new ones are written.
         device: the path of the TOML of a device that the catalogue lacks; rows that bear its id use it.
         name: stands in the card.
         families: only these, by their names (:data:`perfmodel.models.families.FAMILIES`) or those of their operators
@@ -83,6 +83,7 @@ def train(
         TraceError: the traces break the schema, or their times cannot be seconds.
         InputError: a device or a family that is unknown; no usable rows.
         MissingExtraError: the extra ``train`` is not installed.
+        OSError: the folder cannot be written to; what was in it is as it was.
     """
     pandas = require_pandas()
     given: list[Any] = [traces] if isinstance(traces, (str, Path, pandas.DataFrame)) else list(traces)
@@ -97,14 +98,15 @@ def train(
     gemms = tables["gemm"] if any(p.family is GEMM for p in parts) else None
     if constants is None:
         constants = _constants(gemms, rows, seed, pieces, report)
-    host, judged = write_host(on_processors, folder, seed, report)
+    new = artefact.begin(folder)
+    host, judged = write_host(on_processors, new, seed, report)
     boosters, groups = [], grouped(judged, BY) if judged else []
     trained: list[TrainedPart] = []
     tasks = [PartTask.of(part, constants, seed, pieces) for part in parts]
     progress = _Progress(rows, report)
     for index, (task, done) in enumerate(zip(tasks, in_parallel(train_part, tasks, jobs), strict=True)):
         file = f"{done.entry['family']}/{done.entry['device']}/{done.entry['part']}.json.gz"
-        sha256 = artefact.write_file(folder, file, done.booster)
+        sha256 = artefact.write_file(new, file, done.booster)
         boosters.append({**done.entry, "file": file, "sha256": sha256})
         trained.append(done)
         groups += done.scores
@@ -112,7 +114,7 @@ def train(
         line = f"{index + 1}/{len(tasks)} {task.name}: held-out MAPE {mean:.2%} over {len(done.scores)} tables"
         progress.line(line, len(task.rows))
     transfer, accuracy_of_transfer, kernels = (
-        _transfer(parts, trained, constants, seed, jobs, boosters, folder, pieces, report) if parts else ([], {}, {})
+        _transfer(parts, trained, constants, seed, jobs, boosters, new, pieces, report) if parts else ([], {}, {})
     )
     schemas = {e["family"] for e in boosters} | ({UNSEEN_SCHEMA} if transfer else set())
     manifest = {
@@ -129,10 +131,10 @@ def train(
     } | ({"host_kernels": host} if host else {})
     accuracy = accuracy_report("shapes", seed, groups) | plotted(t.seen for t in trained)
     accuracy["transfer"] = accuracy_of_transfer
-    artefact.write_json(folder, "accuracy.json", accuracy)
-    artefact.write_file(folder, "card.md", card_text(name, manifest, accuracy).encode())
-    # Last: a folder whose training was interrupted keeps its old manifest, whose hashes then refuse the new files.
-    artefact.write_json(folder, artefact.MANIFEST, manifest)
+    artefact.write_json(new, "accuracy.json", accuracy)
+    artefact.write_file(new, "card.md", card_text(name, manifest, accuracy).encode())
+    artefact.write_json(new, artefact.MANIFEST, manifest)
+    artefact.install(new)
     pieces.remove()
     if power and parts:
         reports = train_power(

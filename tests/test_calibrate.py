@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -145,3 +148,19 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "exists; --force replaces it" in capsys.readouterr().err
     assert out.read_bytes() == before
     assert main([*command, "--force"]) == 0
+
+
+def test_a_measurement_that_cannot_be_written_is_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr("perfmodel.measured_cpu.measure", lambda *a, **k: SimpleNamespace(device=A100))
+    monkeypatch.setattr("perfmodel.cli.output.write_whole", full)
+    assert main(["calibrate", "--device", "local-cpu", "-o", str(tmp_path / "my.toml")]) == WRONG_USE
+    out, err = capsys.readouterr()
+    assert err.count("\n") == 1
+    assert "No space left on device; the device file is printed instead" in err
+    (tmp_path / "saved.toml").write_text(out, encoding="utf-8")
+    assert load_device(tmp_path / "saved.toml").id == A100.id

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import itertools
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,6 +14,7 @@ import pytest
 from perfmodel.collect.anchor import AnchorTimes
 from perfmodel.collect.onnxruntime_cpu import OnnxRuntimeCpu, dimension_names, random_inputs
 from perfmodel.errors import InputError, PerfmodelError, TraceError
+from perfmodel.files import write_whole
 
 pd = pytest.importorskip("pandas", reason="traces need the extra train")
 pytest.importorskip("onnxruntime", reason="the extra collect is not installed")
@@ -113,6 +116,67 @@ def test_an_interrupted_call_keeps_what_it_measured(tmp_path):
     assert len(read_traces(output)) > 0
 
 
+@pytest.mark.parametrize("problem", [errno.ENOSPC, errno.EROFS, errno.EFBIG])
+def test_a_disk_that_fills_ends_it_in_one_line_and_the_same_command_goes_on(tmp_path, monkeypatch, problem):
+    output, written = tmp_path / "traces.parquet", []
+
+    def full(path: Path, data: bytes) -> None:
+        if len(written) >= 3:  # the first piece, the table, the second piece
+            raise OSError(problem, os.strerror(problem), str(path))
+        written.append(path)
+        write_whole(path, data)
+
+    monkeypatch.setattr("perfmodel.collecting.journal.write_whole", full)
+    with pytest.raises(PerfmodelError, match=r"2 finished pieces are kept .*: the same command goes on") as caught:
+        run(output, 1e6)
+    assert os.strerror(problem) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    safe = read_traces(output)
+    assert not list(tmp_path.rglob("*.tmp"))
+    assert not list(tmp_path.rglob("*.started")), "the disk, not the piece, ended the process"
+    monkeypatch.undo()
+    after = read_traces(run(output, 12, minutes=30.0).output)
+    assert set(safe["node"] + safe["collection"].astype(str)) < set(after["node"] + after["collection"].astype(str))
+
+
+def test_where_nothing_can_be_written_it_says_so_before_it_measures(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(PerfmodelError, match=r"Not a directory; nothing is measured yet"):
+        run(tmp_path / "file" / "traces.parquet", 1e6)
+
+
+def test_a_model_that_was_interrupted_often_is_measured_all_the_same(tmp_path):
+    path = tmp_path / "small.onnx"
+    onnx_model(path)
+
+    class Interrupting(Steady):
+        def times(self, repeats: int = 5) -> AnchorTimes:
+            raise KeyboardInterrupt
+
+    for _ in range(MOST_STARTS + 1):
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / "t.parquet", 1e6, models=[(path, {"batch": 2})], sweep=False, anchor=Interrupting())
+    assert run(tmp_path / "t.parquet", 8, models=[(path, {"batch": 2})], sweep=False).pieces == 1
+
+
+def test_a_model_is_measured_when_it_is_told_what_it_lacked(tmp_path):
+    path = tmp_path / "small.onnx"
+    onnx_model(path)
+    for _ in range(MOST_STARTS + 1):
+        with pytest.raises(PerfmodelError, match=r"small: .*open dimensions batch"):
+            run(tmp_path / "t.parquet", 8, models=[(path, {})], sweep=False)
+    assert run(tmp_path / "t.parquet", 8, models=[(path, {"batch": 2})], sweep=False).pieces == 1
+
+
+def test_a_model_that_killed_the_process_is_named(tmp_path):
+    path = tmp_path / "small.onnx"
+    onnx_model(path)
+    for _ in range(MOST_STARTS):
+        Journal(tmp_path / "t.parquet").start("model-small")
+    with pytest.raises(PerfmodelError, match="small: it ended this command 2 times"):
+        run(tmp_path / "t.parquet", 8, models=[(path, {"batch": 2})], sweep=False)
+
+
 def test_a_drifting_anchor_is_noted(tmp_path):
     found = run(tmp_path / "t.parquet", 8, anchor=Steady(1.1))
     table = read_traces(found.output)
@@ -124,7 +188,8 @@ def test_a_table_of_another_kind_is_refused(tmp_path):
         run(tmp_path / "traces.csv", 4)
 
 
-def test_a_model_is_measured_under_its_name(tmp_path):
+def onnx_model(path: Path) -> None:
+    """A small model, written."""
     spec = importlib.util.spec_from_file_location("small", Path(__file__).parent / "test_collect_onnxruntime.py")
     assert spec is not None
     assert spec.loader is not None
@@ -132,7 +197,11 @@ def test_a_model_is_measured_under_its_name(tmp_path):
     spec.loader.exec_module(module)
     import onnx
 
-    onnx.save(module.small_model(), str(tmp_path / "small.onnx"))
+    onnx.save(module.small_model(), str(path))
+
+
+def test_a_model_is_measured_under_its_name(tmp_path):
+    onnx_model(tmp_path / "small.onnx")
     found = run(tmp_path / "t.parquet", 8, models=[(tmp_path / "small.onnx", {"batch": 2})], sweep=False)
     table = read_traces(found.output)
     assert set(table["collection"]) == {"small"}

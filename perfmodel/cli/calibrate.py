@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
 from typing import TYPE_CHECKING
 
 from perfmodel.cli import options
@@ -112,7 +113,13 @@ def _measure(arguments: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             progress.note("perfmodel calibrate: interrupted; nothing was written")
             raise
-    write_text(device_toml(found.device), arguments.output, overwrite=arguments.force)
+    text = device_toml(found.device)
+    try:
+        write_text(text, arguments.output, overwrite=arguments.force)
+    except InputError as problem:
+        # A minute and a half of measuring is not to be lost to a disk that has filled meanwhile.
+        sys.stdout.write(text)
+        raise InputError(f"{problem}; the device file is printed instead") from None
     if arguments.json is not None:
         measured = {"device": found.device.id, "output": arguments.output, **found.measurement.to_json()}
         write_json(measured, arguments.json)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from perfmodel.cli import options
@@ -137,5 +138,8 @@ def _anew(arguments: argparse.Namespace, progress: Progress) -> dict[str, Any]:
             report=progress,
         )
     except KeyboardInterrupt:
-        progress.note(f"perfmodel train: interrupted; the same command goes on from {_pieces(arguments)}")
+        kept = _pieces(arguments)
+        found = Path(kept).is_dir() and any(Path(kept).iterdir())
+        goes_on = f"the same command goes on from {kept}" if found else f"{arguments.output} is as it was"
+        progress.note(f"perfmodel train: interrupted; {goes_on}")
         raise

@@ -93,6 +93,10 @@ class Journal:
             file.write(b".")
         return True
 
+    def unstart(self, name: str) -> None:
+        """Forgets that a piece was begun: not the piece ended the process, but somebody, or a full disk."""
+        (self.folder / f"{name}{_STARTED}").unlink(missing_ok=True)
+
     def add(self, name: str, rows: pd.DataFrame, about: Mapping[str, Any]) -> Done:
         """Keeps a piece; it is on the disk when this returns."""
         import pyarrow as pa
@@ -102,7 +106,7 @@ class Journal:
         table = pa.Table.from_pandas(rows, preserve_index=False)
         table = table.replace_schema_metadata({**(table.schema.metadata or {}), _META: json.dumps(about).encode()})
         write_whole(path, _parquet(table))
-        (self.folder / f"{name}{_STARTED}").unlink(missing_ok=True)
+        self.unstart(name)
         self._done[name] = Done(name, dict(about), path)
         return self._done[name]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,7 @@ from perfmodel.collect.onnxruntime_cpu import OnnxRuntimeCpu
 from perfmodel.collect.pace import PaceMaker
 from perfmodel.collect.sweeps.families import Piece, draw, usual_weights
 from perfmodel.collecting.choice import chain_weights, shares_by_kind
-from perfmodel.collecting.journal import Done, Journal, concatenated
+from perfmodel.collecting.journal import MOST_STARTS, SUFFIX, Done, Journal, concatenated
 from perfmodel.collecting.machine import machine
 from perfmodel.collecting.pieces import Bench, Measured
 from perfmodel.errors import InputError, PerfmodelError
@@ -108,6 +109,7 @@ def collect(
         InputError: the output is no .parquet file, or was begun on another device or with another seed; a model is no
             file, or two have one name.
         MissingExtraError: the extra ``collect`` is not installed.
+        PerfmodelError: no model could be measured, or the disk is full or read-only.
     """
     if wanted.output.suffix.lower() != ".parquet":
         raise InputError(f"{wanted.output} is no .parquet file, which keeps what is measured")
@@ -124,8 +126,9 @@ def collect(
     _check_same(journal, device, wanted.seed)
     if journal.seconds >= 60 * wanted.minutes - _MARGIN_S and len(journal):
         report(f"{journal.seconds / 60:.1f} minutes were measured already: --minutes asks for more")
-        return _finish(journal, device, wanted)
-    with pinned():
+        with _disk_of(wanted.output):
+            return _finish(journal, device, wanted)
+    with pinned(), _disk_of(wanted.output):
         bench = Bench(collector, device.id, anchor or Anchor(), wanted.recordings)
         loop = _Loop(wanted, journal, device, bench, report, clock)
         try:
@@ -137,7 +140,27 @@ def collect(
     if loop.passed_over and not len(journal):
         first, why = next(iter(loop.passed_over.items()))
         raise PerfmodelError(f"no model could be measured; {first}: {why}")
-    return replace(_finish(journal, device, wanted), passed_over=loop.passed_over)
+    with _disk_of(wanted.output):
+        return replace(_finish(journal, device, wanted), passed_over=loop.passed_over)
+
+
+@contextmanager
+def _disk_of(output: Path) -> Iterator[None]:
+    """A full or read-only disk in one line, which says what is safe.
+
+    Raises:
+        PerfmodelError: in place of an OSError.
+    """
+    try:
+        yield
+    except OSError as problem:
+        kept = len(Journal(output))
+        where = problem.filename2 or problem.filename or output
+        pieces = "1 finished piece is" if kept == 1 else f"{kept} finished pieces are"
+        safe = f"{pieces} kept in {output}{SUFFIX}" if kept else "nothing is measured yet"
+        raise PerfmodelError(
+            f"{where}: {problem.strerror or problem}; {safe}: the same command goes on when it can write there"
+        ) from problem
 
 
 class _Loop:
@@ -160,9 +183,13 @@ class _Loop:
     def run(self) -> None:
         for path, dims in self._wanted.models:
             name = f"model-{path.stem}"
-            if name not in self._journal and self._left_s > _MARGIN_S and self._journal.start(name):
-                # A model is worth more time than a piece: its own network is what somebody asks for.
-                self._keep(name, partial(self._model, path, dims), {"model": path.stem})
+            if name in self._journal or self._left_s <= _MARGIN_S:
+                continue
+            if not self._journal.start(name):
+                self._pass_over(name, f"it ended this command {MOST_STARTS} times", path.stem)
+                continue
+            # A model is worth more time than a piece: its own network is what somebody asks for.
+            self._keep(name, partial(self._model, path, dims), {"model": path.stem})
         if not self._wanted.sweep:
             return
         since = _CHOOSE_EVERY
@@ -191,15 +218,26 @@ class _Loop:
     def _piece(self, piece: Piece, name: str) -> Measured:
         return self._bench.measure(piece.model.SerializeToString(), name, seed=self._wanted.seed)
 
+    def _pass_over(self, name: str, why: str, model: Any) -> None:
+        self._report(f"{name}: passed over: {why}")
+        if model is not None:
+            self.passed_over[str(model)] = why
+
     def _keep(self, name: str, measure: Callable[[], Measured], about: Mapping[str, Any]) -> None:
+        try:
+            self._measured(name, measure, about)
+        except (KeyboardInterrupt, OSError):
+            self._journal.unstart(name)
+            raise
+
+    def _measured(self, name: str, measure: Callable[[], Measured], about: Mapping[str, Any]) -> None:
         spent = 0.0
         for attempt in _attempts():
             try:
                 measured = measure()
             except PerfmodelError as problem:
-                self._report(f"{name}: passed over: {problem}")
-                if "model" in about:
-                    self.passed_over[str(about["model"])] = str(problem)
+                self._pass_over(name, str(problem), about.get("model"))
+                self._journal.unstart(name)  # told what it lacks, it may be measured the next time
                 return
             spent += float(measured.about["seconds"])
             if measured.status == "ok" or attempt == _ATTEMPTS or self._left_s <= _MARGIN_S:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from perfmodel.files import write_whole
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
+_NEW = ".new"
 _MAX_MANIFEST_BYTES = 8 * 2**20
 _MAX_FILE_BYTES = 32 * 2**20
 
@@ -88,3 +90,26 @@ def write_file(folder: Path, name: str, data: bytes) -> str:
 def write_json(folder: Path, name: str, value: Mapping[str, Any]) -> str:
     """Writes sorted, indented JSON like :func:`write_file`."""
     return write_file(folder, name, (json.dumps(value, indent=0, sort_keys=True) + "\n").encode())
+
+
+def begin(folder: Path) -> Path:
+    """An empty folder inside a predictor's, for new files until all of them are there; what an earlier call left is removed.
+
+    Raises:
+        OSError: it cannot be written to.
+    """
+    new = folder / _NEW
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir(parents=True)
+    return new
+
+
+def install(new: Path) -> None:
+    """Moves the files of a folder that :func:`begin` made into the predictor's, the manifest last: until then a full disk or
+    an interrupt leaves the predictor as it was."""
+    files = sorted((path for path in new.rglob("*") if path.is_file()), key=lambda path: (path.name == MANIFEST, path))
+    for path in files:
+        target = new.parent / path.relative_to(new)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.replace(target)
+    shutil.rmtree(new, ignore_errors=True)

@@ -39,6 +39,11 @@ def judge(task: Task) -> list[JudgedRows]:
     if measured:
         return measured + (judge_held_out(_folds(replace(task, operators=operators)), task.jobs) if operators else [])
     if not any(len(runs.listed) for runs in task.runs):
+        if host:
+            raise InputError(
+                "the protocol models judges whole models, and these rows are of a generated sweep alone: "
+                "`perfmodel collect --model FILE` measures models, too"
+            )
         raise InputError(
             "the protocol models judges runs that name their operators, and none was given: energaizer has some"
         )

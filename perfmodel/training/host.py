@@ -1,7 +1,7 @@
 """Training what `perfmodel collect` measured: one booster over a runtime's kernels, its intervals, and whole runs.
 
-    rows → features and a first estimate → boosters that leave a fifth of the models out → errors, intervals, composition
-         → a booster of all rows
+    rows → features and a first estimate → factors of what each kernel does, and boosters on what they leave, that leave a
+         fifth of the models out → errors, intervals, composition → factors and a booster of all rows
 
 Whole models are left out together, never rows: kernels of one model share shapes, state of the caches and the moment at
 which they were measured.
@@ -21,7 +21,9 @@ from perfmodel.models import artefact
 from perfmodel.models.host import features
 from perfmodel.models.host.boosters import LEAST_S, HostKernels
 from perfmodel.models.host.composition import RUN_BUCKETS_S, Composition
+from perfmodel.models.host.work import terms
 from perfmodel.training.boosting import strip
+from perfmodel.training.host_costs import fit_costs
 from perfmodel.training.intervals import INTERVAL, error_quantiles, family_widths, student
 from perfmodel.training.objective import boost
 
@@ -31,8 +33,11 @@ if TYPE_CHECKING:
 BOOSTER: Mapping[str, Any] = {
     "objective": "reg:squarederror", "tree_method": "hist", "grow_policy": "lossguide", "max_depth": 0, "max_leaves": 40,
     "max_bin": 64, "eta": 0.1, "subsample": 0.7, "colsample_bynode": 0.3, "min_child_weight": 2, "nthread": 1, "trees": 220,
+    "num_parallel_tree": 3,
 }  # fmt: skip
-"""Squared errors of the logarithm, not the mean relative error that operators of accelerators are trained for: that one gives a
+"""Three trees a round, each of other rows and columns, whose mean is taken: sums over a network scatter less by chance.
+
+Squared errors of the logarithm, not the mean relative error that operators of accelerators are trained for: that one gives a
 kernel that is a hundred times slower than its like (a Fourier transform of 400 points) up, and sums of kernels come out low."""
 LEAST_WORD = 5
 """Rows that a word must have to be a feature."""
@@ -59,6 +64,7 @@ class HostTable:
         model: which model each row is a kernel of; ``network`` what its quantised forms share with it.
         count: executions in a run.
         numbers, base_s, words: of :mod:`perfmodel.models.host.features`.
+        amounts, places: of :func:`perfmodel.models.host.work.terms`.
     """
 
     table: Mapping[str, np.ndarray]
@@ -72,6 +78,8 @@ class HostTable:
     numbers: features.Columns
     base_s: np.ndarray
     words: list[set[str]]
+    amounts: np.ndarray
+    places: np.ndarray
 
     def __len__(self) -> int:
         return len(self.measured_s)
@@ -148,6 +156,7 @@ def host_table(rows: pd.DataFrame, device: Device) -> HostTable:
     table = {name: rows[name].astype(object).to_numpy() if str(rows[name].dtype) in ("category", "str", "string")
              else rows[name].to_numpy() for name in rows.columns}  # fmt: skip
     columns, base = features.numbers(table, device)
+    amounts, places = terms(table, columns, base)
     pace = (
         np.nan_to_num(np.asarray(table["pace"], dtype=np.float64), nan=1.0) if "pace" in table else np.ones(len(base))
     )
@@ -161,6 +170,7 @@ def host_table(rows: pd.DataFrame, device: Device) -> HostTable:
         network=np.where(known, network, model).astype(str),
         count=np.asarray(table.get("count", np.ones(len(base))), dtype=np.float64),
         numbers=columns, base_s=base, words=features.words(table),
+        amounts=amounts, places=places,
     )  # fmt: skip
 
 
@@ -170,22 +180,24 @@ def part_of(table: HostTable, rows: np.ndarray) -> HostTable:
         table, table={name: values[rows] for name, values in table.table.items()}, measured_s=table.measured_s[rows],
         model=table.model[rows], network=table.network[rows], count=table.count[rows],
         numbers={name: values[rows] for name, values in table.numbers.items()}, base_s=table.base_s[rows],
-        words=[table.words[i] for i in rows.tolist()],
+        words=[table.words[i] for i in rows.tolist()], amounts=table.amounts[rows], places=table.places[rows],
     )  # fmt: skip
 
 
 def fit_kernels(table: HostTable, rows: np.ndarray, seed: int) -> HostKernels:
-    """A booster of some rows, without intervals and composition."""
-    known = features.vocabulary((table.words[i] for i in rows.tolist()), LEAST_WORD)
-    numbers = {name: values[rows] for name, values in table.numbers.items()}
-    matrix = features.matrix(numbers, [table.words[i] for i in rows.tolist()], known)
-    target = np.log(adding_up(part_of(table, rows)) / table.base_s[rows])
-    data = artefact.compress(strip(boost(matrix, target, BOOSTER, seed, weights(table.measured_s[rows]))))
-    names, counts = np.unique(np.asarray(table.table["kernel"], dtype=object)[rows].astype(str), return_counts=True)
+    """Factors and a booster of some rows, without intervals and composition."""
+    part = part_of(table, rows)
+    known = features.vocabulary(part.words, LEAST_WORD)
+    seconds, count = adding_up(part), weights(part.measured_s)
+    costs = fit_costs(part.table, part.amounts, seconds, count, part.model)
+    costs_s = np.maximum(costs.seconds(part.table, part.amounts, part.base_s), LEAST_S)
+    matrix = features.matrix(features.with_costs(part.numbers, costs_s, part.base_s, part.places), part.words, known)
+    data = artefact.compress(strip(boost(matrix, np.log(seconds / costs_s), BOOSTER, seed, count)))
+    names, counts = np.unique(np.asarray(part.table["kernel"], dtype=object).astype(str), return_counts=True)
     return HostKernels(
         device=table.device.id, software=table.software, threads=table.threads, words=known,
         kernels=dict(zip(names.tolist(), counts.tolist(), strict=True)), quantiles=((-0.7, 0.7),) * 4,
-        composition=Composition(), read=lambda: data, rows=len(rows),
+        composition=Composition(), read=lambda: data, rows=len(rows), costs=costs,
     )  # fmt: skip
 
 

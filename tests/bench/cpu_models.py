@@ -241,10 +241,11 @@ def judge(measured: Path, again: Path | None, traces: list[Path], device: str) -
     found["sweep"] = _of_sweep(table).reindex(found.index)
     if again is not None:
         found["again"] = _run_times(again).reindex(found.index)
+        found["both"] = np.sqrt(found["measured"] * found["again"])
     lines = [
-        "| | models | device file alone | sweep alone | sweep and other networks | two measurements differ by"
-        " | interval covers |",
-        "|---|---|---|---|---|---|---|",
+        "| | models | device file alone | sweep alone | sweep and other networks | the same, against the mean of two"
+        " measurements | two measurements differ by | interval covers |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for int8 in (False, True):
         for low, high, label in SIZES:
@@ -286,27 +287,45 @@ def _of_sweep(table: Any) -> Any:
 
 
 def _row(label: str, some: Any) -> str:
-    def off(column: str) -> str:
-        if column not in some or not some[column].notna().any():
+    def off(column: str, truth: str = "measured") -> str:
+        if any(name not in some or not some[name].notna().any() for name in (column, truth)):
             return ""
-        error = (some[column] / some["measured"] - 1).abs()
+        error = (some[column] / some[truth] - 1).abs()
         return f"{error.mean():.1%} ({error.median():.1%})"
 
     inside = ((some["measured"] >= some["low"]) & (some["measured"] <= some["high"])).mean()
-    columns = " | ".join(off(c) for c in ("first", "sweep", "predicted", "again"))
+    columns = " | ".join((off("first"), off("sweep"), off("predicted"), off("predicted", "both"), off("again")))
     return f"| {label} | {len(some)} | {columns} | {inside:.0%} |"
 
 
 def _speed_ups(found: Any) -> str:
+    """How often the sign of an 8-bit form's speed-up is right, beside how often two measurements agree on it; the wrong ones
+    are printed one by one."""
     pairs = [(name, name.partition(".int8")[0]) for name in found.index[found["int8"]]]
     pairs = [(q, f) for q, f in pairs if f in found.index]
-    measured = np.array([found.measured[f] / found.measured[q] for q, f in pairs])
-    predicted = np.array([found.predicted[f] / found.predicted[q] for q, f in pairs])
+
+    def ratio(column: str) -> np.ndarray:
+        return np.array([found[column][f] / found[column][q] for q, f in pairs])
+
+    measured, predicted = ratio("measured"), ratio("predicted")
     right = (measured > 1) == (predicted > 1)
     clear = np.abs(np.log(measured)) > 0.1
-    return (
+    line = (
         f"Of {len(pairs)} quantised networks the sign of the speed-up is predicted right in {right.sum()}; of the"
         f" {clear.sum()} that differ by more than 10 %, in {right[clear].sum()}."
+    )
+    if "again" not in found:
+        return line
+    again = ratio("again")
+    known = np.isfinite(again)
+    same = known & ((measured > 1) == (again > 1))
+    sure = same & (np.minimum(np.abs(np.log(measured)), np.abs(np.log(again))) > 0.1)
+    for index in np.flatnonzero(~right).tolist():
+        twice = f"{measured[index]:.2f} and {again[index]:.2f}"
+        print(f"wrong sign: {pairs[index][0]}: {twice} times as fast, predicted {predicted[index]:.2f}")
+    return line + (
+        f" Two measurements agree on the sign in {same.sum()} of {known.sum()}: of these it is right in {right[same].sum()},"
+        f" and in {right[sure].sum()} of the {sure.sum()} in which both differ by more than 10 %."
     )
 
 

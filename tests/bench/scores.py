@@ -4,11 +4,17 @@
 
 The last column says what the protocol ``scores`` uses. Nothing here decides that: the candidates are listed to show what would
 have been gained or lost.
+
+A third table says what the published split lets anybody know: how many machines each side has, which columns differ between
+them, and what oracles reach that look at the test rows: the nearest row of all others, by the same columns; the nearest
+machine but its own; and the prediction with one factor a suite that is taken from the test rows.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from dataclasses import fields
 
 import numpy as np
 
@@ -37,6 +43,57 @@ def main(root: str) -> None:
             found = {name: np.concatenate(errors[published, suite, name]) for name in predictors}
             cells = [f"{100 * np.median(e):.1f} / {100 * e.mean():.1f}" for e in found.values()]
             print(f"| {suite:32} | {len(found['chosen'])} | {' | '.join(cells)} |")
+    knowable(scores, runs["collection"].tolist())
+
+
+def knowable(scores: Scores, collection: Sequence[str]) -> None:
+    """Prints what the published split lets anybody know, by suite."""
+    ((_, train, test),) = [split for split in splits(scores, collection) if split[0] == PUBLISHED]
+    predicted = predict_chosen(scores.taken(train), scores.taken(test), 0) - scores.taken(test).log_score
+    print("\nwhat the published split lets anybody know: mean error in percent\n")
+    print("| suite | machines trained on, tested | columns that differ | predicted | nearest row | nearest other machine |"
+          " one factor a suite known |\n" + "|---" * 7 + "|")  # fmt: skip
+    machine = np.unique(np.nan_to_num(_columns(scores), nan=-1.0), axis=0, return_inverse=True)[1].ravel()
+    for suite in sorted(set(scores.suite[test])):
+        mine = scores.suite == suite
+        sides = [mine & train, mine & test]
+        differ = [f.name for f in fields(scores.machines) if len(_values(scores, f.name, mine)) > 1]
+        here = predicted[scores.suite[test] == suite]
+        cells = [f"{100 * np.abs(np.exp(e) - 1).mean():.1f}" for e in (
+            here, _of_nearest(scores, np.flatnonzero(sides[1]), None), _of_nearest(scores, np.flatnonzero(sides[1]), machine),
+            here - np.median(here),
+        )]  # fmt: skip
+        counts = ", ".join(str(len(set(machine[side].tolist()))) for side in sides)
+        print(f"| {suite} | {counts} | {', '.join(differ)} | {' | '.join(cells)} |")
+
+
+def _columns(scores: Scores) -> np.ndarray:
+    return np.stack([getattr(scores.machines, f.name) for f in fields(scores.machines)], axis=1)
+
+
+def _values(scores: Scores, name: str, rows: np.ndarray) -> set[float]:
+    return set(np.nan_to_num(getattr(scores.machines, name)[rows], nan=-1.0).tolist())
+
+
+def _of_nearest(scores: Scores, rows: np.ndarray, machine: np.ndarray | None) -> np.ndarray:
+    """ln(predicted / measured) of some rows by the mean of the nearest others of the same test.
+
+    Args:
+        scores: all rows.
+        rows: indices.
+        machine: of each row; what is of the row's own is left out, too. None: only the row itself is.
+    """
+    near = scores.machines.features()
+    errors = []
+    for row in rows.tolist():
+        others = scores.workload == scores.workload[row]
+        others[row] = False
+        if machine is not None:
+            others &= machine != machine[row]
+        if others.any():
+            distance = np.abs(near[others] - near[row]).sum(axis=1)
+            errors.append(scores.log_score[others][distance <= distance.min() + 1e-12].mean() - scores.log_score[row])
+    return np.array(errors)
 
 
 if __name__ == "__main__":

@@ -48,11 +48,23 @@ def image(b: Builder, flops: float, *, axes: int = 2) -> Image:
             channels = b.one_of(1, 3)
     places = max(1.0, min(flops / (18.0 * channels**2), 1.2e6 / channels))
     if axes == 1:
-        return Image("", 1, channels, (max(4, int(places)),))
+        return _frames(b, channels, places)
     side = max(1, round(places**0.5))
     ratio = b.one_of(1.0, 1.0, 1.0, 0.25, 0.15, 4.0)
     space = (max(1, int(side * ratio**0.5)), max(1, int(side / ratio**0.5)))
     return Image("", b.one_of(1, 1, 1, 1, 1, 2, 4), channels, space)
+
+
+def _frames(b: Builder, channels: int, places: float) -> Image:
+    """Places in a row; a quarter of the time cut into frames of a few places each, as voice detectors have them.
+
+    The runtime multiplies each image of a batch by itself, with vectors along its places: few of them fill no vector.
+    """
+    length = max(4, int(places))
+    if length < 16 or not b.chance(0.25):
+        return Image("", 1, channels, (length,))
+    frame = b.one_of(1, 2, 3, 4, 5, 8, 12, 20)
+    return Image("", max(1, min(length // frame, 200)), channels, (frame,))
 
 
 def fed(b: Builder, value: Image) -> Image:
@@ -210,12 +222,11 @@ def along_time(b: Builder, flops: float) -> None:
     """Convolutions along one axis: speech and audio, wide windows with a stride among them."""
     if b.chance(0.3):  # a bank of filters over samples
         window, filters = b.one_of(128, 256, 400, 512, 1024), b.one_of(66, 80, 128, 201, 258, 402, 514)
-        steps = max(1, int(flops / (2.0 * window * filters)))
-        steps = min(steps, 3000)
         hop = b.one_of(64, 128, 160)
-        x = Image(b.input(1, 1, window + hop * (steps - 1)), 1, 1, (window + hop * (steps - 1),))
+        batch, steps = _windows(b, flops / (2.0 * window * filters), 3000)
+        x = fed(b, Image("", batch, 1, (window + hop * (steps - 1),)))
         bank = b.op("Conv", x.name, b.weight(filters, 1, window), kernel_shape=[window], strides=[hop])
-        b.count(2.0 * window * filters * steps)
+        b.count(2.0 * window * filters * steps * batch)
         b.output(activation(b, bank, b.one_of("none", "relu")))
         return
     x = fed(b, image(b, flops, axes=1))
@@ -227,6 +238,15 @@ def along_time(b: Builder, flops: float) -> None:
     if b.chance(0.3):
         y = Image(b.op("Transpose", y.name, perm=[0, 2, 1]), y.batch, y.channels, y.space)
     b.output(y.name)
+
+
+def _windows(b: Builder, steps: float, most: int) -> tuple[int, int]:
+    """A batch and the windows of each: all in one, or, a quarter of the time, a few windows of many pieces of sound."""
+    count = max(1, min(int(steps), most))
+    if count < 8 or not b.chance(0.25):
+        return 1, count
+    few = b.between(2, 8)
+    return max(1, min(count // few, 100)), few
 
 
 def strips(b: Builder, flops: float) -> None:
@@ -270,8 +290,8 @@ def integers(b: Builder, flops: float) -> None:
     if axes == 1 and b.chance(0.4):  # a bank of filters over samples
         kernel, hop = b.one_of(128, 256, 400, 512), b.one_of(64, 128, 160)
         c_out = b.one_of(66, 128, 201, 258, 402)
-        steps = max(1, min(int(flops / (2.0 * kernel * c_out)), 1000))
-        x = fed(b, Image("", 1, 1, (kernel + hop * (steps - 1),)))
+        batch, steps = _windows(b, flops / (2.0 * kernel * c_out), 1000)
+        x = fed(b, Image("", batch, 1, (kernel + hop * (steps - 1),)))
         pad, stride, groups = 0, hop, 1
     else:
         x = fed(b, image(b, flops, axes=axes))
@@ -295,7 +315,11 @@ def integers(b: Builder, flops: float) -> None:
 
 def quantised(b: Builder, flops: float) -> None:
     """A statically quantised convolution: quantise and dequantise nodes, which the runtime makes a QLinearConv of."""
-    x = fed(b, image(b, flops))
+    drawn = image(b, flops)
+    if drawn.channels < 8 and b.chance(0.7):  # only the first layers of networks are as narrow
+        drawn = Image("", 1, b.channels(8, 64), (b.between(2, 16),) * 2)
+        flops = max(flops, 18.0 * drawn.channels * drawn.elements)
+    x = fed(b, drawn)
     kernel = min(b.one_of(1, 1, 3, 3, 5), *(2 * s - 1 for s in x.space))
     depthwise = b.chance(0.3)
     groups = x.channels if depthwise else 1
@@ -338,6 +362,6 @@ CHAINS: dict[str, tuple[Callable[[Builder, float], Any], float]] = {
     "strips": (strips, 0.8),
     "transposed": (transposed, 0.3),
     "conv-integer": (integers, 1.6),
-    "conv-quantised": (quantised, 1.6),
+    "conv-quantised": (quantised, 2.4),
 }
 """By name, the chain and how often it is drawn among its kind."""

@@ -90,7 +90,8 @@ def choices(b: Builder, flops: float) -> None:
 
 
 def gates(b: Builder, flops: float) -> None:
-    """SiLU and GELU of a value that is kept, as activations that follow no product."""
+    """SiLU and GELU of a value that is kept, as activations that follow no product; GELU of a value and its bias,
+    too, which the runtime fuses by themselves where a product's rows are open."""
     shape = _shape(b, _elements(b, flops) // 2, 2)
     x = b.input(*shape)
     kind = b.one_of("silu", "gelu", "tanh-gelu", "silu-product")
@@ -103,6 +104,8 @@ def gates(b: Builder, flops: float) -> None:
     else:
         from perfmodel.collect.sweeps.convolutions import activation
 
+        if kind == "gelu" and b.chance(0.6):
+            x = b.op("Add", x, b.weight(shape[-1], scale=0.1))
         y = activation(b, x, "gelu" if kind == "gelu" else "silu")
         if kind == "silu-product":
             y = b.op("Mul", y, b.input(*shape))

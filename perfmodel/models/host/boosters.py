@@ -1,8 +1,9 @@
 """What was learned of one runtime's kernels on one processor: a booster over all of them, and how far it is off.
 
-The booster predicts ln(measured / first estimate) of a kernel (:mod:`perfmodel.models.host.features`). One booster serves
-all families: how bytes move and how work fills a core is shared, and words say which kernel a row is. A kernel that was
-never measured has no word, is predicted by its work and traffic alone, and gets the interval of such kernels.
+Factors say what a kernel takes for each thing that it does (:mod:`perfmodel.models.host.work`); the booster predicts
+ln(measured / that sum) from the features of :mod:`perfmodel.models.host.features`. One booster serves all families: how bytes
+move and how work fills a core is shared, and words say which kernel a row is. A kernel that was never measured has no word,
+is predicted by its work and traffic alone, and gets the interval of such kernels.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ import numpy as np
 from perfmodel.errors import PredictorError
 from perfmodel.hardware import Device
 from perfmodel.models.host.composition import Composition
-from perfmodel.models.host.features import NUMBERS, matrix, numbers, words
+from perfmodel.models.host.features import NUMBERS, matrix, numbers, with_costs, words
+from perfmodel.models.host.work import TERMS, Costs, terms
 from perfmodel.models.learned import SIZE_BUCKETS_S, size_bucket
 from perfmodel.models.trees import Booster, read_booster
 
@@ -55,6 +57,7 @@ class HostKernels:
         read: the booster's packed bytes.
         rows: training rows.
         widths: by family of operators, by what its kernels stretch that interval.
+        costs: factors by kernel.
     """
 
     device: str
@@ -67,6 +70,7 @@ class HostKernels:
     read: Callable[[], bytes]
     rows: int
     widths: Mapping[str, float] = field(default_factory=dict)
+    costs: Costs = field(default_factory=Costs)
 
     @cached_property
     def _booster(self) -> Booster:
@@ -80,8 +84,10 @@ class HostKernels:
     def predict(self, table: Mapping[str, np.ndarray], device: Device) -> KernelEstimates:
         """Estimates for a table of kernels (:func:`perfmodel.models.host.features.table_of_nodes`)."""
         columns, base = numbers(table, device)
-        found = words(table)
-        latency = np.maximum(base * np.exp(self._booster.predict(matrix(columns, found, self.words))), LEAST_S)
+        amounts, places = terms(table, columns, base)
+        costs = np.maximum(self.costs.seconds(table, amounts, base), LEAST_S)
+        features = matrix(with_costs(columns, costs, base, places), words(table), self.words)
+        latency = np.maximum(costs * np.exp(self._booster.predict(features)), LEAST_S)
         known = np.array([str(kernel) in self.kernels for kernel in np.asarray(table["kernel"], dtype=object).tolist()])
         ops = np.asarray(table["op"], dtype=object).astype(str)
         low, high = stretched(np.array(self.quantiles)[size_bucket(latency)], ops, self.widths)
@@ -97,7 +103,8 @@ class HostKernels:
             "device": self.device, "software": self.software, "threads": self.threads, "words": list(self.words),
             "kernels": dict(sorted(self.kernels.items())), "quantiles": [list(q) for q in self.quantiles],
             "composition": self.composition.to_dict(), "numbers": list(NUMBERS), "rows": self.rows,
-            "widths": dict(sorted(self.widths.items())),
+            "widths": dict(sorted(self.widths.items())), "terms": list(TERMS),
+            "costs": {name: list(values) for name, values in sorted(self.costs.factors.items())},
         }  # fmt: skip
 
     @classmethod
@@ -108,7 +115,7 @@ class HostKernels:
             PredictorError: it was trained on other features than this version computes.
             KeyError, TypeError, ValueError: it is damaged.
         """
-        if tuple(entry["numbers"]) != NUMBERS:
+        if tuple(entry["numbers"]) != NUMBERS or tuple(entry["terms"]) != TERMS:
             raise PredictorError("the kernels were trained on other features than this version computes: train again")
         quantiles = tuple((float(low), float(high)) for low, high in entry["quantiles"])
         if len(quantiles) != len(SIZE_BUCKETS_S) + 1 or not np.isfinite(quantiles).all():
@@ -116,11 +123,14 @@ class HostKernels:
         widths = {str(family): float(width) for family, width in entry.get("widths", {}).items()}
         if not all(np.isfinite(width) and width > 0 for width in widths.values()):
             raise ValueError("the widths of the kernels' intervals are no positive numbers")
+        costs = {str(name): tuple(map(float, values)) for name, values in entry["costs"].items()}
+        if not all(len(v) == len(TERMS) and np.isfinite(v).all() and min(v) >= 0 for v in costs.values()):
+            raise ValueError("the costs of the kernels are not a number a term")
         return cls(
             device=str(entry["device"]), software=str(entry["software"]), threads=int(entry["threads"]),
             words=tuple(map(str, entry["words"])), kernels={str(k): int(v) for k, v in entry["kernels"].items()},
             quantiles=quantiles, composition=Composition.from_dict(entry["composition"]), read=read, rows=int(entry["rows"]),
-            widths=widths,
+            widths=widths, costs=Costs(costs),
         )  # fmt: skip
 
 

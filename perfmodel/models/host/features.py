@@ -41,8 +41,10 @@ _PLAIN = (
     "directions", "repeats", "odd_repeats", "log_base", "log_over_ceilings", "call_share", "log_intensity", "bytes_share",
     "weights_share",
 )  # fmt: skip
-NUMBERS = (*(f"log2_{name}" for name in _LOGS), *_PLAIN)
-"""Features that are numbers, in the order in which boosters read them; flags of kinds (:func:`words`) follow."""
+_OF_COSTS = ("log_costs", "log_costs_over_base", "log2_places")
+NUMBERS = (*(f"log2_{name}" for name in _LOGS), *_PLAIN, *_OF_COSTS)
+"""Features that are numbers, in the order in which boosters read them; flags of kinds (:func:`words`) follow. The last ones
+are added when factors are known (:func:`with_costs`)."""
 
 
 def table_of_nodes(nodes: Sequence[Node], stands: Sequence[Mapping[str, float]]) -> dict[str, np.ndarray]:
@@ -74,8 +76,20 @@ def measured_here(table: Mapping[str, np.ndarray]) -> np.ndarray:
     return known
 
 
+def with_costs(columns: Columns, costs_s: np.ndarray, base_s: np.ndarray, places: np.ndarray) -> Columns:
+    """The features with those that follow from what kernels cost (:mod:`perfmodel.models.host.work`).
+
+    Args:
+        columns, base_s: of :func:`numbers`.
+        costs_s: seconds of each row by its kernel's factors.
+        places: of one image of a convolution.
+    """
+    values = (np.log(costs_s), np.log(costs_s / base_s), np.log2(places + 1.0))
+    return columns | dict(zip(_OF_COSTS, values, strict=True))
+
+
 def numbers(table: Mapping[str, np.ndarray], device: Device) -> tuple[Columns, np.ndarray]:
-    """The features :data:`NUMBERS`, and the first estimate of each row [s]; arrays of shape ``[rows]``.
+    """The features :data:`NUMBERS` without those of costs, and the first estimate of each row [s]; arrays of shape ``[rows]``.
 
     The first estimate is that of the analytical model, which knows what was calibrated on the device.
     """
