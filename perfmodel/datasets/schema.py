@@ -264,6 +264,8 @@ def _numbers(table: pd.DataFrame, column: str, name: str) -> np.ndarray:
     values = table[column]
     try:
         return values.to_numpy(dtype=np.float64, na_value=np.nan)
+    except OverflowError:
+        raise TraceError(f"{name}: column {column!r} holds a whole number that no float can hold") from None
     except (TypeError, ValueError):
         text = np.array([isinstance(v, str) for v in values.tolist()], dtype=bool)
         _refuse(table, name, column, text, "a number")

@@ -45,7 +45,7 @@ def screen(opinions: Opinions, columns: Mapping[str, np.ndarray]) -> Screened:
     rows = len(next(iter(columns.values())))
     physics = opinions.physics
     log_s, code = np.empty(rows), np.empty(rows, dtype=np.int16)
-    with np.errstate(divide="ignore", invalid="ignore"):  # of impossible shapes, which are refused
+    with np.errstate(all="ignore"):  # of impossible shapes, which are refused
         for start in range(0, rows, _AT_A_TIME):
             part = slice(start, start + _AT_A_TIME)
             costs = physics.costs({n: v[part] for n, v in columns.items()})

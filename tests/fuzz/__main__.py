@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 from fuzz.targets import TARGETS, TESTS
-
 from perfmodel.files import write_whole
 
 SLICE_SECONDS = 90
@@ -61,16 +60,20 @@ def read_state(folder: Path) -> dict[str, Any]:
 
 def table(state: dict[str, Any]) -> str:
     """What was done so far, as a Markdown table."""
-    rows = ["| read | hours of processor | inputs | results | refused with one line |", "| --- | --- | --- | --- | --- |"]
+    rows = [
+        "| read | hours of processor | inputs | results | refused with one line |",
+        "| --- | --- | --- | --- | --- |",
+    ]
     hours = total = 0.0
     for name in TARGETS:
         done = state.get(name, {})
         counts = done.get("counts", {})
         inputs = sum(counts.values())
+        spent = done.get("cpu_s", 0.0) / 3600
         rows.append(
-            f"| {name} | {done.get('cpu_s', 0) / 3600:.2f} | {inputs:,} | {counts.get('result', 0):,} | {counts.get('refused', 0):,} |"
+            f"| {name} | {spent:.2f} | {inputs:,} | {counts.get('result', 0):,} | {counts.get('refused', 0):,} |"
         )
-        hours, total = hours + done.get("cpu_s", 0) / 3600, total + inputs
+        hours, total = hours + spent, total + inputs
     return "\n".join([*rows, f"| **all** | **{hours:.2f}** | **{total:,.0f}** | | |"])
 
 
@@ -89,7 +92,8 @@ def _slice(name: str, folder: Path, seconds: float) -> int:
     with (folder / "log").open("wb") as log:
         try:
             # One that hangs where no signal reaches it is ended by its own limit of 300 s, or here.
-            return subprocess.run(command, stdout=log, stderr=log, env=environment, timeout=seconds + 900).returncode
+            done = subprocess.run(command, stdout=log, stderr=log, env=environment, timeout=seconds + 900, check=False)
+            return done.returncode
         except subprocess.TimeoutExpired:
             return -1
 

@@ -8,7 +8,10 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-TEXTS = ("", "x", "null", "\x00", "é\u2028", "<script>alert(1)</script>", "../../etc/passwd", "C:\\a\\b", "nan", "1e999", "a" * 3000)
+TEXTS = (
+    "", "x", "null", "\x00", "é\u2028", "<script>alert(1)</script>", "../../etc/passwd", "C:\\a\\b", "nan", "1e999",
+    "a" * 3000,
+)  # fmt: skip
 NUMBERS: tuple[Any, ...] = (
     0, 1, -1, 2, 7, 0.5, -0.0, 1e-320, 1e308, -1e308, 2**31, 2**48, 2**63, -(2**63), 10**400,
     float("nan"), float("inf"), float("-inf"),
@@ -19,7 +22,8 @@ TOML_VALUES = (
     "2026-01-01", "2026-01-01T00:00:00Z", '"\\u0000"', "1_0", "0x10",
 )  # fmt: skip
 CELLS = (
-    "", "0", "-1", "nan", "inf", "-inf", "1e308", "1e-320", "9" * 400, "x", '"', '"a,b"', "true", "NA", "\x00", "é", "1;5", "1,5",
+    "", "0", "-1", "nan", "inf", "-inf", "1e308", "1e-320", "9" * 400, "x", '"', '"a,b"', "true", "NA", "\x00", "é",
+    "1;5", "1,5",
     "2026-01-01", "[1]", "gemm", "attention", "bf16", "h100-sxm",
 )  # fmt: skip
 

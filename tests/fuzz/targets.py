@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from fuzz import mutations
-from fuzz.mutations import Mutation
 from mlir_mutations import damaged
 from mutations import rewired
 
 import perfmodel
+from fuzz import mutations
+from fuzz.mutations import Mutation
 from perfmodel.errors import PerfmodelError, UnboundDimensionError
 
 TESTS = Path(__file__).parent.parent
@@ -232,9 +232,9 @@ def _traces(ending: str) -> Callable[[bytes, Path], str]:
     def read(data: bytes, folder: Path) -> str:
         """As traces, as runs, as the table of a collector, and on the way to the training."""
         from perfmodel.collecting.journal import about_table
-        from perfmodel.datasets.schema import column_names, read_runs, read_traces
+        from perfmodel.datasets.schema import column_names, read_runs, read_traces, usable
         from perfmodel.hardware import load_device
-        from perfmodel.models.trace_rows import analysed, check_seconds, parts_of
+        from perfmodel.models.trace_rows import analysed, cache_states, check_seconds, parts_of
 
         path = _written(folder, f"traces{ending}", data)
         said = []
@@ -244,10 +244,12 @@ def _traces(ending: str) -> Callable[[bytes, Path], str]:
             except PerfmodelError as error:
                 said.append(refused(error))
         try:
-            for part in parts_of(read_traces(path)):
+            table = read_traces(path)
+            for part in parts_of(table[usable(table)]):
                 device = load_device(part.device)
                 check_seconds(part, device, None)
-                analysed(part, device, None)
+                for found in analysed(part.rows, part.op, device, None, cache_states(part.rows)):
+                    assert len(found.rows)
         except PerfmodelError as error:
             return refused(error)
         return "result"
@@ -370,7 +372,7 @@ def _importer(name: str) -> Callable[[bytes, Path], str]:
 
         request = Request(
             "a100-sxm-80gb", "stack-1.0", op=parse_descriptor("gemm m=4096 n=4096 k=4096 dtype=fp32"),
-            graph=ROOT / "tests" / "mlir_models" / "cnn.onnx",
+            graph=_profile()[1] if name == "onnxruntime" else None, dims={"batch": 2},
         )  # fmt: skip
         path = _written(folder, "trace", data)
         came_to = []
@@ -415,22 +417,33 @@ def _chrome_seeds() -> Iterable[bytes]:
         t.call("aten::bmm", 400, 40, [[8, 16, 64], [8, 64, 128]], kind="c10::BFloat16"),
         t.call("aten::convolution", 500, 70, [[8, 3, 224, 224], [64, 3, 7, 7], [64]], t.CONVOLUTION),
         t.call("aten::_softmax", 600, 5, [[4, 12, 128, 128], [], []], ["", "-1", "False"]),
-        t.call("aten::native_layer_norm", 610, 6, [[32, 128, 768], [], [768], [768], []], ["", "[768]", "", "", "1e-05"]),
+        t.call(
+            "aten::native_layer_norm", 610, 6, [[32, 128, 768], [], [768], [768], []], ["", "[768]", "", "", "1e-05"]
+        ),
         t.call("aten::mul", 620, 7, [[32, 128], [128]]),
     ]
     yield json.dumps({"schemaVersion": 1, "traceEvents": [{"ph": "M", "name": "process_name"}, *events]}).encode()
 
 
-def _onnxruntime_seeds() -> Iterable[bytes]:
-    """A profile of ``cnn.onnx``, run here."""
+@cache
+def _profile() -> tuple[bytes, Path]:
+    """The profile of a small model, run here, and the graph that ran."""
     import tempfile
+
+    import onnx
+    from test_collect_onnxruntime import small_model
 
     from perfmodel.collect.onnxruntime_cpu import OnnxRuntimeCpu
 
-    with tempfile.TemporaryDirectory() as folder:
-        OnnxRuntimeCpu(seconds=0.001).collect(TESTS / "mlir_models" / "cnn.onnx", Path(folder) / "run", dims={})
-        data = json.loads((Path(folder) / "run" / "profile.json").read_bytes())
-    yield json.dumps(data[:60]).encode()
+    folder = Path(tempfile.mkdtemp())
+    onnx.save(small_model(), folder / "small.onnx")
+    OnnxRuntimeCpu(seconds=0.001).collect(folder / "small.onnx", folder / "run", dims={"batch": 2})
+    data = json.loads((folder / "run" / "profile.json").read_bytes())
+    return json.dumps(data[:60]).encode(), folder / "run" / "optimised.onnx"
+
+
+def _onnxruntime_seeds() -> Iterable[bytes]:
+    return [_profile()[0]]
 
 
 # ---------------------------------------------------------------------------------------------------------- the others

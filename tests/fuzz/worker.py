@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import resource
 import signal
 import sys
 import time
 import traceback
 import warnings
+import zlib
 from pathlib import Path
 from types import FrameType, TracebackType
 
@@ -45,6 +47,10 @@ def signature(error: BaseException) -> str:
             place = f"{path.stem}-{entry.tb_lineno}"
     if isinstance(error, TooSlow):
         place = "input"
+    if isinstance(
+        error, AssertionError
+    ):  # raised by the target itself: told by what it says, up to its numbers and names
+        place = f"{zlib.crc32(re.sub(r'[^a-z ]+', ' ', str(error))[:60].encode()):08x}"
     if place == "nowhere" and lines:
         place = f"{Path(lines[-1].tb_frame.f_code.co_filename).stem}-{lines[-1].tb_lineno}"
     return f"{type(error).__name__}-{place}"
@@ -64,11 +70,11 @@ def judge(read: object, data: bytes, folder: Path) -> tuple[str, BaseException |
         signal.setitimer(signal.ITIMER_PROF, 0)
     for one in said:
         if "perfmodel" in one.filename or issubclass(one.category, RuntimeWarning):
-            return came_to, _Warned(f"{one.category.__name__}: {one.message}", one.filename, one.lineno)
+            return came_to, _WarnedError(f"{one.category.__name__}: {one.message}", one.filename, one.lineno)
     return came_to, None
 
 
-class _Warned(Exception):
+class _WarnedError(Exception):
     """A warning that a user would see."""
 
     def __init__(self, message: str, file: str, line: int) -> None:
@@ -102,7 +108,7 @@ class _Slice:
             self.tell()
 
     def _keep(self, data: bytes, error: BaseException) -> None:
-        name = f"Warning-{error.place}" if isinstance(error, _Warned) else signature(error)
+        name = f"Warning-{error.place}" if isinstance(error, _WarnedError) else signature(error)
         path = self.found / name
         if not path.exists() or path.stat().st_size > len(data):
             path.write_bytes(data)
