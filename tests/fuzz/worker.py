@@ -129,6 +129,8 @@ def main() -> None:
     name, folder, seconds = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
     resource.setrlimit(resource.RLIMIT_AS, (MOST_BYTES, MOST_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # What hangs where no signal of Python's reaches it. Not by the clock: a machine may stand still.
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds + 300, seconds + 330))
     signal.signal(signal.SIGPROF, _too_slow)
     with atheris.instrument_imports(include=["perfmodel"]):
         slice_ = _Slice(name, folder)
@@ -148,7 +150,7 @@ def main() -> None:
         return rng.choice(mine)(data, rng)[:longest]
 
     arguments = [
-        "fuzz", str(folder / "corpus"), f"-max_total_time={seconds}", f"-max_len={LONGEST_INPUT}", "-timeout=300",
+        "fuzz", str(folder / "corpus"), f"-max_total_time={seconds}", f"-max_len={LONGEST_INPUT}", "-timeout=7200",
         "-rss_limit_mb=5000", f"-artifact_prefix={folder}/crash-", "-print_final_stats=0", "-verbosity=0", "-len_control=0",
     ]  # fmt: skip
     atheris.Setup(arguments, slice_, custom_mutator=mutate, internal_libfuzzer=True)
