@@ -107,9 +107,12 @@ PM.chart = (container, build) => {
   container.setAttribute("role", "application");
   container.setAttribute("aria-roledescription", "chart");
 
+  // What the keys show stays while the page scrolls under a pointer that nobody moved.
+  const left = () => { if (!PM.tipOfKeys) PM.hideTip(); };
   const tip = (handler, event, item, value) => {
-    if (!value || !(value.i in drawn.items)) { PM.hideTip(); return; }
+    if (!value || !(value.i in drawn.items)) { left(); return; }
     const it = drawn.items[value.i];
+    PM.tipOfKeys = false;
     PM.showTip(it.title, it.rows(), event.pageX, event.pageY);
   };
   const draw = async () => {
@@ -141,6 +144,7 @@ PM.chart = (container, build) => {
     const it = drawn.items[at];
     const rows = it.rows();
     PM.say(`${it.title}: ${rows.map((r) => r.join(" ")).join(", ")}`);
+    PM.tipOfKeys = true;
     const box = container.getBoundingClientRect(), [ox, oy] = view.origin();
     PM.showTip(it.title, rows, box.left + window.scrollX + ox + it.x(view), box.top + window.scrollY + oy + it.y(view));
     if (view.signal("focus") !== undefined) view.signal("focus", it.i ?? at).run();
@@ -158,7 +162,7 @@ PM.chart = (container, build) => {
   });
   const away = () => { PM.hideTip(); if (view) view.signal("focus", -1).run(); };
   container.addEventListener("blur", away);
-  container.addEventListener("mouseleave", PM.hideTip);
+  container.addEventListener("mouseleave", left);
 
   new IntersectionObserver((entries, observer) => {
     if (!entries.some((e) => e.isIntersecting)) return;
