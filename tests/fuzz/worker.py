@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import random
 import re
-import resource
 import signal
 import sys
 import time
@@ -58,6 +57,7 @@ def signature(error: BaseException) -> str:
 
 def judge(read: object, data: bytes, folder: Path) -> tuple[str, BaseException | None]:
     """What a file came to, and what was raised of it that is no clear line; a warning counts as one."""
+    signal.signal(signal.SIGPROF, _too_slow)
     signal.setitimer(signal.ITIMER_PROF, SLOW_SECONDS)
     try:
         with warnings.catch_warnings(record=True) as said:
@@ -124,6 +124,8 @@ class _Slice:
 
 def main() -> None:
     """Fuzzes until the time is up."""
+    import resource
+
     import atheris
 
     name, folder, seconds = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
@@ -131,7 +133,6 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # What hangs where no signal of Python's reaches it. Not by the clock: a machine may stand still.
     resource.setrlimit(resource.RLIMIT_CPU, (seconds + 300, seconds + 330))
-    signal.signal(signal.SIGPROF, _too_slow)
     with atheris.instrument_imports(include=["perfmodel"]):
         slice_ = _Slice(name, folder)
         for seed in slice_.target.seeds():

@@ -59,7 +59,8 @@ def read_kernel_tuner(
             if not (is_finite_number(time) and time > 0):
                 raise TraceError(f"{path}: configuration {key!r}: time is {time!r}; wanted milliseconds or a failure")
             seconds = time * MILLISECOND
-        times = [t for t in entry.get("times") or [] if is_finite_number(t)]
+        times = entry.get("times")
+        times = [t for t in times if is_finite_number(t)] if isinstance(times, list) else []
         rows.append(
             {
                 "device": device, "software": software, "source": source, **columns_of(op),
