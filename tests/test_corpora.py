@@ -46,7 +46,9 @@ def test_damaged_files_of_every_kind(name: str, tmp_path: Path) -> None:
         assert error is None, repr(error)
 
 
-@pytest.mark.parametrize("name", ["traces-csv", "configs-csv", "device-toml", "predictor-manifest", "predictor-booster"])
+@pytest.mark.parametrize(
+    "name", ["traces-csv", "configs-csv", "device-toml", "predictor-manifest", "predictor-booster"]
+)
 def test_whole_files_are_read(name: str, tmp_path: Path) -> None:
     """So that a target that refuses everything is noticed."""
     came_to = [judge(TARGETS[name].read, seed, tmp_path) for seed in TARGETS[name].seeds()]
