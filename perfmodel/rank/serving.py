@@ -154,7 +154,10 @@ class Server:
                 self._prepared.popitem(last=False)
         else:
             self._prepared.move_to_end(key)
-        return {"latency_s": predict({name: float(v) for name, v in config.items()})}
+        try:
+            return {"latency_s": predict({name: float(v) for name, v in config.items()})}
+        except ZeroDivisionError:
+            raise InputError("config has a 0 that the space's formulas divide by") from None
 
     def _close(self, request: Mapping[str, Any]) -> dict[str, Any]:
         self._session(request)

@@ -109,7 +109,7 @@ def _add(rows: Rows, calls: list[Call], kernels: dict[int, list[tuple[str, float
             continue
         try:
             op = rule(call)
-        except (ValueError, IndexError, TypeError, DescriptorError, DtypeError):
+        except (ValueError, IndexError, TypeError, OverflowError, DescriptorError, DtypeError):
             rows.passed_over[f"{call.name} of another form"] += 1
             continue
         if not kernels:
