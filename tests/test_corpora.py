@@ -47,7 +47,7 @@ def test_damaged_files_of_every_kind(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["traces-csv", "configs-csv", "device-toml", "predictor-manifest", "predictor-booster"]
+    "name", ["traces-csv", "traces-parquet", "configs-csv", "device-toml", "predictor-manifest", "rank-space"]
 )
 def test_whole_files_are_read(name: str, tmp_path: Path) -> None:
     """So that a target that refuses everything is noticed."""

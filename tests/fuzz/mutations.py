@@ -37,7 +37,7 @@ def of_json(data: bytes, rng: random.Random) -> bytes:
     except (ValueError, RecursionError):
         return of_lines(data, rng)
     for _ in range(rng.choice((1, 1, 2, 3))):
-        value = _changed(value, rng)
+        value = _changed(value, rng, grow=len(data) < 5000)
     try:
         return json.dumps(value).encode()
     except (ValueError, RecursionError):
@@ -113,7 +113,8 @@ def of_lines(data: bytes, rng: random.Random) -> bytes:
     return b"\n".join(lines)
 
 
-def _changed(value: Any, rng: random.Random) -> Any:
+def _changed(value: Any, rng: random.Random, *, grow: bool) -> Any:
+    """One change; only small values grow, or a few changes of a change would fill the memory."""
     places = list(_places(value))
     if not places:
         return _other(value, rng)
@@ -123,8 +124,8 @@ def _changed(value: Any, rng: random.Random) -> Any:
         del holder[key]
     elif how == 1 and isinstance(holder, dict):
         holder[rng.choice(TEXTS)] = holder.pop(key)
-    elif how == 2 and isinstance(holder, list):
-        holder.extend(holder[:50] * rng.choice((1, 1, 20)))
+    elif how == 2 and isinstance(holder, list) and grow:
+        holder.extend(holder[:50] * rng.choice((1, 1, 3)))
     elif how == 3:
         another, name = rng.choice(places)
         try:

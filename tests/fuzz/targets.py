@@ -477,7 +477,8 @@ def _serve_seeds() -> Iterable[bytes]:
 def _space(data: bytes, folder: Path) -> str:
     """A description of a space of configurations."""
     path = _written(folder, "space.toml", data)
-    configs = {name: [8, 16] for name in _CONFIGS.split(b"\n")[0].decode().split(",")}
+    names, *rows = (line.decode().split(",") for line in _CONFIGS.splitlines())
+    configs = {name: [int(row[i]) for row in rows] for i, name in enumerate(names)}
     try:
         perfmodel.rank(perfmodel.Gemm(m=512, n=512, k=512, dtype="fp32"), configs, "rtx-3090", space=path)
     except PerfmodelError as error:
