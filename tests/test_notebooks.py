@@ -1,4 +1,4 @@
-"""The notebooks in examples/ run from their first cell to their last; with Jupyter's client in a kernel, without it cell by cell."""
+"""The notebooks in examples/ run from their first cell to their last: cell by cell, and in a kernel where Jupyter is there."""
 
 from __future__ import annotations
 
