@@ -36,6 +36,7 @@ help: ## list the targets
 
 demo: $(BASE) ## install the base package into .venv and predict ResNet-18 on an H100
 	$(VENV)/bin/perfmodel predict examples/resnet18.onnx --device h100-sxm --dim batch=8 --dtype bf16
+	@echo "to go on: . $(VENV)/bin/activate"
 
 test: $(TEST) $(MODELS) ## install the test extra into .venv-test and run the whole suite
 	$(VENV_TEST)/bin/python -m pytest $(PYTEST_ARGS)
@@ -152,6 +153,7 @@ clean: ## remove environments, caches and built files
 # An editable install: changes of the code need no new one, changes of the dependencies do.
 $(BASE): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "$(NO_PYTHON)" >&2; exit 2; }
+	@echo "installing into $(VENV): 230 MB, a minute or two"
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python $(PIP_INSTALL) --editable .
 	@touch $@

@@ -19,12 +19,29 @@ The command line prints ``str(error)`` and exits with 2; it never shows a traceb
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable
 from numbers import Integral, Real
+from typing import TypeGuard
+
+LONGEST_MESSAGE = 2000
+"""Characters of an error's line. Names, values and lists come from files, which may hold anything."""
 
 
 class PerfmodelError(Exception):
-    """Base of every error raised on purpose; ``str()`` is one line meant for the user."""
+    """Base of every error raised on purpose; ``str()`` is one line meant for the user, whatever a file put into it."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(_one_line(message))
+
+
+def _one_line(message: str) -> str:
+    """The message without line breaks, and without its middle where it is too long to be read."""
+    line = " ".join(message.splitlines())
+    if len(line) <= LONGEST_MESSAGE:
+        return line
+    start, end = LONGEST_MESSAGE * 6 // 10, LONGEST_MESSAGE * 3 // 10
+    return f"{line[:start]} … ({len(line) - start - end:,} characters) … {line[-end:]}"
 
 
 class InputError(PerfmodelError, ValueError):
@@ -106,6 +123,14 @@ def nearest(word: str, known: Iterable[str], *, limit: int = 3) -> str:
 def is_number(value: object) -> bool:
     """Whether it is a real number, numpy's included: not text, and not True or False, which Python counts as 1 and 0."""
     return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def is_finite_number(value: object) -> TypeGuard[float]:
+    """Whether it is a number, as :func:`is_number`, that a float can hold: JSON and Python have whole numbers that none can."""
+    try:
+        return is_number(value) and math.isfinite(value)  # type: ignore[arg-type]
+    except OverflowError:
+        return False
 
 
 def is_whole_number(value: object) -> bool:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import select
 import shutil
+import signal
 import subprocess
+import time
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
@@ -121,6 +125,74 @@ def test_bash_completes_options_and_devices(capsys: pytest.CaptureFixture[str], 
     assert completed("pred") == ["predict"]
     assert completed("predict", "--device", "h100-s") == ["h100-sxm"]
     assert set(completed("predict", "--power-p")) == {"--power-profile", "--power-plot"}
+
+
+def script_of(shell: str, capsys: pytest.CaptureFixture[str]) -> str:
+    """The path of a shell, and its script in the output that was captured; skips where there is none."""
+    pytest.importorskip("shtab")
+    found = shutil.which(shell)
+    if found is None:
+        pytest.skip(f"no {shell} here")
+    assert main(["completion", shell]) == 0
+    return found
+
+
+LINES = [("pred", "predict"), ("predict --device h100-s", "h100-sxm"), ("predict --power-pl", "--power-plot")]
+
+
+def test_fish_completes_options_and_devices(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    fish = script_of("fish", capsys)
+    path = tmp_path / "perfmodel.fish"
+    path.write_text(capsys.readouterr().out)
+    asked = "".join(f'complete -C "perfmodel {line}"\n' for line, _ in LINES)
+    environment = {**os.environ, "HOME": str(tmp_path)}
+    done = subprocess.run(
+        [fish, "--no-config", "-c", f"source {path}\n{asked}"],
+        check=True,
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+    assert [line.split("\t")[0] for line in done.stdout.splitlines()] == [wanted for _, wanted in LINES]
+
+
+def test_zsh_completes_options_and_devices(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """In a terminal of its own, where its line editor runs; what it makes of a line is printed by a key of ours."""
+    pty = pytest.importorskip("pty")  # Windows has none
+    zsh = script_of("zsh", capsys)
+    (tmp_path / "_perfmodel").write_text(capsys.readouterr().out)
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.environ.update(TERM="dumb", HOME=str(tmp_path), COLUMNS="200")
+        os.execv(zsh, [zsh, "-f", "-i"])
+    seen = b""
+
+    def until(mark: bytes) -> bytes:
+        nonlocal seen
+        end = time.monotonic() + 60
+        while mark not in seen and time.monotonic() < end:
+            if select.select([terminal], [], [], 0.2)[0]:
+                seen += os.read(terminal, 65536)
+        said, found, seen = seen.partition(mark)
+        assert found, said
+        return said
+
+    try:
+        setup = (
+            "PS1='' RPS1=''; unsetopt zle_bracketed_paste; fpath=({} $fpath); autoload -Uz compinit; compinit -u -D; "
+            'show() {{ zle complete-word; print -r -- "<<$BUFFER>>"; BUFFER= }}; zle -N show; '
+            "bindkey '^X' show; echo REA''DY\n"
+        )
+        os.write(terminal, setup.format(tmp_path).encode())
+        until(b"READY")
+        for line, wanted in LINES:
+            os.write(terminal, f"perfmodel {line}".encode() + b"\x18")
+            until(b"<<")
+            assert until(b">>").decode().split()[-1] == wanted
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.close(terminal)
 
 
 def test_without_its_library_it_says_which_extra(

@@ -105,7 +105,15 @@ def test_a_function_with_its_modules_name_stays_a_function() -> None:
 def test_examples_are_models_scripts_and_kernels_but_no_package() -> None:
     # A folder `examples` on someone's path must shadow nothing: scripts are run by their path.
     endings = {p.suffix for p in (ROOT / "examples").rglob("*") if p.is_file()}
-    assert endings <= {".onnx", ".mlir", ".py", ".c", ".cpp", ".toml"}  # kernels to tune, and what parameters mean
+    assert endings <= {
+        ".onnx",
+        ".mlir",
+        ".py",
+        ".ipynb",
+        ".c",
+        ".cpp",
+        ".toml",
+    }  # kernels to tune, and what parameters mean
     assert not list((ROOT / "examples").rglob("__init__.py"))
 
 

@@ -8,7 +8,6 @@ their own that contain those of their bodies.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from statistics import fmean, median, pstdev
 from typing import Any
 
 from perfmodel.collect.kernels import Kernel
-from perfmodel.errors import TraceError
+from perfmodel.errors import TraceError, is_finite_number
 
 SUFFIX = "_kernel_time"
 MOST_BYTES = 2_000_000_000
@@ -169,8 +168,8 @@ def _times(path: Path, number: int, item: Mapping[str, Any]) -> tuple[float, flo
     values = []
     for key in ("ts", "dur"):
         value = item.get(key)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
-            raise TraceError(f"{path}: event {number}: {key} is {value!r}; wanted microseconds")
+        if not is_finite_number(value) or value < 0:
+            raise TraceError(f"{path}: event {number}: {key} is {value!r:.80}; wanted microseconds")
         values.append(value * 1e-6)
     if values[1] > MOST_SECONDS:
         raise TraceError(f"{path}: event {number}: {values[1]:g} s long")

@@ -20,7 +20,7 @@ import numpy as np
 
 from perfmodel.datasets import columns as c
 from perfmodel.datasets.cards import Card
-from perfmodel.datasets.schema import first_line, require_pandas
+from perfmodel.datasets.schema import check_unpacked, first_line, require_pandas
 from perfmodel.errors import TraceError
 
 if TYPE_CHECKING:
@@ -92,7 +92,11 @@ def read_table(path: Path, needed: Collection[str]) -> pd.DataFrame:
     kind = "CSV" if path.suffix.lower() == ".csv" else "Parquet"
     table: pd.DataFrame
     try:
+        if kind == "Parquet":
+            check_unpacked(path)
         table = pandas.read_csv(path) if kind == "CSV" else pandas.read_parquet(path)
+    except TraceError:
+        raise
     except Exception as error:  # pandas and pyarrow raise whatever their parsers do
         raise TraceError(f"{path} is no readable {kind} table: {first_line(error)}") from None
     table.columns = [str(name).strip() for name in table.columns]

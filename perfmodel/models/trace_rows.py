@@ -75,6 +75,8 @@ def parts_of(table: pd.DataFrame) -> list[Part]:
     """
     from perfmodel.models.families import FAMILIES
 
+    if not len(table):
+        return []
     label = np.zeros(len(table), dtype=np.int64)
     labels: list[tuple[Family | None, str, str]] = []
     ops, names = table["op"].factorize()

@@ -210,11 +210,11 @@ def _parse(model: dict[str, Any]) -> Booster:
     learner = model["learner"]
     booster = learner["gradient_booster"]
     if booster["name"] != "gbtree":
-        raise PredictorError(f"the booster is a {booster['name']!r}; only 'gbtree' is supported")
+        raise PredictorError(f"the booster is a {booster['name']!r:.80}; only 'gbtree' is supported")
     objective = learner["objective"]["name"]
     if objective not in _IDENTITY_OBJECTIVES:
         raise PredictorError(
-            f"the booster's objective is {objective!r}; only {', '.join(_IDENTITY_OBJECTIVES)} are supported"
+            f"the booster's objective is {objective!r:.80}; only {', '.join(_IDENTITY_OBJECTIVES)} are supported"
         )
     parameters = learner["learner_model_param"]
     if int(parameters.get("num_target", "1")) > 1 or int(parameters["num_class"]) > 1:

@@ -41,7 +41,7 @@ def parse(texts: Iterable[str]) -> dict[str, str]:
         pairs = _read(text) if text.endswith(".toml") or ("=" not in text and os.path.exists(text)) else _pairs(text)
         for key, value in pairs:
             if result.setdefault(key, value) != value:
-                raise InputError(f"--dtype-map gives {_short(key)} twice: {result[key]} and {value}")
+                raise InputError(f"--dtype-map gives {_short(key)} twice: {_short(result[key])} and {_short(value)}")
     return result
 
 

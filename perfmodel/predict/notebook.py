@@ -14,6 +14,9 @@ from perfmodel.predict.result import Estimate, ModelPrediction
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+    from perfmodel.rank import Ranking
+
+CONFIGURATIONS_SHOWN = 20
 KINDS_SHOWN = 8
 """Kinds of operators in the table of a prediction."""
 _RIGHT = ' style="text-align:right"'
@@ -71,6 +74,26 @@ def ranking_html(ranking: Sequence[ModelPrediction]) -> str:
     ]  # fmt: skip
     heads = ("model", "device", "latency", "90 % interval", "time", "power", "energy", "peak memory", "utilisation")
     return _table(heads, rows, right=range(2, 9))
+
+
+def configurations_html(ranking: Ranking) -> str:
+    """The best kernel configurations of a ranking, their parameters and figures; what is warned of below."""
+    names = list(ranking.columns)
+    heads = ("row", *map(str, names), "latency", "90 % interval", "energy")
+    rows = []
+    for place in range(min(len(ranking), CONFIGURATIONS_SHOWN)):
+        low, high = (units.duration(float(v[place])) for v in (ranking.latency_low_s, ranking.latency_high_s))
+        energy = None if ranking.energy_j is None else float(ranking.energy_j[place])
+        rows.append((
+            str(int(ranking.rows[place])), *(f"{float(ranking.columns[n][place]):g}" for n in names),
+            units.duration(float(ranking.latency_s[place])), f"{low} to {high}", units.energy(energy),
+        ))  # fmt: skip
+    parts = [
+        f"<strong>{len(ranking):,} of {ranking.configurations:,} configurations, by {escape(ranking.objective)}</strong>",
+        _table(heads, rows, right=range(len(heads))),
+        *(f"<div>warning: {escape(warning)}</div>" for warning in ranking.warnings),
+    ]
+    return f"<div>{''.join(parts)}</div>"
 
 
 def operator_rows(p: ModelPrediction) -> list[dict[str, Any]]:

@@ -118,6 +118,11 @@ class Ranking:
             "ignored": list(self.ignored), "warnings": list(self.warnings), "ranked": ranked,
         }  # fmt: skip
 
+    def _repr_html_(self) -> str:
+        from perfmodel.predict.notebook import configurations_html
+
+        return configurations_html(self)
+
     def to_pandas(self) -> pd.DataFrame:
         """:meth:`to_columns` as a data frame.
 

@@ -45,10 +45,13 @@ def screen(opinions: Opinions, columns: Mapping[str, np.ndarray]) -> Screened:
     rows = len(next(iter(columns.values())))
     physics = opinions.physics
     log_s, code = np.empty(rows), np.empty(rows, dtype=np.int16)
-    with np.errstate(divide="ignore", invalid="ignore"):  # of impossible shapes, which are refused
+    with np.errstate(all="ignore"):  # of impossible shapes, which are refused
         for start in range(0, rows, _AT_A_TIME):
             part = slice(start, start + _AT_A_TIME)
-            costs = physics.costs({n: v[part] for n, v in columns.items()})
+            try:
+                costs = physics.costs({n: v[part] for n, v in columns.items()})
+            except ZeroDivisionError:  # of numbers that no column stands in: arrays divide to infinity
+                raise InputError(f"the space {physics.space.id}: a role is 0 that others are divided by") from None
             log_s[part], code[part] = np.log(costs.latency_s), physics.refusal(costs)
     counts = np.bincount(code, minlength=len(physics.reasons))
     refused = {reason: int(c) for reason, c in zip(physics.reasons[1:], counts[1:], strict=True) if c}

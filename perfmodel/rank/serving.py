@@ -12,8 +12,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 
-import numpy as np
-
 from perfmodel.errors import InputError, PerfmodelError, nearest
 from perfmodel.ops import FAMILIES
 from perfmodel.ops.base import Operator
@@ -156,7 +154,10 @@ class Server:
                 self._prepared.popitem(last=False)
         else:
             self._prepared.move_to_end(key)
-        return {"latency_s": predict({name: float(v) for name, v in config.items()})}
+        try:
+            return {"latency_s": predict({name: float(v) for name, v in config.items()})}
+        except ZeroDivisionError:
+            raise InputError("config has a 0 that the space's formulas divide by") from None
 
     def _close(self, request: Mapping[str, Any]) -> dict[str, Any]:
         self._session(request)
@@ -217,7 +218,7 @@ def _configs(request: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(configs, Mapping | str):
         raise InputError("configs is to be an object of columns, or the path of a .parquet or .csv file")
     columns = named_columns(configs)
-    rows = max((np.size(v) for v in columns.values()), default=0)
+    rows = max((len(v) if hasattr(v, "__len__") else 1 for v in columns.values()), default=0)
     if rows > MAX_ROWS:
         raise InputError(f"configs has {rows:,} rows; wanted at most {MAX_ROWS:,}")
     return columns

@@ -117,7 +117,7 @@ class Space:
             )
         except InputError as error:
             raise InputError(f"{where}: {error}") from None
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
             raise InputError(
                 f"{where} lacks something or holds a wrong type ({type(error).__name__} {error}); wanted id, op, columns and "
                 "roles as in docs/ranking.md"

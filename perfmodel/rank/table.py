@@ -83,14 +83,17 @@ def unmatched(table: Any, space: Space) -> tuple[dict[str, float], tuple[str, ..
 
 
 def _numbers(name: str, values: Any) -> np.ndarray:
-    array = np.asarray(values)
+    try:
+        array = np.asarray(values)
+    except ValueError:  # lists of unlike length
+        raise InputError(f"column {name} holds lists; wanted one number a configuration") from None
     if array.ndim == 0:
         array = array[None]
     try:
         numbers = array.astype(np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         row = next((r for r, value in enumerate(array) if not _is_number(value)), 0)
-        raise InputError(f"column {name}, row {row}: {str(array[row])!r} is no number") from None
+        raise InputError(f"column {name}, row {row}: {str(array[row])!r:.80} is no number") from None
     if numbers.ndim != 1:
         raise InputError(f"column {name} has the shape {numbers.shape}; wanted one number a configuration")
     if not np.isfinite(numbers).all():
@@ -102,6 +105,6 @@ def _numbers(name: str, values: Any) -> np.ndarray:
 def _is_number(value: Any) -> bool:
     try:
         float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return False
     return True

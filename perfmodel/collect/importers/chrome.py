@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from perfmodel.collect.importers.rows import Imported, Rows, read_text
-from perfmodel.errors import DescriptorError, DtypeError, TraceError
+from perfmodel.errors import DescriptorError, DtypeError, TraceError, is_finite_number
 from perfmodel.ops import Attention, Conv, Elementwise, Gemm, Norm, Operator, Softmax
 
 _DTYPES = {"float": "fp32", "double": "fp64", "c10::Half": "fp16", "c10::BFloat16": "bf16"}
@@ -59,13 +59,13 @@ def read_chrome(path: str | Path, device: str, software: str, source: str = "tor
         found = item.get("args")
         arguments: dict[str, Any] = found if isinstance(found, dict) else {}
         begin, length = item.get("ts"), item.get("dur")
-        if not (_is_number(begin) and _is_number(length) and length >= 0):
+        if not (is_finite_number(begin) and is_finite_number(length) and length >= 0):
             continue
         external = _external(arguments)
         if item.get("cat") == "cpu_op":
             lists = (_list(arguments.get(key)) for key in ("Input Dims", "Input type", "Concrete Inputs"))
             call = Call(str(item.get("name")), begin, begin + length, external, *lists)
-            threads.setdefault(item.get("tid"), []).append(call)
+            threads.setdefault(str(item.get("tid")), []).append(call)
         elif item.get("cat") == "kernel":
             correlation = arguments.get("correlation")
             found_by = (
@@ -109,7 +109,7 @@ def _add(rows: Rows, calls: list[Call], kernels: dict[int, list[tuple[str, float
             continue
         try:
             op = rule(call)
-        except (ValueError, IndexError, TypeError, DescriptorError, DtypeError):
+        except (ValueError, IndexError, TypeError, OverflowError, DescriptorError, DtypeError):
             rows.passed_over[f"{call.name} of another form"] += 1
             continue
         if not kernels:
@@ -254,7 +254,3 @@ def _list(value: Any) -> list[Any]:
 
 def _is_whole(value: Any) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_number(value: Any) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -9,14 +9,13 @@ An entry has the parameters by name, and ``time``: a number, or the name of what
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 from perfmodel.collect.importers.rows import Imported, as_columns, read_text
-from perfmodel.errors import TraceError
+from perfmodel.errors import TraceError, is_finite_number, is_number
 from perfmodel.ops.base import Operator
 from perfmodel.ops.table import columns_of
 
@@ -57,10 +56,11 @@ def read_kernel_tuner(
         failure = _failure(time)
         seconds = None
         if failure is None:
-            if not (_is_number(time) and math.isfinite(time) and time > 0):
+            if not (is_finite_number(time) and time > 0):
                 raise TraceError(f"{path}: configuration {key!r}: time is {time!r}; wanted milliseconds or a failure")
             seconds = time * MILLISECOND
-        times = [t for t in entry.get("times") or [] if _is_number(t)]
+        times = entry.get("times")
+        times = [t for t in times if is_finite_number(t)] if isinstance(times, list) else []
         rows.append(
             {
                 "device": device, "software": software, "source": source, **columns_of(op),
@@ -77,16 +77,12 @@ def read_kernel_tuner(
 
 def _failure(time: Any) -> str | None:
     """``CompilationFailedConfig`` as ``compilation failed``; older versions wrote a huge number in its place."""
-    if _is_number(time) and time >= OLD_FAILURE:
+    if is_number(time) and time >= OLD_FAILURE:
         return "failed"
     if not isinstance(time, str):
         return None
     words = re.findall(r"[A-Z][a-z]*", time.removesuffix("Config"))
     return " ".join(words).lower() or time
-
-
-def _is_number(value: Any) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _candidates(text: str) -> Iterator[str]:

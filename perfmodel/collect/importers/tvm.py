@@ -20,7 +20,7 @@ from statistics import fmean, median, pstdev
 from typing import Any
 
 from perfmodel.collect.importers.rows import Imported, Rows, text_lines
-from perfmodel.errors import DescriptorError, DtypeError, TraceError
+from perfmodel.errors import DescriptorError, DtypeError, TraceError, is_finite_number
 from perfmodel.ops import Conv, Gemm, Operator
 
 _DTYPES = {"float32": "fp32", "float64": "fp64", "float16": "fp16", "bfloat16": "bf16", "int8": "int8", "uint8": "int8"}
@@ -108,7 +108,7 @@ def _records(path: str | Path, rows: Rows) -> Iterator[Any]:
 
 def _measured(seconds: Any, failure: str | None) -> dict[str, Any]:
     """The columns of a measurement, from the seconds of its runs."""
-    times = [t for t in seconds if _is_number(t)] if isinstance(seconds, list) else []
+    times = [t for t in seconds if is_finite_number(t)] if isinstance(seconds, list) else []
     if failure is None and (not times or not all(0 < t < NEVER_S for t in times)):
         failure = "not measured"
     if failure is not None:
@@ -142,7 +142,7 @@ def _task(task: str, arguments: Any) -> Operator | None:
     rule = next((rule for start, rule in _TASKS.items() if task.startswith(start)), None)
     try:
         return None if rule is None else rule(arguments)
-    except (IndexError, KeyError, TypeError, ValueError, DescriptorError, DtypeError):
+    except (IndexError, KeyError, TypeError, ValueError, OverflowError, DescriptorError, DtypeError):
         return None
 
 
@@ -259,9 +259,5 @@ def _block(name: str, arguments: Sequence[Any]) -> Operator | None:
         if m != out[-2] or sorted(b[-2:]) != sorted((k, n)):
             return None
         return Gemm(dtype=dtype, batch=math.prod(out[:-2]), m=m, n=n, k=k, out_dtype=out_dtype)
-    except (IndexError, KeyError, TypeError, ValueError, DescriptorError, DtypeError):
+    except (IndexError, KeyError, TypeError, ValueError, OverflowError, DescriptorError, DtypeError):
         return None
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -31,7 +31,7 @@ from perfmodel.collect.meters.base import (
     MeterInfo,
     Reading,
 )  # fmt: skip
-from perfmodel.errors import InputError, MeterError
+from perfmodel.errors import InputError, MeterError, is_finite_number
 from perfmodel.files import write_whole
 
 NAME = "replay"
@@ -244,7 +244,7 @@ def _reading(path: Path, number: int, value: Mapping[str, Any], names: set[str])
     where = f"{path}: line {number}"
     energy = value.get("energy_j", {})
     if not isinstance(energy, dict) or set(energy) != names:
-        raise InputError(f"{where}: energy_j has {sorted(energy)}; wanted the counters {sorted(names)}")
+        raise InputError(f"{where}: energy_j has {_shown(energy)}; wanted the counters {sorted(names)}")
     power = value.get("power_w")
     conditions = value.get("conditions")
     return Reading(
@@ -272,6 +272,13 @@ def _list(where: str, name: str, value: Any) -> list[Any]:
 
 
 def _number(where: str, name: str, value: Any, *, least: float = -math.inf) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < least:
-        raise InputError(f"{where}: {name} is {value!r}; wanted a number" + (" of 0 or more" if least == 0 else ""))
+    if not is_finite_number(value) or value < least:
+        raise InputError(
+            f"{where}: {name} is {_shown(value)}; wanted a number" + (" of 0 or more" if least == 0 else "")
+        )
     return float(value)
+
+
+def _shown(value: Any) -> str:
+    text = repr(list(value) if isinstance(value, dict) else value)
+    return text if len(text) <= 80 else text[:77] + "..."

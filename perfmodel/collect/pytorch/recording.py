@@ -146,5 +146,5 @@ def _measurement(line: str) -> Measurement | None:
         if not all(math.isfinite(s) and s > 0 for s in seconds) or (record["status"] == "ok" and len(seconds) < 2):
             return None
         return Measurement(op, str(record["status"]), seconds, dict(record["columns"]))
-    except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError):
         return None

@@ -107,21 +107,27 @@ PM.chart = (container, build) => {
   container.setAttribute("role", "application");
   container.setAttribute("aria-roledescription", "chart");
 
+  // What the keys show stays while the page scrolls under a pointer that nobody moved.
+  const left = () => { if (!PM.tipOfKeys) PM.hideTip(); };
   const tip = (handler, event, item, value) => {
-    if (!value || !(value.i in drawn.items)) { PM.hideTip(); return; }
+    if (!value || !(value.i in drawn.items)) { left(); return; }
     const it = drawn.items[value.i];
+    PM.tipOfKeys = false;
     PM.showTip(it.title, it.rows(), event.pageX, event.pageY);
   };
   const draw = async () => {
-    if (!near) return;
+    if (!near) { container.ariaBusy = "false"; return; }
     const turn = ++turns;
+    container.ariaBusy = "true";
     const made = build(Math.max(220, container.clientWidth - 4));
     const spec = { $schema: "https://vega.github.io/schema/vega/v6.json", autosize: { type: "fit", contains: "padding" }, ...made.spec, config: PM.config() };
     const place = PM.element("div");
     const embedded = await vegaEmbed(place, spec, { mode: "vega", actions: false, renderer: "canvas", ast: true, hover: false, tooltip: tip, defaultStyle: false });
     if (turn !== turns) { embedded.finalize(); return; }
     if (last) last.finalize();
-    [last, view, drawn, at] = [embedded, embedded.view, made, -1];
+    // Who moves through the chart while it is drawn again (another width, another theme) stays where they are.
+    const here = drawn && drawn.items[at] && drawn.items[at].title;
+    [last, view, drawn, at] = [embedded, embedded.view, made, made.items.findIndex((i) => i.title === here)];
     container.replaceChildren(place);
     container.setAttribute("aria-label", `${drawn.label} Arrow keys move through it.`);
     container.dataset.hand = String(drawn.items.some((i) => i.enter));
@@ -130,6 +136,7 @@ PM.chart = (container, build) => {
       if (it && it.enter) { PM.hideTip(); it.enter(); }
     });
     container.dataset.drawn = String(Number(container.dataset.drawn || 0) + 1);
+    container.ariaBusy = "false";
   };
 
   const go = (index) => {
@@ -137,6 +144,7 @@ PM.chart = (container, build) => {
     const it = drawn.items[at];
     const rows = it.rows();
     PM.say(`${it.title}: ${rows.map((r) => r.join(" ")).join(", ")}`);
+    PM.tipOfKeys = true;
     const box = container.getBoundingClientRect(), [ox, oy] = view.origin();
     PM.showTip(it.title, rows, box.left + window.scrollX + ox + it.x(view), box.top + window.scrollY + oy + it.y(view));
     if (view.signal("focus") !== undefined) view.signal("focus", it.i ?? at).run();
@@ -154,7 +162,7 @@ PM.chart = (container, build) => {
   });
   const away = () => { PM.hideTip(); if (view) view.signal("focus", -1).run(); };
   container.addEventListener("blur", away);
-  container.addEventListener("mouseleave", PM.hideTip);
+  container.addEventListener("mouseleave", left);
 
   new IntersectionObserver((entries, observer) => {
     if (!entries.some((e) => e.isIntersecting)) return;
@@ -167,6 +175,7 @@ PM.chart = (container, build) => {
     if (Math.abs(container.clientWidth - wide) < 2) return;
     wide = container.clientWidth;
     clearTimeout(timer);
+    container.ariaBusy = "true";
     timer = setTimeout(draw, 120);
   }).observe(container);
   window.addEventListener("beforeprint", () => { near = true; draw(); });
