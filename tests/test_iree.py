@@ -126,8 +126,9 @@ def test_without_iree_the_extra_is_named(absent: str, monkeypatch: pytest.Monkey
     for name in ("iree", absent):
         monkeypatch.setitem(sys.modules, name, None)
     target = iree.Target.of(product(24, 48, 4))
+    asked = {
+        "iree.compiler": lambda: iree.build(target, {"strategy": 1}),
+        "iree.runtime": lambda: iree.timed(target, b""),
+    }
     with pytest.raises(MissingExtraError, match=r"perfmodel\[iree\]"):
-        if absent == "iree.compiler":
-            iree.build(target, {"strategy": 1})
-        else:
-            iree.timed(target, b"")
+        asked[absent]()
