@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import perfmodel
-from perfmodel.errors import InputError
+from perfmodel.errors import InputError, MissingExtraError
 from perfmodel.integrations import iree
 from perfmodel.rank import Ranker, rank
 
@@ -119,3 +119,16 @@ def test_a_configuration_that_the_compiler_refuses_is_said() -> None:
     broken = iree.Target(target.text.replace("return %r", "return %q"), target.name, target.op, target.inputs)
     with pytest.raises(InputError, match="IREE does not compile"):
         iree.build(broken, {"strategy": 1})
+
+
+@pytest.mark.parametrize("absent", ["iree.compiler", "iree.runtime"])
+def test_without_iree_the_extra_is_named(absent: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("iree", absent):
+        monkeypatch.setitem(sys.modules, name, None)
+    target = iree.Target.of(product(24, 48, 4))
+    asked = {
+        "iree.compiler": lambda: iree.build(target, {"strategy": 1}),
+        "iree.runtime": lambda: iree.timed(target, b""),
+    }
+    with pytest.raises(MissingExtraError, match=r"perfmodel\[iree\]"):
+        asked[absent]()

@@ -26,7 +26,7 @@ from perfmodel.rank.expressions import NUMBERS, Expression
 from perfmodel.rank.limits import Limits
 from perfmodel.rank.lookup import Tables
 from perfmodel.rank.physics import REASONS, TERMS, Physics
-from perfmodel.rank.posterior import Prior, Process
+from perfmodel.rank.posterior import Posterior, Prior, Process
 from perfmodel.rank.pretrained import NOTHING, Pretrained, Source, load, save
 from perfmodel.rank.single import shortened
 from perfmodel.rank.space import ROLES
@@ -350,6 +350,26 @@ def test_a_failure_that_is_overcome_is_forgotten() -> None:
     assert again.failed == (3, 7)
 
 
+def test_what_is_learned_anew_is_seen_when_it_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another thread that asks in the middle waits."""
+    ranker = Ranker(GEMM, sgemm(), "rtx-3090", pretrained="none")
+    ranker.observe([3, 5, 7], [float("nan"), 1e-3, 2e-3])
+    seen: list[int] = []
+    other = threading.Thread(target=lambda: seen.append(ranker.observed))
+    add = Posterior.add
+
+    def slow(self: Posterior, place: int, value: float) -> None:
+        if not other.ident:
+            other.start()
+            other.join(0.2)
+        add(self, place, value)
+
+    monkeypatch.setattr(Posterior, "add", slow)
+    ranker.observe([3], [0.9e-3])  # it runs after all
+    other.join()
+    assert seen == [3]
+
+
 def test_intervals_widen_where_they_missed() -> None:
     """A miss widens by exp(0.5 x 0.9), a hit narrows by exp(0.5 x 0.1), never below the model's own."""
     ranker = Ranker(GEMM, sgemm(), "rtx-3090", pretrained="none")
@@ -433,7 +453,7 @@ def test_tile_choice_moves_time_and_power_as_published() -> None:
     columns = dict(zip(names, np.array(list(table)).T, strict=True))
     ranking = rank(HALF, columns, "a100-sxm-80gb")
     assert ranking.power_w is not None
-    assert ranking.to_dict("a100")["power_source"] == "analytical"
+    assert ranking.power_source == ranking.to_dict("a100")["power_source"] == "analytical"
     assert 3.2 / 3 < ranking.latency_s.max() / ranking.latency_s.min() < 3.2 * 3
     assert 0.22 / 3 < ranking.power_w.max() / ranking.power_w.min() - 1 < 0.22 * 3
 

@@ -99,6 +99,31 @@ def test_what_is_wrong_with_a_request_is_said_and_the_next_is_served(request_: d
         perfmodel.Gemm(m=1024, n=1024, k=1024, dtype="fp32"), CONFIGS, "rtx-3090").suggest(1)[0]]}  # fmt: skip
 
 
+@pytest.mark.parametrize("depth", [100, 400, 600, 900, 990])
+@pytest.mark.parametrize("field", ["id", "do", "session", "n"])
+def test_nothing_that_is_nested_deeply_ends_it(field: str, depth: int) -> None:
+    """An answer repeats the request's id: what can be read may still be too deep to write."""
+    nested = "[" * depth + "]" * depth
+    request = f'{{"do": "suggest", "session": "a", "{field}": {nested}}}'
+    out = io.BytesIO()
+    Server().serve(io.BytesIO(request.encode() + b'\n{"id": 2, "do": "close", "session": "a"}\n'), out)
+    first, second = (json.loads(line) for line in out.getvalue().splitlines())
+    assert first["id"] is None
+    assert first["error"]
+    assert "\n" not in first["error"]
+    assert second == {"id": 2, "error": "no session 'a' is open"}
+
+
+def test_an_option_that_is_null_is_one_that_was_left_out() -> None:
+    server = Server()
+    asked(server, **OPEN, objective=None, power_limit_w=None, ranker=None, space=None)
+    assert asked(server, do="suggest", session="a", n=None) == asked(server, do="suggest", session="a")
+    assert asked(server, do="rank", session="a", top=None) == asked(server, do="rank", session="a")
+    left_out = asked(server, do="rank", **PROBLEM, configs=CONFIGS)
+    assert asked(server, do="rank", **PROBLEM, configs=CONFIGS, session=None, top=None) == left_out
+    assert asked(server, do="observe", session="a", rows=[0], configs=None, seconds=[1e-3]) == {"observed": 1}
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3), max_leaves=6,

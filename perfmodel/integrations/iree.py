@@ -228,7 +228,7 @@ def build(target: Target, configuration: Mapping[str, int]) -> bytes:
     try:
         import iree.compiler as compiler
     except ImportError:
-        raise MissingExtraError("iree-base-compiler", "mlir", "compiling with IREE") from None
+        raise MissingExtraError("iree-base-compiler", "iree", "compiling with IREE") from None
     strategy = int(configuration.get("strategy", 0))
     text = annotated(target, configuration)
     try:
@@ -266,7 +266,7 @@ def loaded(target: Target, program: bytes, seed: int = 0) -> Any:
     try:
         import iree.runtime as runtime
     except ImportError:
-        raise MissingExtraError("iree-base-runtime", "mlir", "running what IREE compiled") from None
+        raise MissingExtraError("iree-base-runtime", "iree", "running what IREE compiled") from None
     device = runtime.get_device("local-sync")
     context = runtime.SystemContext(config=runtime.Config(device=device))
     module = runtime.VmModule.copy_buffer(context.instance, program)
@@ -341,5 +341,5 @@ def _bindings() -> Any:
     try:
         from iree.compiler import ir
     except ImportError:
-        raise MissingExtraError("iree-base-compiler", "mlir", "writing IREE's attributes") from None
+        raise MissingExtraError("iree-base-compiler", "iree", "writing IREE's attributes") from None
     return ir

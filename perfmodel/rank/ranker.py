@@ -126,7 +126,8 @@ class Ranker:
     @property
     def observed(self) -> int:
         """Measurements taken in, failures that a later one overcame left out."""
-        return len(self._measured.places)
+        with self._lock:
+            return len(self._measured.places)
 
     @property
     def failed(self) -> tuple[int, ...]:

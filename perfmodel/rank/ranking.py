@@ -61,6 +61,11 @@ class Ranking:
     def __len__(self) -> int:
         return len(self.rows)
 
+    @property
+    def power_source(self) -> str | None:
+        """What ``power_w``, ``energy_j`` and :meth:`front` rest on: ``analytical``; None where they are unknown."""
+        return None if self.power_w is None else "analytical"
+
     def front(self) -> np.ndarray:
         """Places in this ranking that no other beats in both latency and energy, the fastest first; shape ``[front]``.
 
@@ -113,7 +118,7 @@ class Ranking:
             )
         return {
             "device": device, "objective": self.objective, "source": self.source, "taught_by": list(self.taught_by),
-            "power_source": None if self.power_w is None else "analytical", "configurations": self.configurations,
+            "power_source": self.power_source, "configurations": self.configurations,
             "refused": self.refused, "screened_out": self.screened_out, "assumed": self.assumed,
             "ignored": list(self.ignored), "warnings": list(self.warnings), "ranked": ranked,
         }  # fmt: skip

@@ -29,6 +29,8 @@ MAX_ROWS = 2_000_000
 """Configurations of a table."""
 MAX_RANKED = 100_000
 """Configurations of an answer."""
+MAX_NESTED = 50
+"""Lists and objects of an id inside each other: an answer repeats it."""
 DEFAULT_RANKED = 10
 _PREPARED = 256
 _PROBLEM = ("op", "shape", "dtype", "device")
@@ -81,7 +83,7 @@ class Server:
         name: Any = None
         try:
             request = _parsed(line)
-            name = request.get("id")
+            name = _repeatable(request.get("id"))
             result = self._answers[_what(request)](request)
             return _line({"id": name, "result": result})
         except PerfmodelError as error:
@@ -107,8 +109,8 @@ class Server:
 
     def _rank(self, request: Mapping[str, Any]) -> dict[str, Any]:
         top = _whole(request, "top", DEFAULT_RANKED, MAX_RANKED)
-        if "session" in request:
-            beside = [name for name in _RANKER if name in request]
+        if request.get("session") is not None:
+            beside = [name for name in _RANKER if request.get(name) is not None]
             if beside:
                 raise InputError(f"a session is ranked as it was opened: {', '.join(beside)} has no place here")
             ranker, device = self._session(request)
@@ -122,9 +124,10 @@ class Server:
 
     def _observe(self, request: Mapping[str, Any]) -> dict[str, Any]:
         ranker, _ = self._session(request)
-        if ("rows" in request) == ("configs" in request):
+        by_number = request.get("rows") is not None
+        if by_number == (request.get("configs") is not None):
             raise InputError("wanted what was measured: rows (numbers of the table), or configs (their parameters)")
-        measured = _rows(request) if "rows" in request else _configs(request)
+        measured = _rows(request) if by_number else _configs(request)
         seconds = _seconds(request)
         if ranker.observed + len(seconds) > MAX_OBSERVED:
             raise InputError(f"a session takes {MAX_OBSERVED:,} measurements; this one has {ranker.observed:,}")
@@ -183,6 +186,21 @@ def _parsed(line: bytes) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is no JSON")
+
+
+def _repeatable(name: Any) -> Any:
+    """A request's id.
+
+    Raises:
+        InputError: it is nested more deeply than an answer could repeat.
+    """
+    level = [name]
+    for _ in range(MAX_NESTED):
+        within = [v.values() if isinstance(v, dict) else v for v in level if isinstance(v, dict | list)]
+        if not within:
+            return name
+        level = [value for values in within for value in values]
+    raise InputError(f"the id is nested more than {MAX_NESTED} deep")
 
 
 def _what(request: Mapping[str, Any]) -> str:
@@ -257,7 +275,7 @@ def _watts(request: Mapping[str, Any]) -> float | None:
 
 
 def _whole(request: Mapping[str, Any], name: str, default: int, most: int) -> int:
-    value = request.get(name, default)
+    value = default if request.get(name) is None else request[name]
     if type(value) is not int or not 1 <= value <= most:
         raise InputError(f"{name} is {_short(value)}; wanted a whole number from 1 to {most:,}")
     return value
