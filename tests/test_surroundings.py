@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from types import FrameType
 from typing import Any
@@ -39,9 +40,12 @@ def left_over(folder: Path) -> list[str]:
 
 
 # ------------------------------------------------------------------------------------------------------------ disks
-@pytest.fixture
+@contextmanager
 def full_disk() -> Iterator[None]:
-    """No file may become longer than 100 bytes: the operating system refuses, as it does when a disk is full."""
+    """No file may become longer than 100 bytes: the operating system refuses, as it does when a disk is full.
+
+    No fixture: its limit would hold while pytest writes its own output.
+    """
     resource = pytest.importorskip("resource", reason="no limits of files here")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
@@ -62,9 +66,10 @@ WRITING = {
 
 @pytest.mark.parametrize("name", WRITING)
 def test_a_full_disk_gives_one_line_and_leaves_nothing(
-    name: str, tmp_path: Path, full_disk: None, capsys: pytest.CaptureFixture[str]
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code = main([a.format(tmp_path) for a in WRITING[name]])
+    with full_disk():
+        code = main([a.format(tmp_path) for a in WRITING[name]])
     said = capsys.readouterr().err.splitlines()
     assert code == 2
     assert "perfmodel: error: " in said[-1]
