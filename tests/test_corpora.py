@@ -54,7 +54,7 @@ def test_damage_of_one_file_is_none_of_the_next() -> None:
     data = b'{"a": [1, 2, 3], "b": {"c": [[]]}}'
     for _ in range(300):
         data = mutations.of_json(data, rng)[:2000]
-        assert mutations.OTHERS == before
+        assert before == mutations.OTHERS
         data = data if data.endswith(b"}") else b'{"a": [1, 2, 3], "b": {"c": [[]]}}'
 
 

@@ -24,6 +24,7 @@ from perfmodel.errors import InputError
 from perfmodel.exchange import costs, onnx_model, table
 from perfmodel.exchange.timeline import timeline
 from perfmodel.predict import Estimate
+from perfmodel.predict.generation import GenerationPrediction
 
 ROOT = Path(__file__).parent.parent
 RESNET = str(ROOT / "examples" / "resnet18.onnx")
@@ -35,7 +36,7 @@ def resnet() -> perfmodel.ModelPrediction:
 
 
 @pytest.fixture(scope="module")
-def gpt2() -> perfmodel.GenerationPrediction:
+def gpt2() -> GenerationPrediction:
     model = ROOT / "examples" / "gpt2.onnx"
     return perfmodel.predict_generation(model, "h100-sxm", prompt=16, generate=9, dims={"batch": 1}, dtype="bf16")
 
@@ -48,7 +49,9 @@ def events(text: str, **wanted: Any) -> list[dict[str, Any]]:
 def test_kernels_follow_each_other_and_end_with_the_run(resnet: perfmodel.ModelPrediction) -> None:
     kernels = events(timeline([resnet]), ph="X", tid=3)
     assert [e["name"] for e in kernels] == [o.name for o in resnet.operators]
-    assert [e["dur"] / 1e6 for e in kernels] == pytest.approx([o.latency_s.value for o in resnet.operators], abs=1.001e-9)
+    assert [e["dur"] / 1e6 for e in kernels] == pytest.approx(
+        [o.latency_s.value for o in resnet.operators], abs=1.001e-9
+    )
     ends = [e["ts"] + e["dur"] for e in kernels]
     assert [e["ts"] for e in kernels] == pytest.approx([0.0, *ends[:-1]], abs=1e-6)
     assert ends[-1] == pytest.approx(1e6 * resnet.latency_s.value, abs=1e-3)
@@ -77,7 +80,7 @@ def test_modules_hold_their_kernels_and_lie_in_each_other() -> None:
     assert {k: pytest.approx(v) for k, v in spans.items()} == {"a": (0, 3), "b": (0, 2), "c": (2, 1), "d": (3, 1)}
 
 
-def test_what_holds_another_of_the_same_length_stands_before_it(gpt2: perfmodel.GenerationPrediction) -> None:
+def test_what_holds_another_of_the_same_length_stands_before_it(gpt2: GenerationPrediction) -> None:
     """Viewers draw the second of two that are alike within the first."""
     run = (operator("gemm", "s", 1e-6, name="/a/b/x"), operator("gemm", "s", 1e-6, name="/a/b/y"))
     p = prediction(operators=run, latency_s=Estimate(2e-6, 2e-6, 2e-6))
@@ -99,7 +102,7 @@ def test_waits_for_the_host_are_drawn_between_kernels() -> None:
 
 
 def test_requests_have_phases_and_devices_are_processes(
-    monkeypatch: pytest.MonkeyPatch, gpt2: perfmodel.GenerationPrediction
+    monkeypatch: pytest.MonkeyPatch, gpt2: GenerationPrediction
 ) -> None:
     from perfmodel.exchange import timeline as module
 

@@ -12,8 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from meter_doubles import Clock, Simulated, counter_info, ramp
 
-from perfmodel.collect.meters import Conditions, Counter, Meter, MeterDriver, MeterInfo, Reading, measure, open_meter
-from perfmodel.collect.meters import replay
+from perfmodel.collect.meters import (
+    Conditions,
+    Counter,
+    Meter,
+    MeterDriver,
+    MeterInfo,
+    Reading,
+    measure,
+    open_meter,
+    replay,
+)
 from perfmodel.collect.meters.replay import Recorder, ReplayDriver, ReplayMeter, load_readings, save_readings
 from perfmodel.errors import InputError, MeterError
 
@@ -196,7 +205,13 @@ def test_a_line_without_end_is_refused_before_it_is_parsed(tmp_path: Path, monke
     with path.open("a") as file:
         file.write('{"time_s": 9, "energy_j": [' + "{}," * 400_000 + "{}]}\n")
     parsed: list[int] = []
-    monkeypatch.setattr(replay, "_object", lambda p, n, line, real=replay._object: parsed.append(n) or real(p, n, line))
+    parse = replay._object
+
+    def noted(where: Path, number: int, line: str) -> dict[str, Any]:
+        parsed.append(number)
+        return parse(where, number, line)
+
+    monkeypatch.setattr(replay, "_object", noted)
     with pytest.raises(InputError, match=r"line 4 has more than 1000000 characters, which no reading has"):
         load_readings(path)
     assert parsed == [1, 2, 3]

@@ -79,7 +79,9 @@ def _of_one(event: Any) -> list[str]:
 
 def _of_names(events: list[dict[str, Any]]) -> list[str]:
     """Each process and lane is named, once, and none that has no events."""
-    used = {(e["pid"], None) for e in events if e["ph"] != "M"} | {(e["pid"], e["tid"]) for e in events if e["ph"] == "X"}
+    used = {(e["pid"], None) for e in events if e["ph"] != "M"} | {
+        (e["pid"], e["tid"]) for e in events if e["ph"] == "X"
+    }
     named = [(e["pid"], e.get("tid")) for e in events if e["name"] in ("process_name", "thread_name")]
     found = [f"{where} has no name" for where in sorted(used - set(named), key=str)]
     found += [f"{where} has a name and no events" for where in sorted(set(named) - used, key=str)]
@@ -88,7 +90,8 @@ def _of_names(events: list[dict[str, Any]]) -> list[str]:
 
 def _of_order(events: list[dict[str, Any]]) -> list[str]:
     """Within a process times never go back, and each begins at 0."""
-    found, last = [], dict[int, float]()
+    found: list[str] = []
+    last: dict[int, float] = {}
     for number, event in enumerate(events):
         if event["ph"] == "M":
             continue
@@ -102,8 +105,9 @@ def _of_order(events: list[dict[str, Any]]) -> list[str]:
 
 def _of_nesting(events: list[dict[str, Any]]) -> list[str]:
     """Two stretches of one lane lie apart, or one within the other, in whole nanoseconds: rounded, and cut off."""
-    found = []
-    for units in (round, int):
+    found: list[str] = []
+    readers: tuple[Callable[[float], int], ...] = (round, int)
+    for units in readers:
         open_ends: dict[tuple[int, int], list[float]] = defaultdict(list)
         for number, event in enumerate(events):
             if event["ph"] != "X":

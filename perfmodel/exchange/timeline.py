@@ -119,7 +119,9 @@ def _process(p: ModelPrediction | GenerationPrediction, number: int) -> list[dic
         if drawn < count:
             seconds = (count - drawn) * part.latency_s.value
             args = {"runs": count - drawn, "latency_each_s": part.latency_s.to_dict()}
-            lane.span(KERNELS, f"{count - drawn} further runs like the one before", lane.now_s, lane.now_s + seconds, args)
+            lane.span(
+                KERNELS, f"{count - drawn} further runs like the one before", lane.now_s, lane.now_s + seconds, args
+            )
             if part.power_w is not None:
                 lane.counter("power", "W", part.power_w.value)
             lane.now_s += seconds
