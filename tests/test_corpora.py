@@ -5,6 +5,7 @@ Beside them, a few damaged files of every target, so that the targets themselves
 
 from __future__ import annotations
 
+import copy
 import random
 import signal
 from pathlib import Path
@@ -16,6 +17,7 @@ pytest.importorskip("pandas", reason="traces need the extra train")
 if not hasattr(signal, "setitimer"):
     pytest.skip("no timer of processor time here", allow_module_level=True)
 
+from fuzz import mutations
 from fuzz.targets import TARGETS
 from fuzz.worker import judge
 
@@ -44,6 +46,16 @@ def test_damaged_files_of_every_kind(name: str, tmp_path: Path) -> None:
         data = rng.choice(target.mutations)(rng.choice(seeds), rng)
         _, error = judge(target.read, data, tmp_path)
         assert error is None, repr(error)
+
+
+def test_damage_of_one_file_is_none_of_the_next() -> None:
+    """A value that damage puts into a file must not be changed with it: it once came to hold itself, and filled the memory."""
+    rng, before = random.Random("others"), copy.deepcopy(mutations.OTHERS)
+    data = b'{"a": [1, 2, 3], "b": {"c": [[]]}}'
+    for _ in range(300):
+        data = mutations.of_json(data, rng)[:2000]
+        assert before == mutations.OTHERS
+        data = data if data.endswith(b"}") else b'{"a": [1, 2, 3], "b": {"c": [[]]}}'
 
 
 @pytest.mark.parametrize(

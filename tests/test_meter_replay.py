@@ -12,7 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from meter_doubles import Clock, Simulated, counter_info, ramp
 
-from perfmodel.collect.meters import Conditions, Counter, Meter, MeterDriver, MeterInfo, Reading, measure, open_meter
+from perfmodel.collect.meters import (
+    Conditions,
+    Counter,
+    Meter,
+    MeterDriver,
+    MeterInfo,
+    Reading,
+    measure,
+    open_meter,
+    replay,
+)
 from perfmodel.collect.meters.replay import Recorder, ReplayDriver, ReplayMeter, load_readings, save_readings
 from perfmodel.errors import InputError, MeterError
 
@@ -174,3 +184,34 @@ def test_a_recorder_is_the_meter_that_it_keeps() -> None:
     assert recorder.readings == READINGS[:1]
     assert (recorder.info, recorder.clock()) == (inner.info, 1.0)
     assert isinstance(recorder.info, MeterInfo)
+
+
+def written(path: Path, count: int) -> Path:
+    save_readings(path, INFO, [Reading(float(i), {"a": 1.0, "b": 1.0}, None) for i in range(count)])
+    return path
+
+
+def test_a_recording_without_end_is_refused_before_it_fills_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replay, "MOST_NUMBERS", 30)  # of a reading here 3: its time, two counters
+    assert len(load_readings(written(tmp_path / "r.jsonl", 10))[1]) == 10
+    with pytest.raises(InputError, match=r"r\.jsonl: line 12: more than 30 times and counters; wanted a shorter"):
+        load_readings(written(tmp_path / "r.jsonl", 40))
+
+
+def test_a_line_without_end_is_refused_before_it_is_parsed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path / "r.jsonl", 2)
+    with path.open("a") as file:
+        file.write('{"time_s": 9, "energy_j": [' + "{}," * 400_000 + "{}]}\n")
+    parsed: list[int] = []
+    parse = replay._object
+
+    def noted(where: Path, number: int, line: str) -> dict[str, Any]:
+        parsed.append(number)
+        return parse(where, number, line)
+
+    monkeypatch.setattr(replay, "_object", noted)
+    with pytest.raises(InputError, match=r"line 4 has more than 1000000 characters, which no reading has"):
+        load_readings(path)
+    assert parsed == [1, 2, 3]

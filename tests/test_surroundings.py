@@ -116,16 +116,20 @@ LONG = {
     "compare": ["compare", MLP, "--device", "h100-sxm,l40s", "--json", "{}/out.json"],
     "evaluate": ["evaluate", "{}/traces.csv", "--device", "local-cpu", "--json", "{}/out.json"],
     "train": ["train", "{}/traces.csv", "--base", "default", "-o", "{}/mine"],
+    "report": ["report", MLP, "--device", "h100-sxm", "--no-what-if", "-o", "{}/out.html"],
+    "calibrate": ["calibrate", "--device", "a100-sxm-80gb", "--traces", "{}/gpu.csv", "-o", "{}/out.toml", "--force"],
 }
+NEEDS = {"evaluate": "xgboost", "train": "xgboost", "calibrate": "scipy", "report": "vl_convert"}
 
 
 @pytest.mark.parametrize("name", LONG)
 def test_an_interrupt_at_any_stage_ends_it_quietly(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    if name in ("evaluate", "train"):
-        pytest.importorskip("xgboost", reason="the extra train is not installed")
+    if name in NEEDS:
+        pytest.importorskip(NEEDS[name], reason="the extra train or report is not installed")
     (tmp_path / "traces.csv").write_text(TRACES)
+    (tmp_path / "gpu.csv").write_text(TRACES.replace("local-cpu", "a100-sxm-80gb").replace("fp32", "bf16"))
     arguments = [a.format(tmp_path) for a in LONG[name]]
     whole = Interrupted()
     assert whole.during(lambda: main(arguments)) == 0
@@ -134,8 +138,12 @@ def test_an_interrupt_at_any_stage_ends_it_quietly(
         shutil.rmtree(tmp_path / "mine", ignore_errors=True)
         stopped = Interrupted(int(at))
         assert stopped.during(lambda stopped=stopped: main(arguments)) in (130, 0), at  # type: ignore[misc]
-        assert "Traceback" not in capsys.readouterr().err
+        said = capsys.readouterr().err
+        assert "Traceback" not in said
         assert left_over(tmp_path) == []
+        for path, end in ((tmp_path / "out.html", "</html>\n"), (tmp_path / "out.toml", "\n")):
+            assert not path.exists() or path.read_text(encoding="utf-8").endswith(end)  # whole, or not there
+            path.unlink(missing_ok=True)
         if (tmp_path / "mine" / "manifest.json").exists():
             perfmodel.load(tmp_path / "mine")  # whole, or not there
 

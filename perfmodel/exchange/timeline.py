@@ -2,6 +2,8 @@
 
 The format is Google's "Trace Event Format", which Perfetto's documentation calls legacy JSON and still reads:
 ``X`` events have a start ``ts`` and a length ``dur`` in microseconds, ``C`` events are counters, ``M`` events name lanes.
+Stretches of a lane must lie apart or one within the other, and Perfetto, which counts whole nanoseconds, drops one that crosses
+another's end: so stretches begin and end at whole nanoseconds. What was predicted to more digits is in their ``args``.
 
 A prediction is a process; its lanes are the phases of a request, the modules that the operators' names spell (one within the
 other, as a flame graph), the kernels, and what the device waits for. Kernels follow each other, as perfmodel predicts them: on
@@ -11,6 +13,7 @@ one stream. Power and memory are counters.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,6 +30,13 @@ MOST_KERNELS = 60_000
 """Kernels of a trace: beyond them, of runs that are alike only the first is drawn kernel by kernel."""
 
 _US = 1e6
+_NS = 1e9
+
+
+def _us(ns: int) -> float:
+    """Microseconds that are as many nanoseconds in any reader, whether it rounds or cuts off."""
+    us = ns / 1000
+    return us if us * 1000 >= ns else math.nextafter(us, math.inf)
 
 
 def timeline(predictions: Sequence[ModelPrediction | GenerationPrediction]) -> str:
@@ -71,12 +81,13 @@ class _Lane:
     now_s: float = 0.0
     events: list[dict[str, Any]] = field(default_factory=list)
 
-    def span(self, lane: int, name: str, start_s: float, seconds: float, args: dict[str, Any], kind: str = "") -> None:
+    def span(self, lane: int, name: str, start_s: float, end_s: float, args: dict[str, Any], kind: str = "") -> None:
         """A stretch of time in a lane."""
+        start_ns, end_ns = round(start_s * _NS), round(end_s * _NS)
         self.events.append(
             {
                 "ph": "X", "pid": self.process, "tid": lane, "name": name, "cat": kind or LANES[lane],
-                "ts": start_s * _US, "dur": seconds * _US, "args": args,
+                "ts": _us(start_ns), "dur": _us(end_ns - start_ns), "args": args,
             }
         )  # fmt: skip
 
@@ -108,12 +119,14 @@ def _process(p: ModelPrediction | GenerationPrediction, number: int) -> list[dic
         if drawn < count:
             seconds = (count - drawn) * part.latency_s.value
             args = {"runs": count - drawn, "latency_each_s": part.latency_s.to_dict()}
-            lane.span(KERNELS, f"{count - drawn} further runs like the one before", lane.now_s, seconds, args)
+            lane.span(
+                KERNELS, f"{count - drawn} further runs like the one before", lane.now_s, lane.now_s + seconds, args
+            )
             if part.power_w is not None:
                 lane.counter("power", "W", part.power_w.value)
             lane.now_s += seconds
         if phase is not None and (at + 1 == len(runs) or runs[at + 1][0] != phase):
-            lane.span(PHASES, phase, phase_start, lane.now_s - phase_start, {}, "phase")
+            lane.span(PHASES, phase, phase_start, lane.now_s, {}, "phase")
     if p.power_w is not None and p.idle_power_w is not None:
         lane.counter("power", "W", p.idle_power_w)
     return [*_names(p, number, {e["tid"] for e in lane.events if "tid" in e}), *_in_order(lane.events)]
@@ -121,7 +134,7 @@ def _process(p: ModelPrediction | GenerationPrediction, number: int) -> list[dic
 
 def _span_of_run(lane: _Lane, name: str, start: float, part: ModelPrediction) -> None:
     args = {"latency_s": part.latency_s.to_dict(), "power_w": _dict(part.power_w), "energy_j": _dict(part.energy_j)}
-    lane.span(PHASES, name, start, lane.now_s - start, {**args, "dims": dict(part.dims)}, "run")
+    lane.span(PHASES, name, start, lane.now_s, {**args, "dims": dict(part.dims)}, "run")
 
 
 def _names(p: ModelPrediction | GenerationPrediction, number: int, used: set[int]) -> Iterator[dict[str, Any]]:
@@ -135,8 +148,13 @@ def _names(p: ModelPrediction | GenerationPrediction, number: int, used: set[int
 
 
 def _in_order(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """By time; what contains another stretch of its lane stands before it."""
-    return sorted(events, key=lambda e: (e["ts"], -e.get("dur", 0.0)))
+    """By time; what contains another stretch of its lane stands before it, or viewers draw it within the other."""
+
+    def place(event: dict[str, Any]) -> tuple[float, float, bool]:
+        holds = event.get("tid") in (PHASES, MODULES)
+        return event["ts"], -event["dur"] if holds else 0.0, event.get("cat") != "phase"
+
+    return sorted(events, key=place)
 
 
 def _run(lane: _Lane, p: ModelPrediction) -> None:
@@ -159,23 +177,23 @@ def _run(lane: _Lane, p: ModelPrediction) -> None:
             lane.counter("power", "W", o.power_w.value)
         if o.name in in_use:
             lane.counter("memory in use", "bytes", in_use[o.name])
-        lane.span(KERNELS, o.name, lane.now_s, o.latency_s.value, _operator(o), o.op)
+        lane.span(KERNELS, o.name, lane.now_s, lane.now_s + o.latency_s.value, _operator(o), o.op)
         lane.now_s += o.latency_s.value
         if idle_s > 0 and launches:
             gap_s = idle_s * o.count / launches
             if o.power_w is not None and p.idle_power_w is not None:
                 lane.counter("power", "W", p.idle_power_w)
-            lane.span(WAITING, "no kernel runs", lane.now_s, gap_s, {})
+            lane.span(WAITING, "no kernel runs", lane.now_s, lane.now_s + gap_s, {})
             lane.now_s += gap_s
     _close(lane, open_modules, 0)
-    # Rounding of many small sums must not push the next run about.
-    lane.now_s = start + p.latency_s.value if p.operators else lane.now_s
+    # Rounding of many small sums must not push the next run about, nor back into this one.
+    lane.now_s = max(lane.now_s, start + p.latency_s.value) if p.operators else lane.now_s
 
 
 def _close(lane: _Lane, open_modules: list[tuple[str, float]], keep: int) -> None:
-    while len(open_modules) > keep:
-        name, since = open_modules.pop()
-        lane.span(MODULES, name, since, lane.now_s - since, {})
+    for name, since in open_modules[keep:]:  # the outermost first: of those that are alike it holds the others
+        lane.span(MODULES, name, since, lane.now_s, {})
+    del open_modules[keep:]
 
 
 def _operator(o: OperatorPrediction) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import random
 import re
@@ -155,4 +156,5 @@ def _other(value: Any, rng: random.Random) -> Any:
         return rng.choice(NUMBERS)
     if isinstance(value, str) and rng.random() < 0.5:
         return rng.choice((*TEXTS, value + "x", value[:-1], value.upper()))
-    return rng.choice((*OTHERS, *NUMBERS, *TEXTS))
+    # A copy: the next change may be one of it, and a list put into itself has no last place.
+    return copy.deepcopy(rng.choice((*OTHERS, *NUMBERS, *TEXTS)))

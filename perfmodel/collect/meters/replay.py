@@ -14,9 +14,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from perfmodel.collect.meters.base import (
     AVERAGE,
@@ -37,6 +38,10 @@ from perfmodel.files import write_whole
 NAME = "replay"
 FORMAT, VERSION = "perfmodel-readings", 1
 MOST_BYTES = 256_000_000
+MOST_CHARACTERS = 1_000_000
+"""Of a line."""
+MOST_NUMBERS = 5_000_000
+"""Times and counters of a recording, all readings together: 7 hours of a meter with one counter, read each 10 ms."""
 
 
 class Recorder:
@@ -169,14 +174,29 @@ def load_readings(path: str | Path) -> tuple[MeterInfo, list[Reading]]:
     try:
         if path.stat().st_size > MOST_BYTES:
             raise InputError(f"{path} has more than {MOST_BYTES} bytes, which no recording has")
-        lines = path.read_text(encoding="utf-8").splitlines()
+        with path.open(encoding="utf-8") as file:
+            return _read(path, _lines(path, file))
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from None
     except UnicodeDecodeError:
         raise InputError(f"{path} is no recording of a meter: it is no text") from None
-    if len(lines) < 2:
+
+
+def _lines(path: Path, file: TextIO) -> Iterator[tuple[int, str]]:
+    """The lines and their numbers, one after the other: a file that unpacks to gigabytes is refused before it has."""
+    number = 0
+    while line := file.readline(MOST_CHARACTERS + 1):
+        number += 1
+        if len(line) > MOST_CHARACTERS:
+            raise InputError(f"{path}: line {number} has more than {MOST_CHARACTERS} characters, which no reading has")
+        yield number, line
+
+
+def _read(path: Path, lines: Iterator[tuple[int, str]]) -> tuple[MeterInfo, list[Reading]]:
+    first, second = next(lines, None), next(lines, None)
+    if first is None or second is None:
         raise InputError(f"{path} is no recording of a meter: wanted a header and readings, one a line")
-    header = _object(path, 1, lines[0])
+    header = _object(path, *first)
     if header.get("format") != FORMAT:
         raise InputError(f"{path}: line 1: format {header.get('format')!r}; wanted {FORMAT!r}")
     if header.get("version") != VERSION:
@@ -184,11 +204,15 @@ def load_readings(path: str | Path) -> tuple[MeterInfo, list[Reading]]:
     info = _info(path, header.get("info"))
     names = {c.name for c in info.counters}
     readings: list[Reading] = []
-    for number, line in enumerate(lines[1:], start=2):
+    for number, line in chain([second], lines):
         reading = _reading(path, number, _object(path, number, line), names)
         if readings and reading.time_s <= readings[-1].time_s:
             raise InputError(f"{path}: line {number}: time_s is not after that of the line before")
         readings.append(reading)
+        if len(readings) * (1 + len(names)) > MOST_NUMBERS:
+            raise InputError(
+                f"{path}: line {number}: more than {MOST_NUMBERS} times and counters; wanted a shorter recording, or several"
+            )
     return info, readings
 
 
