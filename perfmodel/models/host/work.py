@@ -40,7 +40,7 @@ ONE_COLUMN = 4
 """A product with one column is a matrix times a vector, with vectors along the depth: it takes as long as so many columns."""
 
 TERMS = (
-    "call", "physics", "lanes", "tiles", "patches", "taps", "results", "bytes", "stretches", "weights", "calls", "steps",
+    "call", "physics", "lanes", "tiles", "packed", "taps", "results", "bytes", "stretches", "weights", "calls", "steps",
 )  # fmt: skip
 """Columns of :func:`terms`:
 
@@ -50,7 +50,7 @@ TERMS = (
     the first estimate of the analytical model
 ``lanes``, ``tiles``
     FLOPs at 100 GFLOP/s with the last columns of a product filled up; with its last rows, too
-``patches``, ``taps``
+``packed``, ``taps``
     numbers of a matrix of patches (of a product: of a second operand that is packed in each call), and places times taps,
     at 1 ns each; 0 where a convolution has one tap
 ``results``
@@ -136,7 +136,7 @@ def terms(
         "physics": base_s,
         "lanes": 2e-11 * lanes,
         "tiles": 2e-11 * tiles,
-        "patches": 1e-9
+        "packed": 1e-9
         * np.where(windows, m * k * np.where(alone, groups, 1.0), np.where(packed, n * k * groups, 0.0)),
         "taps": np.where(windows, 1e-9 * m * taps, 0.0),
         "results": 1e-9 * results,
