@@ -136,8 +136,7 @@ def terms(
         "physics": base_s,
         "lanes": 2e-11 * lanes,
         "tiles": 2e-11 * tiles,
-        "packed": 1e-9
-        * np.where(windows, m * k * np.where(alone, groups, 1.0), np.where(packed, n * k * groups, 0.0)),
+        "packed": 1e-9 * np.where(windows, m * k * np.where(alone, groups, 1.0), np.where(packed, n * k * groups, 0.0)),
         "taps": np.where(windows, 1e-9 * m * taps, 0.0),
         "results": 1e-9 * results,
         "bytes": 1e-10 * (plain("bytes_read") + plain("bytes_written")),
