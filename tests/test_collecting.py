@@ -13,7 +13,7 @@ import pytest
 
 from perfmodel.collect.anchor import AnchorTimes
 from perfmodel.collect.onnxruntime_cpu import OnnxRuntimeCpu, dimension_names, random_inputs
-from perfmodel.errors import InputError, PerfmodelError, TraceError
+from perfmodel.errors import InputError, PerfmodelError, TraceError, UnboundDimensionError
 from perfmodel.files import write_whole
 
 pd = pytest.importorskip("pandas", reason="traces need the extra train")
@@ -22,6 +22,7 @@ pytest.importorskip("onnxruntime", reason="the extra collect is not installed")
 from perfmodel.collect.sweeps.families import usual_weights  # noqa: E402
 from perfmodel.collecting.choice import MOST_CHANGE, chain_weights, kernel_spread  # noqa: E402
 from perfmodel.collecting.journal import MOST_STARTS, Journal, about_table  # noqa: E402
+from perfmodel.collecting.pieces import dims_of_inputs  # noqa: E402
 from perfmodel.collecting.session import Wanted, collect, paces, per_event_s  # noqa: E402
 from perfmodel.datasets.schema import read_traces  # noqa: E402
 from perfmodel.hardware import load_device  # noqa: E402
@@ -306,6 +307,20 @@ def test_dimensions_by_any_of_their_names():
     assert dimension_names("x.y", 1, None)[0] == "x_y_1"
     item = SimpleNamespace(name="x", type="tensor(float)", shape=["?", 3, "a.b"])
     assert random_inputs([item], {"x_0": 2, "a_b": 5}, 0)["x"].shape == (2, 3, 5)
+
+
+def test_a_question_mark_names_no_dimension(tmp_path):
+    onnx = pytest.importorskip("onnx")
+    helper = onnx.helper
+    # Two open dimensions that have nothing to do with each other, as Paddle's converter leaves them.
+    x, y = (helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["?", 3, "?"]) for name in "xy")
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", [x], [y])
+    onnx.save(helper.make_model(graph), tmp_path / "g.onnx")
+    assert dims_of_inputs(tmp_path / "g.onnx", {"x_0": 2, "x_2": 7}) == {"x_0": 2, "x_2": 7}
+    item = SimpleNamespace(name="x", type="tensor(float)", shape=["?", 3, "?"])
+    assert random_inputs([item], {"x_0": 2, "x_2": 7}, 0)["x"].shape == (2, 3, 7)
+    with pytest.raises(UnboundDimensionError, match="x_0, x_2"):
+        random_inputs([item], {"?": 2}, 0)
 
 
 # ---------------------------------------------------------------------------------------------------------------- kills

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import pytest
 
 from perfmodel.graph import Graph, Node, Tensor
@@ -63,6 +65,31 @@ def test_what_a_permutation_leaves_side_by_side(perm, shape, kept):
         (Node("n", Copy(kind="transpose", elements=elements, dtype="fp32"), ("a",), ("b",), "Transpose", {"perm": perm}),),
     )  # fmt: skip
     assert contexts(graph)[0]["contiguous_elements"] == kept
+
+
+@pytest.mark.parametrize(
+    ("shape", "other", "run"),
+    [
+        ((5, 7), (), 35), ((5, 7), (1,), 35), ((5, 7), (7,), 7), ((5, 7), (5, 1), 7),
+        # A last axis of one place: ONNX Runtime goes element by element, though the other operand is a single number.
+        ((5, 7, 1), (), 1), ((5, 7, 1), (1,), 1), ((5, 7, 1), (5, 7, 1), 35),
+    ],
+)  # fmt: skip
+def test_elements_that_pass_before_an_operand_repeats(shape, other, run):
+    assert stretch(shape, other, inputs=2) == run
+
+
+def test_a_number_that_no_operand_is_repeats_nothing():
+    assert stretch((5, 7, 1), (), inputs=1) == 35  # a scale, a bound
+
+
+def stretch(shape, other, inputs):
+    elements = prod(shape)
+    graph = Graph(
+        "t", {"a": Tensor("a", shape, "fp32"), "s": Tensor("s", other, "fp32"), "b": Tensor("b", shape, "fp32")},
+        (Node("n", Elementwise(kind="mul", elements=elements, inputs=inputs, dtype="fp32"), ("a", "s"), ("b",), "Mul", {}),),
+    )  # fmt: skip
+    return contexts(graph)[0]["contiguous_elements"]
 
 
 def test_every_column_is_there():

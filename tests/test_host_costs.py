@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from perfmodel.hardware import load_device
 from perfmodel.models.host.context import COLUMNS
 from perfmodel.models.host.features import numbers
-from perfmodel.models.host.work import CHANNELS_LAST, TERMS, Costs, keys, terms
+from perfmodel.models.host.work import CHANNELS_LAST, INTEGERS, TERMS, Costs, keys, terms
 from perfmodel.ops import Conv, Elementwise, Gemm, Operator
 from perfmodel.ops.table import columns_of
 
@@ -60,7 +60,7 @@ def test_few_places_of_an_image_fill_a_part_of_a_vector_whatever_the_batch() -> 
     assert found["lanes"] / found["flops"] == pytest.approx([16 / 4, 16 / 2, 4, 32 / 20])
     assert found["tiles"] / found["lanes"] == pytest.approx([66 / 64] * 4)  # 64 filters in tiles of 6 rows
     assert found["calls"] == pytest.approx([64e-6] * 4)  # a product an image
-    assert found["patches"] == pytest.approx([64 * places * 128 * 3 * 1e-9 for places in (4, 2, 1, 20)])
+    assert found["packed"] == pytest.approx([64 * places * 128 * 3 * 1e-9 for places in (4, 2, 1, 20)])
 
 
 def test_blocked_convolutions_take_four_blocks_of_filters_at_a_time() -> None:
@@ -83,7 +83,7 @@ def test_channels_last_have_filters_as_columns_and_channels_that_stand_alone_as_
     found = amounts((dense, CHANNELS_LAST), (alone, CHANNELS_LAST))
     assert found["lanes"] / found["flops"] == pytest.approx([32 / 20, 24 / 20])
     assert found["tiles"] / found["flops"] == pytest.approx([32 / 20 * 54 / 50, 32 / 20])  # 50 places in tiles of 6
-    assert found["patches"] == pytest.approx([0, 25 * 9 * 20 * 1e-9])  # one tap needs no patches
+    assert found["packed"] == pytest.approx([0, 25 * 9 * 20 * 1e-9])  # one tap needs no patches
     assert found["calls"] == pytest.approx([1e-6, 1e-6])
 
 
@@ -94,6 +94,36 @@ def test_products_are_filled_up_to_tiles() -> None:
     assert found["calls"] == pytest.approx([3e-6])
 
 
+def test_an_operand_that_no_weight_is_is_packed_in_each_call() -> None:
+    product = Gemm(m=8, n=20, k=10, dtype="fp32")
+    assert amounts((product, "MatMul"))["packed"] == pytest.approx([200e-9])
+    assert amounts((product, "MatMul"), weight_bytes=800.0)["packed"] == [0]  # 200 numbers, stored
+    heads = Gemm(m=8, n=20, k=10, batch=3, dtype="fp32")
+    assert amounts((heads, "MatMul"))["packed"] == pytest.approx([600e-9])
+
+
+def test_integer_convolutions_pack_filters_for_each_image_and_have_a_narrow_tile() -> None:
+    def conv(width: int) -> tuple[Operator, str]:
+        return Conv(
+            batch=5, c_in=4, c_out=6, h=1, w=width, kernel_h=1, kernel_w=3, pad_h=0, pad_w=1, dtype="int8"
+        ), INTEGERS
+
+    found = amounts(conv(2), conv(8), conv(9), weight_bytes=72.0)
+    assert found["lanes"] / found["flops"] == pytest.approx([8 / 2, 1, 16 / 9])
+    assert found["weights"] == pytest.approx([5 * 72e-10] * 3)
+    assert found["stretches"] == pytest.approx([0, 0, 0])
+    assert amounts((along_time(4), "Conv"), weight_bytes=72.0)["weights"] == pytest.approx([72e-10])
+
+
+def test_patches_are_written_row_by_row() -> None:
+    # 20 rows of places, 3 taps of 7 channels: rows of one place are as many jumps as numbers.
+    narrow = Conv(batch=2, c_in=7, c_out=5, h=22, w=1, kernel_h=3, kernel_w=1, pad_h=0, pad_w=0, dtype="int8")
+    wide = Conv(batch=2, c_in=7, c_out=5, h=22, w=10, kernel_h=3, kernel_w=1, pad_h=0, pad_w=0, dtype="int8")
+    found = amounts((narrow, INTEGERS), (wide, INTEGERS), (narrow, CHANNELS_LAST))
+    assert found["stretches"] == pytest.approx([2 * 20 * 21e-8, 2 * 20 * 21e-8, 0])
+    assert found["packed"] == pytest.approx([2 * 20 * 21e-9, 2 * 200 * 21e-9, 2 * 20 * 21e-9])
+
+
 def test_stretches_are_what_lies_between_two_jumps() -> None:
     add = Elementwise(kind="add", elements=1200, inputs=2, dtype="fp32")
     sizes = {"output_bytes": 4800.0, "input_bytes": 4800.0}
@@ -102,7 +132,12 @@ def test_stretches_are_what_lies_between_two_jumps() -> None:
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(1, 300), st.integers(1, 40), st.integers(1, 40), st.sampled_from(["Conv", BLOCKED, CHANNELS_LAST]))
+@given(
+    st.integers(1, 300),
+    st.integers(1, 40),
+    st.integers(1, 40),
+    st.sampled_from(["Conv", BLOCKED, CHANNELS_LAST, INTEGERS]),
+)
 def test_no_kernel_does_less_than_it_is_asked_for(batch: int, c_out: int, width: int, kernel: str) -> None:
     op = Conv(batch=batch, c_in=3, c_out=c_out, h=1, w=width, kernel_h=1, kernel_w=3, pad_h=0, pad_w=1, dtype="fp32")
     found = amounts((op, kernel))

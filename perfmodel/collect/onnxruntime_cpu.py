@@ -313,8 +313,11 @@ def random_inputs(inputs: Any, dims: Mapping[str, int], seed: int) -> dict[str, 
 
 def dimension_names(tensor: str, axis: int, dim: str | None) -> tuple[str, ...]:
     """What a symbolic dimension of an input may be called: as the file has it, with letters, digits and underscores alone
-    (as the reader asks for it), and by its input and axis, which is all that an unnamed one has."""
+    (as the reader asks for it), and by its input and axis, which is all that an unnamed one has. ``?`` is no name: several
+    dimensions that have nothing to do with each other bear it."""
     by_place = re.sub(r"\W", "_", f"{tensor}_{axis}")
+    if dim and not re.search(r"\w", dim):
+        dim = None
     return tuple(dict.fromkeys([dim, re.sub(r"\W", "_", dim), by_place] if dim else [by_place, f"{tensor}_{axis}"]))
 
 

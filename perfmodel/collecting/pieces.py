@@ -166,10 +166,10 @@ def dims_of_inputs(graph: Path, dims: Mapping[str, int]) -> dict[str, int]:
     for item in onnx.load(str(graph), load_external_data=False).graph.input:
         for axis, dim in enumerate(item.type.tensor_type.shape.dim):
             if not dim.HasField("dim_value"):
-                given = dim.dim_param if re.search(r"\w", dim.dim_param) else ""
-                number = next((dims[n] for n in dimension_names(item.name, axis, given or None) if n in dims), None)
+                names = dimension_names(item.name, axis, dim.dim_param)
+                number = next((dims[n] for n in names if n in dims), None)
                 if number is not None:
-                    found[re.sub(r"\W", "_", given or f"{item.name}_{axis}")] = number
+                    found[re.sub(r"\W", "_", names[0])] = number
     return found
 
 

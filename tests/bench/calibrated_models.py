@@ -109,7 +109,7 @@ def _as_named(session: Any, dims: Mapping[str, int]) -> dict[str, int]:
     for item in session.get_inputs():
         for axis, dim in enumerate(item.shape):
             known = [dims[n] for n in (re.sub(r"\W", "_", str(dim)), f"{item.name}_{axis}") if n in dims]
-            if isinstance(dim, str) and known and found.setdefault(dim, known[0]) != known[0]:
+            if isinstance(dim, str) and re.search(r"\w", dim) and known and found.setdefault(dim, known[0]) != known[0]:
                 raise InputError(f"{item.name} calls dimensions of {found[dim]} and {known[0]} {dim!r}")
     return {**dims, **found}
 

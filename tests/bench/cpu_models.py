@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -127,16 +126,16 @@ def _has_data(tensor: Any) -> bool:
 
 
 def _dims(path: Path, given: dict[str, int]) -> dict[str, int]:
-    """Numbers by the names that ONNX Runtime gives dimensions; what nobody named is 1."""
+    """Numbers by the names that ONNX Runtime gives dimensions, by place where it has none; what nobody named is 1."""
+    from perfmodel.collect.onnxruntime_cpu import dimension_names, random_inputs
+
     session = _session(path)
     found = {}
     for item in session.get_inputs():
         for axis, dim in enumerate(item.shape):
             if not isinstance(dim, int):
-                name = dim or f"{item.name}_{axis}"
-                found[name] = given.get(re.sub(r"\W", "_", name), given.get(f"{item.name}_{axis}", 1))
-    from perfmodel.collect.onnxruntime_cpu import random_inputs
-
+                names = dimension_names(item.name, axis, dim)
+                found[names[0]] = next((given[name] for name in names if name in given), 1)
     session.run(None, random_inputs(session.get_inputs(), found, 0))
     return found
 

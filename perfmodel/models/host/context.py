@@ -134,7 +134,9 @@ def _contiguous(node: Node, tensors: Mapping[str, Tensor]) -> int:
             return max(1, behind * (part if node.op.kind in ("concat", "split") else 1))
         return everything
     if isinstance(node.op, Elementwise):
-        return min(_run_of_equal(shape, tuple(int(d) for d in other)) for other in shapes)
+        # Numbers that no operand of the function is (scales, bounds, axes) are looked up once.
+        operands = shapes if len(shapes) == node.op.inputs else [other for other in shapes if other]
+        return min((_run_of_equal(shape, tuple(int(d) for d in other)) for other in operands), default=everything)
     if isinstance(node.op, Gemm | Conv):
         return everything
     axis = attributes.get("axis")
@@ -162,8 +164,9 @@ def _kept_by(perm: tuple[int, ...], shape: tuple[int, ...]) -> int:
 
 def _run_of_equal(shape: tuple[int, ...], other: tuple[int, ...]) -> int:
     """How many elements of the larger operand pass before the smaller one repeats or stays; all where it never does."""
-    if not other or (prod(other) == 1 and shape[-1:] != (1,)):
+    if prod(other) == 1 and shape[-1:] != (1,):
         return max(1, prod(shape))
+    other = other or (1,)  # a number alone repeats along the last axis, too: [.., 1] * [] runs element by element
     padded = (1,) * (len(shape) - len(other)) + other
     run, repeats = 1, None
     for place, (mine, theirs) in enumerate(zip(reversed(shape), reversed(padded), strict=False), start=1):

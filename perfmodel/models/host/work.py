@@ -3,10 +3,12 @@
 A descriptor counts the arithmetic that is asked for. Libraries for processors do more, each in its own way:
 
 - **Products** are made in tiles: 16 columns in vector registers, some six rows at a time (MLAS and others). What a product
-  lacks of a tile is computed all the same.
+  lacks of a tile is computed all the same. A second operand that no weight is cannot have been packed beforehand.
 - **Convolutions that are not blocked by channels** (along one axis; with weights that are computed; in 8 bits) are such
   products, one for every image and group: the filters are its rows, and the *places of one image* its columns. Four places
-  in an image fill a quarter of a vector, whatever the batch. Their patches are written out before.
+  in an image fill a quarter of a vector, whatever the batch. Their patches are written out before, row by row: rows of one
+  place are as many jumps as there are numbers. ``ConvInteger`` also packs its filters anew for each image, and has a tile of
+  eight columns.
 - **Convolutions blocked by channels** (``nchwc``) take up to four blocks of filters at a time, with the places as rows: one
   block alone leaves multipliers waiting for each other.
 - **Convolutions of 8-bit numbers with channels last** (``QLinearConv``) have the places as rows and filters as columns;
@@ -32,11 +34,13 @@ ROWS = 6
 FILTERS = 32
 """Filters that a blocked convolution takes at a time: four blocks of eight (of sixteen with AVX-512, where factors make up)."""
 DEPTHWISE_LANES = 8
+FEW_COLUMNS = 8
+"""Columns of the narrower tile of an 8-bit product."""
 ONE_COLUMN = 4
 """A product with one column is a matrix times a vector, with vectors along the depth: it takes as long as so many columns."""
 
 TERMS = (
-    "call", "physics", "lanes", "tiles", "patches", "taps", "results", "bytes", "stretches", "weights", "calls", "steps",
+    "call", "physics", "lanes", "tiles", "packed", "taps", "results", "bytes", "stretches", "weights", "calls", "steps",
 )  # fmt: skip
 """Columns of :func:`terms`:
 
@@ -46,20 +50,22 @@ TERMS = (
     the first estimate of the analytical model
 ``lanes``, ``tiles``
     FLOPs at 100 GFLOP/s with the last columns of a product filled up; with its last rows, too
-``patches``, ``taps``
-    numbers of a matrix of patches, and places times taps, at 1 ns each; 0 where a convolution has one tap
+``packed``, ``taps``
+    numbers of a matrix of patches (of a product: of a second operand that is packed in each call), and places times taps,
+    at 1 ns each; 0 where a convolution has one tap
 ``results``
     numbers of the result, at 1 ns
 ``bytes``, ``weights``
-    bytes read and written, and bytes of weights for every step of a recurrence, at 10 GB/s
+    bytes read and written, and bytes of weights for every step of a recurrence and every image of ``ConvInteger``, at 10 GB/s
 ``stretches``
-    stretches in which no operand repeats or jumps, at 10 ns
+    stretches in which no operand repeats or jumps, rows of patches among them, at 10 ns
 ``calls``, ``steps``
     products that a kernel is made of one by one, and steps of a recurrence, at 1 us
 """
 _PLAIN_STRETCHES = ("conv", "gemm", "rnn")
 BLOCKED = "com.microsoft.nchwc::"
 CHANNELS_LAST = "com.microsoft::QLinearConv"
+INTEGERS = "ConvInteger"
 
 
 def _up(value: np.ndarray, step: int) -> np.ndarray:
@@ -116,17 +122,26 @@ def terms(
     stretches = np.where(np.isin(ops, _PLAIN_STRETCHES) | (stretches < 2.0), 0.0, stretches)
     steps = plain("steps")
     windows = conv & (taps > 1)
+    integers = kernel == INTEGERS
+    few = integers & (cols > 0) & (cols <= FEW_COLUMNS)
+    lanes = np.where(few, rows * FEW_COLUMNS * k * repeated, lanes)
+    tiles = np.where(few, _up(rows, ROWS) * FEW_COLUMNS * k * repeated, tiles)
+    # Along one axis ConvInteger goes by numbers, not by rows: the patches say as much.
+    jumping = by_image & windows & ~(integers & (columns["one_axis"] > 0))
+    written = np.where(jumping, m * k * groups / np.maximum(plain("out_w"), 1.0), 0.0)
+    packed = (ops == "gemm") & (plain("weight_bytes") < 0.5 * n * k * columns["element_bytes"])
+    uses = np.maximum(np.where(integers, images, steps), 1.0)
     amounts = {
         "call": np.full(count, 1e-6),
         "physics": base_s,
         "lanes": 2e-11 * lanes,
         "tiles": 2e-11 * tiles,
-        "patches": np.where(windows, 1e-9 * m * k * np.where(alone, groups, 1.0), 0.0),
+        "packed": 1e-9 * np.where(windows, m * k * np.where(alone, groups, 1.0), np.where(packed, n * k * groups, 0.0)),
         "taps": np.where(windows, 1e-9 * m * taps, 0.0),
         "results": 1e-9 * results,
         "bytes": 1e-10 * (plain("bytes_read") + plain("bytes_written")),
-        "stretches": 1e-8 * stretches,
-        "weights": 1e-10 * plain("weight_bytes") * np.maximum(steps, 1.0),
+        "stretches": 1e-8 * (stretches + written),
+        "weights": 1e-10 * plain("weight_bytes") * uses,
         "calls": np.where(products, 1e-6 * np.where(by_image, images * groups, np.where(conv, 1.0, groups)), 0.0),
         "steps": 1e-6 * steps,
     }
