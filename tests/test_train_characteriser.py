@@ -52,8 +52,10 @@ def test_a_run_from_tables_to_the_page(
     assert text.endswith("\n\nafter\n")
     assert "an old table" not in text
     # The page says what the card and the accuracy file say.
-    executed = json.loads((folder / "accuracy.json").read_text())["protocols"]["shapes"]["executed"]["model"]["median"]
+    shapes = json.loads((folder / "accuracy.json").read_text())["protocols"]["shapes"]
+    executed, linear = shapes["executed"]["model"]["median"], shapes["spills"]["linear_module_auc"]
     assert re.search(rf"^\| instructions executed: this model \| {100 * executed:.1f} % \|", text, re.MULTILINE)
+    assert re.search(rf"^\| the same: linear model \| {linear:.3f} \|", text, re.MULTILINE)
 
 
 def test_a_page_without_marks_is_left_alone(tmp_path: Path) -> None:

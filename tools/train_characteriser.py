@@ -186,14 +186,10 @@ def table_lines(accuracy: dict[str, Any]) -> list[str]:
         + " |"
     )
     lines.append("| the same of whole modules | " + " | ".join(_three(f["spills"]["module_auc"]) for f in found) + " |")
-    lines.append(
-        "| the same: bag of tokens | " + " | ".join(_three(f["spills"].get("tokens_module_auc")) for f in found) + " |"
-    )
-    lines.append(
-        "| the same: share of the family | "
-        + " | ".join(_three(f["spills"].get("family_module_auc")) for f in found)
-        + " |"
-    )
+    for model, label in (("linear", "linear model"), ("tokens", "bag of tokens"), ("family", "share of the family")):
+        lines.append(
+            f"| the same: {label} | " + " | ".join(_three(f["spills"].get(f"{model}_module_auc")) for f in found) + " |"
+        )
     registers = " | ".join("-" if (v := f["vector_registers"]["mean_absolute"]) is None else f"{v:.2f}" for f in found)
     lines.append(f"| vector registers: mean error | {registers} |")
     return lines

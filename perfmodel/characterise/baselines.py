@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -50,10 +51,18 @@ def token_matrix(texts: tuple[str, ...]) -> np.ndarray:
 
 def family_median(goal: np.ndarray, families: np.ndarray) -> Fit:
     """The median of the modules of the same family; of all where none is known."""
+    return _of_family(goal, families, np.median)
 
+
+def family_share(goal: np.ndarray, families: np.ndarray) -> Fit:
+    """The mean of the modules of the same family (of a yes or no: the share of yes); of all where none is known."""
+    return _of_family(goal, families, np.mean)
+
+
+def _of_family(goal: np.ndarray, families: np.ndarray, middle: Callable[[np.ndarray], Any]) -> Fit:
     def fit(inside: np.ndarray, outside: np.ndarray) -> np.ndarray:
-        everything = float(np.median(goal[inside]))
-        known = {f: float(np.median(goal[inside][families[inside] == f])) for f in set(families[inside].tolist())}
+        everything = float(middle(goal[inside]))
+        known = {f: float(middle(goal[inside][families[inside] == f])) for f in set(families[inside].tolist())}
         return np.array([known.get(f, everything) for f in families[outside].tolist()])
 
     return fit

@@ -83,7 +83,7 @@ def judged(
             out[target.name], np.log1p(examples.counts[target.name]), examples, fold_of
         )
         result[target.name]["by_family"] = _by_family(examples, predicted, measured)
-    result["spills"] = _spills(examples, out, words, fold_of, seed)
+    result["spills"] = _spills(examples, out, module_matrix, words, fold_of, seed)
     ns = above_floor_ns(examples, floor_s)
     latency = out[targets.LATENCY.name]
     result[targets.LATENCY.name] = _beside(examples, latency, np.log(ns), ns, module_matrix, words, fold_of, seed)
@@ -134,20 +134,29 @@ def _beside(
 ) -> dict[str, Any]:  # fmt: skip
     result: dict[str, Any] = {"model": figures(relative_errors(predicted, measured))}
     if len(words):
-        # The linear model has the first estimates as features, as the boosters have; not the learned executed count.
-        plain = matrix.copy()
-        plain[:, module_names().index("ln_executed")] = 0.0
         for name, fit in (
             ("family_median", baselines.family_median(goal, examples.families)),
-            ("linear", baselines.linear(goal, plain)),
+            ("linear", baselines.linear(goal, _unlearned(matrix))),
             ("tokens", baselines.of_tokens(goal, words, seed)),
         ):
             result[name] = figures(relative_errors(baselines.predictions(fit, goal, fold_of), measured))
     return result
 
 
+def _unlearned(matrix: np.ndarray) -> np.ndarray:
+    """Features of modules for the linear model: with the first estimates, as the boosters have; without the learned count."""
+    plain = matrix.copy()
+    plain[:, module_names().index("ln_executed")] = 0.0
+    return plain
+
+
 def _spills(
-    examples: Examples, out: dict[str, np.ndarray], words: np.ndarray, fold_of: np.ndarray, seed: int
+    examples: Examples,
+    out: dict[str, np.ndarray],
+    matrix: np.ndarray,
+    words: np.ndarray,
+    fold_of: np.ndarray,
+    seed: int,
 ) -> dict[str, Any]:
     counts = examples.counts[targets.SPILLS.name]
     known = np.isfinite(counts)
@@ -168,12 +177,13 @@ def _spills(
     judged_modules = np.isfinite(many_in_module) & np.isfinite(most)
     result["module_auc"] = area_under_curve(most[judged_modules], many_in_module[judged_modules])
     if len(words):
-        fit = baselines.of_tokens(many_in_module, words, seed)
-        score = baselines.predictions(fit, many_in_module, fold_of)
-        result["tokens_module_auc"] = area_under_curve(score[judged_modules], many_in_module[judged_modules])
-        fit = baselines.family_median(many_in_module, examples.families)
-        score = baselines.predictions(fit, many_in_module, fold_of)
-        result["family_module_auc"] = area_under_curve(score[judged_modules], many_in_module[judged_modules])
+        for name, fit in (
+            ("linear", baselines.linear(many_in_module, _unlearned(matrix))),
+            ("tokens", baselines.of_tokens(many_in_module, words, seed)),
+            ("family", baselines.family_share(many_in_module, examples.families)),
+        ):
+            score = baselines.predictions(fit, many_in_module, fold_of)
+            result[f"{name}_module_auc"] = area_under_curve(score[judged_modules], many_in_module[judged_modules])
     return result
 
 
