@@ -161,7 +161,7 @@ def test_pairs_and_files(tmp_path: Path) -> None:
     [
         ("gemm", "--dtype-map 'gemm': wanted KEY=DTYPE, as in gemm=w4a16"),
         ("=fp8", "wanted KEY=DTYPE"), ("gemm=", "wanted KEY=DTYPE"), (",,", "--dtype-map ',,' holds nothing"),
-        ("gemm=fp8,gemm=bf16", "--dtype-map gives 'gemm' twice: fp8 and bf16"),
+        ("gemm=fp8,gemm=bf16", "--dtype-map gives 'gemm' twice: 'fp8' and 'bf16'"),
         ("absent.toml", "--dtype-map absent.toml: cannot be read: No such file"),
     ],
 )  # fmt: skip

@@ -178,12 +178,12 @@ def operator(
 
 
 def _refuse_sets(predictor: Predictor, family: type[Operator], dtype: str, device: Device) -> None:
-    """Refuses what the predictor decides for a whole set of rows: whether convolutions lean on trees of their own."""
+    """Refuses what a recording does not follow: that some convolutions lean on trees of their own, others on those of products."""
     own = [key for key in predictor.residuals if key[0] == family.op == "conv" and key[2] == dtype]
     if any(k[1] == device.id or compute_capability(k[1]) == device.compute_capability is not None for k in own):
         raise InputError(
             f"conv in {dtype} on {device.id} cannot be exported: whether measured convolutions or products correct it is "
-            "decided for all convolutions of a call together"
+            "decided row by row, which a recording does not follow"
         )
 
 

@@ -131,7 +131,12 @@ def under_cap(clocks: LockedClocks, cap_w: float, clock_hz: float | None, notes:
         return result
     locked = clocks.at(clock_hz)
     like = _slower(locked, result)
-    return like | _bounded(like, np.minimum(locked["power_w"], result["power_w"]), like["latency_s"], clocks, cap_w)
+    # Two that are about as slow need not have like floors nor be as well known: what holds of either holds of both.
+    for name in ("floor_s", "analytical_s"):
+        like[name] = np.maximum(locked[name], result[name])
+    held = like | _bounded(like, np.minimum(locked["power_w"], result["power_w"]), like["latency_s"], clocks, cap_w)
+    held["latency_high_s"] = np.maximum(locked["latency_high_s"], result["latency_high_s"])
+    return held
 
 
 def _capped(clocks: LockedClocks, cap_w: float, notes: dict[str, None]) -> Columns:
