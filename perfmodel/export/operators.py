@@ -178,7 +178,7 @@ def operator(
 
 
 def _refuse_sets(predictor: Predictor, family: type[Operator], dtype: str, device: Device) -> None:
-    """Refuses what a recording does not follow: that some convolutions lean on trees of their own, others on those of products."""
+    """Refuses what a recording does not follow: some convolutions lean on trees of their own, others on products'."""
     own = [key for key in predictor.residuals if key[0] == family.op == "conv" and key[2] == dtype]
     if any(k[1] == device.id or compute_capability(k[1]) == device.compute_capability is not None for k in own):
         raise InputError(
