@@ -20,7 +20,7 @@ from perfmodel.rank.pretrained import Pretrained
 from perfmodel.rank.ranker import pretrained_of
 from perfmodel.rank.space import Space
 from perfmodel.rank.space import space as space_of
-from perfmodel.recording.interpreted import Interpreted
+from perfmodel.recording.one_row import one_by_one
 from perfmodel.recording.program import Program
 from perfmodel.recording.recorded import SAMPLE_ROWS, recorded
 
@@ -113,7 +113,7 @@ class _Costs:
         self._physics = physics
         self._names = list(physics.space.columns)
         self._asked = 0
-        self._short: Interpreted | None = None
+        self._short: Callable[[Sequence[float]], tuple[Any, Any]] | None = None
 
     def __call__(self, values: Mapping[str, float]) -> tuple[Any, Any]:
         numbers = [values[n] for n in self._names]
@@ -126,9 +126,9 @@ class _Costs:
         return costs.refused, costs.latency_s
 
 
-def shortened(physics: Physics) -> Interpreted:
+def shortened(physics: Physics) -> Callable[[Sequence[float]], tuple[Any, Any]]:
     """The steps that are left of the physics where a problem, a device and a space are given."""
     program = Program()
     costs = physics.costs(recorded_columns(physics.space, program))
     program.outputs = {"refused": program.value_of(costs.refused), "latency_s": costs.latency_s.value}
-    return Interpreted(program, "refused", "latency_s")
+    return one_by_one(program, "refused", "latency_s")

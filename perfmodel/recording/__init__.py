@@ -2,5 +2,5 @@
 
 - :mod:`~perfmodel.recording.recorded`: arrays that write down what is done with them;
 - :mod:`~perfmodel.recording.program`: what they write: the steps of one row;
-- :mod:`~perfmodel.recording.interpreted`: a program in plain Python.
+- :mod:`~perfmodel.recording.one_row`: a program as one Python function.
 """
