@@ -180,7 +180,12 @@ def test_what_a_client_makes_the_server_hold_is_bounded(monkeypatch: pytest.Monk
 
 
 def _started(**pipes: Any) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-m", "perfmodel", "rank", "--serve"], stdin=subprocess.PIPE, **pipes)
+    # A shell ignores interrupts for what it starts in the background, and a child would ignore them, too.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return subprocess.Popen([sys.executable, "-m", "perfmodel", "rank", "--serve"], stdin=subprocess.PIPE, **pipes)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_it_ends_with_its_input_an_interrupt_or_its_reader() -> None:
