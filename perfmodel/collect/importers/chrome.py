@@ -109,7 +109,7 @@ def _add(rows: Rows, calls: list[Call], kernels: dict[int, list[tuple[str, float
             continue
         try:
             op = rule(call)
-        except (ValueError, IndexError, TypeError, OverflowError, DescriptorError, DtypeError):
+        except (ValueError, IndexError, TypeError, OverflowError, RecursionError, DescriptorError, DtypeError):
             rows.passed_over[f"{call.name} of another form"] += 1
             continue
         if not kernels:
@@ -127,6 +127,17 @@ def _add(rows: Rows, calls: list[Call], kernels: dict[int, list[tuple[str, float
 # ------------------------------------------------------------------------------------------------ operators
 
 
+def _shape(call: Call, index: int) -> list[int]:
+    """Raises ValueError for what is no tensor of something."""
+    return _dims(call.shapes[index])
+
+
+def _dims(found: Any) -> list[int]:
+    if not isinstance(found, list) or not all(_is_whole(n) and n > 0 for n in found):
+        raise ValueError(found)
+    return found
+
+
 def _dtype(call: Call, index: int) -> str:
     """Raises ValueError for a type without arithmetic of its own."""
     name = _DTYPES.get(call.types[index])
@@ -139,7 +150,7 @@ def _gemm(first: int, batched: bool) -> Callable[[Call], Operator]:
     """``mm(a, b)``, ``addmm(bias, a, b)`` and their batched sisters."""
 
     def rule(call: Call) -> Operator:
-        a, b = call.shapes[first], call.shapes[first + 1]
+        a, b = _shape(call, first), _shape(call, first + 1)
         if len(a) != 2 + batched or len(b) != len(a) or a[-1] != b[-2]:
             raise ValueError(a)
         return Gemm(dtype=_dtype(call, first), batch=a[0] if batched else 1, m=a[-2], n=b[-1], k=a[-1])
@@ -149,7 +160,7 @@ def _gemm(first: int, batched: bool) -> Callable[[Call], Operator]:
 
 def _convolution(call: Call) -> Operator:
     """``convolution(input, weight, bias, stride, padding, dilation, transposed, output_padding, groups)``."""
-    x, w = call.shapes[0], call.shapes[1]
+    x, w = _shape(call, 0), _shape(call, 1)
     if len(x) != 4 or len(w) != 4 or call.values[6] != "False":
         raise ValueError(x)
     stride, padding, dilation = (_pair(call.values[i]) for i in (3, 4, 5))
@@ -170,13 +181,13 @@ def _pair(text: str) -> tuple[int, int]:
 
 
 def _softmax(call: Call) -> Operator:
-    shape = call.shapes[0]
+    shape = _shape(call, 0)
     cols = shape[int(call.values[1])]
     return Softmax(dtype=_dtype(call, 0), rows=math.prod(shape) // cols, cols=cols)
 
 
 def _layer_norm(call: Call) -> Operator:
-    shape, normalised = call.shapes[0], json.loads(call.values[1])
+    shape, normalised = _shape(call, 0), _dims(json.loads(call.values[1]))
     cols = math.prod(normalised)
     return Norm(dtype=_dtype(call, 0), kind="layernorm", rows=math.prod(shape) // cols, cols=cols)
 
@@ -186,7 +197,7 @@ def _attention(causal: int) -> Callable[[Call], Operator]:
     and whether it is causal, as the argument of that number."""
 
     def rule(call: Call) -> Operator:
-        q, k, v = call.shapes[:3]
+        q, k, v = (_shape(call, place) for place in range(3))
         if (
             not len(q) == len(k) == len(v) == 4
             or q[0] != k[0]
@@ -207,7 +218,7 @@ def _attention(causal: int) -> Callable[[Call], Operator]:
 
 def _elementwise(kind: str, operands: int) -> Callable[[Call], Operator]:
     def rule(call: Call) -> Operator:
-        shapes = [s for s in call.shapes[:operands] if isinstance(s, list)]
+        shapes = [_shape(call, place) for place, s in enumerate(call.shapes[:operands]) if isinstance(s, list)]
         elements = max(math.prod(s) for s in shapes)
         return Elementwise(dtype=_dtype(call, 0), kind=kind, elements=elements, inputs=operands)
 
