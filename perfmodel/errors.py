@@ -120,7 +120,7 @@ def nearest(word: str, known: Iterable[str], *, limit: int = 3) -> str:
     return "known: " + ", ".join(known)
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
     """Whether it is a real number, numpy's included: not text, and not True or False, which Python counts as 1 and 0."""
     return isinstance(value, Real) and not isinstance(value, bool)
 
@@ -128,7 +128,7 @@ def is_number(value: object) -> bool:
 def is_finite_number(value: object) -> TypeGuard[float]:
     """Whether it is a number, as :func:`is_number`, that a float can hold: JSON and Python have whole numbers that none can."""
     try:
-        return is_number(value) and math.isfinite(value)  # type: ignore[arg-type]
+        return is_number(value) and math.isfinite(value)
     except OverflowError:
         return False
 

@@ -1,232 +1,29 @@
-"""Ranking of kernel configurations: descriptions, physics, tables, and learning from measurements."""
+"""Ranking of kernel configurations: learning from measurements, objectives, files, the command."""
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import json
 import runpy
 import threading
 import tomllib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from rank_spaces import GEMM, HALF, sgemm
 
 import perfmodel
 from perfmodel._resources import data_path
 from perfmodel.cli import main
 from perfmodel.errors import InputError, PredictorError
 from perfmodel.hardware import load_device
-from perfmodel.rank import Ranker, prepare, rank, space, space_ids
-from perfmodel.rank.expressions import NUMBERS, Expression
-from perfmodel.rank.limits import Limits
+from perfmodel.rank import Ranker, rank, space
 from perfmodel.rank.lookup import Tables
-from perfmodel.rank.physics import REASONS, TERMS, Physics
+from perfmodel.rank.physics import REASONS, Physics
 from perfmodel.rank.posterior import Posterior, Prior, Process
 from perfmodel.rank.pretrained import NOTHING, Pretrained, Source, load, save
-from perfmodel.rank.single import shortened
 from perfmodel.rank.space import ROLES
-
-GEMM = perfmodel.Gemm(m=1024, n=1024, k=1024, dtype="fp32")
-HALF = perfmodel.Gemm(m=4096, n=4096, k=4096, dtype="fp16")
-
-
-def sgemm(**changes: Any) -> dict[str, np.ndarray]:
-    """A small CLBlast space: 2 x 2 tiles, threads, widths, switches."""
-    values = {
-        "MWG": (32, 128), "NWG": (32, 64), "MDIMC": (8, 16), "NDIMC": (8,), "MDIMA": (8, 16), "NDIMB": (8,), "VWM": (1, 2),
-        "VWN": (1, 2), "SA": (0, 1), "SB": (0, 1),
-    }  # fmt: skip
-    rows = np.array(list(itertools.product(*{**values, **changes}.values())))
-    return {name: rows[:, place] for place, name in enumerate(values)}
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [("7 // 2 + a", 8.0), ("min(a, 3) * 2", 6.0), ("where(a > 4, 1, 2)", 1), ("a % 2 == 1 and not (a == 4)", True),
-     ("power_of_two(a * 8)", 8.0), ("-a ** 2", -25.0), ("ceil(a / 2)", 3), ("op.k - 1", 9.0), ("a < 3 or a > 4", True)],
-)  # fmt: skip
-def test_formulas_over_numbers_and_arrays(text: str, expected: float) -> None:
-    formula = Expression.parse(text)
-    assert formula({"a": 5.0, "op.k": 10.0}, NUMBERS) == expected
-    assert formula({"a": np.array([5.0]), "op.k": 10.0}) == np.array([expected])
-
-
-@pytest.mark.parametrize(
-    "text", ["a.__class__.b", "open('x')", "a[0]", "lambda: 1", "a +", "'a'", "a < b < c", "1" * 2000]
-)
-def test_formulas_are_arithmetic_and_nothing_else(text: str) -> None:
-    with pytest.raises(InputError, match="expression"):
-        Expression.parse(text)
-
-
-def test_every_space_that_ships_is_described() -> None:
-    assert {"clblast_sgemm", "cpu_blocked_gemm", "kernel_tuner_convolution", "triton_gemm"} < set(space_ids())
-    assert {space(name).op for name in space_ids()} == {"gemm", "conv"}
-
-
-def test_what_a_description_lacks_is_said() -> None:
-    good = {"id": "x", "op": "gemm", "columns": {"a": {}}, "roles": {"tile_m": "a", "tile_n": "a"}}
-    assert space(good).columns == {"a": None}
-    for change, message in (
-        ({"roles": {"tile_m": "a"}}, "tile_n"),
-        ({"roles": {"tile_m": "b", "tile_n": "a"}}, "reads 'b'"),
-        ({"roles": {"tile_m": "a", "tile_n": "a", "tile_q": "a"}}, "tile_q"),
-        ({"schema": 9}, "schema 9"),
-        ({"columns": 3}, "lacks something or holds a wrong type"),
-    ):
-        with pytest.raises(InputError, match=message):
-            space({**good, **change})
-    with pytest.raises(InputError, match="clblast_sgemm"):
-        space("clblast_sgem")
-
-
-def test_residency_of_a_block_by_hand() -> None:
-    """256 threads, 4 x 4 outputs and 8 operands and 24 more: 48 registers; 8 KiB of shared memory.
-
-    An RTX 3090's SM: 65,536 registers / (48 x 256) = 5 blocks; (100 KiB) / (8 + 1 KiB) = 11; 1536 / 256 = 6; 16 at most.
-    """
-    names = "MWG NWG KWG MDIMC NDIMC MDIMA NDIMB KWI VWM VWN STRM STRN SA SB".split()
-    values = (64, 64, 16, 16, 16, 16, 16, 2, 4, 4, 0, 0, 1, 1)
-    columns = {name: np.array([float(value)]) for name, value in zip(names, values, strict=True)}
-    costs = Physics.of(space("clblast_sgemm"), GEMM, load_device("rtx-3090")).costs(columns)
-    assert costs.roles["shared_bytes"] == 8192
-    assert costs.registers == 48
-    assert costs.blocks_per_unit == 5
-    assert costs.occupancy == pytest.approx(1280 / 1536)
-    # 16 x 16 blocks on 82 units are 3.12 each: the busiest has 4.
-    assert costs.tail == pytest.approx(256 / (4 * 82))
-    # 2 x 1024^3 FLOPs at 4 blocks of the 3.12: the fp32 peak of 35.6e12 scaled by the tail.
-    assert costs.terms_s["compute"] == pytest.approx(2 * 1024**3 / 35.6e12 / (256 / 328), rel=0.01)
-
-
-def test_limits_follow_the_capability_and_the_device_file() -> None:
-    turing, ampere, cdna = (Limits.of(load_device(d)) for d in ("rtx-2080ti", "a100-pcie-40gb", "mi250x"))
-    assert (turing.threads, ampere.threads, cdna.threads) == (1024, 2048, 2048)
-    assert (turing.warp, cdna.warp) == (32, 64)
-    assert turing.block_shared_bytes == 65_536
-    assert ampere.registers == 65_536
-
-
-def test_what_cannot_run_is_counted_by_reason_and_never_ranked() -> None:
-    configs = {
-        "BLOCK_SIZE_M": [128, 256, 8, 128, 96], "BLOCK_SIZE_N": [128, 256, 128, 128, 128],
-        "BLOCK_SIZE_K": [32, 128, 32, 32, 32],
-        "num_stages": [2, 4, 2, 2, 2], "num_warps": [4, 8, 4, 64, 4],
-    }  # fmt: skip
-    ranking = rank(HALF, configs, "a100-sxm-80gb", pretrained="none")
-    assert ranking.rows.tolist() == [0]
-    assert ranking.refused == {
-        "over shared memory": 1,  # 2 bytes x 128 x 512 x 3 stages = 384 KiB of 163
-        "tl.dot takes no block below 16": 1,
-        "more threads than a block may have": 1,  # 2048
-        "blocks and warps are powers of two": 1,
-    }
-    with pytest.raises(InputError, match=r"none of 1 configurations.*over shared memory \(1\)"):
-        rank(HALF, {n: v[1:2] for n, v in configs.items()}, "a100-sxm-80gb", pretrained="none")
-
-
-def test_a_block_whose_results_exceed_the_registers_is_refused() -> None:
-    # 512 x 512 accumulators of 32 bits: 1 MiB; an SM has 256 KiB of registers.
-    configs = {"BLOCK_SIZE_M": [512, 64], "BLOCK_SIZE_N": [512, 64], "BLOCK_SIZE_K": [16, 16], "num_warps": [32, 4]}
-    assert rank(HALF, configs, "h100-sxm", pretrained="none").refused == {"over registers": 1}
-
-
-def test_other_refusals_are_those_of_the_table() -> None:
-    with pytest.raises(InputError, match="need the columns NWG, "):
-        rank(GEMM, {"MWG": [1]}, "rtx-3090", space="clblast_sgemm")
-    with pytest.raises(InputError, match="column MWG, row 1: nan is no finite number"):
-        rank(GEMM, {**sgemm(), "MWG": [32, np.nan]}, "rtx-3090", space="clblast_sgemm")
-    with pytest.raises(InputError, match="column MWG, row 1: 'wide' is no number"):
-        rank(GEMM, {**sgemm(), "MWG": [32, "wide"]}, "rtx-3090", space="clblast_sgemm")
-    with pytest.raises(InputError, match="name a column twice: MWG"):
-        rank(GEMM, {**sgemm(), "cfg_MWG": sgemm()["NWG"]}, "rtx-3090")
-    with pytest.raises(InputError, match="differ in length"):
-        rank(GEMM, {**sgemm(), "MWG": [32]}, "rtx-3090", space="clblast_sgemm")
-    with pytest.raises(InputError, match="no shipped space of gemm"):
-        rank(GEMM, {"x": [1]}, "rtx-3090")
-    with pytest.raises(InputError, match="is of gemm kernels"):
-        rank(perfmodel.Softmax(rows=1, cols=1, dtype="fp32"), sgemm(), "rtx-3090", space="clblast_sgemm")
-    with pytest.raises(InputError, match="arrays as dimensions"):
-        rank(perfmodel.Gemm(m=np.array([1, 2]), n=1, k=1, dtype="fp32"), sgemm(), "rtx-3090", space="clblast_sgemm")
-    for empty in ({"m": 0}, {"n": 0}, {"k": 0}):
-        nothing = perfmodel.Gemm(**{"m": 8, "n": 8, "k": 8, "dtype": "fp32", **empty})
-        with pytest.raises(InputError, match="computes nothing, since a dimension is 0"):
-            rank(nothing, sgemm(), "rtx-3090")
-    with pytest.raises(InputError, match="objective"):
-        rank(GEMM, sgemm(), "rtx-3090", objective="power")
-    with pytest.raises(InputError, match="top_k is 0"):
-        rank(GEMM, sgemm(), "rtx-3090", top_k=0)
-
-
-def test_tables_of_all_kinds_are_the_same_table() -> None:
-    pandas, pyarrow = pytest.importorskip("pandas"), pytest.importorskip("pyarrow")
-    columns = sgemm()
-    expected = rank(GEMM, columns, "rtx-3080", top_k=5)
-    traces = {f"cfg_{n}": v for n, v in columns.items()} | {"device": np.full(len(columns["MWG"]), "x")}
-    for table in (pandas.DataFrame(columns), pyarrow.table(columns), traces):
-        assert rank(GEMM, table, "rtx-3080", top_k=5).rows.tolist() == expected.rows.tolist()
-
-
-configurations = st.fixed_dictionaries(
-    {
-        "tile_m": st.integers(1, 512), "tile_n": st.integers(1, 512), "tile_k": st.integers(1, 512),
-        "inner_m": st.integers(1, 16), "inner_n": st.integers(1, 64), "vector": st.sampled_from([1, 4, 8, 16]),
-        "threads": st.integers(1, 64),
-    }
-)  # fmt: skip
-
-
-@given(configurations, st.integers(1, 4096), st.integers(1, 4096), st.integers(1, 4096))
-def test_latencies_are_finite_above_their_terms_and_alike_one_by_one(c: dict[str, int], m: int, n: int, k: int) -> None:
-    physics = Physics.of(
-        space("cpu_blocked_gemm"), perfmodel.Gemm(m=m, n=n, k=k, dtype="fp32"), load_device("epyc-7763")
-    )
-    values = {**{name: d for name, d in physics.space.columns.items() if d is not None}, **c}
-    many = physics.costs({name: np.array([float(v)] * 2) for name, v in values.items()})
-    one = physics.costs({name: float(v) for name, v in values.items()}, NUMBERS)
-    assert np.isfinite(many.latency_s).all()
-    assert one.latency_s == pytest.approx(many.latency_s[0], rel=1e-12)
-    assert int(one.refused) == int(np.broadcast_to(many.refused, (2,))[0])
-    for name in TERMS:
-        assert 0 <= one.terms_s[name] <= one.latency_s * (1 + 1e-12)
-    assert one.latency_s >= 2 * m * n * k / physics.machine.peak_flops
-
-
-def test_more_threads_of_a_cpu_are_faster() -> None:
-    configs = {"tile_m": [64] * 2, "tile_n": [64] * 2, "tile_k": [64] * 2, "threads": [1, 8]}
-    one, eight = np.sort(rank(GEMM, configs, "epyc-7763").latency_s)[::-1]
-    assert one > 4 * eight
-
-
-def test_trees_of_few_parameters_are_tables() -> None:
-    """Tables give the same as XGBoost itself, anywhere: at thresholds, between and beyond them."""
-    xgboost = pytest.importorskip("xgboost")
-    from perfmodel.models.trees import Booster
-    from perfmodel.rank.lookup import compiled
-
-    rng = np.random.default_rng(0)
-    x = rng.integers(0, 6, (400, 4)).astype(float)
-    y = x[:, 0] * x[:, 1] - 3 * (x[:, 2] > 2) * x[:, 3]
-    pairs = [list(p) for p in itertools.combinations(range(4), 2)]
-    booster = xgboost.train(
-        {"max_depth": 4, "eta": 0.3, "interaction_constraints": str(pairs), "nthread": 1}, xgboost.DMatrix(x, y), 40
-    )
-    tables = compiled(Booster.from_json(bytes(booster.save_raw("json"))), tuple("abcd"), 2)
-    probe = np.vstack([x, rng.uniform(-3, 9, (200, 4)), x + 0.5]).astype(np.float32).astype(float)
-    expected = booster.predict(xgboost.DMatrix(probe))
-    columns = {n: probe[:, i] for i, n in enumerate("abcd")}
-    assert tables.predict(columns) == pytest.approx(expected, abs=2e-4)
-    assert tables.predict_one({n: v[7] for n, v in columns.items()}) == pytest.approx(expected[7], abs=2e-4)
-    again = Tables.from_dict(json.loads(json.dumps(tables.to_dict())))
-    assert again.predict(columns) == pytest.approx(expected, abs=5e-3)
-    free = xgboost.train({"max_depth": 4, "eta": 0.3, "nthread": 1}, xgboost.DMatrix(x, y), 40)
-    with pytest.raises(PredictorError, match="wanted at most 2"):
-        compiled(Booster.from_json(bytes(free.save_raw("json"))), tuple("abcd"), 2)
 
 
 def test_a_process_is_that_of_the_textbook() -> None:
@@ -475,87 +272,6 @@ def test_the_first_of_many_are_those_of_the_whole_order() -> None:
     assert whole.rows[:7].tolist() == first.rows.tolist()
     assert len(whole) + whole.screened_out + sum(whole.refused.values()) == whole.configurations == len(columns["MWG"])
     assert whole.screened_out > 0
-
-
-def test_one_configuration_in_plain_python() -> None:
-    predict = prepare(GEMM, "rtx-3080", "clblast_sgemm")
-    columns = sgemm()
-    ranking = rank(GEMM, columns, "rtx-3080")
-    one_by_one = [predict({n: float(v[row]) for n, v in columns.items()}) for row in ranking.rows[:40]]
-    assert np.corrcoef(np.log(one_by_one), np.log(ranking.latency_s[:40]))[0, 1] > 0.7
-    with pytest.raises(InputError, match="no multiple of threads"):
-        predict({**{n: float(v[0]) for n, v in columns.items()}, "MWG": 33.0})
-    with pytest.raises(InputError, match="MWG"):
-        predict({"NWG": 32.0})
-    analytical = prepare(GEMM, "rtx-3080", "clblast_sgemm", "none")
-    row = {n: float(v[3]) for n, v in columns.items()}
-    full = {**{n: d for n, d in space("clblast_sgemm").columns.items() if d is not None}, **row}
-    physics = Physics.of(space("clblast_sgemm"), GEMM, load_device("rtx-3080"))
-    assert analytical(row) == physics.costs({n: np.array([v]) for n, v in full.items()}).latency_s[0]
-
-
-@pytest.mark.parametrize("name", space_ids())
-@given(st.data())
-def test_the_shortened_physics_is_the_physics(name: str, data: st.DataObject) -> None:
-    """Whatever is asked of it: the same refusal, the same seconds, the same division by 0."""
-    described = space(name)
-    op: Any = GEMM
-    if described.op == "conv":
-        op = perfmodel.Conv(c_in=1, c_out=1, h=512, w=700, kernel_h=15, kernel_w=15, dtype="fp32")
-    physics = Physics.of(described, op, load_device("epyc-9654" if "cpu" in name else "rtx-3090"))
-    short = _shortened(name, physics)
-    numbers = st.sampled_from((0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)) | st.integers(0, 300).map(float)
-    columns = {n: data.draw(numbers if d is None else st.just(d) | numbers) for n, d in described.columns.items()}
-    try:
-        costs = physics.costs(columns, NUMBERS)
-    except (ZeroDivisionError, ValueError):
-        # What divides may be no part of the refusal, which the shortened one looks at first.
-        with contextlib.suppress(ZeroDivisionError, ValueError):
-            assert short(list(columns.values()))[0] != 0
-        return
-    refused, seconds = short(list(columns.values()))
-    assert refused == costs.refused
-    assert refused or seconds == costs.latency_s
-
-
-_SHORT: dict[str, Any] = {}
-
-
-def _shortened(name: str, physics: Physics) -> Any:
-    if name not in _SHORT:
-        _SHORT[name] = shortened(physics)
-    return _SHORT[name]
-
-
-def test_a_division_by_0_is_a_reason_to_refuse_in_tables_and_one_by_one() -> None:
-    described = {
-        "id": "own", "op": "gemm", "columns": {"a": 64, "b": 64, "depth": {}}, "roles": {
-            "tile_m": "a", "tile_n": "b", "threads": "256", "unroll": "8 / depth", "tile_k": "16",
-            "shared_bytes": "a * b",
-        },
-    }  # fmt: skip
-    configs = {"a": [64, 64, 4096], "b": [64, 64, 4096], "depth": [2, 0, 0]}
-    ranking = perfmodel.rank(GEMM, configs, "rtx-3090", space=described)
-    assert ranking.rows.tolist() == [0]
-    assert ranking.refused == {"a formula of the space divides by 0": 1, "over shared memory": 1}
-    predict = prepare(GEMM, "rtx-3090", described)
-    assert predict({"a": 64, "b": 64, "depth": 2}) > 0
-    with pytest.raises(InputError, match="rtx-3090: a formula of the space divides by 0"):
-        predict({"a": 64, "b": 64, "depth": 0})
-    with pytest.raises(InputError, match="rtx-3090: over shared memory"):
-        predict({"a": 4096, "b": 4096, "depth": 0})
-    with pytest.raises(InputError, match=r"none of 1 configurations can run.*divides by 0"):
-        perfmodel.rank(GEMM, {"a": [64], "b": [64], "depth": [0]}, "rtx-3090", space=described)
-
-
-def test_many_configurations_one_by_one_are_as_the_first() -> None:
-    predict = prepare(GEMM, "rtx-3080", "clblast_sgemm")
-    row = {n: float(v[3]) for n, v in sgemm().items()}
-    assert len({predict(row) for _ in range(300)}) == 1
-    with pytest.raises(InputError, match="no multiple of threads"):
-        predict({**row, "MWG": 33.0})
-    with pytest.raises(InputError, match="it lacks MWG"):
-        predict({"NWG": 32.0})
 
 
 def test_a_ranker_is_read_as_it_was_written_and_refused_when_changed(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from mlir_mutations import damaged
 from mutations import rewired
@@ -70,12 +71,12 @@ def _analytical() -> perfmodel.Predictor:
     return perfmodel.load("analytical")
 
 
-def _predicted(source: object, device: str) -> perfmodel.ModelPrediction | None:
+def _predicted(source: Any, device: str) -> perfmodel.ModelPrediction | None:
     """The prediction of a model, its open dimensions bound to 3; None where some stay open."""
     dims: dict[str, int] = {}
     for _ in range(3):
         try:
-            found = perfmodel.predict(source, device, dims=dims, predictor=_analytical())  # type: ignore[arg-type]
+            found = perfmodel.predict(source, device, dims=dims, predictor=_analytical())
         except UnboundDimensionError as asked:
             refused(asked)
             dims |= dict.fromkeys(asked.names, 3)

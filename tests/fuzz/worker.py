@@ -15,6 +15,7 @@ import time
 import traceback
 import warnings
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType, TracebackType
 
@@ -55,14 +56,14 @@ def signature(error: BaseException) -> str:
     return f"{type(error).__name__}-{place}"
 
 
-def judge(read: object, data: bytes, folder: Path) -> tuple[str, BaseException | None]:
+def judge(read: Callable[[bytes, Path], str], data: bytes, folder: Path) -> tuple[str, BaseException | None]:
     """What a file came to, and what was raised of it that is no clear line; a warning counts as one."""
     signal.signal(signal.SIGPROF, _too_slow)
     signal.setitimer(signal.ITIMER_PROF, SLOW_SECONDS)
     try:
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
-            came_to = read(data, folder)  # type: ignore[operator]
+            came_to = read(data, folder)
         signal.setitimer(signal.ITIMER_PROF, 0)
     except (Exception, TooSlow) as error:
         return "raised", error
