@@ -1,7 +1,7 @@
 """``python -m fuzz --hours 8 --state FOLDER``: fuzzes every target in turn, and goes on where it was.
 
 FOLDER holds ``state.json`` (processor seconds, inputs and outcomes of each target), and of each target its corpus and its
-findings; it may be kept between runs and copied to another machine.
+findings; it may be kept between runs and copied to another machine. ``--jobs 2`` fuzzes two targets at a time.
 """
 
 from __future__ import annotations
@@ -13,14 +13,16 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from fuzz.targets import TARGETS, TESTS
 from perfmodel.files import write_whole
 
-SLICE_SECONDS = 90
+SLICE_SECONDS = 180
 
 
 def main() -> int:
@@ -28,6 +30,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m fuzz", description="Fuzz everything that perfmodel reads.")
     parser.add_argument("--state", type=Path, default=TESTS.parent / "build" / "fuzz", help="default: build/fuzz")
     parser.add_argument("--hours", type=float, default=8.0, help="stop after so many hours by the clock")
+    parser.add_argument("--jobs", type=int, default=1, help="targets at a time, each in a process of its own")
     parser.add_argument("--target", action="append", choices=sorted(TARGETS), help="only these")
     parser.add_argument("--table", action="store_true", help="only print what was done so far")
     arguments = parser.parse_args()
@@ -38,17 +41,38 @@ def main() -> int:
         return 0
     if importlib.util.find_spec("atheris") is None:
         parser.error("fuzzing needs Atheris: pip install atheris")
-    end = time.monotonic() + 3600 * arguments.hours
-    while time.monotonic() < end:
-        state = read_state(folder)
-        names = [n for n in arguments.target or TARGETS if TARGETS[n].needs is None or _has_bindings()]
-        name = min(names, key=lambda n: state.get(n, {}).get("cpu_s", 0.0))
-        code = _slice(name, folder / name, min(SLICE_SECONDS, end - time.monotonic()))
-        state = read_state(folder)
-        _add(state.setdefault(name, {}), folder / name, code)
-        write_whole(folder / "state.json", json.dumps(state, indent=1, sort_keys=True).encode())
-        print(f"{time.strftime('%H:%M:%S')} {name}: exit {code}, {len(_findings(folder / name))} findings", flush=True)
+    names = [n for n in arguments.target or TARGETS if TARGETS[n].needs is None or _has_bindings()]
+    turns = _Turns(folder, names, time.monotonic() + 3600 * arguments.hours)
+    with ThreadPoolExecutor(arguments.jobs) as pool:
+        for worker in [pool.submit(turns.take) for _ in range(min(arguments.jobs, len(names)))]:
+            worker.result()
     return 0
+
+
+class _Turns:
+    """Whose turn it is: of the targets that nobody fuzzes at the moment, the one that had the least."""
+
+    def __init__(self, folder: Path, names: list[str], end: float) -> None:
+        self.folder, self.names, self.end = folder, names, end
+        self.busy: set[str] = set()
+        self.lock = threading.Lock()
+
+    def take(self) -> None:
+        """Fuzzes one target after another until the time is up."""
+        while (left := self.end - time.monotonic()) > 0:
+            with self.lock:
+                state = read_state(self.folder)
+                free = [n for n in self.names if n not in self.busy]
+                name = min(free, key=lambda n: state.get(n, {}).get("cpu_s", 0.0))
+                self.busy.add(name)
+            code = _slice(name, self.folder / name, min(SLICE_SECONDS, left))
+            with self.lock:
+                state = read_state(self.folder)
+                _add(state.setdefault(name, {}), self.folder / name, code)
+                write_whole(self.folder / "state.json", json.dumps(state, indent=1, sort_keys=True).encode())
+                self.busy.remove(name)
+            found = len(_findings(self.folder / name))
+            print(f"{time.strftime('%H:%M:%S')} {name}: exit {code}, {found} findings", flush=True)
 
 
 def read_state(folder: Path) -> dict[str, Any]:
