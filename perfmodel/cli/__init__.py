@@ -5,12 +5,13 @@ One module a command, each with ``DESCRIPTION``, ``EXAMPLE``, ``add_arguments(pa
 only once it runs, so that ``--help`` is quick.
 
 Exit codes: 0 done, 1 a result that fails an asked-for threshold, 2 wrong use or unreadable input, 130 interrupted,
-141 the reader of the output went away (both as the shell counts signals).
+143 and 129 ended by SIGTERM or a closed terminal, 141 the reader of the output went away (all as the shell counts signals).
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import re
 import sys
@@ -19,6 +20,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, NamedTuple, NoReturn
 
+from perfmodel.cli import interrupts
 from perfmodel.errors import PerfmodelError, nearest
 
 _WIDTH = 79
@@ -92,13 +94,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: the arguments after the program's name; None means those of this process.
     """
+    given = list(sys.argv[1:] if argv is None else argv)
     # Names in a model file may hold characters that the terminal's encoding lacks; that is no reason to stop.
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+    interrupts.WRITTEN.clear()
     try:
-        status = _dispatch(list(sys.argv[1:] if argv is None else argv))
-        sys.stdout.flush()
+        with interrupts.heard():
+            status = _dispatch(given)
+            sys.stdout.flush()
     except PerfmodelError as error:
         return _complain(str(error))
     except BrokenPipeError:
@@ -108,8 +113,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         where = f"{error.filename}: " if error.filename is not None else ""
         return _complain(f"{where}{error.strerror or error}")
-    except KeyboardInterrupt:
-        return INTERRUPTED
+    except KeyboardInterrupt as stop:
+        interrupts.tell(" ".join(["perfmodel", *(c.name for c in COMMANDS if c.name in given[:1])]), stop)
+        return interrupts.exit_code(stop)
     return status
 
 
@@ -188,7 +194,9 @@ def _usage() -> str:
 
 
 def _complain(message: str) -> int:
-    sys.stderr.write(f"perfmodel: error: {_one_line(message)}\n")
+    with contextlib.suppress(OSError):  # where the terminal is gone, nobody is left to be told
+        sys.stderr.write(f"perfmodel: error: {_one_line(message)}\n")
+        sys.stderr.flush()
     return WRONG_USE
 
 

@@ -104,15 +104,11 @@ def _measure(arguments: argparse.Namespace) -> int:
     seconds = SECONDS if arguments.seconds is None else arguments.seconds
     # What is measured runs in a process of its own; the seconds stand still meanwhile, so as not to disturb it.
     with Progress("perfmodel calibrate", ticks=False) as progress:
-        try:
-            found = measure(
-                arguments.device,
-                seconds=seconds,
-                progress=lambda at: progress(f"{at.done}/{at.total} {at.name}", remaining_s=at.remaining_s),
-            )
-        except KeyboardInterrupt:
-            progress.note("perfmodel calibrate: interrupted; nothing was written")
-            raise
+        found = measure(
+            arguments.device,
+            seconds=seconds,
+            progress=lambda at: progress(f"{at.done}/{at.total} {at.name}", remaining_s=at.remaining_s),
+        )
     text = device_toml(found.device)
     try:
         write_text(text, arguments.output, overwrite=arguments.force)

@@ -113,10 +113,8 @@ def _measure(arguments: argparse.Namespace) -> int:
     with Progress("perfmodel collect", ticks=False, logged_every_s=0.0) as progress:
         try:
             found = collect(wanted, progress)
-        except KeyboardInterrupt:
-            progress.note(
-                f"perfmodel collect: interrupted; what was measured is in {arguments.output}, the same command goes on"
-            )
+        except KeyboardInterrupt as stop:
+            stop.add_note(f"what was measured is in {arguments.output}, the same command goes on")
             raise
     if arguments.json is not None:
         write_json(

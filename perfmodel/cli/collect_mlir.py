@@ -67,10 +67,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     try:
         tables = (time_modules if arguments.time else collect_modules)(wanted, report)
-    except KeyboardInterrupt:
-        report(
-            f"perfmodel collect-mlir: interrupted; what was finished is in {arguments.output}, the same command goes on"
-        )
+    except KeyboardInterrupt as stop:
+        stop.add_note(f"what was finished is in {arguments.output}, the same command goes on")
         raise
     result: dict[str, Any] = {
         "output": str(wanted.folder),

@@ -77,9 +77,9 @@ def run(arguments: argparse.Namespace) -> int:
     with Progress("perfmodel collect-ops", ticks=False) as progress:
         try:
             table = collect_operators(wanted, collector, progress)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stop:
             _keep(folder, arguments)
-            progress.note(f"perfmodel collect-ops: interrupted; the same command goes on from {folder}")
+            stop.add_note(f"the same command goes on from {folder}")
             raise
     write_table(table, arguments.output)
     good = table[table["status"] == "ok"]

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from perfmodel.cli import interrupts
 from perfmodel.errors import InputError
 from perfmodel.files import write_whole
 
@@ -72,6 +73,7 @@ def write_bytes(data: bytes, target: str, *, overwrite: bool = True) -> None:
                 stream.write(data)
             return
         write_whole(path, data)
+        interrupts.WRITTEN.append(target)
     except BrokenPipeError:
         raise
     except OSError as error:

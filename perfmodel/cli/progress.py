@@ -6,6 +6,7 @@ nothing is said in the first minute, and a line a minute after that: the log of 
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 import sys
@@ -82,8 +83,7 @@ class Progress:
         """A line that stays, wherever standard error goes: what became of the work, and what to do next."""
         with self._lock:
             self._wipe()
-            sys.stderr.write(f"{_printable(line)}\n")
-            sys.stderr.flush()
+            _say(f"{_printable(line)}\n")
 
     def _run(self) -> None:
         while not self._ended.wait(REWRITTEN_EVERY_S):
@@ -112,16 +112,14 @@ class Progress:
         if not sys.stderr.isatty():
             if now - self._written >= self._logged_every_s:
                 self._written = now
-                sys.stderr.write(f"{self._text(seconds)}\n")
-                sys.stderr.flush()
+                _say(f"{self._text(seconds)}\n")
             return
         if seconds < SHOWN_AFTER_S:
             return
         self._shown = True
         # The whole line must fit: one that wraps could not be rewritten.
         width = shutil.get_terminal_size().columns - 1
-        sys.stderr.write(f"\r\x1b[2K{self._text(seconds, width)}")
-        sys.stderr.flush()
+        _say(f"\r\x1b[2K{self._text(seconds, width)}")
 
     def _text(self, seconds: float, width: int | None = None) -> str:
         end = f" ({', '.join(part for part in (_span(seconds), self._pace) if part)})"
@@ -133,8 +131,14 @@ class Progress:
     def _wipe(self) -> None:
         if self._shown:
             self._shown = False
-            sys.stderr.write("\r\x1b[2K")
-            sys.stderr.flush()
+            _say("\r\x1b[2K")
+
+
+def _say(text: str) -> None:
+    """To standard error. A terminal that was closed, or a reader that went away, ends no work of an hour."""
+    with contextlib.suppress(OSError):
+        sys.stderr.write(text)
+        sys.stderr.flush()
 
 
 def _span(seconds: float) -> str:

@@ -101,6 +101,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     """
     import sys
 
+    from perfmodel.cli.interrupts import exit_code
     from perfmodel.rank.serving import Server
 
     given = {n: v for n, v in vars(arguments).items() if n not in ("serve", "ranker", "objective")}
@@ -108,7 +109,10 @@ def _serve(arguments: argparse.Namespace) -> int:
     told += ["objective"] * (arguments.objective != "latency")
     if told:
         raise InputError(f"--serve takes no {', '.join(told)}: each request says what it is about (docs/serving.md)")
-    Server().serve(sys.stdin.buffer, sys.stdout.buffer)
+    try:
+        Server().serve(sys.stdin.buffer, sys.stdout.buffer)
+    except KeyboardInterrupt as stop:
+        return exit_code(stop)  # a server that is stopped has nothing to say: whoever reads its errors would take it for one
     return 0
 
 

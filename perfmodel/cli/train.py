@@ -137,9 +137,9 @@ def _anew(arguments: argparse.Namespace, progress: Progress) -> dict[str, Any]:
             jobs=arguments.jobs,
             report=progress,
         )
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         kept = _pieces(arguments)
         found = Path(kept).is_dir() and any(Path(kept).iterdir())
         goes_on = f"the same command goes on from {kept}" if found else f"{arguments.output} is as it was"
-        progress.note(f"perfmodel train: interrupted; {goes_on}")
+        stop.add_note(goes_on)
         raise
