@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -189,6 +189,7 @@ def evaluate(
     seed: int = 0,
     jobs: int = 1,
     target: str = "latency",
+    report: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """How far a predictor is from measured operators and runs.
 
@@ -207,6 +208,7 @@ def evaluate(
         jobs: processes to train in.
         target: ``"latency"``, or ``"power"`` or ``"energy"`` of the operator traces that have ``power_w``: of rows of 0.1 ms or
             more, with further figures of settled and of shorter rows (:mod:`perfmodel.power_accuracy`).
+        report: receives a line whenever a protocol has judged a part of the rows.
 
     Returns:
         ``{protocol, seed, groups, overall, pooled, by_size}`` as ``evaluate --json`` has it. Means are over the groups of the
@@ -243,7 +245,7 @@ def evaluate(
         rows += [r for some in runs for r in predicted_runs(some, lambda op: loaded)]
     else:
         constants = load_trained(predictor).constants or FALLBACK
-        rows = chosen.judge(Task(chosen.name, tables, runs, constants, seed, jobs))
+        rows = chosen.judge(Task(chosen.name, tables, runs, constants, seed, jobs, report))
     if not rows:
         why = (
             "; a run is predicted where its column `operators` names a list of them and it has a latency"
@@ -254,10 +256,10 @@ def evaluate(
     usual = BY if chosen is None else chosen.by
     groups = grouped(rows, usual if by is None else by)
     main = "latency" if chosen is None else chosen.targets[0]
-    report = accuracy_report(protocol or "predict", seed, [g for g in groups if g.target == main])
-    report["groups"] = [asdict(group) for group in groups]
-    report["by_size"] = [asdict(group) for group in grouped([r for r in rows if r.target == "latency"], ("size",))]
-    return {key: report[key] for key in ("protocol", "seed", "groups", "overall", "pooled", "by_size")}
+    result = accuracy_report(protocol or "predict", seed, [g for g in groups if g.target == main])
+    result["groups"] = [asdict(group) for group in groups]
+    result["by_size"] = [asdict(group) for group in grouped([r for r in rows if r.target == "latency"], ("size",))]
+    return {key: result[key] for key in ("protocol", "seed", "groups", "overall", "pooled", "by_size")}
 
 
 def _on_processors(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,13 +40,16 @@ class ImportedTable:
     passed_over: Mapping[str, int] = field(default_factory=dict)
 
 
-def import_traces(*paths: str | Path, request: Request, format: str | None = None) -> ImportedTable:
+def import_traces(
+    *paths: str | Path, request: Request, format: str | None = None, report: Callable[[str], None] = lambda line: None
+) -> ImportedTable:
     """The operators of some files.
 
     Args:
         paths: files that profilers, tuners or runtimes wrote.
         request: what the files do not tell of themselves; its device is looked up.
         format: what they are; None: each is looked at.
+        report: receives a line before each file.
 
     Raises:
         InputError: no file, an unknown format, or something that a format needs is missing.
@@ -60,7 +63,8 @@ def import_traces(*paths: str | Path, request: Request, format: str | None = Non
     request = replace(request, device=load_device(request.device).id)
     chosen = None if format is None else registry.format_of(format, _OF_GRAPHS)
     tables, found, passed_over = [], {}, Counter[str]()
-    for path in map(Path, paths):
+    for done, path in enumerate(map(Path, paths)):
+        report(f"{done}/{len(paths)} files read; reading {path.name}")
         kind = registry.detect(path, _OF_GRAPHS) if chosen is None else chosen
         imported = kind.read(path, request)
         table = pandas.DataFrame(imported.columns).assign(collection=path.name)

@@ -158,7 +158,7 @@ def test_an_error_is_one_line_that_the_terminal_does_not_obey(
 @pytest.mark.parametrize(
     ("error", "code", "message"),
     [
-        (KeyboardInterrupt(), 130, ""),
+        (KeyboardInterrupt(), 130, "perfmodel predict: interrupted; nothing was written\n"),
         (PermissionError(13, "Permission denied", "m.onnx"), 2, "perfmodel: error: m.onnx: Permission denied\n"),
         (OSError("disk on fire"), 2, "perfmodel: error: disk on fire\n"),
     ],

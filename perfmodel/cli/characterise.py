@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from perfmodel.cli import options
 from perfmodel.cli.output import TO_STDOUT, console, write_json
+from perfmodel.cli.progress import Progress
 from perfmodel.errors import InputError
 from perfmodel.units import duration
 
@@ -56,10 +57,12 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.model is not None and arguments.target is not None:
         raise InputError("--target and --model exclude each other: a characteriser's folder says its target")
-    found = characterise(
-        arguments.module, target=arguments.target or DEFAULT_TARGET, model=arguments.model, entry=arguments.entry,
-        vector_tiles=arguments.tiles,
-    )  # fmt: skip
+    with Progress("perfmodel characterise") as progress:
+        progress(f"reading {arguments.module}")
+        found = characterise(
+            arguments.module, target=arguments.target or DEFAULT_TARGET, model=arguments.model, entry=arguments.entry,
+            vector_tiles=arguments.tiles,
+        )  # fmt: skip
     if arguments.json is not None:
         write_json(found.to_dict(), arguments.json)
     if arguments.json != TO_STDOUT:

@@ -71,17 +71,19 @@ def run(arguments: argparse.Namespace) -> int:
     from perfmodel.datasets.schema import read_traces
     from perfmodel.suggest import suggest
 
-    candidates = None if arguments.candidates is None else read_traces(arguments.candidates)
-    shapes = suggest(
-        arguments.device,
-        arguments.suggest,
-        family=arguments.family,
-        dtype=arguments.dtype,
-        software=arguments.software,
-        candidates=candidates,
-        predictor=arguments.predictor,
-        seed=arguments.seed,
-    )
+    with Progress("perfmodel collect") as progress:
+        progress(f"choosing {arguments.suggest} shapes")
+        candidates = None if arguments.candidates is None else read_traces(arguments.candidates)
+        shapes = suggest(
+            arguments.device,
+            arguments.suggest,
+            family=arguments.family,
+            dtype=arguments.dtype,
+            software=arguments.software,
+            candidates=candidates,
+            predictor=arguments.predictor,
+            seed=arguments.seed,
+        )
     if arguments.output is not None:
         _write(shapes, arguments.output, overwrite=arguments.force)
     if arguments.json is not None:

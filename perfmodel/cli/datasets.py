@@ -143,7 +143,7 @@ def _build(arguments: argparse.Namespace) -> tuple[dict[str, Any], list[Any]]:
     )
     with Progress("perfmodel datasets build") as progress:
         progress(f"reading {', '.join(arguments.names)}")
-        summary = write(chosen, arguments.output)
+        summary = write(chosen, arguments.output, report=progress)
     return {"output": arguments.output, **summary.to_dict()}, _summary(summary, arguments.output)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from perfmodel import units
 from perfmodel.cli import options
 from perfmodel.cli.output import TO_STDOUT, console, write_json, write_text
+from perfmodel.cli.progress import Progress
 from perfmodel.errors import InputError, PerfmodelError
 
 if TYPE_CHECKING:
@@ -57,7 +58,9 @@ def run(arguments: argparse.Namespace) -> int:
     _refuse_what_does_not_go_together(arguments)
     if arguments.template:
         return _write_template(arguments)
-    known = learned()
+    with Progress("perfmodel devices") as progress:
+        progress("reading the catalogue and what the shipped predictor learned")
+        known = learned()
     if arguments.device is None:
         devices = list(_listed(arguments))
         result: dict[str, Any] = {"devices": [record(d, known) for d in devices]}
@@ -95,6 +98,12 @@ def _write_template(arguments: argparse.Namespace) -> int:
     like = None if arguments.like is None else load_device(arguments.like)
     text = device_template(catalogue().values(), like)
     write_text(text, arguments.output or TO_STDOUT, overwrite=arguments.force)
+    if arguments.output not in (None, TO_STDOUT):
+        console().print(
+            f"{arguments.output}: put your device's numbers in, delete what you do not know; then "
+            f"`perfmodel devices {arguments.output}` checks it",
+            soft_wrap=True,
+        )
     return 0
 
 

@@ -79,6 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
             seed=arguments.seed,
             jobs=arguments.jobs,
             target=arguments.target,
+            report=progress,
         )
     if arguments.json is not None:
         write_json(result, arguments.json)

@@ -8,6 +8,7 @@ from typing import Any
 
 from perfmodel.cli import options
 from perfmodel.cli.output import TO_STDOUT, check_target, console, write_bytes, write_json
+from perfmodel.cli.progress import Progress
 from perfmodel.errors import InputError
 
 DESCRIPTION = "Write a prediction as C source or as an ONNX model, for programs without Python."
@@ -62,24 +63,28 @@ def run(arguments: argparse.Namespace) -> int:
     if name is not None and not (name.isascii() and name.isidentifier()):
         raise InputError(f"--name {name!r} is no identifier of C")
     settings = _settings(arguments.settings)
-    if arguments.space is None:
-        export = operator(
-            load_trained(arguments.predictor), arguments.device, arguments.op, arguments.dtype, settings=settings,
-            software=arguments.software, cache=arguments.cache or "rotating", name=name,
-        )  # fmt: skip
-    else:
-        for option in ("software", "cache"):
-            if getattr(arguments, option) is not None:
-                raise InputError(f"--{option} is for operators: kernel configurations are ranked as they were measured")
-        export = ranker(
-            arguments.device,
-            arguments.space,
-            arguments.dtype,
-            settings=settings,
-            pretrained=arguments.predictor,
-            name=name,
-        )
-    files = artefact(export, arguments.format)
+    with Progress("perfmodel export") as progress:
+        progress("recording the prediction and checking it against the predictor")
+        if arguments.space is None:
+            export = operator(
+                load_trained(arguments.predictor), arguments.device, arguments.op, arguments.dtype, settings=settings,
+                software=arguments.software, cache=arguments.cache or "rotating", name=name,
+            )  # fmt: skip
+        else:
+            for option in ("software", "cache"):
+                if getattr(arguments, option) is not None:
+                    raise InputError(
+                        f"--{option} is for operators: kernel configurations are ranked as they were measured"
+                    )
+            export = ranker(
+                arguments.device,
+                arguments.space,
+                arguments.dtype,
+                settings=settings,
+                pretrained=arguments.predictor,
+                name=name,
+            )
+        files = artefact(export, arguments.format)
     folder = Path(arguments.output)
     folder.mkdir(parents=True, exist_ok=True)
     targets = {str(folder / file): data for file, data in files.items()}

@@ -8,6 +8,7 @@ from typing import Any
 
 from perfmodel.cli import options
 from perfmodel.cli.output import TO_STDOUT, check_table_target, console, write_json, write_table
+from perfmodel.cli.progress import Progress
 from perfmodel.errors import InputError
 
 DESCRIPTION = "Traces that profilers, tuners and runtimes wrote, as operator traces to train on or to judge by."
@@ -63,7 +64,8 @@ def run(arguments: argparse.Namespace) -> int:
         warm_up=arguments.warm_up,
         threads=arguments.threads,
     )
-    found = import_traces(*arguments.traces, request=request, format=arguments.format)
+    with Progress("perfmodel import") as progress:
+        found = import_traces(*arguments.traces, request=request, format=arguments.format, report=progress)
     write_table(found.table, arguments.output, overwrite=arguments.force)
     result = counted(found)
     if arguments.json is not None:

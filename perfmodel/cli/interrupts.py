@@ -34,8 +34,11 @@ class Stopped(KeyboardInterrupt):
 
 @contextlib.contextmanager
 def heard() -> Iterator[None]:
-    """Within it, the signals raise :class:`Stopped`. One that is ignored (``nohup``) or that someone else handles is left alone,
-    and so are all of them outside of the main thread, where none can be handled."""
+    """Within it, the signals raise :class:`Stopped`.
+
+    One that is ignored (``nohup``) or that someone else handles is left alone, and so are all outside of the main thread,
+    where none can be handled.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return

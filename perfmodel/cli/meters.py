@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from perfmodel.cli import options
 from perfmodel.cli.output import TO_STDOUT, check_target, console, write_json
+from perfmodel.cli.progress import Progress
 from perfmodel.errors import InputError
 
 if TYPE_CHECKING:
-    from perfmodel.collect.meters import Found, MeterInfo, Window
+    from perfmodel.collect.meters import Found, MeterInfo, Reading, Window
 
 DESCRIPTION = "Meters of energy and power: which can be read here and why others cannot; or read one for a while."
 EXAMPLE = """perfmodel meters --json -
@@ -141,9 +142,23 @@ def _read(arguments: argparse.Namespace) -> Window:
             end = readings[-1].time_s if arguments.seconds is None else begin + arguments.seconds
             return window_of(info, readings, begin, end, settled_s=settle)
         seconds = SECONDS if arguments.seconds is None else arguments.seconds
-        window, readings = watch(meter, seconds, settle_s=arguments.settle)
+        kept: list[Reading] = []
+        with Progress("perfmodel meters", ticks=False) as progress:
+            try:
+                window, _ = watch(
+                    meter,
+                    seconds,
+                    settle_s=arguments.settle,
+                    report=lambda left: progress(f"reading {arguments.meter}", remaining_s=left),
+                    keep=kept.extend,
+                )
+            except KeyboardInterrupt as stop:
+                if arguments.output is not None and len(kept) > 1:
+                    save_readings(arguments.output, meter.info, kept)
+                    stop.add_note(f"the readings until now are in {arguments.output}")
+                raise
         if arguments.output is not None:
-            save_readings(arguments.output, meter.info, readings)
+            save_readings(arguments.output, meter.info, kept)
         return window
     finally:
         meter.close()

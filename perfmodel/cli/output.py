@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from perfmodel.cli import interrupts
 from perfmodel.errors import InputError
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 TO_STDOUT = "-"
+_BLANKS = re.compile(r" +(?=\n)")
+_ELLIPSIS = "…"
 
 
 def write_json(result: Any, target: str) -> None:
@@ -134,8 +137,30 @@ def write_table(table: pd.DataFrame, target: str, *, overwrite: bool = True) -> 
 def console() -> Console:
     """Standard output for tables: colours and the terminal's width there, plain 80 columns in a pipe.
 
-    ``NO_COLOR`` and ``COLUMNS`` are respected. Text is never read as markup: names come from files.
+    ``NO_COLOR``, ``FORCE_COLOR`` and ``COLUMNS`` are respected. Text is never read as markup: names come from files.
     """
     from rich.console import Console
 
-    return Console(file=sys.stdout, markup=False, highlight=False, emoji=False)
+    return Console(file=cast(TextIO, _Plain(sys.stdout)), markup=False, highlight=False, emoji=False)
+
+
+class _Plain:
+    """A stream as tables need it: no blanks at the ends of lines in a pipe or file, no ellipsis where the encoding has none."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._trims = not stream.isatty()
+        try:
+            _ELLIPSIS.encode(stream.encoding or "ascii")
+            self._ellipsis = _ELLIPSIS
+        except (UnicodeError, LookupError):
+            self._ellipsis = "~"  # as wide as the character: its escape would push the columns apart
+
+    def write(self, text: str) -> int:
+        """As a stream's."""
+        if self._trims:
+            text = _BLANKS.sub("", text)
+        return self._stream.write(text.replace(_ELLIPSIS, self._ellipsis))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)

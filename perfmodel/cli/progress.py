@@ -1,12 +1,14 @@
 """What a command is doing, how fast, and until when: one line on standard error for all commands.
 
-On a terminal the line is rewritten, and wiped in the end; work of less than a second shows nothing. Elsewhere (a pipe, a log)
-nothing is said in the first minute, and a line a minute after that: the log of a training overnight tells how far it is.
+On a terminal the line is rewritten, and wiped in the end; work of less than a second shows nothing. Elsewhere (a pipe, a log, a
+terminal that can rewrite nothing) nothing is said in the first minute, and a line a minute after that: the log of a training
+overnight tells how far it is.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import shutil
 import sys
@@ -55,7 +57,7 @@ class Progress:
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Progress:
-        if self._ticks and sys.stderr.isatty():
+        if self._ticks and _rewrites():
             self._thread = threading.Thread(target=self._run, daemon=True)
             self._thread.start()
         return self
@@ -109,7 +111,7 @@ class Progress:
     def _show(self) -> None:
         now = self._clock()
         seconds = now - self._start
-        if not sys.stderr.isatty():
+        if not _rewrites():
             if now - self._written >= self._logged_every_s:
                 self._written = now
                 _say(f"{self._text(seconds)}\n")
@@ -132,6 +134,11 @@ class Progress:
         if self._shown:
             self._shown = False
             _say("\r\x1b[2K")
+
+
+def _rewrites() -> bool:
+    """Whether standard error is a terminal that obeys the sequences for it."""
+    return sys.stderr.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
 
 
 def _say(text: str) -> None:

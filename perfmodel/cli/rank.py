@@ -112,7 +112,9 @@ def _serve(arguments: argparse.Namespace) -> int:
     try:
         Server().serve(sys.stdin.buffer, sys.stdout.buffer)
     except KeyboardInterrupt as stop:
-        return exit_code(stop)  # a server that is stopped has nothing to say: whoever reads its errors would take it for one
+        return exit_code(
+            stop
+        )  # a server that is stopped has nothing to say: whoever reads its errors would take it for one
     return 0
 
 

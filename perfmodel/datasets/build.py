@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -233,10 +233,15 @@ def to_arrow(table: pd.DataFrame, schema: pa.Schema) -> pa.Table:
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
-def write(chosen: Plan, output: str | Path) -> Summary:
+def write(chosen: Plan, output: str | Path, report: Callable[[str], None] = lambda line: None) -> Summary:
     """Builds a table and writes it, Parquet or CSV by the file's ending, under a temporary name until it is whole.
 
     The operators of runs go, one table a list, into a folder beside it: ``<name>.operators/``.
+
+    Args:
+        chosen: what is built.
+        output: the file.
+        report: receives a line whenever an upstream file is done.
 
     Raises:
         InputError: an ending that is neither, or the file cannot be written.
@@ -252,7 +257,7 @@ def write(chosen: Plan, output: str | Path) -> Summary:
     summary = Summary()
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        tables = _with_lists(chosen, parts(chosen, summary), path)
+        tables = _with_lists(chosen, _told(parts(chosen, summary), summary, report), path)
         _write_parts(chosen, tables, temporary, csv=ending == ".csv")
         temporary.replace(path)
     except OSError as error:
@@ -261,6 +266,12 @@ def write(chosen: Plan, output: str | Path) -> Summary:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
     return summary
+
+
+def _told(tables: Iterator[pd.DataFrame], summary: Summary, report: Callable[[str], None]) -> Iterator[pd.DataFrame]:
+    for table in tables:
+        report(f"{summary.files} upstream files, {summary.total:,} rows")
+        yield table
 
 
 def _write_parts(chosen: Plan, tables: Iterator[pd.DataFrame], path: Path, *, csv: bool) -> None:

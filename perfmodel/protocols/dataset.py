@@ -34,7 +34,7 @@ def judge(task: Task) -> list[JudgedRows]:
     if not held:
         found = ", ".join(names_of(sources_of(task.operators)))
         raise InputError(f"no data set can be judged by another: found {found}, without a family and dtype in common")
-    return judge_held_out(held, task.jobs)
+    return judge_held_out(held, task.jobs, task.report)
 
 
 def _rows(task: Task) -> Iterator[HeldOut]:

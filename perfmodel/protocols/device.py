@@ -11,11 +11,11 @@ from perfmodel.transfer import by_physics, harmful, leave_out, with_intervals
 def judge(task: Task) -> list[JudgedRows]:
     """Every row, predicted without its device or family; intervals from what else was left out."""
     parts = learned(task)
-    left_out = leave_out(parts, task.protocol, task.constants, seed=task.seed, jobs=task.jobs)
+    left_out = leave_out(parts, task.protocol, task.constants, seed=task.seed, jobs=task.jobs, report=task.report)
     # A device without a sibling takes its interval from other families that were left out.
     families = []
     if task.protocol == "device":
-        families = leave_out(parts, "family", task.constants, seed=task.seed, jobs=task.jobs)
+        families = leave_out(parts, "family", task.constants, seed=task.seed, jobs=task.jobs, report=task.report)
     # As in training: an unseen booster that harms a family is not used.
     withheld = harmful(families or left_out)
     left_out, families = by_physics(left_out, withheld), by_physics(families, withheld)

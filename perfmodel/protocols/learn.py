@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -55,12 +55,18 @@ class HeldOut:
     seed: int
 
 
-def judge_held_out(parts: Iterable[HeldOut], jobs: int) -> list[JudgedRows]:
+def judge_held_out(
+    parts: Iterable[HeldOut], jobs: int, report: Callable[[str], None] = lambda line: None
+) -> list[JudgedRows]:
     """Everything that is held out, predicted without it, with intervals from the errors of the other parts.
 
     A part that has no others to take an interval from claims none (NaN), unless it is predicted by the physics alone.
     """
-    return with_intervals_of_others([rows for found in in_parallel(_judge, parts, jobs) for rows in found])
+    judged: list[JudgedRows] = []
+    for done, rows in enumerate(in_parallel(_judge, parts, jobs), start=1):
+        judged += rows
+        report(f"parts judged: {done}")
+    return with_intervals_of_others(judged)
 
 
 @dataclass(frozen=True)

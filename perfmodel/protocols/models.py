@@ -37,7 +37,9 @@ def judge(task: Task) -> list[JudgedRows]:
     operators, host = split_host(task.operators)
     measured = [rows for table in host for rows in _on_processors(table, task.seed)]
     if measured:
-        return measured + (judge_held_out(_folds(replace(task, operators=operators)), task.jobs) if operators else [])
+        return measured + (
+            judge_held_out(_folds(replace(task, operators=operators)), task.jobs, task.report) if operators else []
+        )
     if not any(len(runs.listed) for runs in task.runs):
         if host:
             raise InputError(
@@ -47,7 +49,7 @@ def judge(task: Task) -> list[JudgedRows]:
         raise InputError(
             "the protocol models judges runs that name their operators, and none was given: energaizer has some"
         )
-    return judge_held_out(_folds(task), task.jobs)
+    return judge_held_out(_folds(task), task.jobs, task.report)
 
 
 def _on_processors(rows: pd.DataFrame, seed: int) -> list[JudgedRows]:

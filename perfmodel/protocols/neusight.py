@@ -46,7 +46,7 @@ def judge(task: Task) -> list[JudgedRows]:
     task = replace(task, operators=tables, runs=runs)
     part = {op: upstream_split(table) for op, table in tables.items()}
     unseen = kept_for_testing(tables, part)
-    return _published(task, part, unseen) if unseen else judge_held_out(_left_out(task), task.jobs)
+    return _published(task, part, unseen) if unseen else judge_held_out(_left_out(task), task.jobs, task.report)
 
 
 def _of_nvidia(tables: Tables) -> Tables:
@@ -89,7 +89,7 @@ def _published(task: Task, part: Mapping[str, np.ndarray], unseen: set[str]) -> 
     """One predictor for all test rows and networks, which are then told apart as upstream does."""
     train = rows_where(task.operators, {op: labels == TRAIN for op, labels in part.items()})
     test = rows_where(task.operators, {op: labels == TEST for op, labels in part.items()})
-    judged = judge_held_out([HeldOut(OUT, train, test, task.runs, task.constants, task.seed)], task.jobs)
+    judged = judge_held_out([HeldOut(OUT, train, test, task.runs, task.constants, task.seed)], task.jobs, task.report)
     noted = {pair for runs in task.runs for pair in _noted(runs.table)}
     return [replace(r, held_out=OUT if r.device in unseen or (r.device, r.workload) in noted else IN) for r in judged]
 

@@ -12,4 +12,8 @@ from perfmodel.training.resume import Pieces
 def judge(task: Task) -> list[JudgedRows]:
     """Every row that something is learned of, predicted by boosters that saw no row of its group in any table."""
     tasks = [PartTask.of(part, task.constants, task.seed, Pieces(None)) for part in learned(task)]
-    return [rows for found in in_parallel(cross_validate_part, tasks, task.jobs) for rows in found]
+    judged: list[JudgedRows] = []
+    for done, rows in enumerate(in_parallel(cross_validate_part, tasks, task.jobs), start=1):
+        judged += rows
+        task.report(f"{done}/{len(tasks)} tables judged")
+    return judged

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,6 +38,7 @@ class Task:
         constants: where fits of the physics constants begin.
         seed: of folds, samples and boosters.
         jobs: processes to train in.
+        report: receives a line whenever a part is judged.
     """
 
     protocol: str
@@ -46,6 +47,7 @@ class Task:
     constants: Constants = FALLBACK
     seed: int = 0
     jobs: int = 1
+    report: Callable[[str], None] = lambda line: None
 
 
 def read(

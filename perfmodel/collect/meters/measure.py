@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -166,7 +167,14 @@ def _run(meter: Meter, sampler: Sampler, work: Work, until_s: float) -> tuple[in
     return executions, now
 
 
-def watch(meter: Meter, seconds: float, *, settle_s: float | None = None) -> tuple[Window, list[Reading]]:
+def watch(
+    meter: Meter,
+    seconds: float,
+    *,
+    settle_s: float | None = None,
+    report: Callable[[float], None] = lambda remaining_s: None,
+    keep: Callable[[list[Reading]], None] = lambda readings: None,
+) -> tuple[Window, list[Reading]]:
     """Reads a meter for a while and does nothing: whatever runs meanwhile is measured, or the idle power.
 
     Args:
@@ -174,6 +182,8 @@ def watch(meter: Meter, seconds: float, *, settle_s: float | None = None) -> tup
         seconds: how long.
         settle_s: seconds before, which are read but are not in the window; default: what the meter needs. How long the work had
             run before that is not known and does not count: with less, nothing is called measured.
+        report: is told once a second how many are left.
+        keep: is handed all readings, also those until an interrupt.
 
     Returns:
         The window, and all readings.
@@ -185,8 +195,21 @@ def watch(meter: Meter, seconds: float, *, settle_s: float | None = None) -> tup
     settle = meter.info.settle_s if settle_s is None else settle_s
     with sampler_for(meter) as sampler:
         start = meter.clock()
-        _run(meter, sampler, lambda: time.sleep(pause), start + settle)
-        begin = meter.clock()
-        _, end = _run(meter, sampler, lambda: time.sleep(pause), begin + seconds)
-        readings = list(sampler.readings)
+        until, told = start + settle + seconds, math.inf
+
+        def wait() -> None:
+            nonlocal told
+            time.sleep(pause)
+            remaining = until - meter.clock()
+            if told - remaining >= 1:
+                told = remaining
+                report(remaining)
+
+        try:
+            _run(meter, sampler, wait, start + settle)
+            begin = meter.clock()
+            _, end = _run(meter, sampler, wait, begin + seconds)
+        finally:
+            readings = list(sampler.readings)
+            keep(readings)
     return window_of(meter.info, readings, begin, end, settled_s=settle), readings
