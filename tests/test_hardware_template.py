@@ -41,7 +41,15 @@ def test_the_template_explains_every_field() -> None:
         assert f"\n# {name} [{field.unit}]" in text or not field.unit
     for table in ARITHMETIC_FIELDS:
         assert f"\n[{table}]\n" in text
-    # From the files, by eye: the smallest and the largest power limit.
+    # From the files, by eye: numbers stand as datasheets have them (864 GB/s, 91.6 TFLOP/s, 18 Gbit/s), not as 8.64e11.
+    copied = device_template(catalogue().values(), catalogue()["l40s"])
+    for line in (
+        "memory_bandwidth_bytes_per_s = { value = 864e9,",
+        "fp32 = { value = 91.6e12,",
+        "_per_pin = { value = 18e9,",
+    ):
+        assert line in copied
+    # The smallest and the largest power limit.
     assert "Known: 17 (core-ultra-7-258v) to 1400 (" in text
 
 

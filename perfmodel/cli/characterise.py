@@ -53,12 +53,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Characterise, and show it."""
-    from perfmodel.characterise import DEFAULT_TARGET, characterise
-
     if arguments.model is not None and arguments.target is not None:
         raise InputError("--target and --model exclude each other: a characteriser's folder says its target")
     with Progress("perfmodel characterise") as progress:
         progress(f"reading {arguments.module}")
+        from perfmodel.characterise import DEFAULT_TARGET, characterise
+
         found = characterise(
             arguments.module, target=arguments.target or DEFAULT_TARGET, model=arguments.model, entry=arguments.entry,
             vector_tiles=arguments.tiles,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from decimal import Decimal
 
 from perfmodel.dtypes import ARITHMETICS
 from perfmodel.hardware.device import Device
@@ -73,13 +74,12 @@ def _number(name: str, shown: str, like: Device | None, keys: dict[str, str]) ->
 
 
 def _digits(value: float) -> str:
-    """A TOML number: whole where it counts things, else with the exponent that vendors' figures have (3.352e12)."""
+    """A TOML number: whole where it counts things, else with the exponent of the unit that datasheets have (864e9, 91.6e12)."""
     if isinstance(value, int):
         return f"{value:_}"
     if 0.01 <= abs(value) < 1e6 or value == 0:
         return repr(value)
-    mantissa, exponent = f"{value:.11e}".split("e")
-    return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
+    return Decimal(f"{value:.11e}").normalize().to_eng_string().replace("E+", "e").replace("E", "e")
 
 
 def _range(name: str, known: list[Device]) -> str:
