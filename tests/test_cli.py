@@ -177,12 +177,22 @@ def test_a_bug_is_not_hidden(predictor: SimpleNamespace) -> None:
         main(["predict", "m.onnx", "--device", "h100-sxm"])
 
 
-def test_a_closed_pipe_is_quiet() -> None:
-    # The first reader goes away at once; the catalogue's JSON is far longer than a pipe's buffer can hide.
-    script = f"{sys.executable} -m perfmodel devices --json - | true; echo ${{PIPESTATUS[0]}}"
+@pytest.mark.parametrize("arguments", ["devices --json -", "devices"])
+def test_a_closed_pipe_is_quiet(arguments: str) -> None:
+    # The first reader goes away at once, long before the catalogue is read.
+    script = f"{sys.executable} -m perfmodel {arguments} | true; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "141\n"
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize(("closed", "code"), [(">&-", 0), ("2>&-", 0), (">&- 2>&-", 0)])
+def test_an_output_that_was_closed_from_the_start_is_no_bug(closed: str, code: int) -> None:
+    script = f"{sys.executable} -m perfmodel devices h100-sxm {closed}"
+    done = subprocess.run(["bash", "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == code
+    assert done.stderr == ""
+    assert ("NVIDIA H100" in done.stdout) == closed.startswith("2")
 
 
 # ------------------------------------------------------------------------------------------------------- help

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from perfmodel import units
 from perfmodel.cli import devices, main, tables
+from perfmodel.cli.output import console
 from perfmodel.errors import PredictorError
 from perfmodel.predict import Estimate
 from perfmodel.predict.memory import KVCache, MemoryPlan, Owner
@@ -25,6 +26,27 @@ def printed(show: Callable[..., None], *arguments: Any, **options: Any) -> list[
     stream = io.StringIO()
     show(Console(file=stream, width=80, markup=False, highlight=False), *arguments, **options)
     return [line.rstrip() for line in stream.getvalue().splitlines()]
+
+
+def test_lines_in_a_pipe_end_without_blanks_and_an_ellipsis_is_one_character_wide(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What does not fit is cut with an ellipsis, which ASCII lacks: its escape would push the columns apart."""
+    for encoding, mark in (("utf-8", "…"), ("ascii", "~")):
+        raw = io.BytesIO()
+        stream = io.TextIOWrapper(raw, encoding=encoding, errors="backslashreplace")
+        monkeypatch.setattr("sys.stdout", stream)
+        monkeypatch.setenv("COLUMNS", "60")
+        table = tables.plain_table()
+        table.add_column("name", no_wrap=True)
+        table.add_column("empty", no_wrap=True)
+        table.add_row("x" * 80, "")
+        console().print(table)
+        stream.flush()
+        shown = raw.getvalue().decode(encoding).splitlines()
+        assert f"x{mark}" in shown[2]
+        assert max(map(len, shown)) <= 60
+        assert [line for line in shown if line != line.rstrip()] == []
 
 
 def line_of(lines: list[str], start: str) -> str:

@@ -95,6 +95,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments after the program's name; None means those of this process.
     """
     given = list(sys.argv[1:] if argv is None else argv)
+    # Started with a closed output (`>&-`, some schedulers), Python has none at all.
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
     # Names in a model file may hold characters that the terminal's encoding lacks; that is no reason to stop.
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
@@ -185,6 +189,8 @@ def _usage() -> str:
             *(f"  {c.name:<{width}}  {c.help}" for c in COMMANDS),
             "",
             "`perfmodel COMMAND --help` lists a command's options, with an example.",
+            "Exit codes: 0 done, 1 a threshold was missed, 2 wrong use or unreadable input,",
+            "130 interrupted, 141 whoever read the output went away.",
             "",
             "example:",
             "  perfmodel predict model.onnx --device h100-sxm --dim batch=8 --dtype bf16",

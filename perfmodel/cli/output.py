@@ -141,7 +141,11 @@ def console() -> Console:
     """
     from rich.console import Console
 
-    return Console(file=cast(TextIO, _Plain(sys.stdout)), markup=False, highlight=False, emoji=False)
+    class Screen(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # rich would leave with exit code 1, which says that a threshold was missed
+
+    return Screen(file=cast(TextIO, _Plain(sys.stdout)), markup=False, highlight=False, emoji=False)
 
 
 class _Plain:
