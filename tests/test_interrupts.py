@@ -87,6 +87,26 @@ def test_a_command_says_itself_what_it_keeps(capsys: pytest.CaptureFixture[str])
     assert capsys.readouterr().err == "perfmodel collect: interrupted; what was measured is in a [31m.parquet\n"
 
 
+def test_a_collection_says_where_its_rows_are_once_it_has_some(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    pytest.importorskip("pandas", reason="collecting needs the extra collect")
+
+    def interrupted(wanted: Any, report: Any) -> None:
+        raise Stopped(signal.SIGTERM)
+
+    monkeypatch.setattr("perfmodel.collecting.session.collect", interrupted)
+    table = tmp_path / "t.parquet"
+    command = ["collect", "--device", "local-cpu", "-o", str(table)]
+    assert main(command) == 143
+    assert capsys.readouterr().err == "perfmodel collect: interrupted (SIGTERM); nothing was written\n"
+    table.write_bytes(b"rows")
+    assert main(command) == 143
+    assert capsys.readouterr().err == (
+        f"perfmodel collect: interrupted (SIGTERM); what was measured is in {table}, the same command goes on\n"
+    )
+
+
 def test_signals_that_are_ignored_stay_so(monkeypatch: pytest.MonkeyPatch) -> None:
     """``nohup`` has SIGHUP ignored: the terminal that closes ends nothing."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -205,6 +225,24 @@ def test_an_interrupt_while_it_is_imported_is_one_line_too(name: str, who: str) 
         out, errors = process.communicate()
     assert (out, errors.decode()) == (b"", f"perfmodel{who}: interrupted; nothing was written\n")
     assert process.returncode == 130
+
+
+def test_an_interrupt_of_code_that_is_run_from_text_has_the_same_exit_code(tmp_path: Path) -> None:
+    """Modules make code at import; CPython would end ``python -m`` by the signal where the interrupt fell into that."""
+    (tmp_path / "stopped.py").write_text(
+        "import sys\n"
+        "from perfmodel import __main__, cli\n"
+        "def stopped():\n"
+        "    try:\n"
+        "        exec('raise KeyboardInterrupt')\n"
+        "    except KeyboardInterrupt:\n"
+        "        return 130\n"
+        "cli.main = stopped\n"
+        "sys.exit(__main__.main())\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-m", "stopped"], cwd=tmp_path, env=environment, check=False)
+    assert done.returncode == 130
 
 
 def test_the_command_on_the_path_is_the_entry_that_does_so() -> None:

@@ -116,7 +116,8 @@ def _measure(arguments: argparse.Namespace) -> int:
         try:
             found = collect(wanted, progress)
         except KeyboardInterrupt as stop:
-            stop.add_note(f"what was measured is in {arguments.output}, the same command goes on")
+            if wanted.output.exists():  # else no piece was finished
+                stop.add_note(f"what was measured is in {arguments.output}, the same command goes on")
             raise
     if arguments.json is not None:
         write_json(

@@ -68,7 +68,8 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         tables = (time_modules if arguments.time else collect_modules)(wanted, report)
     except KeyboardInterrupt as stop:
-        stop.add_note(f"what was finished is in {arguments.output}, the same command goes on")
+        if wanted.folder.is_dir() and any(wanted.folder.iterdir()):
+            stop.add_note(f"what was finished is in {arguments.output}, the same command goes on")
         raise
     result: dict[str, Any] = {
         "output": str(wanted.folder),

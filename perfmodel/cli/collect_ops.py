@@ -78,8 +78,9 @@ def run(arguments: argparse.Namespace) -> int:
         try:
             table = collect_operators(wanted, collector, progress)
         except KeyboardInterrupt as stop:
-            _keep(folder, arguments)
-            stop.add_note(f"the same command goes on from {folder}")
+            if folder.is_dir():
+                _keep(folder, arguments)
+                stop.add_note(f"the same command goes on from {folder}")
             raise
     write_table(table, arguments.output)
     good = table[table["status"] == "ok"]
