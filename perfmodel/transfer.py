@@ -204,7 +204,8 @@ def leave_out(
         residual = trained.residual()
         residuals[residual.key] = residual
     measured = {name: {p.device for p in others if p.name == name} for name in {p.name for p in others}}
-    for part in others:
+    for number, part in enumerate(others, start=1):
+        report(f"{protocol} left out {number}/{len(others)}: {part.name} of {part.device}")
         name = part.device if protocol == "device" else load_device(part.device).family
         if set(targets(measured[part.name], protocol)[name]) == measured[part.name]:
             continue  # nothing else was measured: there is nothing to leave it out of

@@ -30,7 +30,9 @@ def aiconfigurator(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_what_is_written_is_what_is_loaded(tmp_path: Path, name: str, ending: str) -> None:
     root = layouts.ALL[name](tmp_path / "upstream")
     output = tmp_path / f"t.{ending}"
-    summary = build.write(build.plan([name], root), output)
+    lines: list[str] = []
+    summary = build.write(build.plan([name], root), output, report=lines.append)
+    assert lines[-1] == f"{summary.files} upstream files, {summary.total:,} rows"
     runs = load_card(name).table == "runs"
     found = (read_runs if runs else read_traces)(output)
     wanted = load(name, root)

@@ -303,7 +303,12 @@ def test_protocols(protocol: str) -> None:
     names = ("attention_decode", "moe", "collective")
     devices = (*DEVICES, "l40s")
     table = pandas.concat([rows(n, d) for n in names for d in devices], ignore_index=True).infer_objects()
-    report = evaluate(table, Predictor(constants=FALLBACK), protocol=protocol, by=("op", "device"))
+    lines: list[str] = []
+    report = evaluate(table, Predictor(constants=FALLBACK), protocol=protocol, by=("op", "device"), report=lines.append)
+    assert lines
+    if protocol == "shapes":
+        count = len(names) * len(devices)
+        assert lines[-1] == f"{count}/{count} tables judged"  # what counts has a rate and an end on a terminal
     mape = {(g["op"], g["device"]): g["mape"] for g in report["groups"]}
     assert set(mape) == {(n, d) for n in names for d in devices}
     for (_, device), value in mape.items():

@@ -124,6 +124,13 @@ def imported(folder: Path, name: str) -> tuple[list[dict[str, Any]], Any]:
     return [{k: v for k, v in row.items() if not pandas.isna(v)} for row in found.table.to_dict("records")], found
 
 
+def test_files_are_counted_while_they_are_read(tmp_path: Path) -> None:
+    paths = [written(tmp_path, name) for name in list(FILES)[:2]]
+    lines: list[str] = []
+    import_traces(*paths, request=HERE, report=lines.append)
+    assert lines == [f"{done}/2 files read; reading {path.name}" for done, path in enumerate(paths)]
+
+
 def operators(table: Any) -> list[Any]:
     """The descriptor of each row."""
     found: dict[int, Any] = {}

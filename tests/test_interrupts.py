@@ -107,6 +107,19 @@ def test_a_collection_says_where_its_rows_are_once_it_has_some(
     )
 
 
+def test_a_download_that_is_stopped_says_that_whole_files_stay(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(card: Any, report: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("perfmodel.datasets.fetch.get", interrupted)
+    assert main(["datasets", "get", "zeus"]) == 130
+    assert capsys.readouterr().err == (
+        "perfmodel datasets: interrupted; files that had come whole are kept, the same command goes on\n"
+    )
+
+
 def test_signals_that_are_ignored_stay_so(monkeypatch: pytest.MonkeyPatch) -> None:
     """``nohup`` has SIGHUP ignored: the terminal that closes ends nothing."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)

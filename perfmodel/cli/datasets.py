@@ -117,7 +117,11 @@ def _get(name: str) -> tuple[dict[str, Any], list[Any]]:
 
     card = load_card(name)
     with Progress("perfmodel datasets get") as progress:
-        fetched = get(card, report=progress)
+        try:
+            fetched = get(card, report=progress)
+        except KeyboardInterrupt as stop:
+            stop.add_note("files that had come whole are kept, the same command goes on")
+            raise
     result = {
         "id": name, "commit": card.commit, "folder": str(fetched.folder), "files": fetched.files, "bytes": fetched.bytes,
         "downloaded": fetched.downloaded, "verified": fetched.verified, "archive_sha256": fetched.sha256,

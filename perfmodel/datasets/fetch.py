@@ -11,7 +11,6 @@ import errno
 import hashlib
 import json
 import logging
-import os
 import shutil
 import tempfile
 import time
@@ -27,6 +26,7 @@ from urllib.parse import quote
 from perfmodel.datasets.cards import Card, is_inside
 from perfmodel.datasets.local import MARKER, cached
 from perfmodel.errors import DownloadError, InputError, MissingExtraError
+from perfmodel.files import write_whole
 
 _TIMEOUT_S = 60
 _REPORT_EVERY_S = 1.0
@@ -82,7 +82,7 @@ def get(card: Card, *, report: Report = lambda line: None) -> Fetched:
             "id": card.id, "source": card.source, "commit": card.commit, "files": fetched.files,
             "verified": fetched.verified, "archive_sha256": fetched.sha256,
         }  # fmt: skip
-        _write_whole(folder / MARKER, json.dumps(note, indent=2).encode() + b"\n")
+        write_whole(folder / MARKER, json.dumps(note, indent=2).encode() + b"\n")
     return fetched
 
 
@@ -246,12 +246,3 @@ def _is(path: Path, sha256: str) -> bool:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
