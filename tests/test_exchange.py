@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from perfmodel.exchange import costs, onnx_model, table
 from perfmodel.exchange.timeline import timeline
 from perfmodel.predict import Estimate
 from perfmodel.predict.generation import GenerationPrediction
+from perfmodel.predict.notebook import OPERATOR_COLUMNS
 
 ROOT = Path(__file__).parent.parent
 RESNET = str(ROOT / "examples" / "resnet18.onnx")
@@ -142,6 +144,50 @@ def test_parquet_and_csv_are_one_table(resnet: perfmodel.ModelPrediction) -> Non
     parquet = pd.read_parquet(io.BytesIO(table.table_bytes(resnet, "t.parquet")))
     pd.testing.assert_frame_equal(parquet, resnet.to_pandas())
     assert list(pd.read_csv(io.BytesIO(table.table_bytes(resnet, "t.csv"))).columns) == list(parquet.columns)
+
+
+UNKNOWN = prediction(
+    operators=(operator("gemm", "s", 1e-6, flops=2**53 + 1, power_w=None, energy_j=None, algorithm=None, name='a,"b\n'),)
+)
+"""Of a device whose power is unknown; more FLOPs than a float counts one by one."""
+
+
+@pytest.mark.parametrize("p", [UNKNOWN, prediction(operators=())], ids=["no power", "no operators"])
+def test_columns_and_their_types_are_the_same_for_every_device(
+    p: perfmodel.ModelPrediction, resnet: perfmodel.ModelPrediction
+) -> None:
+    from pyarrow import parquet
+
+    wanted, found = (parquet.read_schema(io.BytesIO(table.table_bytes(x, "t.parquet"))) for x in (resnet, p))
+    assert found.equals(wanted)
+    assert list(pd.read_csv(io.BytesIO(table.table_bytes(p, "t.csv"))).columns) == wanted.names
+    frame, other = p.to_pandas(), resnet.to_pandas()
+    assert list(frame.columns) == list(other.columns)
+    figures = [c for c, kind in other.dtypes.items() if kind == "float64"]
+    assert [c for c, kind in frame.dtypes.items() if kind == "float64"] == figures
+    assert len(pd.concat([frame, other])) == len(frame) + len(other)
+
+
+def test_names_of_any_kind_survive_a_table() -> None:
+    for name, read in (("t.csv", pd.read_csv), ("t.parquet", pd.read_parquet)):
+        [row] = read(io.BytesIO(table.table_bytes(UNKNOWN, name))).to_dict("records")
+        assert row["name"] == 'a,"b\n'
+        assert row["flops"] == 2**53 + 1 or row["flops"] == 2.0**53
+        assert np.isnan(row["power_w"])
+
+
+def test_requests_say_phase_and_runs(gpt2: GenerationPrediction) -> None:
+    frame = pd.read_parquet(io.BytesIO(table.table_bytes(gpt2, "t.parquet")))
+    assert list(frame.columns[:3]) == ["phase", "runs", "name"]
+    seconds = (frame["runs"] * frame["latency_s"]).groupby(frame["phase"]).sum()
+    assert dict(seconds) == {p.name: pytest.approx(p.latency_s.value) for p in gpt2.phases}
+
+
+def test_every_column_is_explained() -> None:
+    text = (ROOT / "docs" / "exchange.md").read_text()
+    rows = text.split("| column | holds |")[1].split("\n\n")[0]
+    named = [n for line in rows.splitlines()[2:] for n in re.findall(r"`(\w+)`", line.split("|")[1])]
+    assert named == ["phase", "runs", *OPERATOR_COLUMNS]
 
 
 # --------------------------------------------------------------------------------------------------------------- ONNX

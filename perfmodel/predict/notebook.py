@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -96,6 +97,15 @@ def configurations_html(ranking: Ranking) -> str:
     return f"<div>{''.join(parts)}</div>"
 
 
+OPERATOR_COLUMNS: dict[str, type] = {
+    "name": str, "op": str, "shape": str, "dtype": str, "count": int, "flops": float, "flops_executed": float,
+    "bytes": float, "latency_s": float, "latency_low_s": float, "latency_high_s": float, "latency_each_s": float,
+    "power_w": float, "power_low_w": float, "power_high_w": float, "energy_j": float, "energy_low_j": float,
+    "energy_high_j": float, "bound": str, "source": str, "power_source": str, "algorithm": str, "workspace_bytes": float,
+}  # fmt: skip
+"""Columns of a table of operators, in order, and what they hold, whatever is known of a device; docs/exchange.md says more."""
+
+
 def operator_rows(p: ModelPrediction) -> list[dict[str, Any]]:
     """One record an operator, in the order of the model, SI units in the names of the keys; None where unknown."""
     return [
@@ -112,7 +122,7 @@ def operator_rows(p: ModelPrediction) -> list[dict[str, Any]]:
 
 def operators_frame(p: ModelPrediction) -> DataFrame:
     """:func:`operator_rows` as a data frame."""
-    return _pandas().DataFrame(operator_rows(p))
+    return _frame(operator_rows(p), OPERATOR_COLUMNS)
 
 
 def ranking_frame(ranking: Sequence[ModelPrediction]) -> DataFrame:
@@ -127,7 +137,18 @@ def ranking_frame(ranking: Sequence[ModelPrediction]) -> DataFrame:
         }
         for p in ranking
     ]  # fmt: skip
-    return _pandas().DataFrame(rows)
+    return _frame(rows)
+
+
+def _frame(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, type] | None = None) -> DataFrame:
+    """Rows as a data frame. Figures that are unknown throughout are NaN of type float64: None would make objects of them."""
+    frame: DataFrame = _pandas().DataFrame(list(rows), columns=None if columns is None else list(columns))
+    figures = [c for c in frame.columns if re.search("_(s|w|j)$", c)] if columns is None else _floats(columns)
+    return frame.astype(dict.fromkeys(figures, "float64"))
+
+
+def _floats(columns: Mapping[str, type]) -> list[str]:
+    return [name for name, kind in columns.items() if kind is float]
 
 
 def _pandas() -> Any:
