@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from perfmodel.errors import DownloadError as DownloadError
     from perfmodel.errors import DtypeError as DtypeError
     from perfmodel.errors import InputError as InputError
+    from perfmodel.errors import KeywordError as KeywordError
     from perfmodel.errors import MeterError as MeterError
     from perfmodel.errors import MissingExtraError as MissingExtraError
     from perfmodel.errors import ModelFileError as ModelFileError
@@ -84,6 +85,7 @@ _MODULE_OF = {
     "Graph": "graph",
     "Hosts": "predict.energy",
     "InputError": "errors",
+    "KeywordError": "errors",
     "MeterError": "errors",
     "MissingExtraError": "errors",
     "ModelFileError": "errors",

@@ -103,7 +103,9 @@ def test_waits_for_the_host_are_drawn_between_kernels() -> None:
         power_w=Estimate(100.0, 100.0, 100.0),
     )  # fmt: skip
     text = timeline([p])
-    assert [(e["ts"], e["dur"]) for e in events(text, tid=4, ph="X")] == [pytest.approx(x) for x in ((1, 3.999), (6, 3.999))]
+    assert [(e["ts"], e["dur"]) for e in events(text, tid=4, ph="X")] == [
+        pytest.approx(x) for x in ((1, 3.999), (6, 3.999))
+    ]
     assert [e["args"]["W"] for e in events(text, ph="C", name="power")] == [300, 90, 300, 90, 90]
 
 
@@ -147,7 +149,9 @@ def test_parquet_and_csv_are_one_table(resnet: perfmodel.ModelPrediction) -> Non
 
 
 UNKNOWN = prediction(
-    operators=(operator("gemm", "s", 1e-6, flops=2**53 + 1, power_w=None, energy_j=None, algorithm=None, name='a,"b\n'),)
+    operators=(
+        operator("gemm", "s", 1e-6, flops=2**53 + 1, power_w=None, energy_j=None, algorithm=None, name='a,"b\n'),
+    )
 )
 """Of a device whose power is unknown; more FLOPs than a float counts one by one."""
 

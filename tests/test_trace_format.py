@@ -54,7 +54,9 @@ def _of_one(event: Any) -> list[str]:
     kind = event.get("ph") if isinstance(event, dict) else None
     if kind not in KEYS:
         return [f"ph is {kind!r}"]
-    found = [f"has no {key}" for key in sorted(KEYS[kind] - set(event)) if (kind, key) not in (("M", "tid"), ("X", "args"))]
+    found = [
+        f"has no {key}" for key in sorted(KEYS[kind] - set(event)) if (kind, key) not in (("M", "tid"), ("X", "args"))
+    ]
     found += [f"{key} is unknown" for key in sorted(set(event) - KEYS[kind])]
     found += [f"{key} is no whole number" for key in ("pid", "tid") if key in event and not is_whole(event[key])]
     if not isinstance(event.get("name"), str) or not event["name"]:

@@ -54,7 +54,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Record, check against the predictor, write."""
     from perfmodel.export import artefact, operator, ranker
-    from perfmodel.models.predictor import load_trained
 
     if (arguments.op is None) == (arguments.space is None):
         raise InputError("wanted --op FAMILY for operators, or --space SPACE for kernel configurations")
@@ -64,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments.settings)
     if arguments.space is None:
         export = operator(
-            load_trained(arguments.predictor), arguments.device, arguments.op, arguments.dtype, settings=settings,
+            arguments.predictor, arguments.device, arguments.op, arguments.dtype, settings=settings,
             software=arguments.software, cache=arguments.cache or "rotating", name=name,
         )  # fmt: skip
     else:

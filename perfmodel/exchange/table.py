@@ -43,7 +43,9 @@ def rows_of(prediction: ModelPrediction | GenerationPrediction) -> list[dict[str
 
 def columns_of(prediction: ModelPrediction | GenerationPrediction) -> dict[str, type]:
     """The columns of a prediction's table, in order, and what they hold: the same for every device and model."""
-    return OPERATOR_COLUMNS if isinstance(prediction, ModelPrediction) else {"phase": str, "runs": int, **OPERATOR_COLUMNS}
+    return (
+        OPERATOR_COLUMNS if isinstance(prediction, ModelPrediction) else {"phase": str, "runs": int, **OPERATOR_COLUMNS}
+    )
 
 
 def table_bytes(prediction: ModelPrediction | GenerationPrediction, name: str) -> bytes:

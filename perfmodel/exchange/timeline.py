@@ -84,7 +84,15 @@ class _Lane:
     events: list[dict[str, Any]] = field(default_factory=list)
 
     def span(
-        self, lane: int, name: str, start_s: float, end_s: float, args: dict[str, Any], kind: str = "", *, within: int = 0
+        self,
+        lane: int,
+        name: str,
+        start_s: float,
+        end_s: float,
+        args: dict[str, Any],
+        kind: str = "",
+        *,
+        within: int = 0,
     ) -> None:
         """A stretch of time in a lane.
 

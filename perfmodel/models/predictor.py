@@ -277,6 +277,8 @@ def load(predictor: str | Path | PredictorProtocol = "default") -> PredictorProt
         return predictor
     if not isinstance(predictor, (str, Path)) and isinstance(predictor, PredictorProtocol):
         return predictor
+    if not isinstance(predictor, (str, Path)):
+        raise InputError(f"a predictor is given by its name or its folder, or is one; got {type(predictor).__name__}")
     if str(predictor) == "analytical":
         return _analytical()
     folder = predictor_folder(predictor)

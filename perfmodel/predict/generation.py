@@ -11,17 +11,18 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
-from perfmodel.errors import InputError
-from perfmodel.features.onnx.dims import MAX_BOUND
+from perfmodel.errors import InputError, checked_keywords
+from perfmodel.features.onnx.dims import MAX_BOUND, check_given
 from perfmodel.graph import Graph, without_collection
 from perfmodel.hardware import Device, load_device
 from perfmodel.models.predictor import load as load_predictor
 from perfmodel.models.protocol import PredictorProtocol
 from perfmodel.predict import _graph, _predict, _prepare, _Prepared
+from perfmodel.predict.conditions import CONDITIONS, PredictionConditions, device_list
 from perfmodel.predict.energy.cost import Cost, Prices, cost_of
 from perfmodel.predict.energy.profile import PowerBlock, PowerProfile, steps_of
 from perfmodel.predict.result import Estimate, ModelPrediction
@@ -143,13 +144,14 @@ class GenerationPrediction:
         }  # fmt: skip
 
 
+@checked_keywords(CONDITIONS)
 def predict_generation(
     model: str | os.PathLike[str] | Graph | Any,
     device: str | os.PathLike[str] | Device,
     *,
     prompt: int,
     generate: int,
-    **conditions: Any,
+    **conditions: Unpack[PredictionConditions],
 ) -> GenerationPrediction:
     """One generation request on a device, phase by phase.
 
@@ -167,9 +169,10 @@ def predict_generation(
     return compare_generation(model, [device], prompt=prompt, generate=generate, **conditions)[0]
 
 
+@checked_keywords()
 def compare_generation(
     model: str | os.PathLike[str] | Graph | Any,
-    devices: Sequence[str | os.PathLike[str] | Device],
+    devices: str | os.PathLike[str] | Device | Sequence[str | os.PathLike[str] | Device],
     *,
     prompt: int,
     generate: int,
@@ -187,14 +190,12 @@ def compare_generation(
     entry: str | None = None,
 ) -> list[GenerationPrediction]:
     """:func:`predict_generation` on several devices, fastest first; the file is read once."""
-    if not devices:
-        raise InputError("compare needs at least one device")
     for name, value in (("prompt", prompt), ("generate", generate)):
         if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_BOUND:
             raise InputError(f"{name} is {value!r}: wanted a whole number of tokens, at least 1")
-    records = [load_device(d) for d in devices]
+    records = [load_device(d) for d in device_list(devices, "compare")]
     with without_collection():
-        request = _request(model, dict(dims or {}), prompt, generate, (dtype, dtype_map, kv_dtype, fusion), entry)
+        request = _request(model, check_given(dims), prompt, generate, (dtype, dtype_map, kv_dtype, fusion), entry)
         loaded = load_predictor(predictor)
         shown = {**(dims or {}), "prompt": prompt, "generate": generate}
         results = []

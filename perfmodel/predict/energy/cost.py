@@ -14,7 +14,7 @@ import math
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from perfmodel.errors import InputError, is_number
+from perfmodel.errors import CheckedFields, InputError, is_number
 from perfmodel.predict.energy.grid import GridRegion, grid_region
 from perfmodel.predict.energy.rack import Hosts, checked_pue
 from perfmodel.predict.result import Estimate
@@ -27,7 +27,7 @@ EMBODIED = "the carbon of making, moving and scrapping the hardware (embodied ca
 
 
 @dataclass(frozen=True)
-class Prices:
+class Prices(CheckedFields):
     """What time and energy cost, and what is between the device and the meter.
 
     Attributes:
