@@ -170,7 +170,7 @@ def checked_keywords(further: Iterable[str] = ()) -> Callable[[Callable[_P, _R]]
     """
 
     def decorate(function: Callable[_P, _R]) -> Callable[_P, _R]:
-        code = function.__code__  # type: ignore[attr-defined]
+        code = function.__code__
         known = {*code.co_varnames[: code.co_argcount + code.co_kwonlyargcount], *further} - {"self"}
 
         @functools.wraps(function)

@@ -9,7 +9,7 @@ from typing import Any
 from perfmodel.datasets.schema import require_pandas
 from perfmodel.errors import InputError
 from perfmodel.predict.generation import GenerationPrediction
-from perfmodel.predict.notebook import OPERATOR_COLUMNS, operator_rows
+from perfmodel.predict.notebook import OPERATOR_COLUMNS, REQUEST_COLUMNS, operator_rows, request_rows
 from perfmodel.predict.result import ModelPrediction
 
 ENDINGS = (".csv", ".parquet")
@@ -26,26 +26,14 @@ def check_ending(name: str) -> None:
 
 
 def rows_of(prediction: ModelPrediction | GenerationPrediction) -> list[dict[str, Any]]:
-    """One record an operator: :func:`perfmodel.predict.notebook.operator_rows`.
-
-    Of a generation request each part of a phase has its operators, with ``phase`` and ``runs``, the runs of the model that the
-    part stands for; figures are of one of them.
-    """
-    if isinstance(prediction, ModelPrediction):
-        return operator_rows(prediction)
-    return [
-        {"phase": phase.name, "runs": runs, **row}
-        for phase in prediction.phases
-        for part, runs in phase.parts
-        for row in operator_rows(part)
-    ]
+    """One record an operator: :func:`~perfmodel.predict.notebook.operator_rows`, or of a generation request
+    :func:`~perfmodel.predict.notebook.request_rows`."""
+    return operator_rows(prediction) if isinstance(prediction, ModelPrediction) else request_rows(prediction)
 
 
 def columns_of(prediction: ModelPrediction | GenerationPrediction) -> dict[str, type]:
     """The columns of a prediction's table, in order, and what they hold: the same for every device and model."""
-    return (
-        OPERATOR_COLUMNS if isinstance(prediction, ModelPrediction) else {"phase": str, "runs": int, **OPERATOR_COLUMNS}
-    )
+    return OPERATOR_COLUMNS if isinstance(prediction, ModelPrediction) else REQUEST_COLUMNS
 
 
 def table_bytes(prediction: ModelPrediction | GenerationPrediction, name: str) -> bytes:

@@ -60,6 +60,12 @@ class Predictor:
     power: LearnedPower = field(default_factory=LearnedPower)
     host: tuple[HostKernels, ...] = ()
 
+    def __repr__(self) -> str:
+        """One line: a trained predictor holds thousands of trees."""
+        families = sorted({family for family, *_ in self.residuals})
+        learned = f"learned: {', '.join(families)}" if families else "physics alone"
+        return f"<Predictor {self.name}: {learned}>"
+
     def predict(
         self,
         ops: Operator | Sequence[Operator] | Mapping[str, Any],

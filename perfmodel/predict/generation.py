@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
@@ -29,6 +29,9 @@ from perfmodel.predict.result import Estimate, ModelPrediction
 from perfmodel.predict.steps import cache_bytes, check_causal, with_cache
 from perfmodel.predict.steps import steps_of as graphs_of
 from perfmodel.predict.workload import Workload
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 STEPS_PREDICTED = 6
 """Decode steps that are predicted; each stands for those around it. Time grows nearly in a straight line with the cache."""
@@ -71,6 +74,14 @@ class PhasePrediction:
         """Energy at the meter, carbon and money of the phase, and of a million of its tokens."""
         samples = self.parts[0][0].workload.samples
         return cost_of(prices, self.parts[0][0].device, self.latency_s, self.energy_j, Workload(samples, self.tokens))
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.runs, self.tokens, self.latency_s))
+
+    def __repr__(self) -> str:
+        from perfmodel.predict.notebook import phase_line
+
+        return phase_line(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The keys of the JSON contract."""
@@ -130,6 +141,31 @@ class GenerationPrediction:
         """Energy at the meter, carbon and money of the request, and of a million tokens, given and generated."""
         return cost_of(prices, self.device, self.latency_s, self.energy_j, self.workload)
 
+    def __hash__(self) -> int:
+        return hash((self.model, self.device, self.predictor, self.prompt, self.generate, self.latency_s))
+
+    def __repr__(self) -> str:
+        """One line."""
+        from perfmodel.predict.notebook import request_line
+
+        return request_line(self)
+
+    def _repr_html_(self) -> str:
+        """What Jupyter shows: the request and its phases, with intervals."""
+        from perfmodel.predict.notebook import request_html
+
+        return request_html(self)
+
+    def to_pandas(self) -> DataFrame:
+        """One row an operator of each phase; ``runs`` says how many runs of the model a row stands for, each.
+
+        Raises:
+            MissingExtraError: pandas is not installed (the extra ``train``).
+        """
+        from perfmodel.predict.notebook import request_frame
+
+        return request_frame(self)
+
     def to_dict(self) -> dict[str, Any]:
         """The keys of the JSON contract."""
         return {
@@ -142,6 +178,26 @@ class GenerationPrediction:
             "power_limit_w": self.power_limit_w, "lowest_idle_power_w": self.lowest_idle_power_w,
             "phases": [phase.to_dict() for phase in self.phases],
         }  # fmt: skip
+
+
+class GenerationComparison(list[GenerationPrediction]):
+    """Requests side by side: a list that shows itself as a table. :func:`compare_generation` gives one, the fastest first."""
+
+    def _repr_html_(self) -> str:
+        """What Jupyter shows: one row a request, the latency also as a multiple of the first one's."""
+        from perfmodel.predict.notebook import requests_html
+
+        return requests_html(self)
+
+    def to_pandas(self) -> DataFrame:
+        """One row a request, SI units in the names of the columns.
+
+        Raises:
+            MissingExtraError: pandas is not installed (the extra ``train``).
+        """
+        from perfmodel.predict.notebook import requests_frame
+
+        return requests_frame(self)
 
 
 @checked_keywords(CONDITIONS)
@@ -188,7 +244,7 @@ def compare_generation(
     power_limit_w: float | None = None,
     cache: str = "rotating",
     entry: str | None = None,
-) -> list[GenerationPrediction]:
+) -> GenerationComparison:
     """:func:`predict_generation` on several devices, fastest first; the file is read once."""
     for name, value in (("prompt", prompt), ("generate", generate)):
         if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_BOUND:
@@ -205,7 +261,7 @@ def compare_generation(
                 for phase, runs, p in request.parts
             ]
             results.append(_composed(request, parts, prompt, generate))
-    return sorted(results, key=lambda r: r.latency_s.value)
+    return GenerationComparison(sorted(results, key=lambda r: r.latency_s.value))
 
 
 @dataclass(frozen=True)

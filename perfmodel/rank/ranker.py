@@ -123,6 +123,11 @@ class Ranker:
         self._combinations: Combinations | None = None
         self._taught = taught
 
+    def __repr__(self) -> str:
+        return (
+            f"<Ranker of {self.rows:,} configurations of {self.space.id} by {self.objective}, {self.observed} measured>"
+        )
+
     @property
     def observed(self) -> int:
         """Measurements taken in, failures that a later one overcame left out."""
