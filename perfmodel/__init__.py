@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from perfmodel.errors import DownloadError as DownloadError
     from perfmodel.errors import DtypeError as DtypeError
     from perfmodel.errors import InputError as InputError
+    from perfmodel.errors import KeywordError as KeywordError
     from perfmodel.errors import MeterError as MeterError
     from perfmodel.errors import MissingExtraError as MissingExtraError
     from perfmodel.errors import ModelFileError as ModelFileError
@@ -56,6 +57,8 @@ if TYPE_CHECKING:
     from perfmodel.predict.energy import Hosts as Hosts
     from perfmodel.predict.energy import Prices as Prices
     from perfmodel.predict.energy import grid_region as grid_region
+    from perfmodel.predict.generation import GenerationComparison as GenerationComparison
+    from perfmodel.predict.generation import GenerationPrediction as GenerationPrediction
     from perfmodel.predict.generation import compare_generation as compare_generation
     from perfmodel.predict.generation import predict_generation as predict_generation
     from perfmodel.rank import Ranker as Ranker
@@ -81,9 +84,12 @@ _MODULE_OF = {
     "Embedding": "ops",
     "Estimate": "predict",
     "Gemm": "ops",
+    "GenerationComparison": "predict.generation",
+    "GenerationPrediction": "predict.generation",
     "Graph": "graph",
     "Hosts": "predict.energy",
     "InputError": "errors",
+    "KeywordError": "errors",
     "MeterError": "errors",
     "MissingExtraError": "errors",
     "ModelFileError": "errors",

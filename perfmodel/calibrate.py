@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from perfmodel.errors import InputError
+from perfmodel.errors import InputError, checked_keywords
 from perfmodel.hardware import Device, load_device
 from perfmodel.models.analytical import analyse, constants_for
 from perfmodel.models.constants import FALLBACK, Constants
@@ -177,6 +177,7 @@ def taken(group: Group, index: np.ndarray) -> Group:
     return Group(group.op.replace(**changes), np.arange(len(index)))
 
 
+@checked_keywords()
 def calibrate(
     traces: pd.DataFrame | str | Path,
     device: Device | str | Path,

@@ -7,6 +7,7 @@
     │   ├── DeviceError                an unknown device, or a device file that breaks the schema
     │   ├── DtypeError                 an unknown dtype
     │   ├── DescriptorError            an operator descriptor with an impossible dimension
+    │   ├── KeywordError (TypeError)   an argument that a function or a descriptor does not have
     │   └── TraceError                 a trace table that breaks the schema
     ├── PredictorError                 a predictor folder that is damaged, tampered with or too new
     ├── DownloadError                  a data set that could not be downloaded
@@ -19,10 +20,14 @@ The command line prints ``str(error)`` and exits with 2; it never shows a traceb
 from __future__ import annotations
 
 import difflib
+import functools
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from numbers import Integral, Real
-from typing import TypeGuard
+from typing import TYPE_CHECKING, ParamSpec, TypeGuard, TypeVar
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 LONGEST_MESSAGE = 2000
 """Characters of an error's line. Names, values and lists come from files, which may hold anything."""
@@ -76,6 +81,10 @@ class DescriptorError(InputError):
     """An operator descriptor with an impossible dimension."""
 
 
+class KeywordError(InputError, TypeError):
+    """A function or a descriptor has no argument of that name."""
+
+
 class TraceError(InputError):
     """A trace table breaks the schema."""
 
@@ -107,17 +116,95 @@ class MissingExtraError(PerfmodelError, ImportError):
         )
 
 
-def nearest(word: str, known: Iterable[str], *, limit: int = 3) -> str:
+MOST_LISTED = 30
+"""Names that a message lists where none is close; of more it says where they are listed."""
+
+
+def nearest(word: str, known: Iterable[str], *, limit: int = 3, listed: str = "", alike: float = 0.5) -> str:
     """A phrase that names the known words closest to ``word``, for error messages.
 
+    Args:
+        word: what was given.
+        known: what could have been.
+        limit: of the close ones, how many are named.
+        alike: how much of both must be the same, 0 to 1, for a name to be close.
+        listed: what lists all of them, as ``"`perfmodel devices`"``; where there is such a thing.
+
     Returns:
-        ``"did you mean 'a' or 'b'?"`` when something is close, else ``"known: a, b, c"``.
+        ``"did you mean 'a' or 'b'?"`` when something is close, else ``"known: a, b, c"``; with what lists them all.
     """
     known = sorted(known)
-    close = difflib.get_close_matches(word.lower(), known, n=limit, cutoff=0.5)
+    # Capitals may be meant (parameters of a kernel) or not (H100-SXM).
+    plain = {name.lower(): name for name in known}
+    close = [plain[c] for c in difflib.get_close_matches(word.lower(), plain, n=limit, cutoff=alike)]
     if close:
-        return "did you mean " + " or ".join(repr(c) for c in close) + "?"
+        found = "did you mean " + " or ".join(repr(c) for c in close) + "?"
+        return f"{found} ({listed} lists all)" if listed else found
+    if listed and len(known) > MOST_LISTED:
+        return f"{listed} lists the {len(known)} that there are"
     return "known: " + ", ".join(known)
+
+
+def one_of(what: str, value: object, known: Sequence[str], error: type[PerfmodelError] = InputError) -> None:
+    """Refuse a value that is not one of some names.
+
+    Args:
+        what: the value's name.
+        value: what was given.
+        known: what it may be.
+        error: what is raised.
+
+    Raises:
+        PerfmodelError: of the type ``error``; with the nearest name.
+    """
+    if value not in known:
+        hint = nearest(value, known) if isinstance(value, str) else f"known: {', '.join(known)}"
+        raise error(f"{what} is {value!r}: {hint}")
+
+
+def checked_keywords(further: Iterable[str] = ()) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
+    """Makes a public function answer a misspelt keyword argument with the nearest one: Python itself does from 3.13 on.
+
+    Args:
+        further: names that a function with ``**conditions`` takes, too.
+    """
+
+    def decorate(function: Callable[_P, _R]) -> Callable[_P, _R]:
+        code = function.__code__
+        known = {*code.co_varnames[: code.co_argcount + code.co_kwonlyargcount], *further} - {"self"}
+
+        @functools.wraps(function)
+        def call(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+            if not kwargs.keys() <= known:
+                _refuse_keywords(function.__qualname__.removesuffix(".__init__"), kwargs, known)
+            return function(*args, **kwargs)
+
+        return call
+
+    return decorate
+
+
+def _refuse_keywords(what: str, given: Iterable[str], known: Iterable[str]) -> None:
+    known = set(known)
+    wrong = next(name for name in given if name not in known)
+    raise KeywordError(f"{what} has no argument {wrong!r}: {nearest(wrong, known)}")
+
+
+class CheckedFields:
+    """Base of public dataclasses: a field that it does not have is answered with the nearest one."""
+
+    __slots__ = ()
+
+    if not TYPE_CHECKING:  # type checkers know the fields, and would take this for the constructor
+
+        def __new__(cls, *args, **given):
+            """As object's; names that are no fields are refused."""
+            fields = cls.__dataclass_fields__
+            if not given.keys() <= fields.keys():
+                from dataclasses import fields as without_those_of_the_class
+
+                _refuse_keywords(cls.__name__, given, [f.name for f in without_those_of_the_class(cls)])
+            return super().__new__(cls)
 
 
 def is_number(value: object) -> TypeGuard[float]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from perfmodel.errors import InputError, nearest
+from perfmodel.errors import InputError, checked_keywords, nearest, one_of
 from perfmodel.hardware import load_device
 from perfmodel.models.constants import FALLBACK
 from perfmodel.models.learned import size_bucket, stack_of
@@ -178,6 +178,7 @@ BY = ("device", "dtype", "software")
 """What rows are grouped by unless something else is asked for; some protocols have other defaults."""
 
 
+@checked_keywords()
 def evaluate(
     traces: Traces | Sequence[Traces],
     predictor: PredictorProtocol | str = "default",
@@ -225,8 +226,7 @@ def evaluate(
     from perfmodel.protocols.runs import predicted_runs
     from perfmodel.protocols.task import Task, read
 
-    if target not in TARGETS:
-        raise InputError(f"target {target!r} is not known: {nearest(target, TARGETS)}")
+    one_of("target", target, TARGETS)
     if target != "latency":
         from perfmodel.protocols.power import evaluate_power
 

@@ -188,6 +188,11 @@ class Graph:
     warnings: tuple[str, ...] = ()
     input_axes: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        """One line: a graph may have 200,000 nodes."""
+        dims = f", open dimensions {', '.join(self.open_dims)}" if self.open_dims else ""
+        return f"<Graph {self.name}: {len(self.nodes):,} nodes, {len(self.tensors):,} tensors{dims}>"
+
     @property
     def open_dims(self) -> tuple[str, ...]:
         """Names of symbolic dimensions that are not bound, sorted."""

@@ -20,6 +20,7 @@ import numpy as np
 from perfmodel import __version__
 from perfmodel.card import card_text
 from perfmodel.datasets.schema import require_pandas
+from perfmodel.errors import checked_keywords
 from perfmodel.evaluate import accuracy_report, grouped
 from perfmodel.features.vector import feature_schema
 from perfmodel.hardware import load_device
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 Report = Callable[[str], None]
 
 
+@checked_keywords()
 def train(
     traces: pd.DataFrame | str | Path | Iterable[str | Path],
     output: str | Path,

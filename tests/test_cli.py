@@ -129,7 +129,7 @@ def test_dim_twice() -> None:
         (["--verison"], "perfmodel: error: unknown option '--verison': did you mean '--version'?"),
         (["predict"], "the following arguments are required: MODEL, --device"),
         (["predict", "m.onnx", "--device", "d", "--dim", "x"], "perfmodel: error: --dim 'x': wanted NAME=N"),
-        (["predict", "m.onnx", "--device", "d", "--fusion", "all"], "invalid choice: 'all'"),
+        (["predict", "m.onnx", "--device", "d", "--fusion", "all"], "'all' is none of its values"),
         (["predict", "m.onnx", "--device", "d", "--clock-mhz", "-5"], "'-5' is no number above 0"),
         (["predict", "m.onnx", "--device", "d", "--power-limit-w", "nan"], "'nan' is no number above 0"),
         (["predict", "m.onnx", "--device", "d", "--power-limit-w", "inf"], "'inf' is no number above 0"),

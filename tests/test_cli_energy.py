@@ -211,7 +211,7 @@ def test_compare_in_other_orders(rank: str, capsys: pytest.CaptureFixture[str]) 
         ("sweep", "--power-limit-w 200:300:50 --explain", "unrecognized arguments: --explain"),
         ("compare", "--rank carbon", "needs the grid"),
         ("compare", "--rank money", "needs --price-per-hour"),
-        ("compare", "--rank speed", "invalid choice: 'speed'"),
+        ("compare", "--rank speed", "'speed' is none of its values"),
         ("compare", "--price-per-hour l40=3", "names 'l40', which is not compared"),
         ("compare", "--price-per-hour =3", "wanted DEVICE=PRICE"),
     ],

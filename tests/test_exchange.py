@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from perfmodel.exchange import costs, onnx_model, table
 from perfmodel.exchange.timeline import timeline
 from perfmodel.predict import Estimate
 from perfmodel.predict.generation import GenerationPrediction
+from perfmodel.predict.notebook import OPERATOR_COLUMNS
 
 ROOT = Path(__file__).parent.parent
 RESNET = str(ROOT / "examples" / "resnet18.onnx")
@@ -50,11 +52,12 @@ def test_kernels_follow_each_other_and_end_with_the_run(resnet: perfmodel.ModelP
     kernels = events(timeline([resnet]), ph="X", tid=3)
     assert [e["name"] for e in kernels] == [o.name for o in resnet.operators]
     assert [e["dur"] / 1e6 for e in kernels] == pytest.approx(
-        [o.latency_s.value for o in resnet.operators], abs=1.001e-9
+        [o.latency_s.value for o in resnet.operators], abs=2.001e-9
     )
     ends = [e["ts"] + e["dur"] for e in kernels]
-    assert [e["ts"] for e in kernels] == pytest.approx([0.0, *ends[:-1]], abs=1e-6)
-    assert ends[-1] == pytest.approx(1e6 * resnet.latency_s.value, abs=1e-3)
+    # Each ends one nanosecond before the next begins.
+    assert [e["ts"] for e in kernels] == pytest.approx([0.0, *(end + 1e-3 for end in ends[:-1])], abs=1e-6)
+    assert ends[-1] == pytest.approx(1e6 * resnet.latency_s.value - 1e-3, abs=1e-3)
     args = kernels[0]["args"]
     first = resnet.operators[0]
     assert (args["bound"], args["flops"], args["bytes"]) == (first.bound, first.flops, first.bytes)
@@ -77,17 +80,20 @@ def test_modules_hold_their_kernels_and_lie_in_each_other() -> None:
         operators=tuple(map(named, ("/a/b/x", "/a/b/y", "/a/c/z", "/d/w"))), latency_s=Estimate(4e-6, 4e-6, 4e-6)
     )
     spans = {e["name"]: (e["ts"], e["dur"]) for e in events(timeline([p]), ph="X", tid=2)}
-    assert {k: pytest.approx(v) for k, v in spans.items()} == {"a": (0, 3), "b": (0, 2), "c": (2, 1), "d": (3, 1)}
+    # Three microseconds, two, one and one, to the nanosecond before the next; what lies within ends one earlier.
+    assert {k: pytest.approx(v) for k, v in spans.items()} == {
+        "a": (0, 2.999), "b": (0, 1.998), "c": (2, 0.998), "d": (3, 0.999),
+    }  # fmt: skip
 
 
 def test_what_holds_another_of_the_same_length_stands_before_it(gpt2: GenerationPrediction) -> None:
-    """Viewers draw the second of two that are alike within the first."""
+    """The one that holds the other is a nanosecond longer."""
     run = (operator("gemm", "s", 1e-6, name="/a/b/x"), operator("gemm", "s", 1e-6, name="/a/b/y"))
     p = prediction(operators=run, latency_s=Estimate(2e-6, 2e-6, 2e-6))
     assert [e["name"] for e in events(timeline([p]), ph="X", tid=2)] == ["a", "b"]
     first = events(timeline([gpt2]), ph="X", tid=1)[:2]
     assert [e["cat"] for e in first] == ["phase", "run"]
-    assert first[0]["dur"] == first[1]["dur"]
+    assert first[0]["dur"] == pytest.approx(first[1]["dur"] + 1e-3)
 
 
 def test_waits_for_the_host_are_drawn_between_kernels() -> None:
@@ -97,7 +103,9 @@ def test_waits_for_the_host_are_drawn_between_kernels() -> None:
         power_w=Estimate(100.0, 100.0, 100.0),
     )  # fmt: skip
     text = timeline([p])
-    assert [(e["ts"], e["dur"]) for e in events(text, tid=4, ph="X")] == [pytest.approx(x) for x in ((1, 4), (6, 4))]
+    assert [(e["ts"], e["dur"]) for e in events(text, tid=4, ph="X")] == [
+        pytest.approx(x) for x in ((1, 3.999), (6, 3.999))
+    ]
     assert [e["args"]["W"] for e in events(text, ph="C", name="power")] == [300, 90, 300, 90, 90]
 
 
@@ -113,7 +121,7 @@ def test_requests_have_phases_and_devices_are_processes(
     ]  # fmt: skip
     phases = events(text, cat="phase")
     assert [(e["name"], e["dur"] / 1e6) for e in phases] == [
-        (p.name, pytest.approx(p.latency_s.value)) for p in request.phases
+        (p.name, pytest.approx(p.latency_s.value, abs=2e-9)) for p in request.phases
     ]
     assert len(events(text, cat="run")) == 1 + 8  # the prompt, and a run a further token
     # Beyond a number of kernels, runs that are alike are drawn once: the time stays.
@@ -138,6 +146,52 @@ def test_parquet_and_csv_are_one_table(resnet: perfmodel.ModelPrediction) -> Non
     parquet = pd.read_parquet(io.BytesIO(table.table_bytes(resnet, "t.parquet")))
     pd.testing.assert_frame_equal(parquet, resnet.to_pandas())
     assert list(pd.read_csv(io.BytesIO(table.table_bytes(resnet, "t.csv"))).columns) == list(parquet.columns)
+
+
+UNKNOWN = prediction(
+    operators=(
+        operator("gemm", "s", 1e-6, flops=2**53 + 1, power_w=None, energy_j=None, algorithm=None, name='a,"b\n'),
+    )
+)
+"""Of a device whose power is unknown; more FLOPs than a float counts one by one."""
+
+
+@pytest.mark.parametrize("p", [UNKNOWN, prediction(operators=())], ids=["no power", "no operators"])
+def test_columns_and_their_types_are_the_same_for_every_device(
+    p: perfmodel.ModelPrediction, resnet: perfmodel.ModelPrediction
+) -> None:
+    from pyarrow import parquet
+
+    wanted, found = (parquet.read_schema(io.BytesIO(table.table_bytes(x, "t.parquet"))) for x in (resnet, p))
+    assert found.equals(wanted)
+    assert list(pd.read_csv(io.BytesIO(table.table_bytes(p, "t.csv"))).columns) == wanted.names
+    frame, other = p.to_pandas(), resnet.to_pandas()
+    assert list(frame.columns) == list(other.columns)
+    figures = [c for c, kind in other.dtypes.items() if kind == "float64"]
+    assert [c for c, kind in frame.dtypes.items() if kind == "float64"] == figures
+    assert len(pd.concat([frame, other])) == len(frame) + len(other)
+
+
+def test_names_of_any_kind_survive_a_table() -> None:
+    for name, read in (("t.csv", pd.read_csv), ("t.parquet", pd.read_parquet)):
+        [row] = read(io.BytesIO(table.table_bytes(UNKNOWN, name))).to_dict("records")
+        assert row["name"] == 'a,"b\n'
+        assert row["flops"] == 2**53 + 1 or row["flops"] == 2.0**53
+        assert np.isnan(row["power_w"])
+
+
+def test_requests_say_phase_and_runs(gpt2: GenerationPrediction) -> None:
+    frame = pd.read_parquet(io.BytesIO(table.table_bytes(gpt2, "t.parquet")))
+    assert list(frame.columns[:3]) == ["phase", "runs", "name"]
+    seconds = (frame["runs"] * frame["latency_s"]).groupby(frame["phase"]).sum()
+    assert dict(seconds) == {p.name: pytest.approx(p.latency_s.value) for p in gpt2.phases}
+
+
+def test_every_column_is_explained() -> None:
+    text = (ROOT / "docs" / "exchange.md").read_text()
+    rows = text.split("| column | holds |")[1].split("\n\n")[0]
+    named = [n for line in rows.splitlines()[2:] for n in re.findall(r"`(\w+)`", line.split("|")[1])]
+    assert named == ["phase", "runs", *OPERATOR_COLUMNS]
 
 
 # --------------------------------------------------------------------------------------------------------------- ONNX
@@ -302,7 +356,8 @@ def test_the_command_writes_all_three(tmp_path: Path, capsys: pytest.CaptureFixt
     assert all(name in shown for name in files)
     seconds = sum(float(r["latency_s"]) for r in csv.DictReader(Path(files[1]).read_text().splitlines()))
     kernels = events(Path(files[0]).read_text(), tid=3, ph="X")
-    assert sum(e["dur"] for e in kernels) / 1e6 == pytest.approx(seconds)
+    assert sum(e["args"]["latency_s"]["value"] for e in kernels) == pytest.approx(seconds)
+    assert sum(e["dur"] for e in kernels) / 1e6 == pytest.approx(seconds, abs=2e-9 * len(kernels))
     assert main([*arguments[:1], files[2], *arguments[2:], "--json", str(tmp_path / "again.json")]) == 0
     again = json.loads((tmp_path / "again.json").read_text())
     assert again["latency_s"]["value"] == pytest.approx(seconds)

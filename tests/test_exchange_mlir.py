@@ -30,7 +30,7 @@ def stripped(text: str) -> str:
 def annotated(path: Path | str, **conditions: Any) -> tuple[str, perfmodel.ModelPrediction, list[str]]:
     p = perfmodel.predict(path, "h100-sxm", **conditions)
     text, warnings = mlir_text.annotated(
-        path, p, joined=conditions.get("fusion") == "none", dims=conditions.get("dims")
+        path, p, joined=conditions.get("fusion") == "none", dims=conditions.get("dims"), entry=conditions.get("entry")
     )
     return text, p, warnings
 
@@ -68,6 +68,37 @@ func.func @main(%a: tensor<8x8xf32>, %b: tensor<8x8xf32>) -> tensor<8x8xf32> att
     assert dot.attributes["old"] == 1
     assert dot.attributes["perfmodel.bound"] == p.operators[0].bound
     assert 'loc("here":1:2)' in result
+
+
+BARE = """func.func @f(%a: tensor<64x64xf32>) -> tensor<64x64xf32> {
+  %0 = stablehlo.dot %a, %a : (tensor<64x64xf32>, tensor<64x64xf32>) -> tensor<64x64xf32>
+  return %0 : tensor<64x64xf32>
+}
+"""
+
+
+@pytest.mark.parametrize("before", ["", "\n", "module {\n"], ids=["in the first place", "later", "in a module"])
+def test_a_function_without_a_module_is_annotated_as_one_within(before: str) -> None:
+    """The module that a reader puts around it has the function's own place, where that is the first of the text."""
+    text = before + BARE + ("}\n" if "module" in before else "")
+    result, p, warnings = annotated(text)
+    assert warnings == []
+    assert stripped(result) == text
+    assert numbers(result, "latency_s") == [p.latency_s.value, p.operators[0].latency_s.value]
+
+
+def test_two_functions_without_a_module_are_told_apart() -> None:
+    result, p, warnings = annotated(BARE + BARE.replace("@f", "@g"), entry="g")
+    assert warnings == []
+    first, second = result.split("@g")
+    assert "perfmodel." not in first
+    assert numbers(second, "latency_s") == [p.latency_s.value, p.operators[0].latency_s.value]
+
+
+def test_lines_end_as_they_did() -> None:
+    result, _, warnings = annotated(BARE.replace("\n", "\r\n"))
+    assert warnings == []
+    assert stripped(result) == BARE.replace("\n", "\r\n")
 
 
 def test_a_function_that_is_called_twice_has_the_time_of_both() -> None:
@@ -171,7 +202,7 @@ def test_the_bindings_read_annotated_modules(mlir: Any) -> None:
 
 NO_KERNEL = re.compile(
     r".*(yield|return|constant|condition|terminator|barrier|thread_id|block_id|block_dim|dim|global|get_global|global_load|"
-    r"assert|br|cond_br|launch_func|int|symbolic_int|bool|str|none|float|module|func|reinterpret_cast|apply|multi_reduction|index_switch|"
+    r"assert|br|cond_br|int|symbolic_int|bool|str|none|float|module|func|reinterpret_cast|apply|multi_reduction|index_switch|"
     r"unrealized_conversion_cast|generate|Loop|If|while|reduce)$"
 )
 """Operations of the forms that are no kernels, or whose parts are."""

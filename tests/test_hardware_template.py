@@ -98,7 +98,10 @@ def test_the_template_goes_to_the_screen_without_a_file(capsys: pytest.CaptureFi
         (["--template", "--json", "-"], "--template takes --like, --output and --force"),
         (["l4", "--kind", "gpu"], "--kind chooses among all devices; leave 'l4' out"),
         (["--template", "--like", "l5"], "unknown device 'l5': did you mean"),
-        (["--vendor", "Acme"], "no device is like that (vendors: AMD, AWS, Ampere, Google, Intel, NVIDIA)"),
+        (
+            ["--vendor", "Acme"],
+            "no device is like that (--vendor 'Acme': known: AMD, AWS, Ampere, Google, Intel, NVIDIA)",
+        ),
         (["--match", "abacus"], "no device is like that; `perfmodel devices` lists all of them"),
         (["--template", "-o", "/no/such/folder/x.toml"], "cannot write '/no/such/folder/x.toml'"),
     ],

@@ -13,13 +13,14 @@ import numpy as np
 from perfmodel.characterise.description import Description, describe
 from perfmodel.characterise.learned import Learned, load, shipped, shipped_targets
 from perfmodel.characterise.result import Characterisation, DispatchCharacter, Interval
-from perfmodel.errors import InputError, nearest
+from perfmodel.errors import InputError, checked_keywords, nearest
 from perfmodel.features.mlir.source import is_text
 
 DEFAULT_TARGET = "iree-llvm-cpu-haswell"
 _SHOWN = ("instructions", "code_bytes", "executed", "vector_registers", "spills")
 
 
+@checked_keywords()
 def characterise(
     source: str | os.PathLike[str] | bytes | Any,
     *,

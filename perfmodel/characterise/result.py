@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from perfmodel import units
+from perfmodel.html_table import html_result, html_table
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 @dataclass(frozen=True)
@@ -95,6 +101,50 @@ class Characterisation:
     unknown: Mapping[str, int]
     notes: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        """One line."""
+        time = units.duration(None if self.latency_s is None else self.latency_s.value)
+        return (
+            f"<Characterisation of {self.module} for {self.target}: {len(self.dispatches)} dispatches, "
+            f"{self.instructions.value:.0f} instructions, {time} a call>"
+        )
+
+    def _repr_html_(self) -> str:
+        """What Jupyter shows: the module, and each dispatch, with intervals."""
+        whole = (
+            "all", "", *map(_between, (self.instructions, self.code_bytes, self.executed)), "", _between(self.spills),
+        )  # fmt: skip
+        rows = [
+            (
+                d.name, d.strategy,
+                *map(_between, (d.instructions, d.code_bytes, d.executed, d.vector_registers, d.spills)),
+            )
+            for d in self.dispatches
+        ]  # fmt: skip
+        heads = ("dispatch", "strategy", "instructions", "code bytes", "executed", "vector registers", "spills")
+        table = html_table(heads, [*rows, whole], right=range(2, 7))
+        return html_result(repr(self)[1:-1], table, notes=["in brackets the 90 % interval", *self.notes])
+
+    def to_pandas(self) -> DataFrame:
+        """One row a dispatch; intervals as ``_low`` and ``_high``.
+
+        Raises:
+            MissingExtraError: pandas is not installed (the extra ``train``).
+        """
+        from perfmodel.datasets.schema import require_pandas
+
+        rows = []
+        for dispatch in self.dispatches:
+            row: dict[str, Any] = {}
+            for name, value in dispatch.to_dict().items():
+                if isinstance(value, dict):  # an interval
+                    row |= {name: value["value"], f"{name}_low": value["low"], f"{name}_high": value["high"]}
+                else:
+                    row[name] = value
+            rows.append(row)
+        frame: DataFrame = require_pandas("a data frame").DataFrame(rows)
+        return frame
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it."""
         return {
@@ -106,3 +156,8 @@ class Characterisation:
             "dispatches": [d.to_dict() for d in self.dispatches],
             "unknown": [{"op": op, "count": count} for op, count in sorted(self.unknown.items())], "notes": list(self.notes),
         }  # fmt: skip
+
+
+def _between(interval: Interval) -> str:
+    """``1,234 (1,100 to 1,400)``."""
+    return f"{interval.value:,.0f} ({interval.low:,.0f} to {interval.high:,.0f})"

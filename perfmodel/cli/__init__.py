@@ -25,6 +25,8 @@ from perfmodel.errors import PerfmodelError, nearest
 
 _WIDTH = 79
 """Columns of help."""
+_ALIKE = 0.65
+"""How much an option must look like a misspelt one; more than names do, for all begin with two dashes."""
 DONE, FAILED_THRESHOLD, WRONG_USE, INTERRUPTED, NO_READER = 0, 1, 2, 130, 141
 
 
@@ -75,6 +77,14 @@ class OneLineParser(argparse.ArgumentParser):
         self._given = list(args or ())
         return super().parse_known_args(args, namespace)
 
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """As argparse's, with the nearest of the choices."""
+        if action.choices is not None and value not in action.choices:
+            choices = [str(choice) for choice in action.choices]
+            hint = nearest(str(value), choices)
+            wanted = hint if hint.startswith("known") else f"{hint} known: {', '.join(choices)}"
+            raise argparse.ArgumentError(action, f"{value!r} is none of its values: {wanted}")
+
     def error(self, message: str) -> NoReturn:
         """Print the error, with the options that misspelt ones are likely to mean, and leave with exit code 2."""
         known = self._option_string_actions
@@ -82,7 +92,9 @@ class OneLineParser(argparse.ArgumentParser):
             name for text in self._given if (name := text.partition("=")[0]).startswith("--") and name not in known
         ]
         hints = [
-            f"{name}: {hint}" for name in wrong if (hint := nearest(name, known, limit=1)).startswith("did you mean")
+            f"{name}: {hint}"
+            for name in wrong
+            if (hint := nearest(name, known, limit=1, alike=_ALIKE)).startswith("did you mean")
         ]
         told = "; ".join([message, *hints])
         self.exit(WRONG_USE, f"{self.prog}: error: {_one_line(told)} (see `{self.prog} --help`)\n")

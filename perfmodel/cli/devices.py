@@ -13,7 +13,7 @@ from perfmodel import units
 from perfmodel.cli import options
 from perfmodel.cli.output import TO_STDOUT, console, write_json, write_text
 from perfmodel.cli.progress import Progress
-from perfmodel.errors import InputError, PerfmodelError
+from perfmodel.errors import InputError, PerfmodelError, nearest
 
 if TYPE_CHECKING:
     from perfmodel.hardware import Device
@@ -129,7 +129,7 @@ def _listed(arguments: argparse.Namespace) -> Iterator[Device]:
         and any(text in part.lower() for part in (d.id, d.name, d.family))
     ]
     if not chosen:
-        hint = f" (vendors: {', '.join(vendors)})" if vendor is not None else ""
+        hint = f" (--vendor {vendor!r}: {nearest(vendor, vendors, limit=1, alike=0.7)})" if vendor is not None else ""
         raise InputError(f"no device is like that{hint}; `perfmodel devices` lists all of them")
     yield from sorted(chosen, key=lambda d: (KIND_ORDER.index(d.kind), -_count(devices, d), d.vendor, d.id))
 

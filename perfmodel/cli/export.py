@@ -55,7 +55,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Record, check against the predictor, write."""
     from perfmodel.export import artefact, operator, ranker
-    from perfmodel.models.predictor import load_trained
 
     if (arguments.op is None) == (arguments.space is None):
         raise InputError("wanted --op FAMILY for operators, or --space SPACE for kernel configurations")
@@ -67,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
         progress("recording the prediction and checking it against the predictor")
         if arguments.space is None:
             export = operator(
-                load_trained(arguments.predictor), arguments.device, arguments.op, arguments.dtype, settings=settings,
+                arguments.predictor, arguments.device, arguments.op, arguments.dtype, settings=settings,
                 software=arguments.software, cache=arguments.cache or "rotating", name=name,
             )  # fmt: skip
         else:

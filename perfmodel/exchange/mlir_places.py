@@ -14,7 +14,7 @@ from perfmodel.features.mlir.ir import Operation
 from perfmodel.features.mlir.lexer import END, STRING, VALUE, WORD, Lexer
 
 _FUNCTIONS = frozenset(
-    "func.func gpu.func llvm.func tt.func builtin.module gpu.module torch.global_slot.module".split()
+    "func.func gpu.func llvm.func tt.func ml_program.func util.func builtin.module gpu.module torch.global_slot.module".split()
 )
 _BEHIND_BODY = frozenset(
     "scf.for scf.forall scf.parallel scf.if scf.index_switch affine.for affine.if affine.parallel gpu.launch".split()
@@ -62,6 +62,8 @@ def place_of(text: str, operation: Operation, line_starts: list[int]) -> Place |
         return _before_keyword(lexer, _KEYWORD_BEFORE_BODY[name])
     if name in _BEHIND_BODY:
         return _behind_body(lexer)
+    if name == "gpu.launch_func":
+        return _behind_launch(lexer)
     if name == "linalg.generic":
         return _behind_outs(lexer, "attrs")
     if name in _BEHIND_OUTS:
@@ -146,6 +148,20 @@ def _behind_body(lexer: Lexer) -> Place | None:
         else:
             return _new(lexer)
     return None
+
+
+def _behind_launch(lexer: Lexer) -> Place | None:
+    """``gpu.launch_func @kernels::@k blocks in (...) threads in (...) : i64 args(...) {attributes}``."""
+    while lexer.token != "threads":
+        if lexer.token == "}" or not _skip(lexer):
+            return None
+    for _ in range(3):  # threads, in, (...)
+        _skip(lexer)
+    for word in (":", "dynamic_shared_memory_size", "args"):
+        if lexer.token == word:
+            lexer.advance()
+            _skip(lexer)
+    return _in_dictionary(lexer) if lexer.token == "{" and not lexer.new_line() else _new(lexer)
 
 
 def _before_operands(lexer: Lexer) -> Place | None:

@@ -106,8 +106,11 @@ def _read(text: str, label: str) -> Module:
 
 
 def _written(module: Module) -> list[Operation]:
-    """The operations that stand in the text: not the terminators that it leaves out."""
-    return [o for o in module.walk() if o.line and o.column]
+    """The operations that stand in the text: not the terminators that it leaves out, nor a module around what needs none.
+
+    Such a module has the place of the first operation, and is read before it.
+    """
+    return list({_at(o): o for o in module.walk() if o.line and o.column}.values())
 
 
 class _Noting(Conversion):

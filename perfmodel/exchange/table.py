@@ -9,7 +9,7 @@ from typing import Any
 from perfmodel.datasets.schema import require_pandas
 from perfmodel.errors import InputError
 from perfmodel.predict.generation import GenerationPrediction
-from perfmodel.predict.notebook import operator_rows
+from perfmodel.predict.notebook import OPERATOR_COLUMNS, REQUEST_COLUMNS, operator_rows, request_rows
 from perfmodel.predict.result import ModelPrediction
 
 ENDINGS = (".csv", ".parquet")
@@ -26,19 +26,14 @@ def check_ending(name: str) -> None:
 
 
 def rows_of(prediction: ModelPrediction | GenerationPrediction) -> list[dict[str, Any]]:
-    """One record an operator: :func:`perfmodel.predict.notebook.operator_rows`.
+    """One record an operator: :func:`~perfmodel.predict.notebook.operator_rows`, or of a generation request
+    :func:`~perfmodel.predict.notebook.request_rows`."""
+    return operator_rows(prediction) if isinstance(prediction, ModelPrediction) else request_rows(prediction)
 
-    Of a generation request each part of a phase has its operators, with ``phase`` and ``runs``, the runs of the model that the
-    part stands for; figures are of one of them.
-    """
-    if isinstance(prediction, ModelPrediction):
-        return operator_rows(prediction)
-    return [
-        {"phase": phase.name, "runs": runs, **row}
-        for phase in prediction.phases
-        for part, runs in phase.parts
-        for row in operator_rows(part)
-    ]
+
+def columns_of(prediction: ModelPrediction | GenerationPrediction) -> dict[str, type]:
+    """The columns of a prediction's table, in order, and what they hold: the same for every device and model."""
+    return OPERATOR_COLUMNS if isinstance(prediction, ModelPrediction) else REQUEST_COLUMNS
 
 
 def table_bytes(prediction: ModelPrediction | GenerationPrediction, name: str) -> bytes:
@@ -53,15 +48,24 @@ def table_bytes(prediction: ModelPrediction | GenerationPrediction, name: str) -
         MissingExtraError: Parquet without pandas and pyarrow (the extra ``train``); CSV needs neither.
     """
     check_ending(name)
-    rows = rows_of(prediction)
+    rows, columns = rows_of(prediction), columns_of(prediction)
     if name.lower().endswith(".csv"):
         text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, list(rows[0]) if rows else ["name"], lineterminator="\n")
+        writer = csv.DictWriter(text, list(columns), lineterminator="\n")
         writer.writeheader()
         # repr, which csv uses for floats, is the shortest text that reads back as the same number.
         writer.writerows(rows)
         return text.getvalue().encode("utf-8")
-    pandas = require_pandas("a Parquet file")
+    require_pandas("a Parquet file")  # the extra brings both
+    import pyarrow
+    from pyarrow import parquet
+
+    kinds = {str: pyarrow.string(), int: pyarrow.int64(), float: pyarrow.float64()}
+    # Types are written down: of a column that is unknown throughout, a reader would find none.
+    arrays = {
+        column: pyarrow.array([None if row[column] is None else kind(row[column]) for row in rows], kinds[kind])
+        for column, kind in columns.items()
+    }
     data = io.BytesIO()
-    pandas.DataFrame(rows).to_parquet(data, index=False)
+    parquet.write_table(pyarrow.table(arrays), data)
     return data.getvalue()

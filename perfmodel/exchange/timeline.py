@@ -2,8 +2,10 @@
 
 The format is Google's "Trace Event Format", which Perfetto's documentation calls legacy JSON and still reads:
 ``X`` events have a start ``ts`` and a length ``dur`` in microseconds, ``C`` events are counters, ``M`` events name lanes.
-Stretches of a lane must lie apart or one within the other, and Perfetto, which counts whole nanoseconds, drops one that crosses
-another's end: so stretches begin and end at whole nanoseconds. What was predicted to more digits is in their ``args``.
+Stretches of a lane must lie apart or one within the other. Perfetto, which counts whole nanoseconds, drops one that crosses
+another's end; Speedscope, which adds ``dur`` to ``ts`` in floating point, draws all that follows within it. So stretches begin
+at whole nanoseconds and end one before the next begins, those within another one more: no reader's rounding lets them cross.
+What was predicted to more digits is in their ``args``.
 
 A prediction is a process; its lanes are the phases of a request, the modules that the operators' names spell (one within the
 other, as a flame graph), the kernels, and what the device waits for. Kernels follow each other, as perfmodel predicts them: on
@@ -81,13 +83,31 @@ class _Lane:
     now_s: float = 0.0
     events: list[dict[str, Any]] = field(default_factory=list)
 
-    def span(self, lane: int, name: str, start_s: float, end_s: float, args: dict[str, Any], kind: str = "") -> None:
-        """A stretch of time in a lane."""
-        start_ns, end_ns = round(start_s * _NS), round(end_s * _NS)
+    def span(
+        self,
+        lane: int,
+        name: str,
+        start_s: float,
+        end_s: float,
+        args: dict[str, Any],
+        kind: str = "",
+        *,
+        within: int = 0,
+    ) -> None:
+        """A stretch of time in a lane.
+
+        Args:
+            lane, name, args: where, what, and what a click shows.
+            start_s, end_s: when; the next may begin where it ends.
+            kind: its category; the lane's name where it has none of its own.
+            within: how many others of its lane hold it.
+        """
+        start_ns = round(start_s * _NS)
+        length_ns = max(round(end_s * _NS) - 1 - within - start_ns, 0)
         self.events.append(
             {
                 "ph": "X", "pid": self.process, "tid": lane, "name": name, "cat": kind or LANES[lane],
-                "ts": _us(start_ns), "dur": _us(end_ns - start_ns), "args": args,
+                "ts": _us(start_ns), "dur": _us(length_ns), **({"args": args} if args else {}),
             }
         )  # fmt: skip
 
@@ -134,7 +154,7 @@ def _process(p: ModelPrediction | GenerationPrediction, number: int) -> list[dic
 
 def _span_of_run(lane: _Lane, name: str, start: float, part: ModelPrediction) -> None:
     args = {"latency_s": part.latency_s.to_dict(), "power_w": _dict(part.power_w), "energy_j": _dict(part.energy_j)}
-    lane.span(PHASES, name, start, lane.now_s, {**args, "dims": dict(part.dims)}, "run")
+    lane.span(PHASES, name, start, lane.now_s, {**args, "dims": dict(part.dims)}, "run", within=1)
 
 
 def _names(p: ModelPrediction | GenerationPrediction, number: int, used: set[int]) -> Iterator[dict[str, Any]]:
@@ -191,8 +211,8 @@ def _run(lane: _Lane, p: ModelPrediction) -> None:
 
 
 def _close(lane: _Lane, open_modules: list[tuple[str, float]], keep: int) -> None:
-    for name, since in open_modules[keep:]:  # the outermost first: of those that are alike it holds the others
-        lane.span(MODULES, name, since, lane.now_s, {})
+    for depth, (name, since) in enumerate(open_modules[keep:], start=keep):  # the outermost first: it holds the others
+        lane.span(MODULES, name, since, lane.now_s, {}, within=depth)
     del open_modules[keep:]
 
 

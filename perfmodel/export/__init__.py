@@ -9,7 +9,7 @@ The models run as they are, on arrays that write down what is done with them (:m
 
 from __future__ import annotations
 
-from perfmodel.errors import InputError
+from perfmodel.errors import one_of
 from perfmodel.export.operators import Export, operator
 from perfmodel.export.rankers import ranker
 
@@ -27,16 +27,15 @@ def artefact(export: Export, format: str) -> dict[str, bytes]:
     Raises:
         InputError: another format, or a step that it cannot hold.
     """
+    one_of("format", format, FORMATS)
     if format == "c":
         from perfmodel.export import c_source
 
         texts = {f"{export.name}.h": c_source.header(export), f"{export.name}.c": c_source.source(export)}
         return {name: text.encode("ascii", "backslashreplace") for name, text in texts.items()}
-    if format == "onnx":
-        from perfmodel.export.onnx_model import model
+    from perfmodel.export.onnx_model import model
 
-        return {f"{export.name}.onnx": model(export).SerializeToString()}
-    raise InputError(f"the format is {format!r}; wanted one of {', '.join(FORMATS)}")
+    return {f"{export.name}.onnx": model(export).SerializeToString()}
 
 
 __all__ = ["FORMATS", "Export", "artefact", "operator", "ranker"]

@@ -6,18 +6,19 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from perfmodel.errors import InputError, PerfmodelError, nearest
+from perfmodel.errors import InputError, PerfmodelError, checked_keywords, nearest
 from perfmodel.hardware.device import Device
 from perfmodel.hardware.loader import load_device
 from perfmodel.models.analytical import Extras, analyse
 from perfmodel.models.blend import Learned, compute_capability
 from perfmodel.models.learned import Residual
 from perfmodel.models.machine import Conditions
-from perfmodel.models.predictor import Predictor
+from perfmodel.models.predictor import Predictor, load_trained
 from perfmodel.ops import FAMILIES
 from perfmodel.ops.base import Operator
 from perfmodel.ops.table import Group
@@ -107,14 +108,15 @@ class _Learned(Learned):
         return np.maximum(latency, self.at_least)
 
 
+@checked_keywords()
 def operator(
-    predictor: Predictor, device: Device | str, op: str, dtype: str, *, settings: Mapping[str, Any] | None = None,
+    predictor: Predictor | str | Path, device: Device | str, op: str, dtype: str, *, settings: Mapping[str, Any] | None = None,
     software: str | None = None, cache: str = "rotating", name: str | None = None,
 ) -> Export:  # fmt: skip
     """Records the prediction of a family's operators.
 
     Args:
-        predictor: the predictor.
+        predictor: its name, its folder, or the object; one that `perfmodel train` wrote.
         device: its id, its TOML, or its record.
         op: the family (``"gemm"``).
         dtype: the number format.
@@ -127,6 +129,7 @@ def operator(
     Raises:
         InputError: what cannot be exported, with the reason.
     """
+    predictor = load_trained(predictor)
     record = device if isinstance(device, Device) else load_device(device)
     family = family_of_name(op)
     if any(key[1] == record.id and key[0] == op for key in predictor.corrections):

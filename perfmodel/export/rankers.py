@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from perfmodel.errors import InputError, PerfmodelError
+from perfmodel.errors import InputError, PerfmodelError, checked_keywords
 from perfmodel.export.operators import Export, family_of_name, identifier, recorded_fields
 from perfmodel.hardware.device import Device
 from perfmodel.hardware.loader import load_device
@@ -32,6 +32,7 @@ OUTPUTS = {
 _TOLERANCE = 1e-12
 
 
+@checked_keywords()
 def ranker(
     device: Device | str, space: Space | str | Mapping[str, Any], dtype: str, *, settings: Mapping[str, Any] | None = None,
     pretrained: Pretrained | str = "default", name: str | None = None,

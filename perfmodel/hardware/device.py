@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Generic, TypeVar
 
+from perfmodel import units
 from perfmodel.dtypes import Dtype
 from perfmodel.dtypes import dtype as dtype_record
+from perfmodel.html_table import html_result, html_table
 
 _Value = TypeVar("_Value")
 
@@ -132,6 +134,35 @@ class Device:
             found = hash(tuple([getattr(self, item.name) for item in fields(self)]))
             object.__setattr__(self, "_hash", found)
         return found
+
+    def __repr__(self) -> str:
+        """One line; :func:`dataclasses.asdict` gives every number."""
+        peak, flops = self._fastest()
+        return (
+            f"<Device {self.id}: {self.name}, {units.flop_rate(flops)} in {peak}, "
+            f"{units.bandwidth(self.memory_bandwidth_bytes_per_s)}, {units.size(self.memory_bytes)}, {units.power(self.tdp_w)}>"
+        )
+
+    def _repr_html_(self) -> str:
+        """What Jupyter shows: the figures that matter most, each with its source."""
+        figures = [
+            *((f"peak {a}", units.flop_rate(f), f"peak_flops.{a}") for a, f in self.peak_flops.items()),
+            ("memory bandwidth", units.bandwidth(self.memory_bandwidth_bytes_per_s), "memory_bandwidth_bytes_per_s"),
+            ("memory", units.size(self.memory_bytes), "memory_bytes"),
+            ("units", units.UNKNOWN if self.units is None else str(self.units), "units"),
+            ("peak clock", units.clock(self.peak_clock_hz), "peak_clock_hz"),
+            ("last-level cache", units.binary_size(self.l2_bytes), "l2_bytes"),
+            ("TDP", units.power(self.tdp_w), "tdp_w"),
+            ("idle power", units.power(self.idle_power_w), "idle_power_w"),
+        ]
+        rows = [(name, value, self.sources.get(field_name, "")) for name, value, field_name in figures]
+        title = f"{self.id}: {self.name} ({self.vendor} {self.family}, {self.kind})"
+        return html_result(title, html_table(("", "", "source"), rows, right=(1,)))
+
+    def _fastest(self) -> tuple[str, float]:
+        """The 16-bit arithmetic that most models run in, or what the device has."""
+        name = next((a for a in ("bf16", "fp16") if a in self.peak_flops), "fp32")
+        return name, self.peak_flops[name]
 
     def __getstate__(self) -> dict[str, object]:
         # Hashes of texts differ between processes.

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
 LOCAL_CPU = "local-cpu"
+LISTED = "`perfmodel devices`"
 """The id of the machine that perfmodel runs on; it has no file."""
 
 MAX_FILE_BYTES = 1_000_000
@@ -83,9 +84,7 @@ def _files() -> dict[str, Traversable]:
 def _by_id(name: str) -> Device:
     # The check comes before the cache, so that hostile names do not fill it.
     if name != LOCAL_CPU and name not in _files():
-        raise DeviceError(
-            f"unknown device {name[:80]!r}: {_similar_ids(name[:80])} (or give the path of a device TOML)"
-        )
+        raise DeviceError(f"unknown device {name[:80]!r}: {_similar_ids(name[:80])}; or give the path of a device TOML")
     return _from_catalogue(name)
 
 
@@ -93,7 +92,9 @@ def _similar_ids(name: str) -> str:
     """``nearest``, but a shortened id ("a100") first finds the ids that contain it."""
     ids = device_ids()
     containing = [known for known in ids if len(name) > 1 and name.lower() in known]
-    return "did you mean " + " or ".join(map(repr, containing)) + "?" if containing else nearest(name, ids)
+    if containing:
+        return f"did you mean {' or '.join(map(repr, containing))}? ({LISTED} lists all)"
+    return nearest(name, ids, listed=LISTED)
 
 
 @cache
@@ -132,7 +133,7 @@ def _by_path(name: str) -> Device:
     except UnicodeDecodeError as error:
         raise DeviceError(f"{shown}: not a device TOML: byte {error.start} is not UTF-8") from None
     except FileNotFoundError:
-        raise DeviceError(f"{shown}: no such file; known ids: {', '.join(device_ids())}") from None
+        raise DeviceError(f"{shown}: no such file; {LISTED} lists the ids that there are") from None
     except DeviceError:
         raise
     except (OSError, ValueError, RuntimeError) as error:

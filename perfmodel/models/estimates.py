@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from perfmodel import units
+from perfmodel.html_table import html_result, html_table
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+ROWS_SHOWN = 20
+"""Rows that Jupyter shows."""
 
 DETAILS = ("tile_m", "tile_n", "split_k", "tiles_per_unit", "occupancy", "miss")
 """What the tile model chose for a product: the tile, the split-K factor, the tiles of the busiest unit, the busy share of the
@@ -56,6 +66,43 @@ class Estimates:
 
     def __len__(self) -> int:
         return len(self.latency_s)
+
+    def __repr__(self) -> str:
+        """One line: there may be a million rows."""
+        if not len(self):
+            return "<Estimates of no operators>"
+        fastest, slowest = (units.duration(float(ends(self.latency_s))) for ends in (np.min, np.max))
+        return f"<Estimates of {len(self):,} operators: {fastest} to {slowest}>"
+
+    def _repr_html_(self) -> str:
+        """What Jupyter shows: the first rows."""
+        rows = [
+            (
+                units.duration(float(self.latency_s[i])),
+                f"{units.duration(float(self.latency_low_s[i]))} to {units.duration(float(self.latency_high_s[i]))}",
+                units.power(float(self.power_w[i])), units.energy(float(self.energy_j[i])), str(self.bound[i]),
+                str(self.source[i]),
+            )
+            for i in range(min(len(self), ROWS_SHOWN))
+        ]  # fmt: skip
+        more = [f"and {len(self) - ROWS_SHOWN:,} further rows"] if len(self) > ROWS_SHOWN else []
+        heads = ("latency", "90 % interval", "power", "energy", "bound", "rests on")
+        return html_result(repr(self)[1:-1], html_table(heads, rows, right=range(4)), notes=[*more, *self.notes])
+
+    def to_pandas(self) -> DataFrame:
+        """One row an operator, in the order given, SI units in the names of the columns.
+
+        Raises:
+            MissingExtraError: pandas is not installed (the extra ``train``).
+        """
+        from perfmodel.datasets.schema import require_pandas
+
+        names = (
+            "latency_s", "latency_low_s", "latency_high_s", "power_w", "power_low_w", "power_high_w", "energy_j",
+            "analytical_s", "floor_s", "workspace_bytes", "bound", "source", "software", "algorithm",
+        )  # fmt: skip
+        frame: DataFrame = require_pandas("a data frame").DataFrame({name: getattr(self, name) for name in names})
+        return frame
 
     @property
     def energy_j(self) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from perfmodel.errors import InputError, is_number
+from perfmodel.errors import InputError, is_number, one_of
 from perfmodel.hardware.device import Device
 
 CACHES = ("warm", "cold", "rotating", "rotating_all", "filling")
@@ -32,8 +32,7 @@ class Conditions:
     boosts: bool = False
 
     def __post_init__(self) -> None:
-        if self.cache not in CACHES:
-            raise InputError(f"cache is {self.cache!r}; wanted one of {', '.join(CACHES)}")
+        one_of("cache", self.cache, CACHES)
         for name in ("clock_hz", "power_limit_w"):
             value = getattr(self, name)
             if value is not None and not (is_number(value) and 0 < value < float("inf")):

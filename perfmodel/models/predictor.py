@@ -60,6 +60,12 @@ class Predictor:
     power: LearnedPower = field(default_factory=LearnedPower)
     host: tuple[HostKernels, ...] = ()
 
+    def __repr__(self) -> str:
+        """One line: a trained predictor holds thousands of trees."""
+        families = sorted({family for family, *_ in self.residuals})
+        learned = f"learned: {', '.join(families)}" if families else "physics alone"
+        return f"<Predictor {self.name}: {learned}>"
+
     def predict(
         self,
         ops: Operator | Sequence[Operator] | Mapping[str, Any],
@@ -277,6 +283,8 @@ def load(predictor: str | Path | PredictorProtocol = "default") -> PredictorProt
         return predictor
     if not isinstance(predictor, (str, Path)) and isinstance(predictor, PredictorProtocol):
         return predictor
+    if not isinstance(predictor, (str, Path)):
+        raise InputError(f"a predictor is given by its name or its folder, or is one; got {type(predictor).__name__}")
     if str(predictor) == "analytical":
         return _analytical()
     folder = predictor_folder(predictor)

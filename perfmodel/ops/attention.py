@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from perfmodel.dtypes import dtype as dtype_record
 from perfmodel.dtypes import element_bytes
-from perfmodel.errors import DescriptorError
+from perfmodel.errors import DescriptorError, one_of
 from perfmodel.ops import costs
 from perfmodel.ops.base import Dim, Operator, Product, at_least, at_most, dim_field, floor_div, storage_bytes
 
@@ -45,8 +45,7 @@ class Attention(Operator):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.phase not in ATTENTION_PHASES:
-            raise DescriptorError(f"Attention.phase is {self.phase!r}; wanted one of {', '.join(ATTENTION_PHASES)}")
+        one_of("Attention.phase", self.phase, ATTENTION_PHASES, DescriptorError)
 
     @property
     def shape(self) -> str:

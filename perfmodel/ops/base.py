@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 import numpy as np
 
 from perfmodel.dtypes import dtype as dtype_record
-from perfmodel.errors import DescriptorError, UnboundDimensionError
+from perfmodel.errors import CheckedFields, DescriptorError, UnboundDimensionError
 
 if TYPE_CHECKING:
     import sympy
@@ -104,7 +104,7 @@ class Product:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Operator:
+class Operator(CheckedFields):
     """Base of all descriptors.
 
     Subclasses are frozen, keyword-only dataclasses. Fields whose metadata has ``dim=True`` are dimensions.

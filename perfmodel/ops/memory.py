@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from perfmodel.dtypes import element_bytes
-from perfmodel.errors import DescriptorError, nearest
+from perfmodel.errors import DescriptorError, nearest, one_of
 from perfmodel.ops import costs
 from perfmodel.ops.base import Dim, Operator, dim_field, storage_bytes
 
@@ -35,8 +35,7 @@ class Norm(Operator):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.kind not in costs.NORM:
-            raise DescriptorError(f"Norm.kind is {self.kind!r}; wanted one of {', '.join(costs.NORM)}")
+        one_of("Norm.kind", self.kind, tuple(costs.NORM), DescriptorError)
 
     @property
     def shape(self) -> str:

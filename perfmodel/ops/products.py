@@ -10,7 +10,7 @@ import numpy as np
 
 from perfmodel.dtypes import dtype as dtype_record
 from perfmodel.dtypes import element_bytes
-from perfmodel.errors import DescriptorError
+from perfmodel.errors import DescriptorError, one_of
 from perfmodel.ops import costs
 from perfmodel.ops.base import (
     Dim,
@@ -344,8 +344,7 @@ class Rnn(Operator):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.kind not in RNN_GATES:
-            raise DescriptorError(f"Rnn.kind is {self.kind!r}; wanted one of {', '.join(RNN_GATES)}")
+        one_of("Rnn.kind", self.kind, tuple(RNN_GATES), DescriptorError)
         names = self._activations
         wanted = len(_RNN_ACTIVATIONS[self.kind])
         if not names or len(names) % wanted:

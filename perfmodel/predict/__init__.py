@@ -10,18 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from perfmodel.dtypes import gemm_dtype
-from perfmodel.errors import InputError, is_number, nearest
+from perfmodel.errors import InputError, checked_keywords, is_number, one_of
 from perfmodel.graph import Graph, without_collection
 from perfmodel.hardware import Device, load_device
 from perfmodel.models.host.boosters import HostKernels
 from perfmodel.models.predictor import load as load_predictor
 from perfmodel.models.protocol import PredictorProtocol
+from perfmodel.predict.conditions import device_list
 from perfmodel.predict.result import Comparison, Estimate, ModelPrediction, OperatorPrediction
 
 FUSIONS = ("none", "engine")
 LAUNCHES = ("graph", "eager")
 
 
+@checked_keywords()
 def predict(
     model: str | os.PathLike[str] | Graph | Any,
     device: str | os.PathLike[str] | Device,
@@ -72,9 +74,10 @@ def predict(
         return _predict(prepared, record, dims, predictor, software, launch, clock_mhz, power_limit_w, cache)
 
 
+@checked_keywords()
 def compare(
     model: str | os.PathLike[str] | Graph | Any,
-    devices: Sequence[str | os.PathLike[str] | Device],
+    devices: str | os.PathLike[str] | Device | Sequence[str | os.PathLike[str] | Device],
     *,
     dims: Mapping[str, int] | None = None,
     dtype: str | None = None,
@@ -93,12 +96,10 @@ def compare(
 
     Args:
         model: as for :func:`predict`.
-        devices: as ``device`` there; at least one.
+        devices: as ``device`` there; one or several.
         dims, dtype, dtype_map, kv_dtype, predictor, software, fusion, launch, clock_mhz, power_limit_w, cache, entry: as there.
     """
-    if not devices:
-        raise InputError("compare needs at least one device")
-    records = [load_device(d) for d in devices]
+    records = [load_device(d) for d in device_list(devices, "compare")]
     prepared = _prepare(model, dims, dtype, dtype_map, kv_dtype, fusion, entry)
     loaded = load_predictor(predictor)
     predictions = [
@@ -163,14 +164,14 @@ def _prepare(
     from perfmodel.predict.dtype_map import checked
     from perfmodel.predict.kv_cache import cache_dtype
 
-    _check(fusion, FUSIONS, "fusion")
+    one_of("fusion", fusion, FUSIONS)
     if dtype is not None:
         gemm_dtype(dtype)
     formats = dict(dtype_map or {})
     checked(formats)
     if kv_dtype is not None:
         cache_dtype(kv_dtype)
-    bound = _graph(model, dict(dims or {}), entry, joined=fusion == "none")
+    bound = _graph(model, dims or {}, entry, joined=fusion == "none")
     graph = cast(fuse(bound, mode=fusion), dtype, formats, kv_dtype)
     return _Prepared(model, bound, graph, fusion, dtype, formats, kv_dtype)
 
@@ -191,7 +192,7 @@ def _predict(
     from perfmodel.predict.remembered import remembered
     from perfmodel.predict.workload import workload_of
 
-    _check(launch, LAUNCHES, "launch")
+    one_of("launch", launch, LAUNCHES)
     for name, value in (("clock_mhz", clock_mhz), ("power_limit_w", power_limit_w)):
         if value is not None and not (is_number(value) and 0 < value < float("inf")):
             raise InputError(f"{name} is {value!r}; wanted a number above 0")
@@ -245,7 +246,7 @@ def _on_host(
 
 
 def _graph(
-    model: Any, dims: dict[str, int], entry: str | None, *, joined: bool = False, keep_symbolic: bool = False
+    model: Any, dims: Mapping[str, int], entry: str | None, *, joined: bool = False, keep_symbolic: bool = False
 ) -> Graph:
     """The graph of a model of any kind; with ``keep_symbolic`` dimensions without a number may stay open."""
     if isinstance(model, Graph):
@@ -263,11 +264,6 @@ def _graph(
     from perfmodel.features.onnx import read_onnx
 
     return read_onnx(model, dims=dims, keep_symbolic=keep_symbolic)
-
-
-def _check(value: str, known: Sequence[str], name: str) -> None:
-    if value not in known:
-        raise InputError(f"{name} is {value!r}: {nearest(str(value), known)}")
 
 
 __all__ = ["Comparison", "Estimate", "ModelPrediction", "OperatorPrediction", "compare", "kernels_of", "predict"]

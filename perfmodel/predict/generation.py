@@ -11,23 +11,27 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
-from perfmodel.errors import InputError
-from perfmodel.features.onnx.dims import MAX_BOUND
+from perfmodel.errors import InputError, checked_keywords
+from perfmodel.features.onnx.dims import MAX_BOUND, check_given
 from perfmodel.graph import Graph, without_collection
 from perfmodel.hardware import Device, load_device
 from perfmodel.models.predictor import load as load_predictor
 from perfmodel.models.protocol import PredictorProtocol
 from perfmodel.predict import _graph, _predict, _prepare, _Prepared
+from perfmodel.predict.conditions import CONDITIONS, PredictionConditions, device_list
 from perfmodel.predict.energy.cost import Cost, Prices, cost_of
 from perfmodel.predict.energy.profile import PowerBlock, PowerProfile, steps_of
 from perfmodel.predict.result import Estimate, ModelPrediction
 from perfmodel.predict.steps import cache_bytes, check_causal, with_cache
 from perfmodel.predict.steps import steps_of as graphs_of
 from perfmodel.predict.workload import Workload
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 STEPS_PREDICTED = 6
 """Decode steps that are predicted; each stands for those around it. Time grows nearly in a straight line with the cache."""
@@ -70,6 +74,14 @@ class PhasePrediction:
         """Energy at the meter, carbon and money of the phase, and of a million of its tokens."""
         samples = self.parts[0][0].workload.samples
         return cost_of(prices, self.parts[0][0].device, self.latency_s, self.energy_j, Workload(samples, self.tokens))
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.runs, self.tokens, self.latency_s))
+
+    def __repr__(self) -> str:
+        from perfmodel.predict.notebook import phase_line
+
+        return phase_line(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The keys of the JSON contract."""
@@ -129,6 +141,31 @@ class GenerationPrediction:
         """Energy at the meter, carbon and money of the request, and of a million tokens, given and generated."""
         return cost_of(prices, self.device, self.latency_s, self.energy_j, self.workload)
 
+    def __hash__(self) -> int:
+        return hash((self.model, self.device, self.predictor, self.prompt, self.generate, self.latency_s))
+
+    def __repr__(self) -> str:
+        """One line."""
+        from perfmodel.predict.notebook import request_line
+
+        return request_line(self)
+
+    def _repr_html_(self) -> str:
+        """What Jupyter shows: the request and its phases, with intervals."""
+        from perfmodel.predict.notebook import request_html
+
+        return request_html(self)
+
+    def to_pandas(self) -> DataFrame:
+        """One row an operator of each phase; ``runs`` says how many runs of the model a row stands for, each.
+
+        Raises:
+            MissingExtraError: pandas is not installed (the extra ``train``).
+        """
+        from perfmodel.predict.notebook import request_frame
+
+        return request_frame(self)
+
     def to_dict(self) -> dict[str, Any]:
         """The keys of the JSON contract."""
         return {
@@ -143,13 +180,34 @@ class GenerationPrediction:
         }  # fmt: skip
 
 
+class GenerationComparison(list[GenerationPrediction]):
+    """Requests side by side: a list that shows itself as a table. :func:`compare_generation` gives one, the fastest first."""
+
+    def _repr_html_(self) -> str:
+        """What Jupyter shows: one row a request, the latency also as a multiple of the first one's."""
+        from perfmodel.predict.notebook import requests_html
+
+        return requests_html(self)
+
+    def to_pandas(self) -> DataFrame:
+        """One row a request, SI units in the names of the columns.
+
+        Raises:
+            MissingExtraError: pandas is not installed (the extra ``train``).
+        """
+        from perfmodel.predict.notebook import requests_frame
+
+        return requests_frame(self)
+
+
+@checked_keywords(CONDITIONS)
 def predict_generation(
     model: str | os.PathLike[str] | Graph | Any,
     device: str | os.PathLike[str] | Device,
     *,
     prompt: int,
     generate: int,
-    **conditions: Any,
+    **conditions: Unpack[PredictionConditions],
 ) -> GenerationPrediction:
     """One generation request on a device, phase by phase.
 
@@ -167,9 +225,10 @@ def predict_generation(
     return compare_generation(model, [device], prompt=prompt, generate=generate, **conditions)[0]
 
 
+@checked_keywords()
 def compare_generation(
     model: str | os.PathLike[str] | Graph | Any,
-    devices: Sequence[str | os.PathLike[str] | Device],
+    devices: str | os.PathLike[str] | Device | Sequence[str | os.PathLike[str] | Device],
     *,
     prompt: int,
     generate: int,
@@ -185,16 +244,14 @@ def compare_generation(
     power_limit_w: float | None = None,
     cache: str = "rotating",
     entry: str | None = None,
-) -> list[GenerationPrediction]:
+) -> GenerationComparison:
     """:func:`predict_generation` on several devices, fastest first; the file is read once."""
-    if not devices:
-        raise InputError("compare needs at least one device")
     for name, value in (("prompt", prompt), ("generate", generate)):
         if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_BOUND:
             raise InputError(f"{name} is {value!r}: wanted a whole number of tokens, at least 1")
-    records = [load_device(d) for d in devices]
+    records = [load_device(d) for d in device_list(devices, "compare")]
     with without_collection():
-        request = _request(model, dict(dims or {}), prompt, generate, (dtype, dtype_map, kv_dtype, fusion), entry)
+        request = _request(model, check_given(dims), prompt, generate, (dtype, dtype_map, kv_dtype, fusion), entry)
         loaded = load_predictor(predictor)
         shown = {**(dims or {}), "prompt": prompt, "generate": generate}
         results = []
@@ -204,7 +261,7 @@ def compare_generation(
                 for phase, runs, p in request.parts
             ]
             results.append(_composed(request, parts, prompt, generate))
-    return sorted(results, key=lambda r: r.latency_s.value)
+    return GenerationComparison(sorted(results, key=lambda r: r.latency_s.value))
 
 
 @dataclass(frozen=True)

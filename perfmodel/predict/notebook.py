@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from html import escape
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from perfmodel import units
 from perfmodel.errors import MissingExtraError
+from perfmodel.html_table import html_result, html_table
 from perfmodel.predict.kinds import group_operators
-from perfmodel.predict.result import Estimate, ModelPrediction
+from perfmodel.predict.result import Estimate, ModelPrediction, OperatorPrediction
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+    from perfmodel.predict.generation import GenerationPrediction, PhasePrediction
     from perfmodel.rank import Ranking
 
 CONFIGURATIONS_SHOWN = 20
 KINDS_SHOWN = 8
 """Kinds of operators in the table of a prediction."""
-_RIGHT = ' style="text-align:right"'
-_LEFT = ' style="text-align:left"'
 
 
 def prediction_line(p: ModelPrediction) -> str:
@@ -29,6 +29,83 @@ def prediction_line(p: ModelPrediction) -> str:
         f"<ModelPrediction {p.model} on {p.device}: {units.duration(p.latency_s.value)}, {units.power(_value(p.power_w))},"
         f" {units.energy(_value(p.energy_j))}, {len(p.operators)} operators>"
     )
+
+
+def operator_line(o: OperatorPrediction) -> str:
+    """``<OperatorPrediction stem: conv b8 3>64 224x224 k7x7 s2 bf16, 9.36 us, bound by l2, blended>``."""
+    times = f" ({o.count} times)" if o.count != 1 else ""
+    return (
+        f"<OperatorPrediction {o.name}: {o.op} {o.shape} {o.dtype}, {units.duration(o.latency_s.value)}{times}, "
+        f"bound by {o.bound}, {o.source}>"
+    )
+
+
+def operator_html(o: OperatorPrediction) -> str:
+    """Figures with intervals, and the terms of its bound."""
+    figures = [
+        ("latency", units.duration(o.latency_s.value), _interval(o.latency_s, units.duration)),
+        ("power", units.power(_value(o.power_w)), _interval(o.power_w, units.power)),
+        ("energy", units.energy(_value(o.energy_j)), _interval(o.energy_j, units.energy)),
+        ("work", units.flops(o.flops), f"{units.size(o.bytes)} read and written"),
+        ("executions", str(o.count), f"{units.duration(o.latency_each_s.value)} each"),
+        ("bound", o.bound, ""),
+        ("rests on", o.source, ""),
+    ]
+    terms = [(name, units.duration(seconds)) for name, seconds in o.terms.items()]
+    return html_result(
+        f"{o.name}: {o.op} {o.shape} {o.dtype}", html_table(("", "", "90 % interval"), figures, right=(1,)),
+        html_table(("bound alone, one execution", "time"), terms, right=(1,)),
+    )  # fmt: skip
+
+
+def request_line(p: GenerationPrediction) -> str:
+    """``<GenerationPrediction gpt2 on h100-sxm: 16 + 9 tokens, 2.49 ms, 250 W, 620 mJ>``."""
+    return (
+        f"<GenerationPrediction {p.model} on {p.device}: {p.prompt} + {p.generate} tokens, "
+        f"{units.duration(p.latency_s.value)}, {units.power(_value(p.power_w))}, {units.energy(_value(p.energy_j))}>"
+    )
+
+
+def phase_line(p: PhasePrediction) -> str:
+    """``<PhasePrediction decode: 8 runs, 8 tokens, 1.2 ms, 240 W, 290 mJ>``."""
+    return (
+        f"<PhasePrediction {p.name}: {p.runs} runs, {p.tokens} tokens, {units.duration(p.latency_s.value)}, "
+        f"{units.power(_value(p.power_w))}, {units.energy(_value(p.energy_j))}>"
+    )
+
+
+def request_html(p: GenerationPrediction) -> str:
+    """The request and its phases, with intervals."""
+    parts: list[tuple[str, GenerationPrediction | PhasePrediction, str]] = [("the request", p, "")]
+    parts += [(phase.name, phase, units.duration(phase.latency_per_run_s.value)) for phase in p.phases]
+    rows = [
+        (
+            name, units.duration(part.latency_s.value), _interval(part.latency_s, units.duration), each,
+            units.power(_value(part.power_w)), units.energy(_value(part.energy_j)), _interval(part.energy_j, units.energy),
+        )
+        for name, part, each in parts
+    ]  # fmt: skip
+    heads = ("", "latency", "90 % interval", "a run", "power", "energy", "90 % interval")
+    title = f"{p.model} on {p.device}: {p.prompt} tokens given, {p.generate} generated"
+    memory = (
+        f"peak memory {units.size(p.peak_memory_bytes)}, {units.size(p.kv_cache_bytes)} of keys and values at the end"
+    )
+    return html_result(title, html_table(heads, rows, right=range(1, 7)), notes=[memory, *_warnings(p.warnings)])
+
+
+def requests_html(found: Sequence[GenerationPrediction]) -> str:
+    """One row a request."""
+    first = found[0].latency_s.value if found else 0.0
+    rows = [
+        (
+            p.model, p.device, units.duration(p.latency_s.value), _interval(p.latency_s, units.duration),
+            f"{p.latency_s.value / first:.2f}x" if first else units.UNKNOWN, units.power(_value(p.power_w)),
+            units.energy(_value(p.energy_j)), units.size(p.peak_memory_bytes),
+        )
+        for p in found
+    ]  # fmt: skip
+    heads = ("model", "device", "latency", "90 % interval", "time", "power", "energy", "peak memory")
+    return html_table(heads, rows, right=range(2, 8))
 
 
 def prediction_html(p: ModelPrediction) -> str:
@@ -50,15 +127,12 @@ def prediction_html(p: ModelPrediction) -> str:
         for g in groups[:KINDS_SHOWN]
     ]  # fmt: skip
     more = len(groups) - len(kinds)
-    parts = [
-        f"<strong>{escape(p.model)} on {escape(p.device)}</strong>",
-        _table(("", "", "90 % interval"), figures, right=(1,)),
-        _table(("operator", "shape", "runs", "time", "share", "bound", "rests on"), kinds, right=(2, 3, 4)),
-    ]
-    if more > 0:
-        parts.append(f"<div>and {more} other kinds of operators</div>")
-    parts += [f"<div>warning: {escape(warning)}</div>" for warning in p.warnings]
-    return f"<div>{''.join(parts)}</div>"
+    tables = (
+        html_table(("", "", "90 % interval"), figures, right=(1,)),
+        html_table(("operator", "shape", "runs", "time", "share", "bound", "rests on"), kinds, right=(2, 3, 4)),
+    )
+    others = [f"and {more} other kinds of operators"] if more > 0 else []
+    return html_result(f"{p.model} on {p.device}", *tables, notes=[*others, *_warnings(p.warnings)])
 
 
 def ranking_html(ranking: Sequence[ModelPrediction]) -> str:
@@ -73,7 +147,7 @@ def ranking_html(ranking: Sequence[ModelPrediction]) -> str:
         for p in ranking
     ]  # fmt: skip
     heads = ("model", "device", "latency", "90 % interval", "time", "power", "energy", "peak memory", "utilisation")
-    return _table(heads, rows, right=range(2, 9))
+    return html_table(heads, rows, right=range(2, 9))
 
 
 def configurations_html(ranking: Ranking) -> str:
@@ -88,12 +162,26 @@ def configurations_html(ranking: Ranking) -> str:
             str(int(ranking.rows[place])), *(f"{float(ranking.columns[n][place]):g}" for n in names),
             units.duration(float(ranking.latency_s[place])), f"{low} to {high}", units.energy(energy),
         ))  # fmt: skip
-    parts = [
-        f"<strong>{len(ranking):,} of {ranking.configurations:,} configurations, by {escape(ranking.objective)}</strong>",
-        _table(heads, rows, right=range(len(heads))),
-        *(f"<div>warning: {escape(warning)}</div>" for warning in ranking.warnings),
-    ]
-    return f"<div>{''.join(parts)}</div>"
+    title = f"{len(ranking):,} of {ranking.configurations:,} configurations, by {ranking.objective}"
+    return html_result(title, html_table(heads, rows, right=range(len(heads))), notes=_warnings(ranking.warnings))
+
+
+OPERATOR_COLUMNS: dict[str, type] = {
+    "name": str, "op": str, "shape": str, "dtype": str, "count": int, "flops": float, "flops_executed": float,
+    "bytes": float, "latency_s": float, "latency_low_s": float, "latency_high_s": float, "latency_each_s": float,
+    "power_w": float, "power_low_w": float, "power_high_w": float, "energy_j": float, "energy_low_j": float,
+    "energy_high_j": float, "bound": str, "source": str, "power_source": str, "algorithm": str, "workspace_bytes": float,
+}  # fmt: skip
+"""Columns of a table of operators, in order, and what they hold, whatever is known of a device; docs/exchange.md says more."""
+
+
+def configurations_line(ranking: Ranking) -> str:
+    """``<Ranking of 10 of 1,000 configurations by latency: 6.2 ms the best, learned>``."""
+    best = units.duration(float(ranking.latency_s[0])) if len(ranking) else units.UNKNOWN
+    return (
+        f"<Ranking of {len(ranking):,} of {ranking.configurations:,} configurations by {ranking.objective}: "
+        f"{best} the first, {ranking.source}>"
+    )
 
 
 def operator_rows(p: ModelPrediction) -> list[dict[str, Any]]:
@@ -110,9 +198,44 @@ def operator_rows(p: ModelPrediction) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
+REQUEST_COLUMNS: dict[str, type] = {"phase": str, "runs": int, **OPERATOR_COLUMNS}
+"""Those of a generation request."""
+
+
+def request_rows(p: GenerationPrediction) -> list[dict[str, Any]]:
+    """:func:`operator_rows` of each part of each phase, with ``phase`` and ``runs``: the runs of the model that the part
+    stands for; figures are of one of them."""
+    return [
+        {"phase": phase.name, "runs": runs, **row}
+        for phase in p.phases
+        for part, runs in phase.parts
+        for row in operator_rows(part)
+    ]
+
+
 def operators_frame(p: ModelPrediction) -> DataFrame:
     """:func:`operator_rows` as a data frame."""
-    return _pandas().DataFrame(operator_rows(p))
+    return _frame(operator_rows(p), OPERATOR_COLUMNS)
+
+
+def request_frame(p: GenerationPrediction) -> DataFrame:
+    """:func:`request_rows` as a data frame."""
+    return _frame(request_rows(p), REQUEST_COLUMNS)
+
+
+def requests_frame(found: Sequence[GenerationPrediction]) -> DataFrame:
+    """One row a request."""
+    rows = [
+        {
+            "model": p.model, "device": p.device, "predictor": p.predictor, "prompt": p.prompt, "generate": p.generate,
+            **_ends("latency", "s", p.latency_s), **_ends("power", "w", p.power_w), **_ends("energy", "j", p.energy_j),
+            "kv_cache_bytes": p.kv_cache_bytes, "peak_memory_bytes": p.peak_memory_bytes,
+            "samples": p.workload.samples, "tokens": p.workload.tokens,
+            **{f"dim_{name}": size for name, size in p.dims.items()},
+        }
+        for p in found
+    ]  # fmt: skip
+    return _frame(rows)
 
 
 def ranking_frame(ranking: Sequence[ModelPrediction]) -> DataFrame:
@@ -127,7 +250,18 @@ def ranking_frame(ranking: Sequence[ModelPrediction]) -> DataFrame:
         }
         for p in ranking
     ]  # fmt: skip
-    return _pandas().DataFrame(rows)
+    return _frame(rows)
+
+
+def _frame(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, type] | None = None) -> DataFrame:
+    """Rows as a data frame. Figures that are unknown throughout are NaN of type float64: None would make objects of them."""
+    frame: DataFrame = _pandas().DataFrame(list(rows), columns=None if columns is None else list(columns))
+    figures = [c for c in frame.columns if re.search("_(s|w|j)$", c)] if columns is None else _floats(columns)
+    return frame.astype(dict.fromkeys(figures, "float64"))
+
+
+def _floats(columns: Mapping[str, type]) -> list[str]:
+    return [name for name, kind in columns.items() if kind is float]
 
 
 def _pandas() -> Any:
@@ -144,20 +278,13 @@ def _ends(name: str, unit: str, estimate: Estimate | None) -> dict[str, float | 
     return dict(zip((f"{name}_{unit}", f"{name}_low_{unit}", f"{name}_high_{unit}"), ends, strict=True))
 
 
+def _warnings(warnings: Iterable[str]) -> list[str]:
+    return [f"warning: {warning}" for warning in warnings]
+
+
 def _value(estimate: Estimate | None) -> float | None:
     return None if estimate is None else estimate.value
 
 
 def _interval(estimate: Estimate | None, unit: Any) -> str:
     return "the device's TDP is unknown" if estimate is None else f"{unit(estimate.low)} to {unit(estimate.high)}"
-
-
-def _table(heads: Iterable[str], rows: Iterable[Sequence[str]], right: Iterable[int] = ()) -> str:
-    numbers = set(right)
-    titles = tuple(heads)
-    style = [_RIGHT if i in numbers else _LEFT for i in range(len(titles))]
-    head = "".join(f"<th{style[i]}>{escape(text)}</th>" for i, text in enumerate(titles))
-    body = "".join(
-        f"<tr>{''.join(f'<td{style[i]}>{escape(text)}</td>' for i, text in enumerate(row))}</tr>" for row in rows
-    )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from perfmodel.errors import InputError, is_number
 from perfmodel.predict.workload import Workload
 
 if TYPE_CHECKING:
@@ -31,6 +32,32 @@ class Estimate:
     def scaled(self, factor: float) -> Estimate:
         """The estimate times a number of 0 or more."""
         return Estimate(factor * self.value, factor * self.low, factor * self.high)
+
+    def __mul__(self, factor: float) -> Estimate:
+        """:meth:`scaled`.
+
+        Raises:
+            InputError: the number is below 0, which would turn the interval round.
+        """
+        if not is_number(factor):
+            return NotImplemented
+        if not factor >= 0:
+            raise InputError(f"an estimate times {factor!r}: wanted a number of 0 or more")
+        return self.scaled(float(factor))
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, divisor: float) -> Estimate:
+        """A part of it, as of one run of many.
+
+        Raises:
+            InputError: the number is not above 0.
+        """
+        if not is_number(divisor):
+            return NotImplemented
+        if not divisor > 0:
+            raise InputError(f"an estimate over {divisor!r}: wanted a number above 0")
+        return Estimate(self.value / divisor, self.low / divisor, self.high / divisor)
 
     def __add__(self, other: Estimate | float) -> Estimate:
         """:meth:`plus`; ``sum`` of estimates works."""
@@ -91,6 +118,20 @@ class OperatorPrediction:
     power_source: str | None = None
     flops_executed: float | None = None
     members: tuple[str, ...] = ()
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.op, self.shape, self.dtype, self.count, self.latency_s))
+
+    def __repr__(self) -> str:
+        from perfmodel.predict.notebook import operator_line
+
+        return operator_line(self)
+
+    def _repr_html_(self) -> str:
+        """What Jupyter shows: the figures with their intervals, and the terms of the bound."""
+        from perfmodel.predict.notebook import operator_html
+
+        return operator_html(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The keys of the JSON contract."""
@@ -182,6 +223,23 @@ class ModelPrediction:
     def __radd__(self, other: Any) -> ModelPrediction:
         # sum() starts with 0.
         return self if isinstance(other, int) and other == 0 else NotImplemented
+
+    def __mul__(self, times: int) -> ModelPrediction:
+        """So many runs of the model after each other; see :func:`perfmodel.predict.sums.repeated`.
+
+        Raises:
+            InputError: the number is not whole, or below 1.
+        """
+        if not is_number(times):  # of a string or an array, say
+            return NotImplemented
+        from perfmodel.predict.sums import repeated
+
+        return repeated(self, times)
+
+    __rmul__ = __mul__
+
+    def __hash__(self) -> int:
+        return hash((self.model, self.device, self.predictor, self.latency_s, self.energy_j, len(self.operators)))
 
     def __repr__(self) -> str:
         """One line: thousands of operators are no help on a screen."""

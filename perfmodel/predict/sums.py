@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from perfmodel.errors import InputError
-from perfmodel.predict.result import Estimate, ModelPrediction
+from perfmodel.errors import InputError, is_whole_number
+from perfmodel.predict.result import Estimate, ModelPrediction, OperatorPrediction
 from perfmodel.predict.workload import Workload
 
 
@@ -61,6 +62,51 @@ def after_each_other(first: ModelPrediction, second: ModelPrediction) -> ModelPr
         ),
         idle_power_w=first.idle_power_w if first.idle_power_w == second.idle_power_w else None,
         power_limit_w=first.power_limit_w if first.power_limit_w == second.power_limit_w else None,
+    )
+
+
+def repeated(prediction: ModelPrediction, times: float) -> ModelPrediction:
+    """So many runs of one model after each other, as one prediction.
+
+    Latency, energy and work are multiplied, the ends of intervals too: all runs err alike. Power, weights, peak memory and
+    utilisation stay those of one run.
+
+    Raises:
+        InputError: the number is not whole, or below 1.
+    """
+    if not is_whole_number(times) or times < 1:
+        raise InputError(f"a prediction times {times!r}: wanted a whole number of runs, at least 1")
+    runs = int(times)
+    if runs == 1:
+        return prediction
+    one = prediction
+    return replace(
+        one,
+        model=f"{runs} x {one.model}",
+        latency_s=one.latency_s.scaled(runs),
+        energy_j=None if one.energy_j is None else one.energy_j.scaled(runs),
+        flops=runs * one.flops,
+        flops_executed=runs * one.flops_executed,
+        bytes=runs * one.bytes,
+        operators=tuple(_repeated(o, runs) for o in one.operators),
+        unmodelled=tuple({**u, "count": runs * u["count"]} for u in one.unmodelled),
+        launch_gap_s=runs * one.launch_gap_s,
+        removed_flops=runs * one.removed_flops,
+        workload=Workload(
+            runs * one.workload.samples, None if one.workload.tokens is None else runs * one.workload.tokens
+        ),
+    )
+
+
+def _repeated(o: OperatorPrediction, runs: int) -> OperatorPrediction:
+    return replace(
+        o,
+        count=runs * o.count,
+        flops=runs * o.flops,
+        bytes=runs * o.bytes,
+        latency_s=o.latency_s.scaled(runs),
+        energy_j=None if o.energy_j is None else o.energy_j.scaled(runs),
+        flops_executed=None if o.flops_executed is None else runs * o.flops_executed,
     )
 
 

@@ -112,5 +112,5 @@ def protocol(name: str) -> Protocol:
         InputError: there is none.
     """
     if name not in PROTOCOLS:
-        raise InputError(f"protocol {name!r} is not known: {nearest(name, PROTOCOLS)}")
+        raise InputError(f"no protocol is called {name!r}: {nearest(name, PROTOCOLS)}")
     return PROTOCOLS[name]

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from perfmodel.errors import InputError, nearest
+from perfmodel.errors import InputError, checked_keywords, one_of
 from perfmodel.hardware.device import Device
 from perfmodel.hardware.loader import load_device
 from perfmodel.models import cap
@@ -87,13 +87,13 @@ class Ranker:
         DeviceError: an unknown device.
     """
 
+    @checked_keywords()
     def __init__(
         self, op: Operator, configs: Any, device: Device | str, *, space: Space | str | Mapping[str, Any] | None = None,
         objective: str = "latency", power_limit_w: float | None = None,
         pretrained: Pretrained | str = "default",
     ) -> None:  # fmt: skip
-        if objective not in OBJECTIVES:
-            raise InputError(f"the objective is {objective!r}: {nearest(objective, OBJECTIVES)}")
+        one_of("the objective", objective, OBJECTIVES)
         if power_limit_w is not None and not power_limit_w > 0:
             raise InputError(f"the power limit is {power_limit_w!r}; wanted watts above 0")
         configs = named_columns(configs)  # once: a file would be read three times
@@ -122,6 +122,11 @@ class Ranker:
         self._posterior: Posterior | None = None
         self._combinations: Combinations | None = None
         self._taught = taught
+
+    def __repr__(self) -> str:
+        return (
+            f"<Ranker of {self.rows:,} configurations of {self.space.id} by {self.objective}, {self.observed} measured>"
+        )
 
     @property
     def observed(self) -> int:
@@ -354,6 +359,7 @@ class Ranker:
         return np.array(rows)
 
 
+@checked_keywords()
 def rank(
     op: Operator, configs: Any, device: Device | str, *, top_k: int | None = None,
     space: Space | str | Mapping[str, Any] | None = None, objective: str = "latency", power_limit_w: float | None = None,

@@ -123,7 +123,14 @@ class Ranking:
             "ignored": list(self.ignored), "warnings": list(self.warnings), "ranked": ranked,
         }  # fmt: skip
 
+    def __repr__(self) -> str:
+        """One line: there may be a million rows."""
+        from perfmodel.predict.notebook import configurations_line
+
+        return configurations_line(self)
+
     def _repr_html_(self) -> str:
+        """What Jupyter shows: the first configurations with their figures."""
         from perfmodel.predict.notebook import configurations_html
 
         return configurations_html(self)

@@ -7,7 +7,7 @@ learning, treats CLBlast's SGEMM, a Triton GEMM and a user's own kernel alike.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -210,17 +210,28 @@ def recognised(op: str, columns: list[str]) -> Space:
     """
     have = set(columns)
     fitting = []
+    of_family: set[str] = set()
     for name in space_ids():
         known = _shipped(name)
+        if known.op == op:
+            of_family |= set(known.columns)
         wanted = {c for c, default in known.columns.items() if default is None}
         if known.op == op and wanted <= have:
             fitting.append((len(set(known.columns) & have), name))
     if not fitting:
         raise InputError(
-            f"no shipped space of {op} has the columns {', '.join(columns[:8])}; name a space or describe your own "
-            f"(known: {', '.join(space_ids())})"
+            f"no shipped space of {op} has the columns {', '.join(columns[:8])}{_misspelt(columns, of_family)}; "
+            f"name a space or describe your own (known: {', '.join(space_ids())})"
         )
     return _shipped(max(fitting)[1])
+
+
+def _misspelt(columns: Iterable[str], known: set[str]) -> str:
+    """What the first column that no space of the family has may stand for."""
+    wrong = next((c for c in columns if known and c not in known), None)
+    if wrong is None or not (hint := nearest(wrong, known)).startswith("did you mean"):
+        return ""
+    return f" ({wrong!r}: {hint})"
 
 
 @lru_cache(maxsize=32)

@@ -18,9 +18,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
-from perfmodel.errors import InputError
+from perfmodel.errors import InputError, checked_keywords
+from perfmodel.predict.conditions import CONDITIONS, PredictionConditions, device_list
 
 if TYPE_CHECKING:
     from perfmodel.graph import Graph
@@ -35,6 +36,7 @@ Progress = Callable[[str], None]
 """Is called with a line that says what is done next."""
 
 
+@checked_keywords(CONDITIONS)
 def report(
     model: str | os.PathLike[str] | Graph | Any,
     devices: str | os.PathLike[str] | Device | Sequence[str | os.PathLike[str] | Device],
@@ -43,7 +45,7 @@ def report(
     prices: Prices | None = None,
     progress: Progress | None = None,
     predicted: Callable[[ModelPrediction], None] | None = None,
-    **conditions: Any,
+    **conditions: Unpack[PredictionConditions],
 ) -> str:
     """A self-contained HTML page about what a model costs on one or several devices.
 
@@ -66,8 +68,8 @@ def report(
     from perfmodel.report import figures, page, vega
     from perfmodel.report.what_if import Study
 
-    chosen: list[Any] = list(devices) if isinstance(devices, (list, tuple)) else [devices]
-    if not 1 <= len(chosen) <= MOST_DEVICES:
+    chosen = device_list(devices, "a report")
+    if len(chosen) > MOST_DEVICES:
         raise InputError(f"a report has 1 to {MOST_DEVICES} devices; got {len(chosen)}")
     say = progress or (lambda line: None)
     vega.check_installed()

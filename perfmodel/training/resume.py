@@ -11,7 +11,7 @@ import io
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -76,15 +76,24 @@ class Pieces:
 
 
 def fingerprint(*things: Any) -> str:
-    """A hash of values (by their ``repr``), of trace tables (by their rows), and of code and package versions."""
+    """A hash of values (records by all of their fields), of trace tables (by their rows), and of code and package versions."""
     digest = hashlib.sha256(_environment().encode())
     for thing in things:
         if hasattr(thing, "columns"):
             digest.update(_of_rows(thing))
         else:
-            digest.update(repr(thing).encode())
+            digest.update(_spelled(thing).encode())
         digest.update(b"\0")
     return digest.hexdigest()[:32]
+
+
+def _spelled(thing: Any) -> str:
+    """A value with everything that is in it: what a record prints of itself may be a line for people."""
+    if is_dataclass(thing):
+        return f"{type(thing).__name__}({', '.join(f'{f.name}={_spelled(getattr(thing, f.name))}' for f in fields(thing))})"
+    if isinstance(thing, (list, tuple)):
+        return f"[{', '.join(map(_spelled, thing))}]"
+    return repr(thing)
 
 
 def _of_rows(table: pd.DataFrame) -> bytes:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from perfmodel.errors import ModelFileError, PerfmodelError, nearest
+from perfmodel.errors import ModelFileError, PerfmodelError, checked_keywords, nearest
 from perfmodel.features.mlir.convert import Conversion
 from perfmodel.features.mlir.dims import Dimensions
 from perfmodel.features.mlir.ir import Block, Module, Operation
@@ -19,6 +19,7 @@ from perfmodel.features.onnx.dims import check_given
 from perfmodel.graph import Graph, without_collection
 
 
+@checked_keywords()
 def read_mlir(
     source: str | os.PathLike[str] | bytes | Any,
     *,

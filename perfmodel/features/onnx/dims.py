@@ -30,6 +30,8 @@ def check_given(dims: Mapping[str, Any] | None) -> dict[str, int]:
     Raises:
         InputError: a value is no whole number of 1 to 2^31.
     """
+    if dims is not None and not isinstance(dims, Mapping):
+        raise InputError(f"dims is {dims!r}; wanted a mapping of names to whole numbers, such as {{'batch': 8}}")
     checked: dict[str, int] = {}
     for name, value in (dims or {}).items():
         try:

@@ -65,7 +65,7 @@ def load(source: str | os.PathLike[str] | bytes | onnx.ModelProto) -> LoadedMode
     """Read and check a model; see the module's text for what is checked.
 
     Raises:
-        ModelFileError: with the path and what is wrong with the file.
+        ModelFileError: with the path and what is wrong with the file; or it is nothing that a model can be.
     """
     import onnx
     import onnx_ir as ir
@@ -78,6 +78,10 @@ def load(source: str | os.PathLike[str] | bytes | onnx.ModelProto) -> LoadedMode
     elif isinstance(source, (bytes, bytearray, memoryview)):
         label, name = "the model", ""
         proto = _parse(_stripped(source, label), label)
+    elif not isinstance(source, (str, os.PathLike)):
+        raise ModelFileError(
+            f"a model is the path of a file, its bytes, an onnx.ModelProto or a Graph; got {type(source).__name__}"
+        )
     else:
         path = Path(source)
         label, name, folder = _label(path), _stem(path), path.parent

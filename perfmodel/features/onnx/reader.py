@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from perfmodel.errors import checked_keywords
 from perfmodel.features.onnx import shapes
 from perfmodel.features.onnx.convert import Conversion, free_inputs
 from perfmodel.features.onnx.dims import Dimensions, check_given
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import onnx
 
 
+@checked_keywords()
 def read_onnx(
     path: str | os.PathLike[str] | bytes | onnx.ModelProto,
     *,

@@ -14,7 +14,9 @@ import math
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from perfmodel.errors import InputError, is_number
+from perfmodel import units
+from perfmodel.errors import CheckedFields, InputError, is_number
+from perfmodel.html_table import html_result, html_table
 from perfmodel.predict.energy.grid import GridRegion, grid_region
 from perfmodel.predict.energy.rack import Hosts, checked_pue
 from perfmodel.predict.result import Estimate
@@ -27,7 +29,7 @@ EMBODIED = "the carbon of making, moving and scrapping the hardware (embodied ca
 
 
 @dataclass(frozen=True)
-class Prices:
+class Prices(CheckedFields):
     """What time and energy cost, and what is between the device and the meter.
 
     Attributes:
@@ -120,6 +122,25 @@ class Cost:
     prices: Prices
     notes: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        run = self.per_run
+        energy, carbon = units.watt_hours(_value(run.energy_j)), units.mass(_value(run.carbon_g))
+        return f"<Cost of a run on {self.device}: {energy}, {carbon} CO2e, money {units.money(_value(run.money))}>"
+
+    def _repr_html_(self) -> str:
+        """What Jupyter shows: a run, and a million of what it works on, with intervals; what is not included below."""
+        rows = [
+            (name, *(f"{show(e.value)} ({show(e.low)} to {show(e.high)})" if e else units.UNKNOWN for e in both))
+            for name, show, both in (
+                ("time of the device", units.duration, (self.per_run.time_s, self.per_million.time_s)),
+                ("energy at the meter", units.watt_hours, (self.per_run.energy_j, self.per_million.energy_j)),
+                ("carbon", units.mass, (self.per_run.carbon_g, self.per_million.carbon_g)),
+                ("money", units.money, (self.per_run.money, self.per_million.money)),
+            )
+        ]
+        table = html_table(("", "a run", f"a million {self.unit}"), rows, right=(1, 2))
+        return html_result(f"what a run on {self.device} costs", table, notes=self.notes)
+
     @property
     def per_million(self) -> Amount:
         """Of a million tokens or samples, in runs like this one."""
@@ -170,6 +191,10 @@ def cost_of(prices: Prices, device: str, latency_s: Estimate, energy_j: Estimate
         ),
     )
     return Cost(device, amount, workload.unit, workload.units, region, prices, _notes(prices, region, energy_j))
+
+
+def _value(estimate: Estimate | None) -> float | None:
+    return None if estimate is None else estimate.value
 
 
 def _total(parts: list[Estimate | None]) -> Estimate | None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from perfmodel import units
 from perfmodel.errors import InputError
 from perfmodel.predict.result import Estimate
 
@@ -81,6 +82,14 @@ class PowerProfile:
     def duration_s(self) -> float:
         """Seconds of one run, as expected."""
         return float(sum(block.repeat * sum(s.duration_s for s in block.steps) for block in self.blocks))
+
+    def __repr__(self) -> str:
+        """One line: a request has thousands of steps."""
+        steps = sum(block.repeat * len(block.steps) for block in self.blocks)
+        return (
+            f"<PowerProfile of {units.duration(self.duration_s)}: {units.power(self.average_w.value)} on average, "
+            f"{units.power(self.peak_w.value)} at most, {steps:,} steps>"
+        )
 
     @property
     def average_w(self) -> Estimate:

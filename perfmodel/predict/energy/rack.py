@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from perfmodel.errors import InputError, is_number, is_whole_number
+from perfmodel.errors import CheckedFields, InputError, is_number, is_whole_number
 from perfmodel.predict.energy.profile import WINDOWS_S, PowerProfile
 from perfmodel.predict.result import Estimate
 
@@ -21,7 +21,7 @@ OUT_OF_STEP = "p99 out of step"
 
 
 @dataclass(frozen=True, slots=True)
-class Hosts:
+class Hosts(CheckedFields):
     """What the devices are plugged into.
 
     Attributes:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
 
+from perfmodel import units
 from perfmodel.graph import Graph, Node
+from perfmodel.html_table import html_result, html_table
 from perfmodel.predict.memory import kv_cache
 from perfmodel.predict.memory.buffers import ACTIVATION, BEFORE, CACHE, INPUT, OUTPUT, Buffer, assign, storages
 from perfmodel.predict.memory.kv_cache import KVCache
@@ -88,6 +90,33 @@ class MemoryPlan:
     unknown: tuple[str, ...] = ()
     nodes: tuple[str, ...] = ()
     profile: np.ndarray = field(default_factory=lambda: np.zeros(0))
+
+    def __eq__(self, other: object) -> bool:
+        """All parts, and the profile number by number: arrays have no truth of their own."""
+        if not isinstance(other, MemoryPlan):
+            return NotImplemented
+        names = [f.name for f in fields(self) if f.name != "profile"]
+        return all(getattr(self, n) == getattr(other, n) for n in names) and np.array_equal(self.profile, other.profile)
+
+    def __hash__(self) -> int:
+        return hash((self.runtime, self.peak_node, self.peak_bytes, len(self.nodes)))
+
+    def __repr__(self) -> str:
+        """One line: there may be thousands of nodes."""
+        return f"<MemoryPlan {units.size(self.peak_bytes)} at {self.peak_node}, {units.size(self.weights_bytes)} of it weights>"
+
+    def _repr_html_(self) -> str:
+        """What Jupyter shows: the parts of the peak, and its largest owners."""
+        parts = [
+            (f.name.removesuffix("_bytes").replace("_", " "), units.size(getattr(self, f.name)))
+            for f in fields(self)
+            if f.name.endswith("_bytes") and f.name != "arena_bytes"
+        ]
+        owners = [(o.name, o.kind, units.size(o.bytes), units.share(o.share)) for o in self.owners]
+        return html_result(
+            f"{units.size(self.peak_bytes)} at {self.peak_node}", html_table(("part", "bytes"), parts, right=(1,)),
+            html_table(("owner", "kind", "bytes", "share"), owners, right=(2, 3)),
+        )  # fmt: skip
 
     @property
     def peak_bytes(self) -> float:
