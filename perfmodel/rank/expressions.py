@@ -156,9 +156,9 @@ def _finish(run: _Compiled, names: dict[str, None]) -> tuple[tuple[str, ...], _C
 
 def _compile(node: ast.AST, names: dict[str, None], text: str) -> _Compiled:
     """The function of a part of the tree; notes the names that it reads."""
-    if isinstance(node, ast.Constant) and type(node.value) in (int, float, bool):
+    if isinstance(node, ast.Constant) and isinstance(node.value, int | float):
         if not abs(node.value) <= MOST:
-            raise InputError(f"the expression {text[:40]!r} holds {str(node.value)!r:.40}; wanted numbers up to 2^53")
+            raise InputError(f"the expression {text[:40]!r} holds {node.value!r:.40}; wanted numbers up to 2^53")
         value = float(node.value)
         return lambda values, arithmetic: value
     name = _name_of(node)
