@@ -11,11 +11,13 @@ import errno
 import hashlib
 import json
 import logging
+import lzma
 import os
 import shutil
 import tempfile
 import time
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +33,7 @@ from perfmodel.errors import DownloadError, InputError, MissingExtraError
 _TIMEOUT_S = 60
 _REPORT_EVERY_S = 1.0
 _MAX_ARCHIVE_MEMBER_BYTES = 2**30
+_MAX_ARCHIVE_BYTES, _MAX_ARCHIVE_MEMBERS = 8 * 2**30, 100_000
 
 Report = Callable[[str], None]
 
@@ -114,21 +117,48 @@ def _get_archive(card: Card, folder: Path, progress: _Progress) -> Fetched:
         archive = Path(scratch) / "archive.zip"
         _retrieve(download.url.format(commit=card.commit), archive, download.sha256, progress)
         sha256 = _sha256(archive)
-        unpacked = Path(scratch) / "files"
-        size = 0
-        count = 0
-        for member, path in _members(archive, download.members, card):
-            target = unpacked / path
+        files = Path(scratch) / "files"
+        count, size = unpacked(archive, files, download.members, card)
+        if not count:
+            raise DownloadError(f"{card.id}: the archive {download.url} holds none of {', '.join(download.members)}")
+        shutil.rmtree(folder)
+        files.replace(folder)
+    return Fetched(folder, count, size, count, download.sha256 is not None, sha256)
+
+
+def unpacked(archive: Path, folder: Path, patterns: tuple[str, ...], card: Card) -> tuple[int, int]:
+    """Unpacks the members of an archive that are wanted, their paths below its top folder; how many, and their bytes together.
+
+    Args:
+        archive: a ZIP file.
+        folder: where; it is made.
+        patterns: of the paths wanted.
+        card: whose archive it is, for messages.
+
+    Raises:
+        DownloadError: it is damaged, unpacks without end, or holds a path that leads elsewhere or that no system can have.
+    """
+    count = size = 0
+    try:
+        for member, path in _members(archive, patterns, card):
+            target = folder / path
+            if target.exists():
+                raise DownloadError(f"{card.id}: the archive holds {path!r:.200} twice")
             target.parent.mkdir(parents=True, exist_ok=True)
             with member as source, target.open("wb") as file:
                 shutil.copyfileobj(source, file)
             size += target.stat().st_size
             count += 1
-        if not count:
-            raise DownloadError(f"{card.id}: the archive {download.url} holds none of {', '.join(download.members)}")
-        shutil.rmtree(folder)
-        unpacked.replace(folder)
-    return Fetched(folder, count, size, count, download.sha256 is not None, sha256)
+            if size > _MAX_ARCHIVE_BYTES or count > _MAX_ARCHIVE_MEMBERS:
+                raise DownloadError(
+                    f"{card.id}: the archive unpacks to more than {_MAX_ARCHIVE_BYTES >> 30} GiB or too many files"
+                )
+    # Encrypted members, methods that Python lacks, data that are no such stream, names that are files and folders at once.
+    except (RuntimeError, NotImplementedError, zlib.error, EOFError, ValueError, lzma.LZMAError) as error:
+        raise DownloadError(
+            f"{card.id}: the archive cannot be unpacked: {' '.join(str(error).split())[:200]}"
+        ) from None
+    return count, size
 
 
 def _members(archive: Path, patterns: tuple[str, ...], card: Card) -> Iterator[tuple[Any, str]]:
@@ -142,7 +172,9 @@ def _members(archive: Path, patterns: tuple[str, ...], card: Card) -> Iterator[t
             ):
                 continue
             if not is_inside(path) or info.file_size > _MAX_ARCHIVE_MEMBER_BYTES:
-                raise DownloadError(f"{card.id}: the archive holds {info.filename!r}, which is not safe to unpack")
+                raise DownloadError(
+                    f"{card.id}: the archive holds {info.filename[:200]!r}, which is not safe to unpack"
+                )
             yield file.open(info), path
 
 
