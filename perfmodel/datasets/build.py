@@ -16,8 +16,8 @@ from perfmodel.datasets.cards import Card, columns_of, load_card
 from perfmodel.datasets.local import locate
 from perfmodel.datasets.registry import ADAPTERS, operator_lists, reader
 from perfmodel.datasets.runs import Runs, check_operators
-from perfmodel.datasets.schema import check_runs, check_traces, require_pandas, write_traces
-from perfmodel.errors import InputError, TraceError, nearest
+from perfmodel.datasets.schema import check_runs, check_traces, first_line, require_pandas, write_traces
+from perfmodel.errors import InputError, PerfmodelError, TraceError, nearest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -166,7 +166,7 @@ def parts(chosen: Plan, summary: Summary | None = None) -> Iterator[pd.DataFrame
     summary = Summary() if summary is None else summary
     for card, root in chosen.sources:
         before = summary.total
-        for table in reader(card.id)(root, card, chosen.wanted):
+        for table in _upstream(card, root, chosen.wanted):
             rows = chosen.wanted.rows(table)
             summary.left_out += int((~rows).sum())
             table = finish(table if rows.all() else table[rows].reset_index(drop=True), card)
@@ -179,6 +179,22 @@ def parts(chosen: Plan, summary: Summary | None = None) -> Iterator[pd.DataFrame
             yield table
         if summary.total == before:
             raise InputError(f"{card.id}: {root} holds no row of what was asked for")
+
+
+def _upstream(card: Card, root: Path, wanted: Wanted) -> Iterator[pd.DataFrame]:
+    """The tables of a data set's files.
+
+    Raises:
+        TraceError: a file differs from what its adapter knows, such as a text where numbers stand.
+    """
+    try:
+        yield from reader(card.id)(root, card, wanted)
+    except PerfmodelError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise TraceError(
+            f"{card.id}: a file below {root} is none of upstream's: {type(error).__name__} {first_line(error)}"
+        ) from None
 
 
 def _joined(table: pd.DataFrame, card: Card, duplicates: str, summary: Summary) -> pd.DataFrame:

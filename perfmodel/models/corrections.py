@@ -207,6 +207,8 @@ def unpacked(data: bytes, name: str) -> tuple[Points, np.ndarray, np.ndarray]:
         KeyError,
         TypeError,
         IndexError,
+        AttributeError,
+        OverflowError,
         RecursionError,
     ) as problem:
         raise PredictorError(f"{name} is damaged: {type(problem).__name__} {problem}") from None

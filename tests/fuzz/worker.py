@@ -6,6 +6,7 @@ folder, and the driver keeps that.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import re
@@ -167,7 +168,8 @@ def main() -> None:
         if not mine or rng.random() < 0.2:
             return bytes(atheris.Mutate(data, longest))
         for _ in range(rng.choice((1, 1, 1, 2, 4))):
-            data = rng.choice(mine)(data, rng)[:longest]
+            with contextlib.suppress(Exception):  # damaged beyond what this damage understands
+                data = rng.choice(mine)(data, rng)[:longest]
         return data
 
     arguments = [
