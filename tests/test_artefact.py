@@ -160,6 +160,16 @@ def test_boosters_that_are_not_what_the_manifest_says(folder: Path) -> None:
         load(folder).predict(GEMM, TOY)
 
 
+@pytest.mark.parametrize(
+    "software", ["../../../evil", "/tmp/evil", r"..\\..\\evil", "C:evil", "mine/../../evil", "a\0b"]
+)
+def test_what_traces_call_their_software_leads_nowhere(tmp_path: Path, software: str) -> None:
+    """Names in traces become names of files; this one would have been written beside the predictor, or anywhere."""
+    with pytest.raises(InputError, match="cannot be a file of a predictor"):
+        artefact.write_file(tmp_path / "mine", f"host/cpu/{software}.json.gz", b"x")
+    assert list(tmp_path.rglob("*")) == []
+
+
 def test_an_archive_that_unpacks_without_end_is_refused(folder: Path) -> None:
     rehashed(folder, gzip.compress(b" " * (65 * 2**20)))
     with pytest.raises(PredictorError, match="unpacks to more than 64 MiB"):

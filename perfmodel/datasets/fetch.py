@@ -12,7 +12,6 @@ import hashlib
 import json
 import logging
 import lzma
-import os
 import shutil
 import tempfile
 import time
@@ -26,12 +25,14 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
-from perfmodel.datasets.cards import Card, is_inside
-from perfmodel.datasets.local import MARKER, cached
+from perfmodel.datasets.cards import Card
+from perfmodel.datasets.local import MARKER, cached, completed
 from perfmodel.errors import DownloadError, InputError, MissingExtraError
+from perfmodel.files import is_storable, write_whole
 
 _TIMEOUT_S = 60
 _REPORT_EVERY_S = 1.0
+_TRIES = 3
 _MAX_ARCHIVE_MEMBER_BYTES = 2**30
 _MAX_ARCHIVE_BYTES, _MAX_ARCHIVE_MEMBERS = 8 * 2**30, 100_000
 
@@ -81,12 +82,18 @@ def get(card: Card, *, report: Report = lambda line: None) -> Fetched:
         folder.mkdir(parents=True, exist_ok=True)
         fetch = _get_archive if card.download.kind == "archive" else _get_files
         fetched = fetch(card, folder, progress)
-        note = {
-            "id": card.id, "source": card.source, "commit": card.commit, "files": fetched.files,
-            "verified": fetched.verified, "archive_sha256": fetched.sha256,
-        }  # fmt: skip
-        _write_whole(folder / MARKER, json.dumps(note, indent=2).encode() + b"\n")
+        if card.download.kind != "archive":
+            _note(card, fetched, folder)
     return fetched
+
+
+def _note(card: Card, fetched: Fetched, folder: Path) -> None:
+    """Notes in a folder that it is whole."""
+    note = {
+        "id": card.id, "source": card.source, "commit": card.commit, "files": fetched.files,
+        "verified": fetched.verified, "archive_sha256": fetched.sha256,
+    }  # fmt: skip
+    write_whole(folder / MARKER, json.dumps(note, indent=2).encode() + b"\n")
 
 
 def _get_files(card: Card, folder: Path, progress: _Progress) -> Fetched:
@@ -105,12 +112,9 @@ def _get_files(card: Card, folder: Path, progress: _Progress) -> Fetched:
 def _get_archive(card: Card, folder: Path, progress: _Progress) -> Fetched:
     download = card.download
     assert download is not None
-    note = folder / MARKER
-    if note.is_file():
-        known = json.loads(note.read_text(encoding="utf-8"))
-        files = [p for p in folder.rglob("*") if p.is_file() and p.name != MARKER]
-        size = sum(p.stat().st_size for p in files)
-        return Fetched(folder, len(files), size, 0, bool(known["verified"]), known["archive_sha256"])
+    there = _there(card, folder)
+    if there is not None:
+        return there
     progress.begin(1)
     # Beside the folder, so that the finished one can be put in place by renaming.
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
@@ -121,9 +125,35 @@ def _get_archive(card: Card, folder: Path, progress: _Progress) -> Fetched:
         count, size = unpacked(archive, files, download.members, card)
         if not count:
             raise DownloadError(f"{card.id}: the archive {download.url} holds none of {', '.join(download.members)}")
-        shutil.rmtree(folder)
-        files.replace(folder)
-    return Fetched(folder, count, size, count, download.sha256 is not None, sha256)
+        fetched = Fetched(folder, count, size, count, download.sha256 is not None, sha256)
+        _note(card, fetched, files)
+        return fetched if _put(files, folder) else _there(card, folder) or fetched
+
+
+def _there(card: Card, folder: Path) -> Fetched | None:
+    """What an earlier call or another process unpacked; None where there is nothing whole."""
+    note = completed(card)
+    if not isinstance(note, dict) or not {"verified", "archive_sha256"} <= note.keys():
+        return None
+    files = [p for p in folder.rglob("*") if p.is_file() and p.name != MARKER]
+    size = sum(p.stat().st_size for p in files)
+    return Fetched(folder, len(files), size, 0, bool(note["verified"]), note["archive_sha256"])
+
+
+def _put(files: Path, folder: Path) -> bool:
+    """Renames a whole folder into its place; False where another process was first, whose folder stays as it is."""
+    for _ in range(_TRIES):
+        if (folder / MARKER).is_file():
+            return False
+        shutil.rmtree(folder, ignore_errors=True)  # what a download left that was cut short
+        try:
+            files.replace(folder)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        else:
+            return True
+    raise DownloadError(f"{folder} cannot be put in place: another process writes there")
 
 
 def unpacked(archive: Path, folder: Path, patterns: tuple[str, ...], card: Card) -> tuple[int, int]:
@@ -167,11 +197,13 @@ def _members(archive: Path, patterns: tuple[str, ...], card: Card) -> Iterator[t
         for info in file.infolist():
             path = "/".join(PurePosixPath(info.filename).parts[1:])
             # `**/` also stands for no folder at all, as in glob.
-            if info.is_dir() or not any(
-                fnmatchcase(path, p) or fnmatchcase(path, p.removeprefix("**/")) for p in patterns
+            if (
+                not path
+                or info.is_dir()
+                or not any(fnmatchcase(path, p) or fnmatchcase(path, p.removeprefix("**/")) for p in patterns)
             ):
                 continue
-            if not is_inside(path) or info.file_size > _MAX_ARCHIVE_MEMBER_BYTES:
+            if not is_storable(path) or info.file_size > _MAX_ARCHIVE_MEMBER_BYTES:
                 raise DownloadError(
                     f"{card.id}: the archive holds {info.filename[:200]!r}, which is not safe to unpack"
                 )
@@ -278,12 +310,3 @@ def _is(path: Path, sha256: str) -> bool:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

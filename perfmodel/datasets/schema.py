@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from perfmodel.datasets.parquet import read_parquet
 from perfmodel.dtypes import dtype as any_dtype
 from perfmodel.dtypes import gemm_dtype
 from perfmodel.errors import DtypeError, MissingExtraError, TraceError, nearest
+from perfmodel.files import write_whole
 from perfmodel.ops import GEMM_LIKE, costs
 from perfmodel.ops.attention import ATTENTION_PHASES
 
@@ -276,14 +278,14 @@ def _numbers(table: pd.DataFrame, column: str, name: str) -> np.ndarray:
 
 
 def write_traces(table: pd.DataFrame, path: str | Path) -> None:
-    """Writes a trace table as Parquet, under a temporary name that is renamed when it is whole."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.partial")
-    try:
-        table.to_parquet(temporary, index=False)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Writes a trace table as Parquet, whole or not at all.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    data = io.BytesIO()
+    table.to_parquet(data, index=False)
+    write_whole(Path(path), data.getvalue())
 
 
 def with_device(table: pd.DataFrame, device: str | Path) -> pd.DataFrame:

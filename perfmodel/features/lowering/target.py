@@ -49,7 +49,9 @@ class CompileTarget:
         numbers = [int(fields[name]) for name in ("vector_bytes", "vector_registers", "threads")]
         if not all(1 <= number <= _MOST for number in numbers):
             raise ValueError(f"vector_bytes, vector_registers and threads are {numbers}; wanted 1 to {_MOST}")
-        return cls(str(fields["id"]), str(fields["cpu"]), *numbers, str(fields["compiler"]))
+        texts = (str(fields[name]) for name in ("id", "cpu", "compiler"))
+        name, cpu, compiler = texts
+        return cls(name, cpu, *numbers, compiler=compiler)
 
     def to_dict(self) -> dict[str, Any]:
         """For a manifest."""
