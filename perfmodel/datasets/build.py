@@ -228,25 +228,37 @@ def arrow_schema(columns: dict[str, str]) -> pa.Schema:
 
 
 def to_arrow(table: pd.DataFrame, schema: pa.Schema) -> pa.Table:
-    """A part with exactly the schema's columns; those that it lacks are null."""
-    import numpy as np
+    """A part with exactly the schema's columns; those that it lacks are null.
+
+    Raises:
+        TraceError: a column holds another kind of value.
+    """
     import pyarrow as pa
 
     arrays = []
     for name, kind in zip(schema.names, schema.types, strict=True):
         if name not in table.columns:
             arrays.append(pa.nulls(len(table), kind))
-        elif pa.types.is_dictionary(kind):
-            arrays.append(pa.array(table[name], type=pa.string(), from_pandas=True).dictionary_encode().cast(kind))
-        else:
-            values = table[name]
-            if pa.types.is_integer(kind) and values.dtype.kind == "f":
-                numbers = values.to_numpy()
-                null = np.isnan(numbers)
-                arrays.append(pa.array(np.where(null, 0, numbers).astype(np.int64), mask=null))
-            else:
-                arrays.append(pa.array(values, type=kind, from_pandas=True))
+            continue
+        try:
+            arrays.append(_to_array(table[name], kind))
+        except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+            where = f"{table['source'].iloc[0]}: " if "source" in table.columns and len(table) else ""
+            raise TraceError(f"{where}column {name!r:.80} holds what is no {kind}: {first_line(error)}") from None
     return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _to_array(values: pd.Series, kind: pa.DataType) -> pa.Array:
+    import numpy as np
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(kind):
+        return pa.array(values, type=pa.string(), from_pandas=True).dictionary_encode().cast(kind)
+    if pa.types.is_integer(kind) and values.dtype.kind == "f":
+        numbers = values.to_numpy()
+        null = np.isnan(numbers)
+        return pa.array(np.where(null, 0, numbers).astype(np.int64), mask=null)
+    return pa.array(values, type=kind, from_pandas=True)
 
 
 def write(chosen: Plan, output: str | Path) -> Summary:

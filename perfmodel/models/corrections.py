@@ -196,9 +196,9 @@ def unpacked(data: bytes, name: str) -> tuple[Points, np.ndarray, np.ndarray]:
         if inflater.unconsumed_tail:
             raise PredictorError(f"{name} unpacks to more than {_MAX_BYTES >> 20} MiB")
         value = json.loads(text)
-        columns = {str(k): np.array(v, dtype=np.float64) for k, v in value["columns"].items()}
+        columns = {str(k): _column(v) for k, v in value["columns"].items()}
         software = np.array([value["software"][i] for i in value["software_of_row"]], dtype=object)
-        error, noise = (np.array(value[k], dtype=np.float64) for k in ("error", "noise"))
+        error, noise = (_column(value[k]) for k in ("error", "noise"))
     except (
         zlib.error,
         gzip.BadGzipFile,
@@ -220,6 +220,13 @@ def unpacked(data: bytes, name: str) -> tuple[Points, np.ndarray, np.ndarray]:
             "and noise above 0"
         )
     return Points(columns, software), error, noise
+
+
+def _column(values: Any) -> np.ndarray:
+    column = np.array(values, dtype=np.float64)
+    if column.ndim != 1:
+        raise ValueError(f"wanted a list of numbers, got {str(values)!r:.40}")
+    return column
 
 
 @dataclass(frozen=True)

@@ -49,9 +49,10 @@ class CompileTarget:
         numbers = [int(fields[name]) for name in ("vector_bytes", "vector_registers", "threads")]
         if not all(1 <= number <= _MOST for number in numbers):
             raise ValueError(f"vector_bytes, vector_registers and threads are {numbers}; wanted 1 to {_MOST}")
-        texts = (str(fields[name]) for name in ("id", "cpu", "compiler"))
-        name, cpu, compiler = texts
-        return cls(name, cpu, *numbers, compiler=compiler)
+        vector_bytes, vector_registers, threads = numbers
+        return cls(
+            str(fields["id"]), str(fields["cpu"]), vector_bytes, vector_registers, threads, str(fields["compiler"])
+        )  # fmt: skip
 
     def to_dict(self) -> dict[str, Any]:
         """For a manifest."""
