@@ -1,11 +1,32 @@
-"""Files that appear complete or not at all."""
+"""Files that appear complete or not at all, under names that every system has."""
 
 from __future__ import annotations
 
 import os
+import re
 import stat
 import threading
 from pathlib import Path
+
+_RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9\u00b9\u00b2\u00b3]|lpt[0-9\u00b9\u00b2\u00b3])(\.|$)", re.IGNORECASE)
+_FORBIDDEN = re.compile(r'[\x00-\x1f<>:"|?*\\]')
+_LONGEST_NAME = 200
+"""Bytes of one name: file systems have 255, of which a temporary name beside it takes some."""
+
+
+def is_storable(path: str) -> bool:
+    """Whether a relative path, its parts divided by ``/``, names a file below the folder that it starts from on Linux, macOS
+    and Windows alike.
+
+    Windows has no names that end in a dot or a space, none of its devices (``CON``, ``nul.txt``), and none with some signs
+    (Microsoft, "Naming Files, Paths, and Namespaces"); a backslash leads elsewhere there, a colon to another drive or stream.
+    """
+    parts = path.split("/")
+    return all(
+        part not in ("", ".", "..") and part[-1] not in ". " and len(part.encode(errors="replace")) <= _LONGEST_NAME
+        and not _FORBIDDEN.search(part) and not _RESERVED.match(part)
+        for part in parts
+    )  # fmt: skip
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -14,7 +35,8 @@ def write_whole(path: Path, data: bytes) -> None:
     Raises:
         OSError: it cannot be written; nothing is left behind.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
+    # A name near the longest that there can be must not become too long by this.
+    temporary = path.with_name(f".{path.name[:40]}.{os.getpid()}.{threading.get_ident()}.tmp")
     try:
         # "x": created with the permissions that the user's umask leaves, and never over someone's file.
         with temporary.open("xb") as stream:

@@ -160,10 +160,28 @@ def test_boosters_that_are_not_what_the_manifest_says(folder: Path) -> None:
         load(folder).predict(GEMM, TOY)
 
 
+@pytest.mark.parametrize(
+    "software", ["../../../evil", "/tmp/evil", r"..\\..\\evil", "C:evil", "mine/../../evil", "a\0b"]
+)
+def test_what_traces_call_their_software_leads_nowhere(tmp_path: Path, software: str) -> None:
+    """Names in traces become names of files; this one would have been written beside the predictor, or anywhere."""
+    with pytest.raises(InputError, match="cannot be a file of a predictor"):
+        artefact.write_file(tmp_path / "mine", f"host/cpu/{software}.json.gz", b"x")
+    assert list(tmp_path.rglob("*")) == []
+
+
 def test_an_archive_that_unpacks_without_end_is_refused(folder: Path) -> None:
     rehashed(folder, gzip.compress(b" " * (65 * 2**20)))
     with pytest.raises(PredictorError, match="unpacks to more than 64 MiB"):
         load(folder).predict(GEMM, TOY)
+
+
+def test_trees_whose_exponential_is_no_number_are_refused(tmp_path: Path) -> None:
+    write_predictor(tmp_path, ("toy", "bf16", (-150.0, 150.0)))
+    assert load(tmp_path).predict(GEMM, TOY).latency_s[0] > 0
+    write_predictor(tmp_path, ("toy", "bf16", (-150.0, 151.0)))
+    with pytest.raises(PredictorError, match=r"the booster .* could predict e\^301, which is no ratio of two times"):
+        load(tmp_path).predict(GEMM, TOY)
 
 
 def test_files_that_are_too_large(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,7 +226,12 @@ def test_folders_that_are_no_predictor(tmp_path: Path) -> None:
         (("boosters", 0, "quantiles"), [], "wanted 4 pairs of quantiles"),
         (("boosters", 0, "sibling_quantiles"), [[-1, 1]], "wanted 4 pairs of quantiles"),
         (("boosters", 0, "sibling_quantiles"), [[-1, 1], [0, 1], [1, 0], [0, 0]], "low before high"),
-        (("boosters", 0, "quantiles", 2), [0.5, float("nan")], "finite ranges"),
+        (("boosters", 0, "quantiles", 2), [0.5, float("nan")], "quantiles of logarithms, -50 to 50"),
+        (("boosters", 0, "quantiles", 2), [0.5, 51], "quantiles of logarithms, -50 to 50"),
+        (("boosters", 0, "widths"), {"alpha-1.0": 1e9}, "widths of 0 to 100"),
+        (("analytical_log_intervals", "bf16"), [-0.4, 51.0], "around 0, -50 to 50"),
+        (("constants", "norm_p"), 17, "wanted a positive number, 1e-06 to 16"),
+        (("constants", "dram_efficiency"), 1e-320, r"wanted a positive number, 1e-09 to 1e\+30"),
         (("boosters", 0, "quantiles", 2), [0.5, 0.4], "low before high"),
         (("boosters", 0, "quantiles", 2), [10**400, 1], "OverflowError"),
         (("boosters", 0, "support"), {"log2_m": [1, 2]}, "finite ranges"),

@@ -36,7 +36,7 @@ def test_what_was_read_wrongly_is_a_result_or_one_line(path: Path, tmp_path: Pat
 @pytest.mark.parametrize("name", [n for n, t in TARGETS.items() if t.needs is None and t.mutations])
 def test_damaged_files_of_every_kind(name: str, tmp_path: Path) -> None:
     target = TARGETS[name]
-    if name in ("onnx", "onnx-annotated", "mlir-text", "characterise"):
+    if name in ("onnx", "onnx-annotated", "onnx-external", "mlir-text", "characterise"):
         pytest.skip("tried by the tests of its reader")
     if name in ("import-onnxruntime", "predictor-shipped"):
         pytest.skip("takes seconds to set up: fuzzed, not tested")

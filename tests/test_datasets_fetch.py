@@ -6,12 +6,16 @@ import errno
 import hashlib
 import io
 import json
+import os
+import subprocess
+import sys
 import threading
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import pytest
@@ -34,6 +38,7 @@ class Server(ThreadingHTTPServer):
         self.files: dict[str, bytes] = dict(FILES)
         self.cut: set[str] = set()
         self.asked: list[str] = []
+        self.together: threading.Barrier | None = None
 
     @property
     def url(self) -> str:
@@ -46,6 +51,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path = unquote(self.path).split("/", 2)[2]  # after the commit
         self.server.asked.append(path)
+        if self.server.together is not None:
+            self.server.together.wait(timeout=60)
         if path not in self.server.files:
             self.send_error(404)
             return
@@ -228,6 +235,80 @@ def test_archives_that_are_refused(server: Server, cache: Path) -> None:
     server.files["toy.zip"] = b"x" * 1000
     server.cut.add("toy.zip")
     assert "was cut" in failure(card)
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (lambda z: z.writestr("toy/CON.csv", b"x"), "not safe"), (lambda z: z.writestr("toy/sub/a:b.csv", b"x"), "not safe"),
+        (lambda z: z.writestr("toy/a.csv/b.csv", b"x") or z.writestr("toy/a.csv", b"x"), "twice"),
+        (lambda z: z.writestr("toy/a.csv", b"x") or z.writestr("other/a.csv", b"y"), "twice"),
+        (lambda z: z.writestr("toy/a.csv", b"\0" * 3_000_000), "more than"),
+    ],
+    ids=["a device of Windows", "a stream of Windows", "a file and a folder", "a name twice", "without end"],
+)  # fmt: skip
+def test_members_that_are_refused(
+    server: Server, cache: Path, monkeypatch: pytest.MonkeyPatch, make: Any, why: str
+) -> None:
+    monkeypatch.setattr(fetch, "_MAX_ARCHIVE_BYTES", 2_000_000)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        make(archive)
+    card = of_archive(server)
+    server.files["toy.zip"] = buffer.getvalue()
+    assert why in failure(card)
+    assert [p for p in cache.rglob("*") if p.is_file()] == []
+
+
+def test_a_member_that_is_encrypted_is_refused(server: Server, cache: Path) -> None:
+    card = of_archive(server)
+    data = bytearray(server.files["toy.zip"])
+    for start, at in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        data[data.find(start) + at] |= 1
+    server.files["toy.zip"] = bytes(data)
+    assert "cannot be unpacked" in failure(card)
+
+
+def test_two_processes_that_fetch_one_archive(server: Server, cache: Path) -> None:
+    """Both get the answer at the same moment; what one of them finished, the other never takes away."""
+    card = of_archive(server)
+    server.together = threading.Barrier(2)
+    code = (
+        "import dataclasses, sys; from pathlib import Path; from perfmodel.datasets import fetch; "
+        "from perfmodel.datasets.cards import Card, Download; "
+        f"card = Card(id='toy', title='', source='', licence='MIT', table='runs', layout='', commit='abc1234', checksums={{}}, "
+        f"download=Download('archive', {card.download.url!r}, {card.download.members!r})); "  # type: ignore[union-attr]
+        "print(fetch.get(card).files)"
+    )
+    root = str(Path(__file__).parent.parent)
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONPATH": root},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        for _ in range(2)
+    ]
+    for process in running:
+        out, said = process.communicate(timeout=60)
+        assert (out, said) == (b"2\n", b"")
+    found = everything(cache / "toy" / "abc1234")
+    assert json.loads(found.pop(local.MARKER))["files"] == 2
+    assert found == FILES
+    assert [p.name for p in (cache / "toy").iterdir()] == ["abc1234"]
+
+
+def test_what_another_process_finished_stays(tmp_path: Path) -> None:
+    mine, theirs = tmp_path / "mine", tmp_path / "theirs"
+    for folder in (mine, theirs):
+        folder.mkdir()
+        (folder / "whose").write_text(folder.name)
+    assert fetch._put(mine, theirs)  # theirs was cut short
+    assert (theirs / "whose").read_text() == "mine"
+    (theirs / local.MARKER).write_text("{}")
+    mine.mkdir()
+    assert not fetch._put(mine, theirs)
 
 
 def test_without_pooch(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,6 +101,8 @@ def fp32(value: str) -> str:
         (changed("sheet =", "paper ="), "which is not a key of [sources]: "),
         (VALID[: VALID.index("[sources]")], "f.toml: sources: missing; every number needs a source"),
         (changed('"My datasheet, page 1, 2026"', '" "'), "sources.sheet: got ' ', wanted one line of 1 to 1000"),
+        (changed('"my-gpu"', '"nul"'), "f.toml: id: got 'nul', which cannot be the name of a file on every system"),
+        (changed('"my-gpu"', '"my-gpu."'), "cannot be the name of a file on every system"),
         # numbers
         (fp32("nan"), "f.toml: peak_flops.fp32.value: got nan, wanted a finite number in FLOP/s"),
         (fp32("inf"), "got inf, wanted a finite number"),

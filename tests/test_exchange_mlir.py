@@ -14,7 +14,8 @@ from perfmodel.errors import InputError
 from perfmodel.exchange import mlir_text
 from perfmodel.exchange.mlir_places import place_of
 from perfmodel.features.mlir import read_text
-from perfmodel.features.mlir.bytecode import PACKAGES, bindings
+from perfmodel.features.mlir.apart import bindings
+from perfmodel.features.mlir.bytecode import PACKAGES
 
 MODELS = sorted((Path(__file__).parent / "mlir_models").glob("*.mlir"))
 FORMS = sorted((Path(__file__).parent / "mlir_forms").glob("*.mlir"))

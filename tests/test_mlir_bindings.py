@@ -10,7 +10,8 @@ from mlir_compare import differences
 
 from perfmodel.errors import InputError
 from perfmodel.features.mlir import read, read_text
-from perfmodel.features.mlir.bytecode import PACKAGES, bindings
+from perfmodel.features.mlir.apart import bindings
+from perfmodel.features.mlir.bytecode import PACKAGES
 from perfmodel.features.mlir.live import LiveReader
 
 FORMS = sorted((Path(__file__).parent / "mlir_forms").glob("*.mlir"))

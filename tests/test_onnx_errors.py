@@ -264,6 +264,26 @@ def test_absurd_sizes_on_the_way() -> None:
     assert "dimension -4" in message(model([node("MatMul", ["x", "w"], ["y"])], [value("x", [4, 4])], ["y"], [stored]))
 
 
+@pytest.mark.parametrize(
+    ("operator", "inputs"),
+    [
+        ("Reshape", "xn"),
+        ("Expand", "xn"),
+        ("ConstantOfShape", "n"),
+        ("Tile", "xn"),
+        ("Reshape", "xm"),
+        ("Expand", "xm"),
+    ],
+)
+@pytest.mark.parametrize("length", [65, 2**31])
+def test_an_operand_of_a_billion_dimensions_is_refused(operator: str, inputs: str, length: int) -> None:
+    start = time.process_time()
+    nodes = [node("Neg", ["n"], ["m"]), node(operator, list(inputs), ["y"])]
+    made = model(nodes[1:] if "m" not in inputs else nodes, [value("x", [4]), value("n", [length], INT64)], ["y"])
+    assert f"{length} dimensions; tensors of up to 64 exist" in message(made)
+    assert time.process_time() - start < 5
+
+
 def test_a_minus_one_is_a_dimension_without_a_name() -> None:
     assert model_dims(single("Relu", [-1, 8])) == ("x0_0",)
 

@@ -80,7 +80,7 @@ def test_a_division_by_0_is_a_reason_to_refuse_in_tables_and_one_by_one() -> Non
     configs = {"a": [64, 64, 4096], "b": [64, 64, 4096], "depth": [2, 0, 0]}
     ranking = perfmodel.rank(GEMM, configs, "rtx-3090", space=described)
     assert ranking.rows.tolist() == [0]
-    assert ranking.refused == {"a formula of the space divides by 0": 1, "over shared memory": 1}
+    assert ranking.refused == {"a formula of the space divides by 0, or leaves all bounds": 1, "over shared memory": 1}
     predict = prepare(GEMM, "rtx-3090", described)
     assert predict({"a": 64, "b": 64, "depth": 2}) > 0
     with pytest.raises(InputError, match="rtx-3090: a formula of the space divides by 0"):
@@ -89,6 +89,26 @@ def test_a_division_by_0_is_a_reason_to_refuse_in_tables_and_one_by_one() -> Non
         predict({"a": 4096, "b": 4096, "depth": 0})
     with pytest.raises(InputError, match=r"none of 1 configurations can run.*divides by 0"):
         perfmodel.rank(GEMM, {"a": [64], "b": [64], "depth": [0]}, "rtx-3090", space=described)
+
+
+def test_a_formula_without_bounds_is_a_reason_to_refuse_in_tables_and_one_by_one() -> None:
+    described = {
+        "id": "own", "op": "gemm", "columns": {"a": {}},
+        "roles": {"tile_m": "a", "tile_n": "64", "threads": "256", "stride_m": "a ** 9", "tile_k": "16"},
+    }  # fmt: skip
+    ranking = perfmodel.rank(GEMM, {"a": [64, 4096]}, "rtx-3090", space=described)
+    assert ranking.rows.tolist() == [0]  # 64^9 is 2e16, 4096^9 is 3e32
+    assert list(ranking.refused) == ["a formula of the space divides by 0, or leaves all bounds"]
+    assert prepare(GEMM, "rtx-3090", described)({"a": 64}) == pytest.approx(ranking.latency_s[0], rel=1e-12)
+    with pytest.raises(InputError, match="leaves all bounds"):
+        prepare(GEMM, "rtx-3090", described)({"a": 1e300})
+    with pytest.raises(InputError, match=r"a, row 1: 1e\+300 is beyond 2\^53"):
+        perfmodel.rank(GEMM, {"a": [64, 1e300]}, "rtx-3090", space=described)
+    for broken, why in (("1e16", r"holds 1e\+16; wanted numbers up to 2\^53"), ("2 ** 2000", "leaves all bounds")):
+        with pytest.raises(InputError, match=why):
+            perfmodel.rank(
+                GEMM, {"a": [64]}, "rtx-3090", space={**described, "roles": {**described["roles"], "stride_m": broken}}
+            )
 
 
 def test_many_configurations_one_by_one_are_as_the_first() -> None:

@@ -20,7 +20,7 @@ from fake_predictions import prediction
 
 import perfmodel
 from perfmodel.cli import main
-from perfmodel.datasets import schema
+from perfmodel.datasets import parquet, schema
 from perfmodel.errors import PredictorError, TraceError
 from perfmodel.files import write_whole
 from perfmodel.models import artefact
@@ -199,11 +199,48 @@ def test_a_table_that_unpacks_without_end_is_refused(tmp_path: Path, monkeypatch
     path = tmp_path / "bomb.parquet"
     pq.write_table(pa.table({f"c{i}": pa.array(np.zeros(1_000_000, dtype=np.int8)) for i in range(3)}), path)
     assert path.stat().st_size < 20_000  # 150 cells a byte
-    monkeypatch.setattr(schema, "MOST_CELLS", 2_000_000)
+    monkeypatch.setattr(parquet, "MOST_CELLS", 2_000_000)
     with pytest.raises(TraceError, match=r"unpacks to 3,000,000 cells"):
         schema.read_table(path)
     with pytest.raises(TraceError, match=r"unpacks to 3,000,000 cells"):
         perfmodel.rank(perfmodel.Gemm(m=64, n=64, k=64, dtype="fp32"), path, "rtx-3090")
+
+
+@pytest.mark.parametrize("packed", [True, False], ids=["each text once", "each text in full"])
+def test_a_table_of_few_long_texts_is_refused_unread(
+    packed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pa = pytest.importorskip("pyarrow", reason="traces need the extra train")
+    import pandas
+    import pyarrow.parquet as pq
+
+    path = tmp_path / "bomb.parquet"
+    texts = pa.array(["x" * 100_000, "y", None] * 300)
+    table = pa.table({"op": pa.array(["gemm"] * 900), "note": texts.cast(pa.large_string())})
+    pq.write_table(table, path, use_dictionary=packed, compression="zstd", row_group_size=400)
+    assert path.stat().st_size < 200_000  # 30 MB
+    assert len(schema.read_table(path)) == 900
+    monkeypatch.setattr(parquet, "MOST_TEXT_BYTES", 30_000_000)
+    monkeypatch.setattr(pandas, "read_parquet", lambda path: pytest.fail("it was unpacked"))
+    for read in (
+        schema.read_table,
+        lambda p: perfmodel.rank(perfmodel.Gemm(m=64, n=64, k=64, dtype="fp32"), p, "rtx-3090"),
+    ):
+        with pytest.raises(TraceError, match=r"column 'note' its texts unpack to more than 30,000,000 bytes"):
+            read(path)
+
+
+def test_tables_with_lists_and_wide_cells_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pa = pytest.importorskip("pyarrow", reason="traces need the extra train")
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table({"op": ["gemm"], "note": [[0] * 1000]}), tmp_path / "lists.parquet")
+    with pytest.raises(TraceError, match=r"column 'note\.list\.element' holds lists"):
+        schema.read_table(tmp_path / "lists.parquet")
+    monkeypatch.setattr(parquet, "MOST_TEXT_BYTES", 1000)
+    pq.write_table(pa.table({"op": pa.array([b"x" * 600] * 2, pa.binary(600))}), tmp_path / "wide.parquet")
+    with pytest.raises(TraceError, match=r"column 'op' its texts unpack to more than 1,000"):
+        schema.read_table(tmp_path / "wide.parquet")
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,10 @@ from perfmodel.errors import PredictorError
 from perfmodel.features.lowering.features import names, terms
 from perfmodel.features.lowering.target import CompileTarget
 from perfmodel.models import artefact
+from perfmodel.models.learned import are_log_errors
 from perfmodel.models.trees import Booster, read_booster
 
+_MOST = 1e9
 _LIMIT = 60.0
 """Largest logarithm that is raised again: counts stay finite whatever a booster says."""
 
@@ -147,6 +149,11 @@ def load(folder: str | Path) -> Learned:
             data = artefact.read_file(folder, str(entry["file"]), str(entry["sha256"]))
             low, high = (float(x) for x in entry["interval"])
             weights = np.array([float(w) for w in entry["weights"]])
+            if not (are_log_errors(low, high) and (np.abs(weights) <= _MOST).all()):
+                raise PredictorError(
+                    f"{folder}: {name} has an interval or weights that are none; wanted logarithms, low before high, and "
+                    f"numbers up to {_MOST:g}"
+                )
             expected = known[name].terms
             if known[name] is not LATENCY and len(weights) != (0 if expected is None else len(expected) + 1):
                 raise PredictorError(f"{folder}: {name} has {len(weights)} weights, which are not as many as its terms")
@@ -154,11 +161,14 @@ def load(folder: str | Path) -> Learned:
         missing = sorted(set(known) - set(parts) - {LATENCY.name})
         if missing:
             raise PredictorError(f"{folder} has no booster of {', '.join(missing)}")
+        floor_s, peak_flops = float(manifest["floor_s"]), float(manifest["peak_flops"])
+        if not (0 <= floor_s <= _MOST and 0 <= peak_flops <= 1e30):
+            raise PredictorError(f"{folder}: floor_s or peak_flops is no number that a machine has")
         return Learned(
-            CompileTarget.from_dict(manifest["target"]), parts, float(manifest["floor_s"]), float(manifest["peak_flops"]),
+            CompileTarget.from_dict(manifest["target"]), parts, floor_s, peak_flops,
             str(manifest["processor"]), manifest,
         )  # fmt: skip
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         raise PredictorError(
             f"{folder}: its manifest lacks something or holds a wrong type: {type(error).__name__} {error}"
         ) from None

@@ -15,6 +15,7 @@ from perfmodel.characterise import targets
 from perfmodel.characterise.description import describe
 from perfmodel.characterise.examples import Examples
 from perfmodel.collect.anchor import GEMM_N
+from perfmodel.datasets.parquet import read_parquet
 from perfmodel.datasets.schema import require_pandas
 from perfmodel.errors import InputError, PerfmodelError
 from perfmodel.features.lowering.features import names
@@ -60,6 +61,7 @@ def load_tables(folder: str | Path, cpu: str = "haswell") -> Collected:
 
     Raises:
         InputError: a table or one of its columns is missing.
+        TraceError: a table cannot be read.
         MissingExtraError: the extra ``train`` is not installed.
     """
     pandas = require_pandas()
@@ -67,10 +69,9 @@ def load_tables(folder: str | Path, cpu: str = "haswell") -> Collected:
     tables = []
     for name, columns in ((_MODULES, _OF_MODULES), (_DISPATCHES, _OF_DISPATCHES)):
         path = folder / name
-        try:
-            table = pandas.read_parquet(path)
-        except FileNotFoundError:
-            raise InputError(f"{path}: no such file; wanted the tables of datasets/iree-cpu") from None
+        if not path.is_file():
+            raise InputError(f"{path}: no such file; wanted the tables of datasets/iree-cpu")
+        table = read_parquet(path)
         missing = [c for c in columns if c not in table]
         if missing:
             raise InputError(f"{path} lacks the columns {', '.join(missing)}")

@@ -13,6 +13,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from perfmodel.datasets.parquet import read_parquet
 from perfmodel.datasets.schema import require_pandas
 from perfmodel.errors import TraceError
 from perfmodel.files import write_whole
@@ -42,9 +43,12 @@ class Done:
     path: Path
 
     def rows(self) -> pd.DataFrame:
-        """Its rows, as they were measured."""
-        table: pd.DataFrame = require_pandas().read_parquet(self.path)
-        return table
+        """Its rows, as they were measured.
+
+        Raises:
+            TraceError: the file is damaged.
+        """
+        return read_parquet(self.path)
 
 
 class Journal:
@@ -148,6 +152,9 @@ def _about(path: Path, *, needed: bool = True) -> dict[str, Any]:
         return {}
     if not isinstance(found, dict):
         raise TraceError(f"{path} was not written by `perfmodel collect`: remove it, or choose another output")
+    seconds = found.get("seconds", 0.0)
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < 1e9:
+        raise TraceError(f"{path} took {seconds!r:.80} seconds: it is damaged; remove it, or choose another output")
     return found
 
 

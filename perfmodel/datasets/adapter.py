@@ -20,7 +20,8 @@ import numpy as np
 
 from perfmodel.datasets import columns as c
 from perfmodel.datasets.cards import Card
-from perfmodel.datasets.schema import check_unpacked, first_line, require_pandas
+from perfmodel.datasets.parquet import read_parquet
+from perfmodel.datasets.schema import first_line, require_pandas
 from perfmodel.errors import TraceError
 
 if TYPE_CHECKING:
@@ -92,9 +93,7 @@ def read_table(path: Path, needed: Collection[str]) -> pd.DataFrame:
     kind = "CSV" if path.suffix.lower() == ".csv" else "Parquet"
     table: pd.DataFrame
     try:
-        if kind == "Parquet":
-            check_unpacked(path)
-        table = pandas.read_csv(path) if kind == "CSV" else pandas.read_parquet(path)
+        table = pandas.read_csv(path) if kind == "CSV" else read_parquet(path)
     except TraceError:
         raise
     except Exception as error:  # pandas and pyarrow raise whatever their parsers do

@@ -16,8 +16,8 @@ from perfmodel.datasets.cards import Card, columns_of, load_card
 from perfmodel.datasets.local import locate
 from perfmodel.datasets.registry import ADAPTERS, operator_lists, reader
 from perfmodel.datasets.runs import Runs, check_operators
-from perfmodel.datasets.schema import check_runs, check_traces, require_pandas, write_traces
-from perfmodel.errors import InputError, TraceError, nearest
+from perfmodel.datasets.schema import check_runs, check_traces, first_line, require_pandas, write_traces
+from perfmodel.errors import InputError, PerfmodelError, TraceError, nearest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -166,7 +166,7 @@ def parts(chosen: Plan, summary: Summary | None = None) -> Iterator[pd.DataFrame
     summary = Summary() if summary is None else summary
     for card, root in chosen.sources:
         before = summary.total
-        for table in reader(card.id)(root, card, chosen.wanted):
+        for table in _upstream(card, root, chosen.wanted):
             rows = chosen.wanted.rows(table)
             summary.left_out += int((~rows).sum())
             table = finish(table if rows.all() else table[rows].reset_index(drop=True), card)
@@ -179,6 +179,22 @@ def parts(chosen: Plan, summary: Summary | None = None) -> Iterator[pd.DataFrame
             yield table
         if summary.total == before:
             raise InputError(f"{card.id}: {root} holds no row of what was asked for")
+
+
+def _upstream(card: Card, root: Path, wanted: Wanted) -> Iterator[pd.DataFrame]:
+    """The tables of a data set's files.
+
+    Raises:
+        TraceError: a file differs from what its adapter knows, such as a text where numbers stand.
+    """
+    try:
+        yield from reader(card.id)(root, card, wanted)
+    except PerfmodelError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise TraceError(
+            f"{card.id}: a file below {root} is none of upstream's: {type(error).__name__} {first_line(error)}"
+        ) from None
 
 
 def _joined(table: pd.DataFrame, card: Card, duplicates: str, summary: Summary) -> pd.DataFrame:
@@ -212,25 +228,37 @@ def arrow_schema(columns: dict[str, str]) -> pa.Schema:
 
 
 def to_arrow(table: pd.DataFrame, schema: pa.Schema) -> pa.Table:
-    """A part with exactly the schema's columns; those that it lacks are null."""
-    import numpy as np
+    """A part with exactly the schema's columns; those that it lacks are null.
+
+    Raises:
+        TraceError: a column holds another kind of value.
+    """
     import pyarrow as pa
 
     arrays = []
     for name, kind in zip(schema.names, schema.types, strict=True):
         if name not in table.columns:
             arrays.append(pa.nulls(len(table), kind))
-        elif pa.types.is_dictionary(kind):
-            arrays.append(pa.array(table[name], type=pa.string(), from_pandas=True).dictionary_encode().cast(kind))
-        else:
-            values = table[name]
-            if pa.types.is_integer(kind) and values.dtype.kind == "f":
-                numbers = values.to_numpy()
-                null = np.isnan(numbers)
-                arrays.append(pa.array(np.where(null, 0, numbers).astype(np.int64), mask=null))
-            else:
-                arrays.append(pa.array(values, type=kind, from_pandas=True))
+            continue
+        try:
+            arrays.append(_to_array(table[name], kind))
+        except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+            where = f"{table['source'].iloc[0]}: " if "source" in table.columns and len(table) else ""
+            raise TraceError(f"{where}column {name!r:.80} holds what is no {kind}: {first_line(error)}") from None
     return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _to_array(values: pd.Series, kind: pa.DataType) -> pa.Array:
+    import numpy as np
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(kind):
+        return pa.array(values, type=pa.string(), from_pandas=True).dictionary_encode().cast(kind)
+    if pa.types.is_integer(kind) and values.dtype.kind == "f":
+        numbers = values.to_numpy()
+        null = np.isnan(numbers)
+        return pa.array(np.where(null, 0, numbers).astype(np.int64), mask=null)
+    return pa.array(values, type=kind, from_pandas=True)
 
 
 def write(chosen: Plan, output: str | Path, report: Callable[[str], None] = lambda line: None) -> Summary:

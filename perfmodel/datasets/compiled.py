@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perfmodel._resources import data_path
-from perfmodel.datasets.schema import require_pandas
+from perfmodel.datasets.parquet import read_parquet
 from perfmodel.errors import InputError
 
 if TYPE_CHECKING:
@@ -46,11 +46,10 @@ def load_compiled(folder: str | Path | None = None) -> CompiledModules:
         InputError: the folder has not both.
         MissingExtraError: pandas is not installed.
     """
-    pandas = require_pandas()
     shipped = data_path("datasets", NAME)
     found = shipped if folder is None else Path(folder)
     for name in (MODULES, DISPATCHES):
         if not (found / name).is_file():
             raise InputError(f"{found / name}: no such file; wanted a folder that `perfmodel collect-mlir` wrote")
     card = tomllib.loads((shipped / "card.toml").read_text(encoding="utf-8"))
-    return CompiledModules(pandas.read_parquet(found / MODULES), pandas.read_parquet(found / DISPATCHES), card)
+    return CompiledModules(read_parquet(found / MODULES), read_parquet(found / DISPATCHES), card)

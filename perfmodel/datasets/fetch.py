@@ -11,10 +11,12 @@ import errno
 import hashlib
 import json
 import logging
+import lzma
 import shutil
 import tempfile
 import time
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,14 +25,16 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
-from perfmodel.datasets.cards import Card, is_inside
-from perfmodel.datasets.local import MARKER, cached
+from perfmodel.datasets.cards import Card
+from perfmodel.datasets.local import MARKER, cached, completed
 from perfmodel.errors import DownloadError, InputError, MissingExtraError
-from perfmodel.files import write_whole
+from perfmodel.files import is_storable, write_whole
 
 _TIMEOUT_S = 60
 _REPORT_EVERY_S = 1.0
+_TRIES = 3
 _MAX_ARCHIVE_MEMBER_BYTES = 2**30
+_MAX_ARCHIVE_BYTES, _MAX_ARCHIVE_MEMBERS = 8 * 2**30, 100_000
 
 Report = Callable[[str], None]
 
@@ -78,12 +82,18 @@ def get(card: Card, *, report: Report = lambda line: None) -> Fetched:
         folder.mkdir(parents=True, exist_ok=True)
         fetch = _get_archive if card.download.kind == "archive" else _get_files
         fetched = fetch(card, folder, progress)
-        note = {
-            "id": card.id, "source": card.source, "commit": card.commit, "files": fetched.files,
-            "verified": fetched.verified, "archive_sha256": fetched.sha256,
-        }  # fmt: skip
-        write_whole(folder / MARKER, json.dumps(note, indent=2).encode() + b"\n")
+        if card.download.kind != "archive":
+            _note(card, fetched, folder)
     return fetched
+
+
+def _note(card: Card, fetched: Fetched, folder: Path) -> None:
+    """Notes in a folder that it is whole."""
+    note = {
+        "id": card.id, "source": card.source, "commit": card.commit, "files": fetched.files,
+        "verified": fetched.verified, "archive_sha256": fetched.sha256,
+    }  # fmt: skip
+    write_whole(folder / MARKER, json.dumps(note, indent=2).encode() + b"\n")
 
 
 def _get_files(card: Card, folder: Path, progress: _Progress) -> Fetched:
@@ -102,33 +112,83 @@ def _get_files(card: Card, folder: Path, progress: _Progress) -> Fetched:
 def _get_archive(card: Card, folder: Path, progress: _Progress) -> Fetched:
     download = card.download
     assert download is not None
-    note = folder / MARKER
-    if note.is_file():
-        known = json.loads(note.read_text(encoding="utf-8"))
-        files = [p for p in folder.rglob("*") if p.is_file() and p.name != MARKER]
-        size = sum(p.stat().st_size for p in files)
-        return Fetched(folder, len(files), size, 0, bool(known["verified"]), known["archive_sha256"])
+    there = _there(card, folder)
+    if there is not None:
+        return there
     progress.begin(1)
     # Beside the folder, so that the finished one can be put in place by renaming.
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
         archive = Path(scratch) / "archive.zip"
         _retrieve(download.url.format(commit=card.commit), archive, download.sha256, progress)
         sha256 = _sha256(archive)
-        unpacked = Path(scratch) / "files"
-        size = 0
-        count = 0
-        for member, path in _members(archive, download.members, card):
-            target = unpacked / path
+        files = Path(scratch) / "files"
+        count, size = unpacked(archive, files, download.members, card)
+        if not count:
+            raise DownloadError(f"{card.id}: the archive {download.url} holds none of {', '.join(download.members)}")
+        fetched = Fetched(folder, count, size, count, download.sha256 is not None, sha256)
+        _note(card, fetched, files)
+        return fetched if _put(files, folder) else _there(card, folder) or fetched
+
+
+def _there(card: Card, folder: Path) -> Fetched | None:
+    """What an earlier call or another process unpacked; None where there is nothing whole."""
+    note = completed(card)
+    if not isinstance(note, dict) or not {"verified", "archive_sha256"} <= note.keys():
+        return None
+    files = [p for p in folder.rglob("*") if p.is_file() and p.name != MARKER]
+    size = sum(p.stat().st_size for p in files)
+    return Fetched(folder, len(files), size, 0, bool(note["verified"]), note["archive_sha256"])
+
+
+def _put(files: Path, folder: Path) -> bool:
+    """Renames a whole folder into its place; False where another process was first, whose folder stays as it is."""
+    for _ in range(_TRIES):
+        if (folder / MARKER).is_file():
+            return False
+        shutil.rmtree(folder, ignore_errors=True)  # what a download left that was cut short
+        try:
+            files.replace(folder)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        else:
+            return True
+    raise DownloadError(f"{folder} cannot be put in place: another process writes there")
+
+
+def unpacked(archive: Path, folder: Path, patterns: tuple[str, ...], card: Card) -> tuple[int, int]:
+    """Unpacks the members of an archive that are wanted, their paths below its top folder; how many, and their bytes together.
+
+    Args:
+        archive: a ZIP file.
+        folder: where; it is made.
+        patterns: of the paths wanted.
+        card: whose archive it is, for messages.
+
+    Raises:
+        DownloadError: it is damaged, unpacks without end, or holds a path that leads elsewhere or that no system can have.
+    """
+    count = size = 0
+    try:
+        for member, path in _members(archive, patterns, card):
+            target = folder / path
+            if target.exists():
+                raise DownloadError(f"{card.id}: the archive holds {path!r:.200} twice")
             target.parent.mkdir(parents=True, exist_ok=True)
             with member as source, target.open("wb") as file:
                 shutil.copyfileobj(source, file)
             size += target.stat().st_size
             count += 1
-        if not count:
-            raise DownloadError(f"{card.id}: the archive {download.url} holds none of {', '.join(download.members)}")
-        shutil.rmtree(folder)
-        unpacked.replace(folder)
-    return Fetched(folder, count, size, count, download.sha256 is not None, sha256)
+            if size > _MAX_ARCHIVE_BYTES or count > _MAX_ARCHIVE_MEMBERS:
+                raise DownloadError(
+                    f"{card.id}: the archive unpacks to more than {_MAX_ARCHIVE_BYTES >> 30} GiB or too many files"
+                )
+    # Encrypted members, methods that Python lacks, data that are no such stream, names that are files and folders at once.
+    except (RuntimeError, NotImplementedError, zlib.error, EOFError, ValueError, lzma.LZMAError) as error:
+        raise DownloadError(
+            f"{card.id}: the archive cannot be unpacked: {' '.join(str(error).split())[:200]}"
+        ) from None
+    return count, size
 
 
 def _members(archive: Path, patterns: tuple[str, ...], card: Card) -> Iterator[tuple[Any, str]]:
@@ -137,12 +197,16 @@ def _members(archive: Path, patterns: tuple[str, ...], card: Card) -> Iterator[t
         for info in file.infolist():
             path = "/".join(PurePosixPath(info.filename).parts[1:])
             # `**/` also stands for no folder at all, as in glob.
-            if info.is_dir() or not any(
-                fnmatchcase(path, p) or fnmatchcase(path, p.removeprefix("**/")) for p in patterns
+            if (
+                not path
+                or info.is_dir()
+                or not any(fnmatchcase(path, p) or fnmatchcase(path, p.removeprefix("**/")) for p in patterns)
             ):
                 continue
-            if not is_inside(path) or info.file_size > _MAX_ARCHIVE_MEMBER_BYTES:
-                raise DownloadError(f"{card.id}: the archive holds {info.filename!r}, which is not safe to unpack")
+            if not is_storable(path) or info.file_size > _MAX_ARCHIVE_MEMBER_BYTES:
+                raise DownloadError(
+                    f"{card.id}: the archive holds {info.filename[:200]!r}, which is not safe to unpack"
+                )
             yield file.open(info), path
 
 

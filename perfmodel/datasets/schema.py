@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from perfmodel.datasets import columns as c
+from perfmodel.datasets.parquet import read_parquet
 from perfmodel.dtypes import dtype as any_dtype
 from perfmodel.dtypes import gemm_dtype
 from perfmodel.errors import DtypeError, MissingExtraError, TraceError, nearest
+from perfmodel.files import write_whole
 from perfmodel.ops import GEMM_LIKE, costs
 from perfmodel.ops.attention import ATTENTION_PHASES
 
@@ -19,8 +22,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CACHE_STATES = ("warm", "cold", "rotating", "rotating_all", "filling")
-MOST_CELLS = 500_000_000
-"""Of a Parquet table: 4 GB of numbers."""
 _LIKELY_SECONDS = 3600.0
 _LIKELY_RUN_SECONDS = 30 * 86400.0
 _POSITIVE = ("power_w", "energy_j", "clock_mhz", "mem_clock_mhz", "power_limit_w", "samples", "threads")
@@ -88,27 +89,12 @@ def _read(path: Path, *, only_names: bool = False) -> Any:
             from pyarrow.parquet import read_schema
 
             return read_schema(path).names
-        check_unpacked(path)
-        return pandas.read_parquet(path)
+        return read_parquet(path)
     except TraceError:
         raise
     except Exception as error:  # pandas and pyarrow raise whatever their parsers do
         kind = path.suffix.lstrip(".") or "Parquet"
         raise TraceError(f"{path} is no readable {kind} table: {first_line(error)}") from None
-
-
-def check_unpacked(path: Path) -> None:
-    """Refuses a Parquet file that would fill the memory: a run of equal values takes some bytes, however long it is.
-
-    Raises:
-        TraceError: it has more than :data:`MOST_CELLS`.
-    """
-    from pyarrow.parquet import read_metadata
-
-    about = read_metadata(path)
-    cells = about.num_rows * max(about.num_columns, 1)
-    if cells > MOST_CELLS:
-        raise TraceError(f"{path} unpacks to {cells:,} cells; tables of up to {MOST_CELLS:,} are read")
 
 
 def column_names(path: str | Path) -> tuple[str, ...]:
@@ -292,14 +278,14 @@ def _numbers(table: pd.DataFrame, column: str, name: str) -> np.ndarray:
 
 
 def write_traces(table: pd.DataFrame, path: str | Path) -> None:
-    """Writes a trace table as Parquet, under a temporary name that is renamed when it is whole."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.partial")
-    try:
-        table.to_parquet(temporary, index=False)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Writes a trace table as Parquet, whole or not at all.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    data = io.BytesIO()
+    table.to_parquet(data, index=False)
+    write_whole(Path(path), data.getvalue())
 
 
 def with_device(table: pd.DataFrame, device: str | Path) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 from perfmodel.dtypes import ARITHMETICS
 from perfmodel.errors import DeviceError, nearest
+from perfmodel.files import is_storable
 from perfmodel.hardware.device import Device
 from perfmodel.hardware.fields import (
     ARITHMETIC_FIELDS,
@@ -191,6 +192,8 @@ class _Parser:
             self.fail(name, f"got {_shown(value)}, wanted one of {', '.join(KINDS)}")
         if name == "id" and not _ID.fullmatch(value):
             self.fail(name, f"got {_shown(value)}, wanted at most 64 of a-z, 0-9, '-' and '.'")
+        if name == "id" and not is_storable(value):
+            self.fail(name, f"got {_shown(value)}, which cannot be the name of a file on every system; wanted another")
         if name == "family" and not _FAMILY.fullmatch(value):
             self.fail(name, f"got {_shown(value)}, wanted at most 64 of a-z, 0-9, '-', '_' and '.'")
         return value

@@ -23,6 +23,8 @@ from perfmodel.models.trees import Booster, read_booster
 from perfmodel.rank.posterior import Posterior, priors
 
 SCHEMA = 1
+_MOST = 1e9
+"""Of stored features and logarithms: their squares stay finite."""
 FAILED = 1.5
 """ln by how much a schedule that failed counts as slower than the slowest that ran."""
 
@@ -144,7 +146,7 @@ class NestLearner:
             self.workloads = {str(name): _workload(w) for name, w in content["workloads"].items()}
         except OSError as error:
             raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError, OverflowError, RecursionError) as error:
             if isinstance(error, InputError):
                 raise
             raise InputError(f"{path} holds no measurements of schedules: {type(error).__name__} {error}") from None
@@ -156,6 +158,12 @@ def _workload(value: Mapping[str, Any]) -> Workload:
     prior = [float(v) for v in value["prior_log_s"]]
     if not len(logs) == len(features) == len(prior):
         raise ValueError("its lists differ in length")
+    if len({f.shape for f in features}) > 1 or any(f.ndim != 1 for f in features):
+        raise ValueError("its features are no lists of one length")
+    if not all(np.isfinite(f).all() and (np.abs(f) <= _MOST).all() for f in features):
+        raise ValueError(f"its features are no numbers up to {_MOST:g}")
+    if not all(abs(v) <= _MOST for v in prior) or any(abs(v) > _MOST for v in logs):
+        raise ValueError(f"its logarithms are no numbers up to {_MOST:g}")
     return Workload(features, prior, logs)
 
 

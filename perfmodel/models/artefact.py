@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from perfmodel.errors import PredictorError
-from perfmodel.files import write_whole
+from perfmodel.errors import InputError, PredictorError
+from perfmodel.files import is_storable, write_whole
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
@@ -80,7 +80,16 @@ def compress(text: bytes) -> bytes:
 
 
 def write_file(folder: Path, name: str, data: bytes) -> str:
-    """Writes a file of a predictor under a temporary name, renames it, and returns its sha256."""
+    """Writes a file of a predictor under a temporary name, renames it, and returns its sha256.
+
+    Raises:
+        InputError: the name, some of which comes from traces, leads out of the folder, or is none that every system has.
+    """
+    if not is_storable(name):
+        raise InputError(
+            f"{name!r:.200} cannot be a file of a predictor: a device, a software or a kind in the traces is part of it; "
+            "wanted letters, digits, dots and dashes"
+        )
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, data)

@@ -140,7 +140,8 @@ class Constants:
         """The inverse of :meth:`to_dict`.
 
         Raises:
-            PredictorError: a constant is missing (other than those of :data:`LATER`), unknown, or no positive number.
+            PredictorError: a constant is missing (other than those of :data:`LATER`), unknown, or none that can be
+                (:data:`SANE`, :data:`SANE_EXPONENTS`).
         """
         names = {f.name for f in dataclasses.fields(cls)}
         wrong = sorted(names.symmetric_difference(values) - LATER)
@@ -150,11 +151,19 @@ class Constants:
             )
         numbers: dict[str, float] = {}
         for name, value in values.items():
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
-                raise PredictorError(f"physics constant {name} is {value!r}; wanted a positive number")
+            least, most = SANE_EXPONENTS if name.endswith(_EXPONENTS) else SANE
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= most:
+                raise PredictorError(
+                    f"physics constant {name} is {value!r}; wanted a positive number, {least:g} to {most:g}"
+                )
             numbers[name] = float(value)
         return cls(**numbers)
 
+
+SANE, SANE_EXPONENTS = (1e-9, 1e30), (1e-6, 16.0)
+"""What a stored constant may be, and one that is an exponent. Wider than anything that was ever fitted: within it the models'
+powers and sums stay finite, whoever wrote the manifest."""
+_EXPONENTS = ("norm_p", "_power", "_exponent")
 
 LATER = frozenset(
     {

@@ -21,7 +21,8 @@ from perfmodel.errors import PredictorError
 from perfmodel.hardware.fields import CALIBRATED_FIELDS
 from perfmodel.models import artefact
 from perfmodel.models.kernel import Kernel, Points, error_columns
-from perfmodel.models.learned import Key, stack_of, variant_of, variants_for
+from perfmodel.models.learned import MOST_WIDTH, Key, stack_of, variant_of, variants_for
+from perfmodel.models.trees import MOST_LN
 
 OUTLIER = 2.0
 """Standard deviations by which a row may miss what the others say before it loses weight (Student's t in effect)."""
@@ -40,6 +41,8 @@ NOISES = (1.0, 2.0, 4.0, 8.0, 16.0)
 _SURE_WEIGHT = 0.9
 _MAX_BYTES = 64 * 2**20
 _CHUNK = 20_000
+_MOST_FEATURE = 1e9
+"""Features are logarithms, shares and remainders; noise is a variance of logarithms."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ class Correction:
     def __post_init__(self) -> None:
         if not self.software or len(self.cache) != len(self.software):
             raise PredictorError(f"the correction of {self.device} {self.part} is damaged: one cache state a software")
-        if not 0 < self.width < float("inf"):
+        if not 0 < self.width <= MOST_WIDTH:
             raise PredictorError(f"the correction of {self.device} {self.part} is damaged: width {self.width!r}")
 
     def to_entry(self) -> dict[str, Any]:
@@ -104,7 +107,10 @@ class Correction:
     @cached_property
     def _solved(self) -> tuple[np.ndarray, np.ndarray]:
         points, error, noise = self._points
-        inverse = np.linalg.inv(self.kernel.covariance(points, points) + np.diag(noise))
+        try:
+            inverse = np.linalg.inv(self.kernel.covariance(points, points) + np.diag(noise))
+        except np.linalg.LinAlgError as problem:
+            raise PredictorError(f"the correction of {self.device} {self.part} is damaged: {problem}") from None
         return inverse, inverse @ error
 
     @property
@@ -133,6 +139,10 @@ class Correction:
             between = self.kernel.covariance(points.part(index), self.points)
             mean[index] = between @ weighted
             left[index] = before[index] - np.einsum("ij,ij->i", between @ inverse, between)
+        if not (np.abs(mean) <= MOST_LN).all():
+            raise PredictorError(
+                f"the correction of {self.device} {self.part} is damaged: it predicts no ratio of two times"
+            )
         left = np.clip(left, 0.0, before)
         known = 1 - np.divide(left, before, out=np.ones(rows), where=before > 0)
         mean *= _trust(known, self.rows)
@@ -186,9 +196,9 @@ def unpacked(data: bytes, name: str) -> tuple[Points, np.ndarray, np.ndarray]:
         if inflater.unconsumed_tail:
             raise PredictorError(f"{name} unpacks to more than {_MAX_BYTES >> 20} MiB")
         value = json.loads(text)
-        columns = {str(k): np.array(v, dtype=np.float64) for k, v in value["columns"].items()}
+        columns = {str(k): _column(v) for k, v in value["columns"].items()}
         software = np.array([value["software"][i] for i in value["software_of_row"]], dtype=object)
-        error, noise = (np.array(value[k], dtype=np.float64) for k in ("error", "noise"))
+        error, noise = (_column(value[k]) for k in ("error", "noise"))
     except (
         zlib.error,
         gzip.BadGzipFile,
@@ -197,14 +207,26 @@ def unpacked(data: bytes, name: str) -> tuple[Points, np.ndarray, np.ndarray]:
         KeyError,
         TypeError,
         IndexError,
+        AttributeError,
+        OverflowError,
         RecursionError,
     ) as problem:
         raise PredictorError(f"{name} is damaged: {type(problem).__name__} {problem}") from None
     lengths = {len(software), len(error), len(noise), *map(len, columns.values())}
-    finite = all(np.isfinite(v).all() for v in (error, noise, *columns.values()))
-    if len(lengths) != 1 or not lengths.pop() or not finite or not (noise > 0).all():
-        raise PredictorError(f"{name} is damaged: wanted finite columns of one length and noise above 0")
+    sane = all((np.abs(v) <= _MOST_FEATURE).all() for v in columns.values()) and (np.abs(error) <= MOST_LN).all()
+    if len(lengths) != 1 or not lengths.pop() or not sane or not ((noise > 0) & (noise <= _MOST_FEATURE)).all():
+        raise PredictorError(
+            f"{name} is damaged: wanted columns of one length and numbers up to {_MOST_FEATURE:g}, errors that are logarithms, "
+            "and noise above 0"
+        )
     return Points(columns, software), error, noise
+
+
+def _column(values: Any) -> np.ndarray:
+    column = np.array(values, dtype=np.float64)
+    if column.ndim != 1:
+        raise ValueError(f"wanted a list of numbers, got {str(values)!r:.40}")
+    return column
 
 
 @dataclass(frozen=True)

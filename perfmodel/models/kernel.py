@@ -24,6 +24,8 @@ JITTER = 1e-6
 """Variance that keeps equal points from making a matrix singular."""
 _LN_SHARES = frozenset(f"share_{term}" for term in ("compute", "l2", "dram", "vector", "link"))
 _CLIPPED = {"log_footprint": (-6.0, 4.0), "log_tiles_per_unit": (0.0, 5.0)}
+_LEAST, _MOST = 1e-12, 1e9
+"""What variances and length scales of a stored covariance may be: their squares and quotients stay finite."""
 _SLOWEST = 0.7
 """A tile that is slower than the best by more than e to this power was no candidate."""
 
@@ -101,7 +103,7 @@ class Part:
             self.form not in FORMS
             or len(self.scales) != len(self.columns)
             or len(self.variances) != 3
-            or not all(0 < v < float("inf") for v in numbers)
+            or not all(_LEAST <= v <= _MOST for v in numbers)
         ):
             raise PredictorError(f"a part of the corrections' covariance is damaged: {self.form!r}, {self.columns}")
 
@@ -215,7 +217,7 @@ class Kernel:
             for p in values["parts"]
         )
         noise, launch = float(values["noise"]), float(values["launch_noise"])
-        if not (0 < noise < float("inf") and 0 <= launch < float("inf")):
+        if not (_LEAST <= noise <= _MOST and 0 <= launch <= _MOST):
             raise PredictorError(f"the corrections' noise is damaged: {noise}, {launch}")
         return cls(parts, noise, launch)
 

@@ -20,7 +20,7 @@ from perfmodel.features.vector import FeatureSchema
 from perfmodel.models.families import FAMILIES
 from perfmodel.models.machine import CACHES
 from perfmodel.models.tables import look_up
-from perfmodel.models.trees import Booster, read_booster
+from perfmodel.models.trees import MOST_LN, Booster, read_booster
 
 Key = tuple[str, str, str]
 """Of a residual: family, device id, part."""
@@ -31,8 +31,15 @@ UNSEEN = "*"
 """In place of a device id: the booster for devices that were not measured, over stacks instead of versions."""
 _LEARNED_WEIGHT = 0.99
 _ANALYTICAL_WEIGHT = 0.05
+MOST_WIDTH = 100.0
+"""By what an interval may be stretched: at most."""
 _MAX_EXACT = 4096
 """Distinct values of an exact feature that a manifest may list."""
+
+
+def are_log_errors(low: float, high: float) -> bool:
+    """Whether two numbers can be the ends of an interval of ln(measured / predicted)."""
+    return -MOST_LN <= low <= high <= MOST_LN
 
 
 def variant_of(software: str, kernel: str) -> str:
@@ -144,13 +151,12 @@ class Residual:
                 ),
                 f"{len(SIZE_BUCKETS_S) + 1} pairs of quantiles",
             ),
+            (not all(-np.inf < a <= b < np.inf for a, b in spans), "finite ranges, low before high"),
             (
-                not all(
-                    -np.inf < a <= b < np.inf for a, b in (*self.quantiles, *(self.sibling_quantiles or ()), *spans)
-                ),
-                "finite ranges, low before high",
+                not all(are_log_errors(a, b) for a, b in (*self.quantiles, *(self.sibling_quantiles or ()))),
+                f"quantiles of logarithms, -{MOST_LN:g} to {MOST_LN:g}, low before high",
             ),
-            (not all(0 <= width < np.inf for width in self.widths.values()), "widths of 0 or more"),
+            (not all(0 <= w <= MOST_WIDTH for w in self.widths.values()), f"widths of 0 to {MOST_WIDTH:g}"),
             (
                 any(not 0 < len(self.exact.get(name, ())) <= _MAX_EXACT for name in record.exact),
                 f"1 to {_MAX_EXACT} values of each of {', '.join(record.exact)}",

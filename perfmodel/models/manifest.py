@@ -8,8 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from perfmodel.errors import PredictorError, nearest
 from perfmodel.features.vector import FeatureSchema, feature_schema
 from perfmodel.models import artefact
@@ -19,11 +17,13 @@ from perfmodel.models.families import FAMILIES
 from perfmodel.models.families.gemm import GEMM
 from perfmodel.models.host.boosters import HostKernels
 from perfmodel.models.kernel import Kernel
-from perfmodel.models.learned import SIZE_BUCKETS_S, UNSEEN, Key, Residual
+from perfmodel.models.learned import SIZE_BUCKETS_S, UNSEEN, Key, Residual, are_log_errors
 from perfmodel.models.power.learned import LearnedPower, PowerResidual, power_schema
+from perfmodel.models.trees import MOST_LN
 
 UNSEEN_SCHEMA = "gemm_unseen"
 """Features of the boosters for devices that were not measured."""
+_WANTED = f"wanted logarithms around 0, -{MOST_LN:g} to {MOST_LN:g}"
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,8 @@ def read(folder: Path) -> Contents:
             )
         intervals = {str(key): _pair(value) for key, value in manifest["analytical_log_intervals"].items()}
         for key, interval in intervals.items():
-            if not -np.inf < interval[0] <= 0 <= interval[1] < np.inf:
-                raise PredictorError(f"the manifest of {folder} has the interval {interval} for {key}, not around 0")
+            if not (are_log_errors(*interval) and interval[0] <= 0 <= interval[1]):
+                raise PredictorError(f"the manifest of {folder} has the interval {interval} for {key}; {_WANTED}")
         corrections = {}
         for entry in manifest.get("corrections", []):
             stored = partial(artefact.read_file, folder, str(entry["file"]), str(entry["sha256"]))
@@ -119,9 +119,9 @@ def _power(folder: Path, manifest: Mapping[str, Any]) -> LearnedPower:
         residuals[residual.key] = residual
     intervals = {str(key): _pair(value) for key, value in manifest.get("power_log_intervals", {}).items()}
     for key, (low, high) in intervals.items():
-        if not -np.inf < low <= 0 <= high < np.inf:
+        if not (are_log_errors(low, high) and low <= 0 <= high):
             raise PredictorError(
-                f"the manifest of {folder} has the interval {low}, {high} of power for {key}, not around 0"
+                f"the manifest of {folder} has the interval {low}, {high} of power for {key}; {_WANTED}"
             )
     return LearnedPower(residuals, intervals)
 

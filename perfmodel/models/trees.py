@@ -22,6 +22,11 @@ _ROWS_AT_A_TIME = 512
 _MAX_CELLS = 2**24
 """Trees times nodes of the largest tree: padded arrays of that size take 300 MB, which no crafted file may exceed."""
 _MAX_DEPTH = 1024
+MOST_LN = 50.0
+"""Stored boosters predict logarithms of ratios, and intervals are such logarithms: a factor of 5e21 is larger than any that was
+ever measured, and keeps its exponential, times any latency, finite."""
+_MOST_LN_OF_LEAVES = 300.0
+"""What the largest leaves of all trees may add up to: nine times what the largest of the shipped boosters have."""
 _IDENTITY_OBJECTIVES = ("reg:squarederror", "reg:absoluteerror", "reg:pseudohubererror", "reg:quantileerror")
 """Objectives whose prediction is the sum of the leaves; others pass it through a link function."""
 
@@ -190,10 +195,10 @@ class _Nodes:
 
 
 def read_booster(packed: bytes, name: str) -> Booster:
-    """The trees of a booster's stored bytes (gzip).
+    """The trees of a booster's stored bytes (gzip), which predict the logarithm of a ratio.
 
     Raises:
-        PredictorError: they cannot be unpacked, or are no booster.
+        PredictorError: they cannot be unpacked, are no booster, or could predict what is no ratio of two times.
     """
     try:
         # Bounded, so that a crafted archive cannot fill the memory.
@@ -203,7 +208,15 @@ def read_booster(packed: bytes, name: str) -> Booster:
             raise PredictorError(f"{name} unpacks to more than {_MAX_BOOSTER_BYTES >> 20} MiB")
     except (zlib.error, gzip.BadGzipFile, EOFError) as error:
         raise PredictorError(f"{name} cannot be unpacked: {error}") from None
-    return Booster.from_json(text, name)
+    booster = Booster.from_json(text, name)
+    leaves = np.where(booster.left == np.arange(booster.left.shape[1]), np.abs(booster.threshold), 0.0)
+    most = abs(booster.base) + float(leaves.max(axis=1, initial=0.0).sum())
+    if most > _MOST_LN_OF_LEAVES:
+        raise PredictorError(
+            f"{name} could predict e^{most:.3g}, which is no ratio of two times; wanted leaves that add up to at most "
+            f"{_MOST_LN_OF_LEAVES:g}"
+        )
+    return booster
 
 
 def _parse(model: dict[str, Any]) -> Booster:

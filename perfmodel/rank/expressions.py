@@ -11,6 +11,7 @@ import ast
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,10 @@ import numpy as np
 from perfmodel.errors import InputError
 
 Values = Mapping[str, Any]
+MOST = 2.0**53
+"""The largest number of a formula, a default or a table: beyond it floats do not even count one by one."""
+LARGEST = 1e30
+"""The largest value of a formula that a configuration can run with: products of many such values stay finite."""
 _MAX_LENGTH = 1000
 _MAX_NODES = 300
 
@@ -105,10 +110,12 @@ class Expression:
     names: tuple[str, ...]
     _run: _Compiled
 
-    @property
-    def divides(self) -> bool:
-        """Whether it divides by anything, or takes a remainder."""
-        return "/" in self.text or "%" in self.text
+    @cached_property
+    def may_leave_bounds(self) -> bool:
+        """Whether numbers up to :data:`MOST` may become none, or more than :data:`LARGEST`: by a division, a remainder, a root,
+        a logarithm, or more than one multiplication (a power is written as one)."""
+        undefined = any(mark in self.text for mark in ("/", "%", "**", "sqrt", "log2"))
+        return undefined or self.text.count("*") > 1
 
     @classmethod
     def parse(cls, text: str | float) -> Expression:
@@ -149,8 +156,10 @@ def _finish(run: _Compiled, names: dict[str, None]) -> tuple[tuple[str, ...], _C
 
 def _compile(node: ast.AST, names: dict[str, None], text: str) -> _Compiled:
     """The function of a part of the tree; notes the names that it reads."""
-    if isinstance(node, ast.Constant) and type(node.value) in (int, float, bool):
-        value = node.value
+    if isinstance(node, ast.Constant) and isinstance(node.value, int | float):
+        if not abs(node.value) <= MOST:
+            raise InputError(f"the expression {text[:40]!r} holds {node.value!r:.40}; wanted numbers up to 2^53")
+        value = float(node.value)
         return lambda values, arithmetic: value
     name = _name_of(node)
     if name is not None:

@@ -22,6 +22,8 @@ from perfmodel.models.tables import look_up
 from perfmodel.models.trees import Booster
 
 _MOST_CELLS = 2**20
+_MOST_LN = 300.0
+"""What stored tables may add to the logarithm of a time: its exponential, times any time, stays finite."""
 
 
 @dataclass(frozen=True)
@@ -134,10 +136,12 @@ class Tables:
                 raise ValueError("a table of no parameter, or of more than three")
             if len(edges) != len(columns) or any(np.any(np.diff(e) <= 0) for e in edges):
                 raise ValueError("edges do not fit the columns")
-            if not all(np.isfinite(c).all() for c in cells) or not np.isfinite(value["base"]):
-                raise ValueError("a cell is no number")
+            if not sum(float(np.abs(c).max()) for c in cells) + abs(value["base"]) <= _MOST_LN:
+                raise ValueError(f"a cell is no number, or they add up to more than {_MOST_LN:g}")
+            if not all(np.isfinite(e).all() for e in edges):
+                raise ValueError("an edge is no number")
             return cls(float(value["base"]), columns, edges, tuple(members), tuple(cells))
-        except (KeyError, TypeError, ValueError, IndexError) as error:
+        except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
             raise PredictorError(f"the tables of a ranker are damaged: {type(error).__name__} {error}") from None
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from perfmodel.errors import DescriptorError
+from perfmodel.errors import DescriptorError, InputError
 from perfmodel.hardware.loader import load_device
 from perfmodel.rank.physics import Physics
 from perfmodel.rank.pretrained import Pretrained
@@ -20,6 +20,9 @@ class Opinions:
     first, the level as the second. A device that was measured itself is its own and only source. What was measured in another
     number format says nothing: it needs other instructions and other widths of loads.
 
+    Raises:
+        InputError: a source reads a parameter that the space has not.
+
     Attributes:
         source: ``learned`` where a device was measured in this number format, else ``analytical``.
         sources: what is used of the pretrained.
@@ -29,6 +32,13 @@ class Opinions:
     def __init__(self, physics: Physics, pretrained: Pretrained) -> None:
         self.physics = physics
         sources = [s for s in pretrained.of(physics.space.id) if s.op.get("dtype") == physics.op.dtype]
+        known = physics.space.columns
+        for source in sources:
+            if lacks := [c for c in source.tables.columns if c not in known]:
+                raise InputError(
+                    f"what was learned of the space {physics.space.id} reads {', '.join(lacks[:8])}, which the description "
+                    "given has not: give it another id, or rank by the physics alone"
+                )
         own = [s for s in sources if s.device == physics.device.id]
         self._sources = [(s, self._abroad(s.device)) for s in own or sources]
         self.taught_by = tuple(s.device for s, _ in self._sources)

@@ -30,7 +30,7 @@ from perfmodel.hardware.device import Device
 from perfmodel.models.constants import Constants
 from perfmodel.models.machine import Conditions, Machine
 from perfmodel.ops.base import Operator
-from perfmodel.rank.expressions import ARRAYS, Arithmetic
+from perfmodel.rank.expressions import ARRAYS, LARGEST, Arithmetic
 from perfmodel.rank.limits import Limits
 from perfmodel.rank.space import Space
 
@@ -65,10 +65,10 @@ REASONS = (
     "no threads, or no outputs",
     "over shared memory",
     "over registers",
-    "a formula of the space divides by 0",
+    "a formula of the space divides by 0, or leaves all bounds",
 )
 """Why the device refuses a configuration, by code; reasons of the space's own requirements follow."""
-_DIVIDES = REASONS.index("a formula of the space divides by 0")
+_UNDEFINED = len(REASONS) - 1
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Costs:
 
     Attributes:
         refused: 0 where no check speaks against the configuration, else the place of its reason in ``REASONS`` and the
-            space's. :meth:`Physics.refusal` counts those of which a formula divides by 0, too.
+            space's. :meth:`Physics.refusal` counts those of which a formula is undefined, too.
         latency_s: seconds, physics alone.
         terms_s: seconds of each of :data:`TERMS` alone.
         blocks_per_unit: resident at once.
@@ -229,17 +229,18 @@ class Physics:
         )  # fmt: skip
 
     def refusal(self, costs: Costs) -> Any:
-        """The code of why each configuration cannot run, 0 where it can: also where a formula divides by 0.
+        """The code of why each configuration cannot run, 0 where it can: also where a formula divides by 0 or gives what no
+        kernel has.
 
         Args:
             costs: over arrays. Plain numbers stop at such a division by themselves.
         """
         undefined = ~(costs.latency_s < math.inf)
         for name, formula in self.space.roles.items():
-            if formula.divides:
-                value = np.asanyarray(costs.roles[name])
-                undefined = undefined | (value - value != 0)  # infinite, or no number
-        return np.where((costs.refused == 0) & undefined, _DIVIDES, costs.refused)
+            if formula.may_leave_bounds:
+                # No number is not below it, either.
+                undefined = undefined | ~(np.abs(costs.roles[name]) <= LARGEST)
+        return np.where((costs.refused == 0) & undefined, _UNDEFINED, costs.refused)
 
     def _roles(self, r: dict[str, Any], x: Arithmetic) -> dict[str, Any]:
         """All roles: those of the space, and the defaults of the others."""

@@ -16,6 +16,7 @@ from typing import Any
 
 from perfmodel.errors import PredictorError
 from perfmodel.models import artefact
+from perfmodel.models.trees import MOST_LN
 from perfmodel.rank.lookup import Tables
 
 MANIFEST = "ranker.json"
@@ -74,6 +75,8 @@ def load(folder: str | Path) -> Pretrained:
     folder = Path(folder)
     path = folder / MANIFEST
     try:
+        if path.stat().st_size > _MAX_TEXT:
+            raise PredictorError(f"{path} is larger than {_MAX_TEXT >> 20} MiB, which no manifest is")
         manifest = json.loads(path.read_bytes())
     except OSError as error:
         raise PredictorError(f"{folder} is no ranker: {MANIFEST} cannot be read ({error.strerror or error})") from None
@@ -88,9 +91,13 @@ def load(folder: str | Path) -> Pretrained:
         for entry in manifest["sources"]:
             text = _text(artefact.read_file(folder, str(entry["file"]), str(entry["sha256"])), folder)
             tables = Tables.from_dict(json.loads(text))
-            sources.append(Source(str(entry["space"]), str(entry["device"]), entry["op"], int(entry["rows"]), tables))
-        return Pretrained(tuple(sources), float(manifest["level_log_std"]), float(manifest["shape_log_std"]))
-    except (KeyError, TypeError, ValueError) as error:
+            op = dict(entry["op"])
+            sources.append(Source(str(entry["space"]), str(entry["device"]), op, int(entry["rows"]), tables))
+        deviations = float(manifest["level_log_std"]), float(manifest["shape_log_std"])
+        if not all(0 <= d <= MOST_LN for d in deviations):
+            raise ValueError(f"level_log_std and shape_log_std are to be 0 to {MOST_LN:g}")
+        return Pretrained(tuple(sources), *deviations)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         raise PredictorError(f"{path} lacks something or holds a wrong type: {type(error).__name__} {error}") from None
 
 

@@ -50,8 +50,10 @@ def screen(opinions: Opinions, columns: Mapping[str, np.ndarray]) -> Screened:
             part = slice(start, start + _AT_A_TIME)
             try:
                 costs = physics.costs({n: v[part] for n, v in columns.items()})
-            except ZeroDivisionError:  # of numbers that no column stands in: arrays divide to infinity
-                raise InputError(f"the space {physics.space.id}: a role is 0 that others are divided by") from None
+            except ArithmeticError:  # of numbers that no column stands in: arrays divide to infinity
+                raise InputError(
+                    f"the space {physics.space.id}: a role is 0 that others are divided by, or leaves all bounds"
+                ) from None
             log_s[part], code[part] = np.log(costs.latency_s), physics.refusal(costs)
     counts = np.bincount(code, minlength=len(physics.reasons))
     refused = {reason: int(c) for reason, c in zip(physics.reasons[1:], counts[1:], strict=True) if c}

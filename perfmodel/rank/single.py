@@ -58,6 +58,8 @@ def prepare(
                 raise InputError(f"the configuration cannot run on {record.id}: {reasons[int(refused)]}")
             if tables:
                 seconds *= math.exp(beyond_physics([t.predict_one(values) for t in tables]))
+            if not seconds < math.inf:
+                seconds = _of_a_table(physics, values, tables)
         except ArithmeticError:  # plain numbers stop at a division by 0 even where nothing comes of it
             seconds = _of_a_table(physics, values, tables)
         except (KeyError, ValueError, TypeError) as error:

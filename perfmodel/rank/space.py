@@ -17,7 +17,7 @@ import numpy as np
 
 from perfmodel.errors import InputError, nearest
 from perfmodel.ops.base import Operator
-from perfmodel.rank.expressions import ARRAYS, Arithmetic, Expression
+from perfmodel.rank.expressions import ARRAYS, MOST, Arithmetic, Expression
 
 SCHEMA = 1
 ROLES: dict[str, str] = {
@@ -170,7 +170,11 @@ class Space:
 
 def _default(entry: Any) -> float | None:
     value = entry.get("default") if isinstance(entry, Mapping) else entry
-    return None if value is None else float(value)
+    if value is None:
+        return None
+    if not abs(float(value)) <= MOST:
+        raise InputError(f"the default {value!r:.40}; wanted a number up to 2^53")
+    return float(value)
 
 
 def space(name: str | Path | Space | Mapping[str, Any]) -> Space:

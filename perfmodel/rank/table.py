@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from perfmodel.errors import InputError
+from perfmodel.rank.expressions import MOST
 
 if TYPE_CHECKING:
     from perfmodel.rank.space import Space
@@ -52,7 +53,7 @@ def parameters(table: Any, space: Space) -> dict[str, np.ndarray]:
     """The space's parameters of a table as float64 columns of one length; absent ones take their defaults.
 
     Raises:
-        InputError: a compulsory column is absent, holds something else than finite numbers, or differs in length.
+        InputError: a compulsory column is absent, holds something else than numbers up to 2^53, or differs in length.
     """
     given = named_columns(table)
     arrays = {n: _numbers(n, given[n]) for n in space.columns if n in given}
@@ -99,6 +100,9 @@ def _numbers(name: str, values: Any) -> np.ndarray:
     if not np.isfinite(numbers).all():
         row = int(np.flatnonzero(~np.isfinite(numbers))[0])
         raise InputError(f"column {name}, row {row}: {numbers[row]:g} is no finite number")
+    if len(numbers) and max(numbers.max(), -numbers.min()) > MOST:
+        row = int(np.argmax(np.abs(numbers)))
+        raise InputError(f"column {name}, row {row}: {numbers[row]:g} is beyond 2^53, which no parameter is")
     return numbers
 
 

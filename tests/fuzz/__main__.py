@@ -19,10 +19,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from fuzz.targets import TARGETS, TESTS
+from fuzz.base import TESTS
+from fuzz.targets import TARGETS
 from perfmodel.files import write_whole
 
 SLICE_SECONDS = 180
+STUCK_SECONDS = 900
+"""By the clock, after which a slice that is over counts as one that never ends: a machine may stand still for minutes."""
 
 
 def main() -> int:
@@ -114,7 +117,12 @@ def _slice(name: str, folder: Path, seconds: float) -> int:
     }  # fmt: skip
     command = [sys.executable, "-m", "fuzz.worker", name, str(folder), str(max(5, int(seconds)))]
     with (folder / "log").open("wb") as log:
-        return subprocess.run(command, stdout=log, stderr=log, env=environment, check=False).returncode
+        try:
+            return subprocess.run(
+                command, stdout=log, stderr=log, env=environment, check=False, timeout=seconds + STUCK_SECONDS
+            ).returncode
+        except subprocess.TimeoutExpired:  # a library's own end may wait for itself
+            return -9
 
 
 def _add(done: dict[str, Any], folder: Path, code: int) -> None:

@@ -1,11 +1,14 @@
-"""Damage that keeps a file readable enough to get past its parser: of JSON, of TOML, of comma-separated tables, of lines."""
+"""Damage that keeps a file readable enough to get past its parser: of JSON, TOML, tables, archives, lines."""
 
 from __future__ import annotations
 
 import copy
+import io
 import json
 import random
 import re
+import warnings
+import zipfile
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -26,6 +29,17 @@ CELLS = (
     "", "0", "-1", "nan", "inf", "-inf", "1e308", "1e-320", "9" * 400, "x", '"', '"a,b"', "true", "NA", "\x00", "é",
     "1;5", "1,5",
     "2026-01-01", "[1]", "gemm", "attention", "bf16", "h100-sxm",
+)  # fmt: skip
+
+PATHS = (
+    "top/../../up.csv", "/etc/x.csv", "top/C:x.csv", "C:/x.csv", "top/a\\..\\b.csv", "top/CON.csv", "top/nul.txt", "top/a.csv.",
+    "top/a. ", "top/A.CSV", "top/a.csv", "top/a.csv/b.csv", "top/e\u0301.csv", "top/\u00e9.csv", "top/" + "d/" * 200 + "x.csv",
+    "top/" + "n" * 300 + ".csv", "top/a:b.csv", "top/a\0b.csv", "a.npy", "top/", "x",
+)  # fmt: skip
+FORMULAS = (
+    "0", "1 / 0", "a ** a ** a", "sqrt(0 - 1)", "log2(0)", "where(1, 2, 3)", "min(1)", "op.k", "op.nothing", "device.lanes",
+    "x.y.z", "__import__('os')", "1 if 1 else 2", "[1]", "not 1", "2 ** 1000", "1e999", "(" * 90 + "1" + ")" * 90, "MWG",
+    "-MWG", "MWG % 0", "'a'",
 )  # fmt: skip
 
 Mutation = Callable[[bytes, random.Random], bytes]
@@ -61,15 +75,104 @@ def of_toml(data: bytes, rng: random.Random) -> bytes:
     for _ in range(rng.choice((1, 1, 2, 3))):
         at = rng.randrange(len(lines))
         found = re.match(r"(\s*[\w.\"-]+\s*=\s*)(.*)", lines[at])
-        how = rng.randrange(6)
-        if found and how < 4:
+        how = rng.randrange(7)
+        if found and how < 3:
             lines[at] = found[1] + rng.choice(TOML_VALUES)
+        elif found and how == 3:
+            lines[at] = found[1] + _other_number(found[2], rng)
+        elif found and how == 6:
+            lines[at] = found[1] + json.dumps(rng.choice((*FORMULAS, *TEXTS)))
         elif how == 4:
             del lines[at]
         else:
             lines.insert(rng.randrange(len(lines) + 1), lines[at] if lines else "")
         lines = lines or [""]
     return "\n".join(lines).encode()
+
+
+def _other_number(text: str, rng: random.Random) -> str:
+    """A value some of whose numbers are others."""
+    return re.sub(
+        r"\d[\d_.e+-]*", lambda n: rng.choice((n[0], n[0] + "0", "0", "1e308", "1e-320", "-1", "0.5", "2")), text
+    )
+
+
+def of_parquet(data: bytes, rng: random.Random) -> bytes:
+    """A Parquet file that is whole, of a table that is not what it should be: values, types, names, rows, metadata."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(io.BytesIO(data))
+    except Exception:  # none any more
+        return data
+    for _ in range(rng.choice((1, 1, 2, 3))):
+        table = _other_table(table, rng, pa)
+    metadata = dict(table.schema.metadata or {})
+    if metadata and rng.random() < 0.3:
+        key = rng.choice(sorted(metadata))
+        metadata[key] = rng.choice((b"", b"null", b"[1]", b'{"seconds": "x"}', b"\xff", of_json(metadata[key], rng)))
+        table = table.replace_schema_metadata(metadata)
+    out = io.BytesIO()
+    try:
+        pq.write_table(table, out, compression=rng.choice(("snappy", "gzip", "zstd", "none")))
+    except Exception:  # a type that Parquet has not
+        return data
+    return out.getvalue()
+
+
+def _other_table(table: Any, rng: random.Random, pa: Any) -> Any:
+    if not table.num_columns:
+        return table
+    place, how = rng.randrange(table.num_columns), rng.randrange(8)
+    name, column = table.column_names[place], table.column(place)
+    try:
+        if how == 0:
+            return table.remove_column(place)
+        if how == 1:
+            return table.set_column(place, rng.choice((*TEXTS, *table.column_names)), column)
+        if how == 2:
+            return pa.concat_tables([table, table.slice(0, rng.randrange(1, 5))])
+        if how == 3:
+            return table.slice(rng.randrange(table.num_rows + 1))
+        if how == 4:
+            types = (pa.string(), pa.float32(), pa.int8(), pa.bool_(), pa.binary(), pa.decimal128(20, 3), pa.null(),
+                     pa.timestamp("ns"), pa.large_string(), pa.dictionary(pa.int32(), pa.string()))  # fmt: skip
+            return table.set_column(place, name, column.cast(rng.choice(types), safe=False))
+        values = column.to_pylist()
+        if how == 5:
+            return table.set_column(place, name, pa.array([rng.choice(OTHERS) for _ in values]))
+        row = rng.randrange(len(values))
+        values[row] = _other(values[row], rng)
+        return table.set_column(place, name, pa.array(values))
+    except (pa.ArrowException, TypeError, ValueError, OverflowError, IndexError):
+        return table
+
+
+def of_zip(data: bytes, rng: random.Random) -> bytes:
+    """A ZIP archive whose members have other names, contents, sizes, methods or flags."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as file:
+            members = [(info.filename, file.read(info)) for info in file.infolist()]
+    except Exception:  # none any more
+        return data
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2))) as file:
+        for name, content in members:
+            if rng.random() < 0.3:
+                name = rng.choice(PATHS)
+            if rng.random() < 0.2:
+                content = rng.choice(
+                    (b"", b"\0" * 10_000_000, b"x", content[:-5], b"\x93NUMPY\x01\x00" + content, content * 2)
+                )
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of a name that stands twice
+                file.writestr(name or "x", content)
+    made = bytearray(out.getvalue())
+    for _ in range(rng.choice((0, 0, 1, 2))):
+        # The directory at the end says sizes, methods, flags and places.
+        made[rng.randrange(len(made) * rng.choice((0, 2, 3)) // 4, len(made))] = rng.randrange(256)
+    return bytes(made)
 
 
 def of_table(data: bytes, rng: random.Random) -> bytes:

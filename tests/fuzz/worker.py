@@ -6,6 +6,7 @@ folder, and the driver keeps that.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import re
@@ -24,6 +25,8 @@ MOST_BYTES = 6 * 2**30
 SLOW_SECONDS = 20.0
 """Of processor time, for one input."""
 LONGEST_INPUT = 200_000
+MOST_WHOLE = 200
+"""Files that came to a result, as many as are kept at hand."""
 
 
 class TooSlow(BaseException):
@@ -96,6 +99,7 @@ class _Slice:
         for made in (self.scratch, self.found, folder / "corpus"):
             made.mkdir(parents=True, exist_ok=True)
         self.counts: dict[str, int] = {}
+        self.whole: list[bytes] = []
         self.begin_cpu = time.process_time()
         self.told = time.monotonic()
 
@@ -105,8 +109,17 @@ class _Slice:
         self.counts[came_to] = self.counts.get(came_to, 0) + 1
         if error is not None:
             self._keep(data, error)
+        elif came_to == "result":
+            self._remember(data)
         if time.monotonic() - self.told > 2:
             self.tell()
+
+    def _remember(self, data: bytes) -> None:
+        """Some of the files that came to a result: damage to those reaches what lies behind the first check."""
+        if len(self.whole) < MOST_WHOLE:
+            self.whole.append(data)
+        else:
+            self.whole[random.randrange(MOST_WHOLE)] = data
 
     def _keep(self, data: bytes, error: BaseException) -> None:
         name = f"Warning-{error.place}" if isinstance(error, _WarnedError) else signature(error)
@@ -140,16 +153,24 @@ def main() -> None:
             path = folder / "corpus" / f"seed-{random.Random(seed).getrandbits(64):016x}"
             if len(seed) <= LONGEST_INPUT and not path.exists():
                 path.write_bytes(seed)
-        for path in sorted((folder / "corpus").iterdir())[:20]:  # what is imported on use is instrumented, too
+        # What is imported on use is instrumented, too.
+        known = sorted((folder / "corpus").iterdir(), key=lambda path: (not path.name.startswith("seed-"), path.name))
+        for path in known[:30]:
             slice_(path.read_bytes())
     slice_.tell()
     mine = slice_.target.mutations
 
     def mutate(data: bytes, longest: int, seed: int) -> bytes:
         rng = random.Random(seed)
-        if not mine or rng.random() < 0.35:
+        # What the fuzzer chose was damaged before, most of it beyond repair; other damage begins with a whole file.
+        if slice_.whole and rng.random() < 0.6:
+            data = rng.choice(slice_.whole)
+        if not mine or rng.random() < 0.2:
             return bytes(atheris.Mutate(data, longest))
-        return rng.choice(mine)(data, rng)[:longest]
+        for _ in range(rng.choice((1, 1, 1, 2, 4))):
+            with contextlib.suppress(Exception):  # damaged beyond what this damage understands
+                data = rng.choice(mine)(data, rng)[:longest]
+        return data
 
     arguments = [
         "fuzz", str(folder / "corpus"), f"-max_total_time={seconds}", f"-max_len={LONGEST_INPUT}", "-timeout=7200",

@@ -84,16 +84,19 @@ def _operator(primitive: str, propagation: str, operands: str, auxiliary: str, p
     if primitive == "matmul":
         return _matmul(problem, dtype)
     if primitive == "inner_product":
-        n = _numbers(problem)
+        n = _numbers(problem, "mb", "oc", "ic")
         return Gemm(dtype=dtype, m=n["mb"], n=n["oc"], k=n["ic"] * n.get("ih", 1) * n.get("iw", 1) * n.get("id", 1))
     if primitive == "convolution":
-        return _convolution(_numbers(problem), dtype)
+        return _convolution(_numbers(problem, "mb", "ic", "oc", "iw", "kw", "sw", "pw"), dtype)
     shape = [int(d) for d in problem.split("x")] if re.fullmatch(r"\d+(x\d+)*", problem) else None
     if shape is None:
         raise ValueError(problem)
     if primitive == "softmax":
         axis = re.search(r"axis:(\d+)", auxiliary)
-        cols = shape[int(axis[1])] if axis else shape[-1]
+        place = int(axis[1]) if axis else len(shape) - 1
+        if place >= len(shape) or not shape[place]:
+            raise ValueError(f"{problem} along axis {place}")
+        cols = shape[place]
         return Softmax(dtype=dtype, rows=math.prod(shape) // cols, cols=cols)
     if primitive == "eltwise":
         kind = next((kind for name, kind in _ELEMENTWISE.items() if f"alg:{name} " in f"{auxiliary} "), None)
@@ -123,19 +126,16 @@ def _convolution(n: dict[str, int], dtype: str) -> Conv | None:
     )  # fmt: skip
 
 
-def _numbers(problem: str) -> dict[str, int]:
+def _numbers(problem: str, *wanted: str) -> dict[str, int]:
     """``mb1_ic3oc64_ih224oh112kh7...`` as a mapping.
 
     Raises:
-        ValueError: it has no such form.
+        ValueError: it has no such form, or lacks one of those ``wanted``.
     """
     if not re.fullmatch(r"(_?[a-z]+\d+)+", problem):
         raise ValueError(problem)
     found = {name: int(number) for name, number in re.findall(r"([a-z]+)(\d+)", problem)}
-    for name in ("mb", "ic", "oc"):
-        if name not in found:
-            raise ValueError(problem)
-    if "kw" not in found and ("kh" in found or "sw" in found):
+    if not found.keys() >= set(wanted):
         raise ValueError(problem)
     return found
 

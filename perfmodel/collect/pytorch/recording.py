@@ -145,6 +145,7 @@ def _measurement(line: str) -> Measurement | None:
         seconds = tuple(float(s) for s in record["seconds"])
         if not all(math.isfinite(s) and s > 0 for s in seconds) or (record["status"] == "ok" and len(seconds) < 2):
             return None
+        hash(op)  # a list or a mapping in the place of a number
         return Measurement(op, str(record["status"]), seconds, dict(record["columns"]))
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError):
         return None

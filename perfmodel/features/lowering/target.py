@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+_MOST = 65536
+"""Of bytes, registers, threads."""
+
 
 @dataclass(frozen=True)
 class CompileTarget:
@@ -38,10 +41,17 @@ class CompileTarget:
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> CompileTarget:
-        """From a manifest."""
+        """From a manifest.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is damaged.
+        """
+        numbers = [int(fields[name]) for name in ("vector_bytes", "vector_registers", "threads")]
+        if not all(1 <= number <= _MOST for number in numbers):
+            raise ValueError(f"vector_bytes, vector_registers and threads are {numbers}; wanted 1 to {_MOST}")
+        vector_bytes, vector_registers, threads = numbers
         return cls(
-            str(fields["id"]), str(fields["cpu"]), int(fields["vector_bytes"]), int(fields["vector_registers"]),
-            int(fields["threads"]), str(fields["compiler"]),
+            str(fields["id"]), str(fields["cpu"]), vector_bytes, vector_registers, threads, str(fields["compiler"])
         )  # fmt: skip
 
     def to_dict(self) -> dict[str, Any]:

@@ -70,6 +70,8 @@ def check_graph(proto: onnx.ModelProto, label: str) -> None:
                 nested.extend(_subgraphs(node))
                 if any(a.HasField("sparse_tensor") or a.sparse_tensors for a in node.attribute):
                     raise ModelFileError(_sparse(label, node.output[0] if node.output else node.name))
+        if not {*map(type, names), *map(type, _other_texts(graph, is_function))} <= {str}:
+            raise ModelFileError(f"{label}: not a valid ONNX model: a name in it is no text in UTF-8")
         for node in graph.node:
             for name in node.input:
                 if name and name not in names and not any(name in scope for scope in outer):
@@ -79,6 +81,17 @@ def check_graph(proto: onnx.ModelProto, label: str) -> None:
             if name not in names and not any(name in scope for scope in outer):
                 raise ModelFileError(f"{label}: the output {name!r} is made by no node")
         waiting.extend((g, depth + 1, (names, *outer)) for g in nested)
+
+
+def _other_texts(graph: Any, is_function: bool) -> Iterator[Any]:
+    """Texts beside the names of nodes and tensors; protobuf gives bytes for what is not UTF-8."""
+    yield graph.name
+    for node in graph.node:
+        for entry in node.metadata_props:
+            yield from (entry.key, entry.value)
+    for value in () if is_function else (*graph.input, *graph.output, *graph.value_info):
+        for dim in value.type.tensor_type.shape.dim:
+            yield dim.dim_param
 
 
 def _first_twice(names: Iterable[str]) -> str:

@@ -7,6 +7,13 @@ from typing import Any
 _SKIPPED = frozenset({"If", "Loop", "Scan", "SequenceMap"})
 
 
+MOST_RANK = 64
+"""Dimensions of a tensor; numpy has no more. Inference makes a list of as many as the length of an operand says."""
+_RANK_BY_LENGTH = {"Reshape": 1, "Expand": 1, "ConstantOfShape": 0, "Tile": 1, "Col2Im": 1, "MaxUnpool": 2}
+"""By operator the operand whose length is the output's number of dimensions."""
+RANK_BY_LENGTH = tuple(_RANK_BY_LENGTH)
+
+
 class ContradictionError(Exception):
     """Operands that do not fit each other, as onnx sees it too; ``str()`` says which."""
 
@@ -36,6 +43,9 @@ def infer_node(node: Any, opset: int) -> bool:
     domain = domain_of(node)
     if node.op_type in _SKIPPED or not onnx.defs.has(node.op_type, domain) or not _is_harmless(node):
         return False
+    rank = rank_wanted(node)
+    if rank is not None and rank > MOST_RANK:
+        raise ContradictionError(f"its output would have {rank} dimensions; tensors of up to {MOST_RANK} exist")
     try:
         schema = onnx.defs.get_schema(node.op_type, opset, domain)
         types, data = {}, {}
@@ -73,6 +83,15 @@ def infer_node(node: Any, opset: int) -> bool:
             value.shape = ir.Shape(dims)
             changed = True
     return changed
+
+
+def rank_wanted(node: Any) -> int | None:
+    """How many dimensions an operand says that the output has; None where none does, or where it is not known."""
+    index = _RANK_BY_LENGTH.get(node.op_type) if domain_of(node) == "" else None
+    if index is None or index >= len(node.inputs) or node.inputs[index] is None:
+        return None
+    shape = node.inputs[index].shape
+    return shape[0] if shape is not None and len(shape) == 1 and isinstance(shape[0], int) else None
 
 
 _AXES = frozenset({"axis", "axes", "scan_input_axes", "scan_output_axes", "batch_axis", "time_axis", "batch_dims"})

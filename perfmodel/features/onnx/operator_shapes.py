@@ -12,8 +12,12 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, TypeAlias
 
+from perfmodel.features.onnx import fallback
+
 ShapeFunction: TypeAlias = Callable[[Any, Any], None]
 
+_NEWEST = 50
+"""Operator sets beyond any that exist."""
 _OPSET = 21
 """Version of the standard functions that operators of other domains borrow."""
 
@@ -92,6 +96,16 @@ def unless_unknown(index: int, plain: ShapeFunction, otherwise: ShapeFunction) -
     return function
 
 
+def of_few_dimensions(plain: ShapeFunction) -> ShapeFunction:
+    """The shape function of an operator, unless an operand asks for more dimensions than a tensor has: onnx then objects."""
+
+    def function(ctx: Any, node: Any) -> None:
+        if (fallback.rank_wanted(node) or 0) <= fallback.MOST_RANK:
+            plain(ctx, node)
+
+    return function
+
+
 def _uneven_split(ctx: Any, node: Any) -> None:
     """Split into parts whose sizes are computed while the model runs."""
     x = dims_of(input_of(node, 0))
@@ -149,6 +163,11 @@ def register() -> None:
             found = registry.get("", op_type, opset)
             if found is not None:
                 registry.register("", op_type, opset)(unless_unknown(index, found, otherwise))
+    for op_type in fallback.RANK_BY_LENGTH:
+        of_opset = {opset: registry.get("", op_type, opset) for opset in range(1, _NEWEST + 1)}
+        for opset, found in of_opset.items():
+            if found is not None and found is not of_opset.get(opset - 1):
+                registry.register("", op_type, opset)(of_few_dimensions(found))
     # ONNX Runtime's fusions put the operator of opset 17 into files of every opset, and it runs them.
     registry.register("", "LayerNormalization", 1)(registry.get("", "LayerNormalization", 17) or like(0))
     factors_as_operand = registry.get("", "Upsample", 9)

@@ -20,11 +20,13 @@ from perfmodel.hardware import Device
 from perfmodel.models.host.composition import Composition
 from perfmodel.models.host.features import NUMBERS, matrix, numbers, with_costs, words
 from perfmodel.models.host.work import TERMS, Costs, terms
-from perfmodel.models.learned import SIZE_BUCKETS_S, size_bucket
+from perfmodel.models.learned import MOST_WIDTH, SIZE_BUCKETS_S, are_log_errors, size_bucket
 from perfmodel.models.trees import Booster, read_booster
 
 UNKNOWN_FACTOR = 3.0
 """Half the interval of a kernel whose name was never measured, as a factor."""
+MOST_COST = 1e9
+"""Of the factors of work and traffic."""
 LEAST_S = 2e-7
 """No kernel takes less: a call alone takes as long."""
 
@@ -118,14 +120,14 @@ class HostKernels:
         if tuple(entry["numbers"]) != NUMBERS or tuple(entry["terms"]) != TERMS:
             raise PredictorError("the kernels were trained on other features than this version computes: train again")
         quantiles = tuple((float(low), float(high)) for low, high in entry["quantiles"])
-        if len(quantiles) != len(SIZE_BUCKETS_S) + 1 or not np.isfinite(quantiles).all():
+        if len(quantiles) != len(SIZE_BUCKETS_S) + 1 or not all(are_log_errors(*q) for q in quantiles):
             raise ValueError("the quantiles of the kernels are no pair a bucket")
         widths = {str(family): float(width) for family, width in entry.get("widths", {}).items()}
-        if not all(np.isfinite(width) and width > 0 for width in widths.values()):
-            raise ValueError("the widths of the kernels' intervals are no positive numbers")
+        if not all(0 < width <= MOST_WIDTH for width in widths.values()):
+            raise ValueError(f"the widths of the kernels' intervals are no positive numbers up to {MOST_WIDTH:g}")
         costs = {str(name): tuple(map(float, values)) for name, values in entry["costs"].items()}
-        if not all(len(v) == len(TERMS) and np.isfinite(v).all() and min(v) >= 0 for v in costs.values()):
-            raise ValueError("the costs of the kernels are not a number a term")
+        if not all(len(v) == len(TERMS) and min(v) >= 0 and max(v) <= MOST_COST for v in costs.values()):
+            raise ValueError(f"the costs of the kernels are not a factor a term, 0 to {MOST_COST:g}")
         return cls(
             device=str(entry["device"]), software=str(entry["software"]), threads=int(entry["threads"]),
             words=tuple(map(str, entry["words"])), kernels={str(k): int(v) for k, v in entry["kernels"].items()},

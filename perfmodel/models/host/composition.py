@@ -15,8 +15,12 @@ from typing import Any
 
 import numpy as np
 
+from perfmodel.models.learned import are_log_errors
+
 RUN_BUCKETS_S = (1e-3, 1e-2)
 """Bounds of the sizes by which intervals of runs are kept: < 1 ms, < 10 ms, above."""
+MOST_SCALE = 1e6
+"""Of the scale, and of the seconds of a node and of a run: at most."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,7 @@ class Composition:
         """
         quantiles = tuple((float(low), float(high)) for low, high in stored["quantiles"])
         numbers = [float(stored[name]) for name in ("per_node_s", "per_run_s", "scale")]
-        good = len(quantiles) == len(RUN_BUCKETS_S) + 1 and np.isfinite(quantiles).all() and np.isfinite(numbers).all()
-        if not good or numbers[2] <= 0 or min(numbers[:2]) < 0:
-            raise ValueError("the composition is damaged")
+        good = len(quantiles) == len(RUN_BUCKETS_S) + 1 and all(are_log_errors(*q) for q in quantiles)
+        if not (good and 0 < numbers[2] <= MOST_SCALE and min(numbers[:2]) >= 0 and max(numbers[:2]) <= MOST_SCALE):
+            raise ValueError(f"the composition is damaged: wanted seconds and a scale up to {MOST_SCALE:g}")
         return cls(numbers[0], numbers[1], numbers[2], quantiles, int(stored["runs"]))

@@ -25,7 +25,7 @@ from perfmodel.models.bounds import Bounds, Extras
 from perfmodel.models.constants import Constants
 from perfmodel.models.families import FAMILIES, Family, family_of
 from perfmodel.models.families.base import Columns
-from perfmodel.models.learned import Key, Residual, kernel_of, software_of, source_names, stack_of
+from perfmodel.models.learned import Key, Residual, are_log_errors, kernel_of, software_of, source_names, stack_of
 from perfmodel.models.machine import Conditions, Machine
 from perfmodel.models.power import running_idle_w
 from perfmodel.models.power.activity import Activity
@@ -114,7 +114,7 @@ class PowerResidual:
         named = set(map(software_of, self.residual.software))
         for quantiles in (self.power_quantiles, self.energy_quantiles):
             shaped = all(
-                len(pairs) == INTERVAL_GROUPS and all(-np.inf < low <= high < np.inf for low, high in pairs)
+                len(pairs) == INTERVAL_GROUPS and all(are_log_errors(low, high) for low, high in pairs)
                 for pairs in quantiles.values()
             )
             if not named <= set(quantiles) or not shaped:
