@@ -9,12 +9,16 @@ end of the block, is its output.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 ROOT = Path(__file__).resolve().parent.parent
 BLOCK = re.compile(r"(?<=^```console\n).*?(?=^```$)", re.MULTILINE | re.DOTALL)
@@ -32,24 +36,44 @@ def commands(text: str) -> Iterator[str]:
         yield from COMMAND.findall(block)
 
 
-def run(command: str) -> tuple[int, str]:
-    """Exit code and output of a command, as a reader's shell in the repository shows it.
+def run(command: str, folder: Path = ROOT) -> tuple[int, str]:
+    """Exit code and output of a ``perfmodel`` command, as a reader's shell in a folder shows it, 80 columns wide.
 
-    ``perfmodel`` is the one of this interpreter.
+    The command runs in this process: starting Python and loading a predictor each time takes seconds. What stands behind
+    a ``|`` gets the output from a shell of its own, and its exit code is the one that is returned, as in a shell.
     """
-    shell = f'perfmodel() {{ "{sys.executable}" -m perfmodel "$@"; }}\n{command}'
-    environment = {**os.environ, "COLUMNS": "80", "NO_COLOR": "1", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        ["bash", "-c", shell],
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    lines = [line.rstrip() for line in done.stdout.splitlines()]
-    return done.returncode, "".join(f"{line}\n" for line in lines)
+    words = shlex.split(command)
+    pipe = words.index("|") if "|" in words else len(words)
+    shown = io.BytesIO()
+    errors = shown if pipe == len(words) else io.BytesIO()
+    code = _main(words[1:pipe], folder, shown, errors)
+    output = shown.getvalue()
+    if errors is not shown:
+        behind = command.split(" | ", 1)[1]
+        done = subprocess.run(["bash", "-c", behind], cwd=folder, input=output, stdout=subprocess.PIPE, check=False)
+        code, output = done.returncode, errors.getvalue() + done.stdout
+    lines = [line.rstrip() for line in output.decode().splitlines()]
+    return code, "".join(f"{line}\n" for line in lines)
+
+
+def _main(arguments: list[str], folder: Path, output: io.BytesIO, errors: io.BytesIO) -> int:
+    from perfmodel.cli import main
+
+    out = io.TextIOWrapper(output, encoding="utf-8", write_through=True)
+    err = io.TextIOWrapper(errors, encoding="utf-8", write_through=True)
+    nothing = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    try:
+        with (
+            mock.patch.dict(os.environ, {"COLUMNS": "80", "NO_COLOR": "1", "PYTHONPATH": str(ROOT)}),
+            mock.patch.object(sys, "stdin", nothing),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+            contextlib.chdir(folder),
+        ):
+            return main(arguments)
+    finally:
+        out.detach()  # otherwise the buffer would be closed with its wrapper
+        err.detach()
 
 
 def refreshed(text: str) -> str:
@@ -71,6 +95,7 @@ def refreshed(text: str) -> str:
 
 def main() -> int:
     """Refresh or check every page."""
+    sys.path.insert(0, str(ROOT))
     stale = []
     for page in pages():
         text = page.read_text(encoding="utf-8")
