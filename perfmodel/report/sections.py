@@ -296,12 +296,17 @@ def crossing_lines(over: Mapping[str, Any], names: Mapping[str, str]) -> list[st
             leader = min(curves, key=lambda device: curves[device][0])
             span = f"{over['dimension']}={over['sizes'][0]} to {over['sizes'][-1]}"
             lines.append(f"{by}: {names[leader]} is the {_most(QUANTITIES[by])} from {span}")
-        lines += [
-            f"from {over['dimension']}={c['size']} on {names[c['device']]} is {QUANTITIES[by]} than {names[c['instead_of']]}"
-            f" ({by} for each {over['unit']})"
-            for c in mine
-        ]
+        lines += [_crossing_line(c, over, names) for c in mine]
     return lines
+
+
+def _crossing_line(crossing: Mapping[str, Any], over: Mapping[str, Any], names: Mapping[str, str]) -> str:
+    by, size, close = crossing["by"], crossing["size"], crossing["close_from"]
+    near = f"; within 5 % of each other from {close} on" if size - close > 1 else ""
+    return (
+        f"from {over['dimension']}={size} on {names[crossing['device']]} is {QUANTITIES[by]} than"
+        f" {names[crossing['instead_of']]} ({by} for each {over['unit']}{near})"
+    )
 
 
 def _most(comparative: str) -> str:
