@@ -102,7 +102,13 @@ class Steps(Lines):
 @pytest.mark.parametrize("sizes", [(1, 64), (1, 8, 32, 64, 128), (1, 30, 200)])
 def test_a_lead_counts_from_where_it_is_kept(sizes: tuple[int, ...]) -> None:
     curves = Steps(
-        None, "batch", sizes, tuple(load_device(d) for d in ("l40s", "h100-sxm")), {}, Prices(), None  # type: ignore[arg-type]
+        None,
+        "batch",
+        sizes,
+        tuple(load_device(d) for d in ("l40s", "h100-sxm")),
+        {},
+        Prices(),
+        None,  # type: ignore[arg-type]
     )
     curves.lines = {"l40s": (0.0, 2.0), "h100-sxm": (10.0, 1.6)}
     times = {n: {device: p.latency_s.value for device, p in curves.at(n).items()} for n in range(1, sizes[-1] + 1)}

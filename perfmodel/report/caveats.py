@@ -7,6 +7,7 @@ from typing import Any
 
 from perfmodel import units
 from perfmodel.predict.result import ModelPrediction
+from perfmodel.report.names import MOST_OF_LINE, short
 
 SOURCES = {
     "learned": "measurements of like operators on like devices",
@@ -41,8 +42,12 @@ def unpowered(prediction: ModelPrediction) -> str:
     return "the device quotes no TDP" if prediction.latency_s.value > 0 else NO_TIME
 
 
-def caveats(prediction: ModelPrediction) -> Mapping[str, Any]:
+def caveats(prediction: ModelPrediction, prices: Any = None) -> Mapping[str, Any]:
     """The honest box of one prediction.
+
+    Args:
+        prediction: that is shown.
+        prices: what carbon and money follow from; their cost has notes of its own.
 
     Returns:
         ``time_sources`` and ``power_sources`` (shares of the time by what they rest on), ``unmodelled`` (op, count, share of
@@ -67,10 +72,12 @@ def caveats(prediction: ModelPrediction) -> Mapping[str, Any]:
     if prediction.removed_flops:
         share = prediction.removed_flops / (prediction.removed_flops + prediction.flops)
         notes.append(f"fusion folded away {units.share(share)} of the FLOPs that the file spells out")
+    if prices is not None:
+        notes += prediction.cost(prices).notes
     return {
         "time_sources": shares(prediction, "source"),
         "power_sources": {} if prediction.power_w is None else shares(prediction, "power_source"),
-        "unmodelled": [dict(u) for u in prediction.unmodelled],
-        "warnings": list(prediction.warnings),
+        "unmodelled": [{**u, "op": short(u["op"])} for u in prediction.unmodelled],
+        "warnings": [short(line, MOST_OF_LINE) for line in prediction.warnings],
         "notes": notes,
     }

@@ -19,7 +19,7 @@ from perfmodel.report.what_if import prepared_for
 MOST_SIZES = 40
 """Sizes of the dimension that are predicted, beside those that a crossing is searched at."""
 CLOSE = 1.05
-"""Costs whose ratio is below this are about equal: there the lead may change from size to size (tiles fit one size and not the next)."""
+"""Costs whose ratio is below this are about equal: the lead may change from size to size, as tiles fit one and not the next."""
 MOST_TRIED = 64
 """Sizes that are tried after a first crossing, until the new leader leads by more than :data:`CLOSE`."""
 SETTLED = 16
@@ -35,7 +35,7 @@ class Crossing:
         size: the first from which on it is; at the size below, ``instead_of`` costs no more.
         device: the cheapest from there on.
         instead_of: the cheapest before.
-        close_from: the first size from which on up to ``size`` neither costs 5 % more than the other: where they may take turns.
+        close_from: the first size from which on up to ``size`` neither costs 5 % more than the other, and they may take turns.
     """
 
     by: str
@@ -139,10 +139,10 @@ class Curves:
     def crossings(self, by: str) -> list[Crossing]:
         """Where the cheapest device changes, ascending, to the last size.
 
-        Costs do not fall smoothly with the size, so that two devices may take turns where they are about equal. A crossing is the
-        size from which on the new leader has kept its lead at all sizes tried: each one up to 64, then steps of 1.6 %, until it
-        leads by more than :data:`CLOSE`, and the sizes that are shown. A device that is the cheapest only between two
-        neighbouring sizes may be missed.
+        Costs do not fall smoothly with the size, so that two devices may take turns where they are about equal. A crossing is
+        the size from which on the new leader has kept its lead at all sizes tried: one after the other (above 128 in steps of
+        1.6 %) until it leads by more than :data:`CLOSE` for long, and those that are shown. A device that is the cheapest
+        only between two neighbouring sizes may be missed.
         """
         found: list[Crossing] = []
         best = self._cheapest(self.sizes[0], by)
@@ -168,7 +168,7 @@ class Curves:
         return last
 
     def _settled(self, first: int, limit: int, device: str, instead_of: str, by: str) -> int:
-        """The first size, from ``first`` to ``limit``, from which on ``device`` costs less than the other wherever it is tried."""
+        """The first size, from ``first`` to ``limit``, from which on ``device`` costs less than the other wherever tried."""
         step = max(1, first // 64)
         tried, ahead = [first], 0
         for size in range(first + step, limit + 1, step)[:MOST_TRIED]:
@@ -178,7 +178,8 @@ class Curves:
                 break
         tried += [size for size in self.sizes if tried[-1] < size <= limit]
         behind = [i for i, size in enumerate(tried) if self._lead(size, device, instead_of, by) <= 1]
-        if not behind or behind[-1] + 1 == len(tried):  # always ahead; or no more than a turn, with the other ahead at the end
+        # Always ahead; or no more than a turn, with the other one ahead at the end.
+        if not behind or behind[-1] + 1 == len(tried):
             return first
         return _first(
             tried[behind[-1]], tried[behind[-1] + 1], lambda size: self._lead(size, device, instead_of, by) > 1

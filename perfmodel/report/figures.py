@@ -14,10 +14,11 @@ from perfmodel.errors import InputError
 from perfmodel.hardware import Device
 from perfmodel.predict.kinds import formula
 from perfmodel.predict.memory import MemoryPlan
+from perfmodel.predict.memory.plan import Owner
 from perfmodel.predict.result import Estimate, ModelPrediction, OperatorPrediction
 from perfmodel.report.caveats import NO_TIME, caveats, shares, unpowered
 from perfmodel.report.ceilings import ceilings, peak_of
-from perfmodel.report.modules import module_tree
+from perfmodel.report.modules import module_path, module_tree
 from perfmodel.report.names import short
 
 DIGITS = 5
@@ -30,7 +31,12 @@ POWER_SLICES = 400
 
 
 def device_figures(
-    prediction: ModelPrediction, device: Device, predictor: Any, prices: Any = None, clock_hz: float | None = None
+    prediction: ModelPrediction,
+    device: Device,
+    predictor: Any,
+    prices: Any = None,
+    clock_hz: float | None = None,
+    paths: Sequence[Sequence[str]] | None = None,
 ) -> dict[str, Any]:
     """Everything that the page shows of one prediction.
 
@@ -40,12 +46,14 @@ def device_figures(
         predictor: that made it; its fitted constants give the cache's ceiling, where it has any.
         prices: what carbon and money follow from (:class:`perfmodel.Prices`); None: nothing was given.
         clock_hz: a locked clock.
+        paths: for each operator the modules that it lies in and itself (:func:`perfmodel.report.places.operator_paths`);
+            None: as its name spells them.
     """
     kinds, kind_of = _kinds(prediction.operators)
     dtypes = {k.dtype for k in kinds} or {"fp32"}
     lines = ceilings(device, dtypes, constants=getattr(predictor, "constants", None), clock_hz=clock_hz)
     names = [o.name for o in prediction.operators]
-    tree = module_tree(names, prediction.model)
+    tree = module_tree([module_path(name) for name in names] if paths is None else paths, prediction.model)
     labels = [short(label) for label in tree.labels]
     return {
         "id": device.id,
@@ -67,7 +75,7 @@ def device_figures(
         "bounds": {name: _short(share) for name, share in shares(prediction, "bound").items()},
         "memory": None if prediction.memory is None else _memory(prediction.memory, prediction.operators, device),
         "power": _power(prediction),
-        "caveats": caveats(prediction),
+        "caveats": caveats(prediction, prices),
     }
 
 
@@ -190,7 +198,8 @@ def _kinds(operators: Sequence[OperatorPrediction]) -> tuple[list[OperatorPredic
 def _kind(o: OperatorPrediction, peak_flops: float) -> dict[str, Any]:
     executed = o.flops if o.flops_executed is None else o.flops_executed
     return {
-        "op": o.op, "shape": short(o.shape), "dtype": o.dtype, "n": o.count, "flops": _short(executed), "bytes": _short(o.bytes),
+        "op": o.op, "shape": short(o.shape), "dtype": o.dtype, "n": o.count, "flops": _short(executed),
+        "bytes": _short(o.bytes),
         "t": [_short(v) for v in (o.latency_s.value, o.latency_s.low, o.latency_s.high)],
         "w": None if o.power_w is None else _short(o.power_w.value),
         "j": None if o.energy_j is None else _short(o.energy_j.value),
@@ -211,7 +220,9 @@ def _memory(plan: MemoryPlan, operators: Sequence[OperatorPrediction], device: D
     for start in range(0, len(profile), group):
         stop = min(start + group, len(profile))
         at = start + int(profile[start:stop].argmax())
-        points.append([_short(ends[start] - steps[start]), _short(ends[stop - 1]), _short(profile[at]), short(plan.nodes[at])])
+        points.append(
+            [_short(ends[start] - steps[start]), _short(ends[stop - 1]), _short(profile[at]), short(plan.nodes[at])]
+        )
     parts = {
         "weights": plan.weights_bytes, "inputs": plan.inputs_bytes, "activations": plan.activations_bytes,
         "outputs": plan.outputs_bytes, "cached keys and values": plan.kv_cache_bytes, "workspace": plan.workspace_bytes,
@@ -221,7 +232,16 @@ def _memory(plan: MemoryPlan, operators: Sequence[OperatorPrediction], device: D
         "peak": _short(plan.peak_bytes), "peak_node": short(plan.peak_node or ""), "device_bytes": device.memory_bytes,
         "peak_at": None if peak < 0 else _short(ends[peak] - steps[peak] / 2), "runtime": plan.runtime,
         "parts": {name: _short(size) for name, size in parts.items() if size},
-        "owners": [o.to_dict() | {"bytes": _short(o.bytes), "share": _short(o.share)} for o in plan.owners],
+        "owners": [_owner(o) for o in plan.owners],
+    }  # fmt: skip
+
+
+def _owner(owner: Owner) -> dict[str, Any]:
+    names = {
+        key: None if name is None else short(name) for key, name in (("made_by", owner.made_by), ("until", owner.until))
+    }
+    return {
+        **owner.to_dict(), **names, "name": short(owner.name), "bytes": _short(owner.bytes), "share": _short(owner.share),
     }  # fmt: skip
 
 

@@ -31,7 +31,7 @@ def short(text: str, most: int = MOST) -> str:
     if len(line) <= most:
         return line
     head = (most - 1) // 2
-    return f"{line[:head]}\u2026{line[head + 1 - most:]}"
+    return f"{line[:head]}\u2026{line[head + 1 - most :]}"
 
 
 def clean_data(data: Any) -> Any:

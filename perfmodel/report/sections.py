@@ -41,7 +41,7 @@ def tabs(names: Sequence[str]) -> str:
     if len(names) < 2:
         return ""
     buttons = "".join(
-        f'<button type="button" data-tab="{i}" aria-pressed="{"true" if i == 0 else "false"}">{escape(short(name, 80))}</button>'
+        f'<button type="button" data-tab="{i}" aria-pressed="{"false" if i else "true"}">{escape(short(name, 80))}</button>'
         for i, name in enumerate(names)
     )
     return f'<div class="tabs" role="group" aria-label="Device that is shown">{buttons}</div>'
@@ -206,9 +206,9 @@ def _owners(memory: Mapping[str, Any] | None) -> str:
         return '<div class="card"><p class="chart-note">No memory plan was made.</p></div>'
     parts = ", ".join(f"{name} {units.size(size)}" for name, size in memory["parts"].items())
     rows = [
-        f"<tr>{_number(escape(short(o['name'])), 'name')}<td>{escape(o['kind'])}</td>{_number(escape(units.size(o['bytes'])))}"
-        f"{_number(units.share(o['share']))}{_number(escape(short(o['made_by'] or 'before the run')), 'name optional')}"
-        f"{_number(escape(short(o['until'] or 'the end')), 'name optional')}</tr>"
+        f"<tr>{_number(escape(o['name']), 'name')}<td>{escape(o['kind'])}</td>{_number(escape(units.size(o['bytes'])))}"
+        f"{_number(units.share(o['share']))}{_number(escape(o['made_by'] or 'before the run'), 'name optional')}"
+        f"{_number(escape(o['until'] or 'the end'), 'name optional')}</tr>"
         for o in memory["owners"]
     ]
     peak = f"the peak of {units.size(memory['peak'])} at {memory['peak_node']}"

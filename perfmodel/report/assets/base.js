@@ -11,7 +11,7 @@ PM.digits = (v) => {
   if (m >= 99.95) return v.toFixed(0);
   if (m >= 9.995) return v.toFixed(1);
   if (m >= 0.9995) return v.toFixed(2);
-  return m >= 0.1 ? v.toFixed(3) : v.toPrecision(2);
+  return m >= 0.1 ? v.toFixed(3) : v.toPrecision(3);
 };
 const TIME = [[1e-9, "ns"], [1e-6, "\u00b5s"], [1e-3, "ms"], [1, "s"]];
 const SI = [[1, ""], [1e3, "k"], [1e6, "M"], [1e9, "G"], [1e12, "T"], [1e15, "P"]];
