@@ -100,6 +100,13 @@ def test_modules_that_own_the_weights() -> None:
     ]
 
 
+def test_a_weight_that_several_read_says_nothing() -> None:
+    model = numbered(notes=False, weights=("m.h.0.up.weight", "m.h.1.up.weight"))
+    model.graph.node[2].input[1] = "m.h.0.up.weight"
+    del model.graph.initializer[1]
+    assert operator_paths(NAMES, read_onnx(model), model) == [[name] for name in NAMES]
+
+
 def test_names_that_hold_modules_are_believed() -> None:
     model = numbered(notes=True)
     assert operator_paths(["/a/b", "/a/c"], read_onnx(model), model) == [["a", "b"], ["a", "c"]]

@@ -8,6 +8,7 @@ the weights, which are the paths of the modules that own them.
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -67,11 +68,15 @@ def _scope(note: str) -> list[str] | None:
 
 
 def _of_weights(graph: Graph) -> dict[str, list[str]]:
-    """The modules that own the weights of each node, by the node's name: what its weights' paths have in common."""
+    """The modules that own the weights of each node, by the node's name: what its weights' paths have in common.
+
+    A weight that several nodes read says nothing: exporters keep one of several that are equal, such as the scales of new norms.
+    """
+    readers = Counter(name for node in graph.nodes for name in set(node.inputs))
     found: dict[str, list[str]] = {}
     for node in graph.nodes:
         tensors = [graph.tensors[name] for name in node.inputs if name in graph.tensors]
-        paths = [(t.source or t.name).split(".")[:-1] for t in tensors if t.is_weight]
+        paths = [(t.source or t.name).split(".")[:-1] for t in tensors if t.is_weight and readers[t.name] == 1]
         owned = [path for path in paths if path]
         if owned:
             found[node.name] = _common(owned)

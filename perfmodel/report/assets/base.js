@@ -153,6 +153,7 @@ PM.chart = (container, build) => {
       const it = item && item.datum && drawn.items[item.datum.i];
       if (it && it.enter) { PM.hideTip(); it.enter(); }
     });
+    container.chartView = view; // for tests, which look where marks came to lie
     container.dataset.drawn = String(Number(container.dataset.drawn || 0) + 1);
     container.ariaBusy = "false";
   };

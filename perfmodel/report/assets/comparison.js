@@ -105,7 +105,7 @@ const overChart = (width) => {
         { type: "group", from: { facet: { name: "one", data: "r", groupby: "id" } }, marks: [
           { type: "line", interactive: false, from: { data: "one" }, encode: { enter: { x: { scale: "x", field: "x" }, y: { scale: "y", field: "y" }, stroke: { field: "c" }, strokeWidth: { value: 2 } } } },
         ] },
-        { type: "symbol", from: { data: "r" }, encode: { enter: { x: { scale: "x", field: "x" }, y: { scale: "y", field: "y" }, shape: { field: "shape" }, fill: { field: "c" }, tooltip: { signal: "datum" } }, update: { size: { signal: "focus === datum.i ? 190 : 55" } } } },
+        { type: "symbol", name: "points", from: { data: "r" }, encode: { enter: { x: { scale: "x", field: "x" }, y: { scale: "y", field: "y" }, shape: { field: "shape" }, fill: { field: "c" }, tooltip: { signal: "datum" } }, update: { size: { signal: "focus === datum.i ? 190 : 55" } } } },
         ...PM.haloed({ type: "text", interactive: false, from: { data: "crossings" }, encode: { enter: { x: { scale: "x", field: "x", offset: { signal: "datum.left ? -5 : 5" } }, align: { signal: "datum.left ? 'right' : 'left'" }, y: { field: "y" }, text: { field: "text" }, fill: { value: PM.colour("ink") } } } }),
         { type: "rule", interactive: false, from: { data: "ends" }, encode: { enter: { x: { signal: "right", offset: 6 }, x2: { signal: "right", offset: 18 }, y: { scale: "y", field: "y" }, y2: { scale: "y", field: "at" }, stroke: { field: "c" }, strokeWidth: { value: 1.5 } } } },
         { type: "text", interactive: false, name: "names", from: { data: "ends" }, encode: { enter: { x: { signal: "right", offset: 22 }, y: { scale: "y", field: "at" }, baseline: { value: "middle" }, text: { field: "name" }, fill: { value: PM.colour("ink") } } } },
@@ -143,9 +143,9 @@ const paretoChart = (width) => {
         { type: "rule", interactive: false, from: { data: "r" }, encode: { enter: { x: { scale: "x", field: "x" }, y: { scale: "y", field: "yl" }, y2: { scale: "y", field: "yh" }, stroke: { field: "c" }, strokeOpacity: { value: 0.35 } } } },
         { type: "line", name: "frontline", interactive: false, from: { data: "front" }, encode: { enter: { x: { scale: "x", field: "x" }, y: { scale: "y", field: "y" }, stroke: { value: PM.colour("faint") }, strokeDash: { value: [4, 3] } } } },
         { type: "symbol", name: "points", from: { data: "r" }, encode: { enter: { x: { scale: "x", field: "x" }, y: { scale: "y", field: "y" }, shape: { field: "shape" }, fill: { field: "c" }, tooltip: { signal: "datum" } }, update: { size: { signal: "focus === datum.i ? 260 : 110" } } } },
-        // Where there is room, and over nothing else; the key names all.
-        { type: "text", name: "names", interactive: false, from: { data: "points" }, encode: { enter: { text: { field: "datum.name" }, fill: { value: PM.colour("ink") } } },
-          transform: [{ type: "label", size: { signal: "[width, height]" }, avoidMarks: ["points", "frontline"], anchor: ["top-right", "bottom-right", "top-left", "bottom-left", "top", "bottom"], offset: [5] }] },
+        // Where there is room, and over nothing else; the key names all, and on a narrow screen alone.
+        ...(width < 560 ? [] : [{ type: "text", name: "names", interactive: false, from: { data: "points" }, encode: { enter: { text: { field: "datum.name" }, fill: { value: PM.colour("ink") } } },
+          transform: [{ type: "label", size: { signal: "[width, height]" }, avoidMarks: ["points", "frontline"], anchor: ["top-right", "bottom-right", "top-left", "bottom-left", "top", "bottom"], offset: [5] }] }]),
       ],
     },
   };

@@ -7,7 +7,7 @@
   const state = { sort: "i", down: false, text: "", grouped: false, page: 0, open: new Set(), marked: null };
   const COLUMNS = [
     ["i", "#", "n only-wide", (r) => r.i, (r) => String(r.i + 1)],
-    ["name", "name", "name", (r) => r.name, (r) => PM.middle(r.name, 90)],
+    ["name", "name", "name", (r) => r.name, (r) => PM.middle(r.name, 72)],
     ["op", "operator", "op only-wide", (r) => `${r.k.op} ${r.k.dtype}`, (r) => `${r.k.op} ${r.k.dtype}`],
     ["shape", "shape", "shape only-wide", (r) => r.k.shape, (r) => r.k.shape],
     ["n", "runs", "n only-wide", (r) => r.runs, (r) => String(r.runs)],
@@ -61,7 +61,7 @@
     const most = Math.max(1e-30, ...rows.slice(0, 5000).map((r) => r.t));
     body.replaceChildren(...rows.slice(state.page * PAGE, (state.page + 1) * PAGE).flatMap((r) => {
       const open = state.open.has(r.i), id = `how-${r.i}`;
-      const toggle = PM.element("button", { type: "button", class: "expand", "aria-expanded": String(open), "aria-controls": id, "aria-label": `How ${PM.middle(r.name, 90)} was estimated`, onclick: () => {
+      const toggle = PM.element("button", { type: "button", class: "expand", "aria-expanded": String(open), "aria-controls": id, "aria-label": `How ${PM.middle(r.name, 72)} was estimated`, onclick: () => {
         if (state.open.has(r.i)) state.open.delete(r.i); else state.open.add(r.i);
         state.marked = null;
         show();
@@ -78,7 +78,7 @@
       if (!open) return [line];
       const each = r.k.n > 1 ? `, ${PM.time(r.k.t[0] / r.k.n)} a run` : "";
       return [line, PM.element("tr", { class: "how", id }, PM.element("td", { colspan: COLUMNS.length + 1 },
-        ...(r.name.length > 90 ? [r.name, PM.element("br")] : []), PM.element("code", {}, r.k.how), PM.element("br"),
+        ...(r.name.length > 72 ? [r.name, PM.element("br")] : []), PM.element("code", {}, r.k.how), PM.element("br"),
         `90 % interval ${PM.time(r.k.t[1])} to ${PM.time(r.k.t[2])}${each}; time rests on: ${r.k.source}${r.k.wsource ? `, power: ${r.k.wsource}` : ""}; peak of its format ${PM.rate(r.k.peak)}.`,
         // What a narrow screen has no columns for.
         PM.element("dl", { class: "only-narrow" }, ...COLUMNS.filter((c) => c[2].includes("only-wide")).flatMap(([, title, , , text]) => [PM.element("dt", {}, title), PM.element("dd", {}, text(r))]))))];
