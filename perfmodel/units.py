@@ -98,7 +98,7 @@ def digits(value: float) -> str:
     ):
         if magnitude >= limit:
             return text
-    return f"{value:.3g}"
+    return f"{value:#.3g}" if value else "0"
 
 
 def _scaled(value: float | None, scales: tuple[tuple[float, str], ...], unit: str = "") -> str:

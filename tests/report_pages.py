@@ -50,6 +50,15 @@ def page_of_hostile_names(library: str) -> str:
     )
 
 
+def page_of_names(names: Sequence[str], library: str) -> str:
+    """A name as an operator's, its module's, a tensor's, the model's."""
+    operators = tuple(_operator(i, f"{name}/{name}", 1e-5) for i, name in enumerate(names))
+    owners = tuple(Owner(name, "activation", 1e6, 0.1, name, name) for name in names)
+    return page_of(
+        [_model(operators, _plan([o.name for o in operators], owners), model=names[0])], title=names[0], library=library
+    )
+
+
 def large_page(count: int, library: str = "") -> str:
     """A page of so many operators, half of which are unlike all others, in modules three deep."""
     generator = np.random.default_rng(7)

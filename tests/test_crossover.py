@@ -61,7 +61,7 @@ def lines(sizes: tuple[int, ...], **by_device: tuple[float, float]) -> Lines:
 def test_a_crossing_is_found_to_the_sample() -> None:
     # For a sample 10 / n + 1 against 2: equal at 10, less from 11 on.
     curves = lines((1, 8, 64), l40s=(0.0, 2.0), h100_sxm=(10.0, 1.0))
-    assert curves.crossings("latency") == [Crossing("latency", 11, "h100-sxm", "l40s")]
+    assert curves.crossings("latency") == [Crossing("latency", 11, "h100-sxm", "l40s", 10)]
     assert curves.curves("latency") == {"l40s": [2.0, 2.0, 2.0], "h100-sxm": [11.0, 2.25, 1.15625]}
     assert curves.crossings("energy")[0].size == 11
     assert curves.quantities == ("latency", "energy")
@@ -81,6 +81,42 @@ def test_crossings_in_words() -> None:
         "from batch=11 on H100 is faster than L40S (latency for each sample)",
         "from batch=11 on H100 is thriftier than L40S (energy for each sample)",
     ]
+    # 0.1 / n + 1.98 against 2: equal at 5, and never 5 % apart.
+    curves = lines((1, 11, 64), l40s=(0.0, 2.0), h100_sxm=(0.1, 1.98))
+    assert crossing_lines(curves.to_dict(), names)[0] == (
+        "from batch=6 on H100 is faster than L40S (latency for each sample; within 5 % of each other from 1 on)"
+    )
+
+
+class Steps(Lines):
+    """The H100 computes eight samples at a time: with one more it takes as long as with eight."""
+
+    def at(self, size: int) -> dict[str, ModelPrediction]:
+        found = super().at(size)
+        start, slope = self.lines["h100-sxm"]
+        seconds = start + slope * 8 * -(-size // 8)
+        one = Estimate(seconds, seconds, seconds)
+        return found | {"h100-sxm": prediction(device="h100-sxm", latency_s=one, energy_j=one, workload=Workload(size))}
+
+
+@pytest.mark.parametrize("sizes", [(1, 64), (1, 8, 32, 64, 128), (1, 30, 200)])
+def test_a_lead_counts_from_where_it_is_kept(sizes: tuple[int, ...]) -> None:
+    curves = Steps(
+        None,
+        "batch",
+        sizes,
+        tuple(load_device(d) for d in ("l40s", "h100-sxm")),
+        {},
+        Prices(),
+        None,  # type: ignore[arg-type]
+    )
+    curves.lines = {"l40s": (0.0, 2.0), "h100-sxm": (10.0, 1.6)}
+    times = {n: {device: p.latency_s.value for device, p in curves.at(n).items()} for n in range(1, sizes[-1] + 1)}
+    # They take turns: at 24 samples the H100 leads, with 25 it starts another step and falls behind.
+    behind = [n for n in times if times[n]["h100-sxm"] >= times[n]["l40s"]]
+    assert len(behind) < behind[-1] - 5
+    [crossing] = curves.crossings("latency")
+    assert crossing.size == behind[-1] + 1
 
 
 @given(

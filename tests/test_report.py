@@ -22,6 +22,7 @@ from perfmodel.report.caveats import shares
 from perfmodel.report.ceilings import ceilings
 from perfmodel.report.figures import device_figures, typeset
 from perfmodel.report.modules import module_path, module_tree
+from perfmodel.report.names import clean
 
 MODEL = str(Path(__file__).parent.parent / "examples" / "resnet18.onnx")
 
@@ -80,11 +81,19 @@ def test_names_spell_modules() -> None:
     assert module_path("stage1.block2.conv1") == ["stage1", "block2", "conv1"]
     assert module_path("MatMul_12") == ["MatMul_12"]
     assert module_path("/") == ["/"]
-    assert len(module_path("/".join("a" * 100))) == 24
+
+
+def split(*names: str) -> list[list[str]]:
+    return [module_path(name) for name in names]
+
+
+def test_a_tree_is_no_deeper_than_can_be_shown() -> None:
+    tree = module_tree(split("/".join("ab" * 50), "c"), "net")
+    assert len(tree.labels) < 30
 
 
 def test_the_tree_of_modules() -> None:
-    tree = module_tree(["m/a/x", "m/a/y", "m/b", "c"], "net")
+    tree = module_tree(split("m/a/x", "m/a/y", "m/b", "c"), "net")
     assert tree.labels == ("net", "m", "a", "x", "y", "b", "c")
     assert tree.parents == (-1, 0, 1, 2, 2, 1, 0)
     assert tree.leaves == (3, 4, 5, 6)
@@ -92,19 +101,19 @@ def test_the_tree_of_modules() -> None:
 
 
 def test_modules_that_hold_one_thing_are_joined_with_it() -> None:
-    tree = module_tree(["m/a/x", "m/a/y"], "net")
+    tree = module_tree(split("m/a/x", "m/a/y"), "net")
     assert tree.labels == ("net", "x", "y")  # all lies in m/a
     assert tree.parents == (-1, 0, 0)
-    tree = module_tree(["m/a/x", "m/a/y", "c"], "net")
+    tree = module_tree(split("m/a/x", "m/a/y", "c"), "net")
     assert tree.labels == ("net", "m/a", "x", "y", "c")
     assert tree.parents == (-1, 0, 1, 1, 0)
-    assert module_tree(["m/a/b/x", "n"], "net").labels == ("net", "m/a/b/x", "n")
+    assert module_tree(split("m/a/b/x", "n"), "net").labels == ("net", "m/a/b/x", "n")
 
 
 @given(st.lists(st.text(alphabet="ab/.", max_size=9), max_size=12))
 @settings(max_examples=60)
 def test_the_tree_holds_every_operator_once(names: list[str]) -> None:
-    tree = module_tree(names, "root")
+    tree = module_tree(split(*names), "root")
     assert len(set(tree.leaves)) == len(tree.leaves) == len(names)
     assert all(parent < node for node, parent in enumerate(tree.parents))
     assert tree.sums([1.0] * len(names))[0] == len(names)
@@ -151,6 +160,31 @@ def test_unknown_stays_unknown() -> None:
     rows = {row["label"]: row for row in shown["headline"]}
     assert rows["power"]["text"] == rows["energy"]["text"] == "unknown"
     assert shown["power"] is None
+
+
+def test_a_run_without_time_says_why_figures_are_missing() -> None:
+    nothing = Estimate(0.0, 0.0, 0.0)
+    p = prediction(operators=(), latency_s=nothing, energy_j=None, power_w=None, utilisation=0.0)
+    shown = device_figures(p, load_device("h100-sxm"), None)
+    notes = {row["label"]: row["note"] for row in shown["headline"]}
+    assert notes["power"] == notes["energy"] == notes["utilisation"] == "no operator takes time"
+    assert "No operator takes time" in page_of([p])
+
+
+def test_a_locked_clock_lowers_the_peaks() -> None:
+    p = prediction(operators=(operator("gemm", "a", 5e-5),))
+    full = device_figures(p, load_device("a100-sxm-80gb"), None)
+    half = device_figures(p, load_device("a100-sxm-80gb"), None, clock_hz=705e6)
+    assert (full["kinds"][0]["peak"], half["kinds"][0]["peak"]) == (312e12, 156e12)
+
+
+def test_the_honest_box_has_what_a_cost_leaves_out() -> None:
+    from perfmodel.predict.energy import Prices
+
+    text = page_of([prediction()])
+    assert "PUE" not in text
+    shown = device_figures(prediction(), load_device("h100-sxm"), None, Prices(per_hour={"h100-sxm": 2.0}))
+    assert any("the PUE was not given" in note for note in shown["caveats"]["notes"])
 
 
 def test_a_model_that_does_not_fit_says_so() -> None:
@@ -224,14 +258,14 @@ def test_names_are_never_markup(name: str) -> None:
     assert [n for n, _ in found.attributes] == [n for n, _ in plain.attributes]
     assert not any(n.startswith("on") for n, _ in found.attributes)
     assert len(found.scripts) == len(plain.scripts)
-    assert data_of(text)["devices"][0]["names"] == [f"layer/{name}"]
-    assert name.strip() in "".join(found.texts)
+    assert data_of(text)["devices"][0]["names"] == [clean(f"layer/{name}")]
+    assert clean(name).strip() in "".join(found.texts)
 
 
 def test_the_data_hold_no_markup() -> None:
     text = page.json_for_html({name: [name] for name in HOSTILE})
     assert not set("<>&\u2028") & set(text)
-    assert json.loads(text) == {name: [name] for name in HOSTILE}
+    assert json.loads(text) == {name: [clean(name)] for name in HOSTILE}
 
 
 def test_scripts_never_write_markup() -> None:

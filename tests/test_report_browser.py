@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from chromium import Chromium, executable
-from report_pages import large_page, page_of_hostile_names, write
+from report_pages import large_page, page_of_hostile_names, page_of_names, write
 
 pytest.importorskip("vl_convert", reason="the extra report is not installed")
 if executable() is None:
@@ -41,9 +41,14 @@ def pages(tmp_path_factory: pytest.TempPathFactory, library: str) -> dict[str, P
     }
 
 
+def print_nothing(browser: Chromium) -> None:
+    """What a page does before and after it is printed: all charts are drawn."""
+    browser.run("for (const kind of ['beforeprint', 'afterprint']) window.dispatchEvent(new Event(kind))")
+
+
 def draw_all(browser: Chromium) -> None:
     """All charts, also those that are far from the window, as before printing."""
-    browser.run("window.dispatchEvent(new Event('beforeprint'))")
+    print_nothing(browser)
     for name in CHARTS:
         browser.wait(f"document.querySelector('#chart-{name} canvas')")
     # A scrollbar that came with the charts makes the page narrower: they are drawn again.
@@ -108,7 +113,7 @@ def test_6500_operators(browser: Chromium, pages: dict[str, Path]) -> None:
     browser.open(pages["large"])
     draw_all(browser)
     assert browser.problems == []
-    assert "6500 operators" in browser.run("document.getElementById('operators-count').textContent")
+    assert "6,500 operators" in browser.run("document.getElementById('operators-count').textContent")
     assert browser.run("document.querySelectorAll('*').length") < 3000  # rows are made page by page
 
 
@@ -303,7 +308,7 @@ def test_the_comparison_draws(browser: Chromium, tmp_path: Path, library: str, w
     title = {"model": "net", "dims": {"batch": 8}, "asked": {}}
     page = write(tmp_path / "devices.html", comparison_html(some_ranking(), DEVICES, title, None, curves))
     browser.open(page, width=width, dark=True)
-    browser.run("window.dispatchEvent(new Event('beforeprint'))")
+    print_nothing(browser)
     for name in ("latency", "energy", "over", "pareto"):
         browser.wait(f"document.querySelector('#chart-{name} canvas')")
         assert ink(browser, name) > 500
@@ -314,3 +319,108 @@ def test_the_comparison_draws(browser: Chromium, tmp_path: Path, library: str, w
     browser.key("ArrowRight")
     assert "batch 1" in said(browser)
     assert browser.problems == []
+
+
+BOXES = """((id, name) => {
+  const found = [];
+  const walk = (mark) => { for (const item of mark.items) {
+    if (mark.marktype === 'group') { item.items.forEach(walk); continue; }
+    if (mark.name === name && item.opacity !== 0) found.push([item.bounds.x1, item.bounds.y1, item.bounds.x2, item.bounds.y2]);
+  } };
+  walk(document.getElementById(id).chartView.scenegraph().root);
+  return found; })"""
+"""The boxes [pixel of the plot] of a chart's marks of some name."""
+
+
+def overlapping(boxes: list[list[float]], others: list[list[float]]) -> list[tuple[list[float], list[float]]]:
+    return [
+        (a, b)
+        for a in boxes
+        for b in others
+        if a is not b and a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+    ]
+
+
+def test_names_in_the_comparison_lie_over_nothing(browser: Chromium, tmp_path: Path, library: str) -> None:
+    from test_crossover import lines, some_ranking
+
+    from perfmodel.report.comparing import comparison_html
+
+    # Three curves that end within a percent, and three dots close to each other.
+    devices = ("h100-sxm", "l40s", "a10")
+    curves = lines((1, 8, 64), l40s=(0.0, 2.0), h100_sxm=(10.0, 1.85), a10=(9.0, 1.86))
+    title = {"model": "net", "dims": {"batch": 8}, "asked": {}}
+    page = write(tmp_path / "names.html", comparison_html(some_ranking(), devices, title, None, curves))
+    browser.open(page)
+    print_nothing(browser)
+    for name in ("over", "pareto"):
+        browser.wait(f"document.querySelector('#chart-{name} canvas')")
+    browser.wait("!document.querySelector('.chart[aria-busy=true]')")
+    names = browser.run(f"{BOXES}('chart-over', 'names')")
+    assert len(names) == 3
+    assert not overlapping(names, names)
+    # Beside the curves: to the right of all that is drawn of them.
+    assert min(box[0] for box in names) > max(box[2] for box in browser.run(f"{BOXES}('chart-over', 'points')"))
+    names = browser.run(f"{BOXES}('chart-pareto', 'names')")
+    assert names
+    assert not overlapping(names, names)
+    assert not overlapping(names, browser.run(f"{BOXES}('chart-pareto', 'points')"))
+    # On a narrow screen the key has the names instead.
+    browser.open(page, width=390)
+    print_nothing(browser)
+    browser.wait("document.querySelector('#chart-pareto canvas')")
+    assert browser.run(f"{BOXES}('chart-pareto', 'names')") == []
+    key = browser.run("document.querySelector('#pareto .devices-key').textContent")
+    assert all(name in key for name in ("H100", "L40S", "A10"))
+
+
+def test_paper_is_light_and_the_screen_stays_dark(browser: Chromium, pages: dict[str, Path]) -> None:
+    browser.open(pages["small"], dark=True)
+    browser.run("window.dispatchEvent(new Event('beforeprint'))")
+    assert browser.run("document.documentElement.dataset.theme") == "light"
+    browser.run("window.dispatchEvent(new Event('afterprint'))")
+    assert browser.run("document.documentElement.dataset.theme") == "dark"
+
+
+def test_long_names_keep_rows_short(browser: Chromium, tmp_path: Path, library: str) -> None:
+    names = [letter * 10_000 for letter in ("a", "\u202e", "\U0001f600", " ")]
+    page = write(tmp_path / "long.html", page_of_names(names, library))
+    for width in (1280, 390):
+        browser.open(page, width=width)
+        draw_all(browser)
+        assert browser.run(WIDTH) <= width
+        heights = browser.run("[...document.querySelectorAll('#operators-body tr')].map((r) => r.offsetHeight)")
+        assert max(heights) < 240
+    assert browser.problems == []
+
+
+def test_controls_are_large_enough_to_touch(browser: Chromium, pages: dict[str, Path]) -> None:
+    browser.open(pages["small"], width=390)
+    draw_all(browser)
+    small = browser.run(
+        "[...document.querySelectorAll('button, input[type=search], label')].filter((e) => e.offsetParent)"
+        ".map((e) => [e.textContent || e.id, e.getBoundingClientRect()])"
+        ".filter(([, r]) => r.width < 24 || r.height < 24).map(([text]) => text)"
+    )
+    assert small == []  # WCAG 2.2, 2.5.8
+
+
+def test_a_narrow_screen_needs_no_scrolling_in_the_table(browser: Chromium, pages: dict[str, Path]) -> None:
+    browser.open(pages["small"], width=390)
+    assert browser.run("(e => e.scrollWidth - e.clientWidth)(document.querySelector('#operators .scroll'))") <= 0
+    browser.click("#operators-body .expand")
+    more = browser.run("document.querySelector('tr.how dl').innerText")
+    assert all(title in more for title in ("shape", "FLOPs", "bytes", "power", "energy", "rests on"))
+
+
+def test_escape_sends_the_tip_away(browser: Chromium, pages: dict[str, Path]) -> None:
+    browser.open(pages["small"])
+    draw_all(browser)
+    browser.middle("#chart-tree canvas")
+    left = browser.run("document.querySelector('#chart-tree canvas').getBoundingClientRect().left")
+    top = browser.run("document.querySelector('#chart-tree canvas').getBoundingClientRect().top")
+    browser.hover(left + 20, top + 40)
+    browser.hover(left + 30, top + 45)
+    browser.wait("!document.getElementById('tip').hidden")
+    browser.key("Escape")
+    assert browser.run("document.getElementById('tip').hidden")

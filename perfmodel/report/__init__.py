@@ -3,6 +3,8 @@
 ===============  =============================================================================
 ``figures``      one prediction as the page shows it: headline, kinds of operators, memory, power
 ``ceilings``     the lines of the roofline
+``names``        names from files: on one line, not too long, none that turns text around
+``places``       the module that an operator belongs to, where its name does not say
 ``modules``      the tree of modules that the operators' names spell
 ``what_if``      the same model under other batches, formats, devices, launches
 ``caveats``      what was extrapolated, assumed or not modelled
@@ -82,7 +84,12 @@ def report(
         for prediction, _ in found:
             if predicted is not None:
                 predicted(prediction)
-        shown = [figures.device_figures(p, record, study.predictor, prices) for p, record in found]
+        megahertz = conditions.get("clock_mhz")
+        clock_hz = None if megahertz is None else 1e6 * megahertz
+        shown = [
+            figures.device_figures(p, record, study.predictor, prices, clock_hz, study.operator_paths(p))
+            for p, record in found
+        ]
         variants = study.variants(say) if what_if else []
         say("writing the page")
         return page.report_page(shown, variants, study.title, library.result())

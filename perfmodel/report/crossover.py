@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any
 
 from perfmodel.errors import InputError
@@ -19,6 +18,12 @@ from perfmodel.report.what_if import prepared_for
 
 MOST_SIZES = 40
 """Sizes of the dimension that are predicted, beside those that a crossing is searched at."""
+CLOSE = 1.05
+"""Costs whose ratio is below this are about equal: the lead may change from size to size, as tiles fit one and not the next."""
+MOST_TRIED = 64
+"""Sizes that are tried after a first crossing, until the new leader leads by more than :data:`CLOSE`."""
+SETTLED = 16
+"""So many tries in a row it must lead by as much: longer than a step of tiles in the usual kernels."""
 
 
 @dataclass(frozen=True)
@@ -27,19 +32,24 @@ class Crossing:
 
     Attributes:
         by: one of :data:`~perfmodel.predict.energy.ranking.RANKS`.
-        size: the first at which it is.
+        size: the first from which on it is; at the size below, ``instead_of`` costs no more.
         device: the cheapest from there on.
         instead_of: the cheapest before.
+        close_from: the first size from which on up to ``size`` neither costs 5 % more than the other, and they may take turns.
     """
 
     by: str
     size: int
     device: str
     instead_of: str
+    close_from: int
 
     def to_dict(self) -> dict[str, Any]:
         """The keys of the JSON contract."""
-        return {"by": self.by, "size": self.size, "device": self.device, "instead_of": self.instead_of}
+        return {
+            "by": self.by, "size": self.size, "device": self.device, "instead_of": self.instead_of,
+            "close_from": self.close_from,
+        }  # fmt: skip
 
 
 @dataclass
@@ -63,6 +73,7 @@ class Curves:
     prices: Prices
     predictor: Any
     _known: dict[int, dict[str, ModelPrediction]] = field(default_factory=dict)
+    _tried: set[int] = field(default_factory=set)
 
     @classmethod
     def of(
@@ -126,22 +137,67 @@ class Curves:
         return {d.id: [self._each(size, d.id, by) for size in self.sizes] for d in self.devices}
 
     def crossings(self, by: str) -> list[Crossing]:
-        """Where the cheapest device changes, ascending, to the last size between two that are shown.
+        """Where the cheapest device changes, ascending, to the last size.
 
-        A device that is the cheapest only between two neighbouring sizes may be missed.
+        Costs do not fall smoothly with the size, so that two devices may take turns where they are about equal. A crossing is
+        the size from which on the new leader has kept its lead at all sizes tried: one after the other (above 128 in steps of
+        1.6 %) until it leads by more than :data:`CLOSE` for long, and those that are shown. A device that is the cheapest
+        only between two neighbouring sizes may be missed.
         """
-        found = []
+        found: list[Crossing] = []
         best = self._cheapest(self.sizes[0], by)
-        for below, above in pairwise(self.sizes):
-            low = below
-            while self._cheapest(above, by) != best:
-                high = above
-                while high - low > 1:
-                    middle = (low + high) // 2
-                    low, high = (middle, high) if self._cheapest(middle, by) == best else (low, middle)
-                found.append(Crossing(by, high, self._cheapest(high, by), best))
-                low, best = high, found[-1].device
+        low = self.sizes[0]
+        for above in self.sizes[1:]:
+            while low < above and self._cheapest(above, by) != best:
+                old = best
+                high = _first(low, above, lambda size, old=old: self._cheapest(size, by) != old)  # type: ignore[misc]
+                best = self._cheapest(high, by)
+                low = self._settled(high, self._reign(above, best, by), best, old, by)
+                found.append(Crossing(by, low, best, old, self._close_from(low, best, old, by)))
+            low = max(low, above)
         return found
+
+    def _reign(self, size: int, device: str, by: str) -> int:
+        """The last of the sizes shown from ``size`` on up to which a device is the cheapest at all; ``size`` at least."""
+        last = size
+        for shown in self.sizes:
+            if shown >= size:
+                if self._cheapest(shown, by) != device:
+                    break
+                last = shown
+        return last
+
+    def _settled(self, first: int, limit: int, device: str, instead_of: str, by: str) -> int:
+        """The first size, from ``first`` to ``limit``, from which on ``device`` costs less than the other wherever tried."""
+        step = max(1, first // 64)
+        tried, ahead = [first], 0
+        for size in range(first + step, limit + 1, step)[:MOST_TRIED]:
+            tried.append(size)
+            ahead = ahead + 1 if self._lead(size, device, instead_of, by) > CLOSE else 0
+            if ahead == SETTLED:
+                break
+        tried += [size for size in self.sizes if tried[-1] < size <= limit]
+        behind = [i for i, size in enumerate(tried) if self._lead(size, device, instead_of, by) <= 1]
+        # Always ahead; or no more than a turn, with the other one ahead at the end.
+        if not behind or behind[-1] + 1 == len(tried):
+            return first
+        return _first(
+            tried[behind[-1]], tried[behind[-1] + 1], lambda size: self._lead(size, device, instead_of, by) > 1
+        )
+
+    def _close_from(self, size: int, device: str, instead_of: str, by: str) -> int:
+        """The first known size from which on up to ``size`` the two cost about the same."""
+        close = size
+        for known in sorted((s for s in self._tried if s < size), reverse=True):
+            if not 1 / CLOSE < self._lead(known, device, instead_of, by) < CLOSE:
+                break
+            close = known
+        return close
+
+    def _lead(self, size: int, device: str, instead_of: str, by: str) -> float:
+        """What ``instead_of`` costs over what ``device`` does."""
+        own, other = self._each(size, device, by), self._each(size, instead_of, by)
+        return other / own if own > 0 else 1.0
 
     def to_dict(self) -> dict[str, Any]:
         """The keys of the JSON contract."""
@@ -157,8 +213,17 @@ class Curves:
         return next(iter(self.at(self.sizes[0]).values())).workload.unit.removesuffix("s")
 
     def _each(self, size: int, device: str, by: str) -> float:
+        self._tried.add(size)
         prediction = self.at(size)[device]
         return quantity(prediction, by, self.prices) / prediction.workload.units
 
     def _cheapest(self, size: int, by: str) -> str:
         return min((d.id for d in self.devices), key=lambda device: self._each(size, device, by))
+
+
+def _first(low: int, high: int, holds: Callable[[int], bool]) -> int:
+    """The size after ``low``, where something does not hold, at which it does: found by halving, down to neighbouring sizes."""
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if holds(middle) else (middle, high)
+    return high

@@ -14,10 +14,12 @@ from perfmodel.errors import InputError
 from perfmodel.hardware import Device
 from perfmodel.predict.kinds import formula
 from perfmodel.predict.memory import MemoryPlan
+from perfmodel.predict.memory.plan import Owner
 from perfmodel.predict.result import Estimate, ModelPrediction, OperatorPrediction
-from perfmodel.report.caveats import caveats, shares
+from perfmodel.report.caveats import NO_TIME, caveats, shares, unpowered
 from perfmodel.report.ceilings import ceilings, peak_of
-from perfmodel.report.modules import module_tree
+from perfmodel.report.modules import module_path, module_tree
+from perfmodel.report.names import short
 
 DIGITS = 5
 """Significant digits of numbers in the page: more than anyone reads there, and half of the bytes."""
@@ -29,7 +31,12 @@ POWER_SLICES = 400
 
 
 def device_figures(
-    prediction: ModelPrediction, device: Device, predictor: Any, prices: Any = None, clock_hz: float | None = None
+    prediction: ModelPrediction,
+    device: Device,
+    predictor: Any,
+    prices: Any = None,
+    clock_hz: float | None = None,
+    paths: Sequence[Sequence[str]] | None = None,
 ) -> dict[str, Any]:
     """Everything that the page shows of one prediction.
 
@@ -39,12 +46,15 @@ def device_figures(
         predictor: that made it; its fitted constants give the cache's ceiling, where it has any.
         prices: what carbon and money follow from (:class:`perfmodel.Prices`); None: nothing was given.
         clock_hz: a locked clock.
+        paths: for each operator the modules that it lies in and itself (:func:`perfmodel.report.places.operator_paths`);
+            None: as its name spells them.
     """
     kinds, kind_of = _kinds(prediction.operators)
     dtypes = {k.dtype for k in kinds} or {"fp32"}
     lines = ceilings(device, dtypes, constants=getattr(predictor, "constants", None), clock_hz=clock_hz)
     names = [o.name for o in prediction.operators]
-    tree = module_tree(names, prediction.model)
+    tree = module_tree([module_path(name) for name in names] if paths is None else paths, prediction.model)
+    labels = [short(label) for label in tree.labels]
     return {
         "id": device.id,
         "name": device.name,
@@ -52,12 +62,12 @@ def device_figures(
         "headline": headline(prediction, device, prices),
         "latency_s": _short(prediction.latency_s.value),
         "launch_gap_s": _short(prediction.launch_gap_s),
-        "names": names,
+        "names": [short(name) for name in names],
         "kind": kind_of,
         "kinds": [_kind(k, peak_of(device, k.dtype, clock_hz)) for k in kinds],
         "ceilings": [{"kind": c.kind, "label": c.label, "value": _short(c.value), "source": c.source} for c in lines],
         "modules": {
-            "labels": tree.labels,
+            "labels": labels,
             "parents": tree.parents,
             "seconds": [_short(v) for v in tree.sums([o.latency_s.value for o in prediction.operators])],
             "leaves": tree.leaves,
@@ -65,7 +75,7 @@ def device_figures(
         "bounds": {name: _short(share) for name, share in shares(prediction, "bound").items()},
         "memory": None if prediction.memory is None else _memory(prediction.memory, prediction.operators, device),
         "power": _power(prediction),
-        "caveats": caveats(prediction),
+        "caveats": caveats(prediction, prices),
     }
 
 
@@ -84,7 +94,7 @@ def headline(prediction: ModelPrediction, device: Device, prices: Any = None) ->
         rows.append(
             _figure("throughput", inverse.scaled(work.units), units.rate, f"{unit}; {_counted(work.units)} in each run")
         )
-    missing = "unknown: the device quotes no TDP"
+    missing = unpowered(prediction)
     rows.append(_figure("power", prediction.power_w, units.power, _limit(prediction), missing))
     per_unit = None if prediction.energy_j is None else prediction.energy_j.scaled(1 / work.units)
     each = "" if per_unit is None else f"{units.energy(per_unit.value)} a {unit.removesuffix('s')}"
@@ -104,7 +114,7 @@ def headline(prediction: ModelPrediction, device: Device, prices: Any = None) ->
             min(1.0, prediction.utilisation * latency.value / s) for s in (latency.value, latency.high, latency.low)
         ]
         use = Estimate(*values)
-    rows.append(_figure("utilisation", use, units.share, "of the peak FLOP/s of the matrix products"))
+    rows.append(_figure("utilisation", use, units.share, "of the peak FLOP/s of the matrix products", NO_TIME))
     return rows
 
 
@@ -188,7 +198,8 @@ def _kinds(operators: Sequence[OperatorPrediction]) -> tuple[list[OperatorPredic
 def _kind(o: OperatorPrediction, peak_flops: float) -> dict[str, Any]:
     executed = o.flops if o.flops_executed is None else o.flops_executed
     return {
-        "op": o.op, "shape": o.shape, "dtype": o.dtype, "n": o.count, "flops": _short(executed), "bytes": _short(o.bytes),
+        "op": o.op, "shape": short(o.shape), "dtype": o.dtype, "n": o.count, "flops": _short(executed),
+        "bytes": _short(o.bytes),
         "t": [_short(v) for v in (o.latency_s.value, o.latency_s.low, o.latency_s.high)],
         "w": None if o.power_w is None else _short(o.power_w.value),
         "j": None if o.energy_j is None else _short(o.energy_j.value),
@@ -209,17 +220,28 @@ def _memory(plan: MemoryPlan, operators: Sequence[OperatorPrediction], device: D
     for start in range(0, len(profile), group):
         stop = min(start + group, len(profile))
         at = start + int(profile[start:stop].argmax())
-        points.append([_short(ends[start] - steps[start]), _short(ends[stop - 1]), _short(profile[at]), plan.nodes[at]])
+        points.append(
+            [_short(ends[start] - steps[start]), _short(ends[stop - 1]), _short(profile[at]), short(plan.nodes[at])]
+        )
     parts = {
         "weights": plan.weights_bytes, "inputs": plan.inputs_bytes, "activations": plan.activations_bytes,
         "outputs": plan.outputs_bytes, "cached keys and values": plan.kv_cache_bytes, "workspace": plan.workspace_bytes,
     }  # fmt: skip
     return {
         "axis": "time" if timed else "node", "points": points, "weights": _short(plan.weights_bytes),
-        "peak": _short(plan.peak_bytes), "peak_node": plan.peak_node, "device_bytes": device.memory_bytes,
+        "peak": _short(plan.peak_bytes), "peak_node": short(plan.peak_node or ""), "device_bytes": device.memory_bytes,
         "peak_at": None if peak < 0 else _short(ends[peak] - steps[peak] / 2), "runtime": plan.runtime,
         "parts": {name: _short(size) for name, size in parts.items() if size},
-        "owners": [o.to_dict() | {"bytes": _short(o.bytes), "share": _short(o.share)} for o in plan.owners],
+        "owners": [_owner(o) for o in plan.owners],
+    }  # fmt: skip
+
+
+def _owner(owner: Owner) -> dict[str, Any]:
+    names = {
+        key: None if name is None else short(name) for key, name in (("made_by", owner.made_by), ("until", owner.until))
+    }
+    return {
+        **owner.to_dict(), **names, "name": short(owner.name), "bytes": _short(owner.bytes), "share": _short(owner.share),
     }  # fmt: skip
 
 

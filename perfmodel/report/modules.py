@@ -43,28 +43,30 @@ def module_path(name: str) -> list[str]:
     """The parts of an operator's name, at least one, from the outermost module to the operator itself."""
     for separator in _SEPARATORS:
         if separator in name.strip(separator):
-            parts = [part for part in name.split(separator) if part]
-            return (
-                [*parts[: MAX_DEPTH - 1], separator.join(parts[MAX_DEPTH - 1 :])] if len(parts) > MAX_DEPTH else parts
-            )
+            return [part for part in name.split(separator) if part]
     return [name]
 
 
-def module_tree(names: Sequence[str], root: str) -> Tree:
+def _at_most(path: Sequence[str]) -> list[str]:
+    """The path with all parts beyond :data:`MAX_DEPTH` as one."""
+    return list(path) if len(path) <= MAX_DEPTH else [*path[: MAX_DEPTH - 1], "/".join(path[MAX_DEPTH - 1 :])]
+
+
+def module_tree(paths: Sequence[Sequence[str]], root: str) -> Tree:
     """Modules and operators, in the order of the model.
 
     A module that holds one thing alone is joined with it, one that holds everything is the root.
 
     Args:
-        names: of the operators, in order.
+        paths: of the operators, in order: the modules that each lies in, from the outermost, and itself.
         root: what the whole is called.
     """
     labels, parents = [root], [-1]
     known: dict[tuple[int, str], int] = {}
     leaves = []
-    for name in names:
+    for path in paths:
         node = 0
-        *modules, last = module_path(name)
+        *modules, last = _at_most(path)
         for label in modules:
             if (node, label) not in known:
                 known[node, label] = len(labels)

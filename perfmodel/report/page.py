@@ -17,6 +17,7 @@ from typing import Any
 
 from perfmodel.report import sections
 from perfmodel.report.assets import asset
+from perfmodel.report.names import clean, clean_data, printable, short
 from perfmodel.report.what_if import Variant
 
 REPORT_SCRIPTS = ("base.js", "operators.js", "curves.js", "report.js")
@@ -34,7 +35,7 @@ def report_page(
         title: ``model``, ``dims``, ``asked``.
         library: the plotting library's script.
     """
-    names = [d["name"] for d in shown]
+    names, model = [str(d["name"]) for d in shown], short(str(title["model"]))
     contents = [
         ("time", "Time"),
         ("roofline", "Roofline"),
@@ -48,13 +49,13 @@ def report_page(
     body += [asset("operators.html"), sections.trust(shown)]
     contents += [("operators", "Operators"), ("trust", "Trust")]
     return document(
-        title=f"{title['model']} on {', '.join(names)}",
-        heading=str(title["model"]),
+        title=f"{model} on {', '.join(names)}",
+        heading=model,
         subtitle=sections.subtitle(title, names),
         tabs=sections.tabs(names),
         contents=contents,
         body="\n".join(body),
-        data={"model": title["model"], "devices": shown},
+        data={"model": model, "devices": shown},
         scripts=REPORT_SCRIPTS,
         library=library,
     )
@@ -76,16 +77,16 @@ def comparison_page(
         over: :meth:`perfmodel.report.crossover.Curves.to_dict`; None: no dimension was asked for.
         library: the plotting library's script.
     """
-    names = [d["name"] for d in shown]
+    names, model = [str(d["name"]) for d in shown], short(str(title["model"]))
     contents = [("devices", "Side by side"), *([("over", "Crossovers")] if over else []), ("pareto", "Pareto front")]
     body = [sections.device_table(shown), sections.comparison_charts(shown, over, fronts)]
     return document(
-        title=f"{title['model']} on {len(names)} devices",
-        heading=str(title["model"]),
+        title=f"{model} on {len(names)} devices",
+        heading=model,
         subtitle=sections.subtitle(title, names),
         contents=contents,
         body="\n".join(body),
-        data={"model": title["model"], "devices": shown, "fronts": fronts, "over": over},
+        data={"model": model, "devices": shown, "fronts": fronts, "over": over},
         scripts=COMPARISON_SCRIPTS,
         library=library,
     )
@@ -123,13 +124,13 @@ def document(
     return Template(asset("page.html")).substitute(
         policy=policy(code),
         generator=escape(f"perfmodel {__version__}"),
-        title=escape(title),
-        heading=escape(heading),
-        subtitle=escape(subtitle),
+        title=escape(clean(title)),
+        heading=escape(clean(heading)),
+        subtitle=escape(clean(subtitle)),
         style=asset("page.css"),
-        tabs=tabs,
+        tabs=printable(tabs),
         contents=links,
-        body=body,
+        body=printable(body),
         footer=escape(f"Made by perfmodel {__version__}. Everything here is predicted, nothing was measured. {vega}"),
         data=json_for_html(data),
         scripts="\n".join(f"<script>{text}</script>" for text in code),
@@ -138,7 +139,7 @@ def document(
 
 def json_for_html(data: Mapping[str, Any]) -> str:
     """Strict JSON that can stand inside a ``<script>`` element: without ``<``, ``>`` and ``&``."""
-    text = json.dumps(data, allow_nan=False, ensure_ascii=True, separators=(",", ":"))
+    text = json.dumps(clean_data(data), allow_nan=False, ensure_ascii=True, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 

@@ -10,8 +10,9 @@ from typing import Any
 from perfmodel import units
 from perfmodel.predict.result import ModelPrediction
 from perfmodel.report.assets import asset
-from perfmodel.report.caveats import NOT_MODELLED, SOURCES, UNSAID
+from perfmodel.report.caveats import NO_TIME, NOT_MODELLED, SOURCES, UNSAID
 from perfmodel.report.figures import figures_of, typeset
+from perfmodel.report.names import MOST_OF_LINE, short
 from perfmodel.report.what_if import Variant
 
 _ROOM = 1.12
@@ -24,14 +25,14 @@ _GROUPS = {
 
 def subtitle(title: Mapping[str, Any], names: Sequence[str]) -> str:
     """``batch=8, bf16 · predicted on NVIDIA H100 SXM``."""
-    dims = [f"{name}={size}" for name, size in title["dims"].items()]
+    dims = [f"{short(name, 80)}={size}" for name, size in title["dims"].items()]
     asked = [
         f"{value}" if key == "dtype" else f"{key.replace('_', ' ')} {value}"
         for key, value in title["asked"].items()
         if (key, value) not in (("fusion", "engine"), ("launch", "graph"), ("cache", "rotating"))
     ]
     conditions = ", ".join([*dims, *asked])
-    where = f"predicted on {', '.join(names)}"
+    where = f"predicted on {', '.join(short(name, 80) for name in names)}"
     return f"{conditions} · {where}" if conditions else where
 
 
@@ -40,7 +41,7 @@ def tabs(names: Sequence[str]) -> str:
     if len(names) < 2:
         return ""
     buttons = "".join(
-        f'<button type="button" data-tab="{i}" aria-pressed="{"true" if i == 0 else "false"}">{escape(name)}</button>'
+        f'<button type="button" data-tab="{i}" aria-pressed="{"false" if i else "true"}">{escape(short(name, 80))}</button>'
         for i, name in enumerate(names)
     )
     return f'<div class="tabs" role="group" aria-label="Device that is shown">{buttons}</div>'
@@ -65,11 +66,11 @@ def _figures(rows: Iterable[Mapping[str, Any]]) -> str:
 
 def _in_short(box: Mapping[str, Any]) -> str:
     """The honest box in a line, with the way to it."""
-    rests = ", ".join(f"{name} {share:.0%}" for name, share in box["time_sources"].items())
+    rests = _named_shares(box["time_sources"])
     missing = sum(u["bytes_share"] for u in box["unmodelled"])
-    parts = [f"Bars are 90 % intervals. The time is {rests}"]
+    parts = [f"Bars are 90 % intervals. {f'The time is {rests}' if rests else NO_TIME.capitalize()}"]
     if missing:
-        parts.append(f"no rule covers operators with {missing:.1%} of the bytes")
+        parts.append(f"no rule covers operators with {units.share(missing)} of the bytes")
     if box["warnings"]:
         parts.append(f"{len(box['warnings'])} assumption{'s' if len(box['warnings']) > 1 else ''} to know of")
     return f'<p class="trust">{escape("; ".join(parts))}. <a href="#trust">How far to trust this</a></p>'
@@ -119,15 +120,15 @@ def _table(label: str, heads: Iterable[tuple[str, str]], rows: Iterable[str], ca
         caption: plain text above it.
     """
     columns = "".join(f'<th scope="col" class="{kind}">{escape(name)}</th>' for name, kind in heads)
-    above = f"<caption>{escape(caption)}</caption>" if caption else ""
+    above = f'<p class="caption">{escape(caption)}</p>' if caption else ""
     return (
-        f'<div class="card scroll" tabindex="0" role="region" aria-label="{escape(label)}"><table>{above}'
-        f"<thead><tr>{columns}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+        f'<div class="card">{above}<div class="scroll" tabindex="0" role="region" aria-label="{escape(label)}"><table>'
+        f"<thead><tr>{columns}</tr></thead><tbody>{''.join(rows)}</tbody></table></div></div>"
     )
 
 
 def _row_head(text: str) -> str:
-    return f'<th scope="row">{escape(text)}</th>'
+    return f'<th scope="row">{escape(short(text))}</th>'
 
 
 def _number(html: str, classes: str = "n") -> str:
@@ -155,7 +156,7 @@ def _honest(box: Mapping[str, Any]) -> str:
     further = ""
     if box["unmodelled"]:
         estimated = "of the bytes, estimated as memory traffic"
-        items = [f"{u['count']} × {u['op']}: {u['bytes_share']:.1%} {estimated}" for u in box["unmodelled"]]
+        items = [f"{u['count']} × {u['op']}: {units.share(u['bytes_share'])} {estimated}" for u in box["unmodelled"]]
         further += "<h3>No rule covers</h3>" + _list(items)
     if box["warnings"]:
         further += "<h3>Extrapolated or assumed</h3>" + _list(box["warnings"])
@@ -164,11 +165,11 @@ def _honest(box: Mapping[str, Any]) -> str:
 
 
 def _rests(what: str, sources: Mapping[str, float]) -> str:
-    said = ", ".join(f"{name} {share:.0%}" for name, share in sources.items())
+    said = _named_shares(sources)
     colours = {name: _TRUST_COLOURS.get(name, "faint") for name in sources}
     bars = "".join(f'<i style="width:{100 * s:.2f}%;background:var(--{colours[n]})"></i>' for n, s in sources.items())
     keys = "".join(
-        f'<li><i style="background:var(--{colours[n]})"></i>{escape(f"{n} {s:.0%}: {SOURCES.get(n, UNSAID)}")}</li>'
+        f'<li><i style="background:var(--{colours[n]})"></i>{escape(f"{n} {_percent(s)}: {SOURCES.get(n, UNSAID)}")}</li>'
         for n, s in sources.items()
     )
     return (
@@ -177,12 +178,20 @@ def _rests(what: str, sources: Mapping[str, float]) -> str:
     )
 
 
+def _named_shares(sources: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {_percent(share)}" for name, share in sources.items())
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
+
+
 def _time(seconds: float) -> str:
     return typeset(units.duration(seconds))
 
 
 def _list(lines: Iterable[str]) -> str:
-    return f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>"
+    return f"<ul>{''.join(f'<li>{escape(short(line, MOST_OF_LINE))}</li>' for line in lines)}</ul>"
 
 
 # ----------------------------------------------------------------------------------------------------- charts
@@ -198,7 +207,7 @@ def _owners(memory: Mapping[str, Any] | None) -> str:
     parts = ", ".join(f"{name} {units.size(size)}" for name, size in memory["parts"].items())
     rows = [
         f"<tr>{_number(escape(o['name']), 'name')}<td>{escape(o['kind'])}</td>{_number(escape(units.size(o['bytes'])))}"
-        f"{_number(format(o['share'], '.1%'))}{_number(escape(o['made_by'] or 'before the run'), 'name optional')}"
+        f"{_number(units.share(o['share']))}{_number(escape(o['made_by'] or 'before the run'), 'name optional')}"
         f"{_number(escape(o['until'] or 'the end'), 'name optional')}</tr>"
         for o in memory["owners"]
     ]
@@ -258,13 +267,15 @@ def _order(variant: Variant) -> tuple[float, str]:
 def _variant_row(v: Variant, base: ModelPrediction | None, longest: float) -> str:
     label = f"{v.label} (now)" if v.is_base else v.label
     if v.prediction is None:
-        return f'<tr>{_row_head(label)}<td colspan="5">{escape(v.reason)}</td></tr>'
+        return f'<tr>{_row_head(label)}<td colspan="5">{escape(short(v.reason, MOST_OF_LINE))}</td></tr>'
     p, count = v.prediction, v.prediction.workload.units
     seconds = p.latency_s.value / count
     against = ""
-    if base is not None and not v.is_base and base.latency_s.value > 0:
+    unit = "token" if p.workload.tokens is not None else "sample"
+    if v.is_base:
+        against = f"{escape(_time(seconds))} a {unit}"
+    elif base is not None and base.latency_s.value > 0:
         ratio = seconds / (base.latency_s.value / base.workload.units)
-        unit = "token" if p.workload.tokens is not None else "sample"
         against = f'<span class="{"better" if ratio < 0.995 else "worse"}">{ratio:.2f}× a {unit}</span>'
     energy = units.UNKNOWN if p.energy_j is None else typeset(units.energy(p.energy_j.value / count))
     bad = ' class="bad"' if any("would not run there" in w for w in p.warnings) else ""
@@ -272,8 +283,8 @@ def _variant_row(v: Variant, base: ModelPrediction | None, longest: float) -> st
     rate = units.rate(count / p.latency_s.value if p.latency_s.value else None)
     memory = f"<span{bad}>{escape(units.size(p.peak_memory_bytes))}</span>"
     return (
-        f"<tr{' class=base' if v.is_base else ''}>{_row_head(label)}{_number(escape(_time(p.latency_s.value)) + bar)}"
-        f"{_number(against)}{_number(escape(rate))}{_number(escape(energy))}{_number(memory, 'n optional')}</tr>"
+        f"<tr{' class=base' if v.is_base else ''}>{_row_head(label)}{_number(escape(_time(p.latency_s.value)))}"
+        f"{_number(against + bar)}{_number(escape(rate))}{_number(escape(energy))}{_number(memory, 'n optional')}</tr>"
     )
 
 
@@ -296,12 +307,17 @@ def crossing_lines(over: Mapping[str, Any], names: Mapping[str, str]) -> list[st
             leader = min(curves, key=lambda device: curves[device][0])
             span = f"{over['dimension']}={over['sizes'][0]} to {over['sizes'][-1]}"
             lines.append(f"{by}: {names[leader]} is the {_most(QUANTITIES[by])} from {span}")
-        lines += [
-            f"from {over['dimension']}={c['size']} on {names[c['device']]} is {QUANTITIES[by]} than {names[c['instead_of']]}"
-            f" ({by} for each {over['unit']})"
-            for c in mine
-        ]
+        lines += [_crossing_line(c, over, names) for c in mine]
     return lines
+
+
+def _crossing_line(crossing: Mapping[str, Any], over: Mapping[str, Any], names: Mapping[str, str]) -> str:
+    by, size, close = crossing["by"], crossing["size"], crossing["close_from"]
+    near = f"; within 5 % of each other from {close} on" if size - close > 1 else ""
+    return (
+        f"from {over['dimension']}={size} on {names[crossing['device']]} is {QUANTITIES[by]} than"
+        f" {names[crossing['instead_of']]} ({by} for each {over['unit']}{near})"
+    )
 
 
 def _most(comparative: str) -> str:
@@ -320,7 +336,7 @@ def comparison_charts(
         for by, front in fronts.items()
     ]
     charts = Template(asset("comparison.html")).substitute(
-        hidden="" if over else "hidden", dimension=escape(over["dimension"] if over else ""), crossings=crossings,
+        hidden="" if over else "hidden", dimension=escape(short(over["dimension"], 80) if over else ""), crossings=crossings,
         quantities=buttons, pareto=_list(beaten), fronts=_choice("front", "Against latency", list(fronts)),
     )  # fmt: skip
     return charts

@@ -14,6 +14,7 @@ from perfmodel.models.predictor import load as load_predictor
 from perfmodel.predict import FUSIONS, LAUNCHES, _graph, _predict, _prepare, _Prepared
 from perfmodel.predict.result import ModelPrediction
 from perfmodel.predict.workload import BATCH_DIMS, SEQUENCE_DIMS
+from perfmodel.report.places import operator_paths
 
 FACTORS = (0.25, 0.5, 2, 4, 8)
 """Multiples of a batch that are predicted."""
@@ -81,6 +82,11 @@ class Study:
             say(f"predicting on {record.id}")
             self.found[record.id] = self._predict(self.prepared, record)
             yield self.found[record.id], record
+
+    def operator_paths(self, prediction: ModelPrediction) -> list[list[str]]:
+        """For each operator of a prediction the modules that it lies in, and itself."""
+        names = [o.name for o in prediction.operators]
+        return operator_paths(names, self.prepared.graph, self.model)
 
     def variants(self, say: Callable[[str], None]) -> list[Variant]:
         """All alternatives, after :meth:`predictions`; each group starts with what the page is about."""

@@ -11,7 +11,7 @@ PM.digits = (v) => {
   if (m >= 99.95) return v.toFixed(0);
   if (m >= 9.995) return v.toFixed(1);
   if (m >= 0.9995) return v.toFixed(2);
-  return m >= 0.1 ? v.toFixed(3) : v.toPrecision(2);
+  return m >= 0.1 ? v.toFixed(3) : v.toPrecision(3);
 };
 const TIME = [[1e-9, "ns"], [1e-6, "\u00b5s"], [1e-3, "ms"], [1, "s"]];
 const SI = [[1, ""], [1e3, "k"], [1e6, "M"], [1e9, "G"], [1e12, "T"], [1e15, "P"]];
@@ -33,6 +33,8 @@ PM.rate = (f) => scaled(f, SI, "FLOP/s");
 PM.energy = (j) => scaled(j, JOULE, "");
 PM.watts = (w) => (w === null || w === undefined ? "unknown" : `${PM.digits(w)} W`);
 PM.share = (x) => `${(100 * x).toFixed(1)} %`;
+PM.byteScale = (b) => { const [factor, name] = PM.scale(b, SI); return [factor, `${name}B`]; };
+PM.count = (n, what) => `${n.toLocaleString("en-GB")} ${what}${n === 1 ? "" : "s"}`;
 PM.timeScale = (s) => PM.scale(s, TIME);
 
 // ------------------------------------------------------------------------------------------------- elements
@@ -65,6 +67,10 @@ PM.setTheme = (dark) => {
   const wish = window.matchMedia("(prefers-color-scheme: dark)");
   PM.setTheme(wish.matches);
   wish.addEventListener("change", () => PM.setTheme(wish.matches));
+  // Paper is light, whatever the screen is.
+  let dark = false;
+  window.addEventListener("beforeprint", () => { dark = document.documentElement.dataset.theme === "dark"; if (dark) PM.setTheme(false); });
+  window.addEventListener("afterprint", () => { if (dark) PM.setTheme(true); });
   document.getElementById("theme").addEventListener("click", () => {
     PM.setTheme(document.documentElement.dataset.theme !== "dark");
   });
@@ -84,6 +90,9 @@ PM.showTip = (title, rows, pageX, pageY) => {
   const below = pageY + 14 + tip.offsetHeight > window.scrollY + window.innerHeight;
   tip.style.top = `${below ? Math.max(4, pageY - 14 - tip.offsetHeight) : pageY + 14}px`;
 };
+
+// What hides something can be sent away without moving the pointer.
+document.addEventListener("keydown", (event) => { if (event.key === "Escape") PM.hideTip(); });
 
 // --------------------------------------------------------------------------------------------------- charts
 PM.config = () => {
@@ -120,6 +129,15 @@ PM.chart = (container, build) => {
     const turn = ++turns;
     container.ariaBusy = "true";
     const made = build(Math.max(220, container.clientWidth - 4));
+    container.style.minHeight = made.empty ? "0" : "";
+    if (made.empty) {
+      if (last) last.finalize();
+      [last, view, drawn] = [null, null, made];
+      container.setAttribute("aria-label", made.empty);
+      container.replaceChildren(PM.element("p", { class: "chart-note" }, made.empty));
+      container.ariaBusy = "false";
+      return;
+    }
     const spec = { $schema: "https://vega.github.io/schema/vega/v6.json", autosize: { type: "fit", contains: "padding" }, ...made.spec, config: PM.config() };
     const place = PM.element("div");
     const embedded = await vegaEmbed(place, spec, { mode: "vega", actions: false, renderer: "canvas", ast: true, hover: false, tooltip: tip, defaultStyle: false });
@@ -135,6 +153,7 @@ PM.chart = (container, build) => {
       const it = item && item.datum && drawn.items[item.datum.i];
       if (it && it.enter) { PM.hideTip(); it.enter(); }
     });
+    container.chartView = view; // for tests, which look where marks came to lie
     container.dataset.drawn = String(Number(container.dataset.drawn || 0) + 1);
     container.ariaBusy = "false";
   };
@@ -182,6 +201,11 @@ PM.chart = (container, build) => {
   PM.redraws.push(draw);
   return draw;
 };
+// Text over lines and areas stays legible: the same mark twice, below in the colour of the ground.
+PM.haloed = (mark) => [
+  { ...mark, encode: { ...mark.encode, enter: { ...mark.encode.enter, stroke: { value: PM.colour("surface") }, strokeWidth: { value: 4 }, strokeJoin: { value: "round" }, strokeOpacity: { value: 0.85 } } } },
+  mark,
+];
 PM.focusSignal = { name: "focus", value: -1 };
 PM.decades = (low, high) => {
   const all = [];
@@ -189,4 +213,10 @@ PM.decades = (low, high) => {
   const step = Math.ceil(all.length / 9);
   return all.filter((v, i) => v >= low && v <= high && i % step === 0);
 };
-PM.spread = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}\u2026` : text);
+// Names differ at their ends: what is too long loses its middle.
+// Cut between characters, not between the halves of one.
+PM.middle = (text, most) => {
+  const letters = text.length > most ? [...text] : [];
+  return letters.length > most ? `${letters.slice(0, Math.floor(most / 2)).join("")}\u2026${letters.slice(1 - Math.ceil(most / 2)).join("")}` : text;
+};
+PM.spread = (text, most) => (text.length > most ? `${[...text].slice(0, most - 1).join("")}\u2026` : text);

@@ -22,7 +22,8 @@ PM.kindParts = (device) => {
     return { k, count, bound: k.bound, t: k.t[0] * count, flops: k.flops * count, bytes: k.bytes * count, ideal: (k.flops * count) / k.peak };
   }).filter((p) => p.t > 0 && PM.isShown(p.k));
 };
-const partTitle = (p) => (p.count > 1 ? `${p.k.op} ${p.k.dtype} ${p.k.shape} and alike: ${p.count} operators` : `${p.k.op} ${p.k.dtype} ${p.k.shape}`);
+const NOTHING = "No operator that is shown takes time.";
+const partTitle = (p) => (p.count > 1 ? `${p.k.op} ${p.k.dtype} ${p.k.shape} and alike: ${PM.count(p.count, "operator")}` : `${p.k.op} ${p.k.dtype} ${p.k.shape}`);
 
 // Lavin, "On the Efficiency of Convolutional Neural Networks" (2024): latency = arithmetic complexity / (peak x efficiency), so
 // that a rectangle as wide as the arithmetic and as high as 1 / efficiency has the latency for its area.
@@ -34,16 +35,20 @@ PM.gap = (width) => {
   let cap = 1.5, done = 0;
   for (const p of parts) { if (p.ideal > 0 && done < 0.98 * arithmetic) cap = Math.max(cap, (p.t / p.ideal) * 1.05); done += p.ideal; }
   const tall = parts.filter((p) => !(p.ideal > 0) || p.t / p.ideal > cap), low = PM.joined(parts.filter((p) => p.ideal > 0 && p.t / p.ideal <= cap), (p) => p.ideal, 220);
+  if (!parts.length) {
+    document.getElementById("gap-note").textContent = "";
+    return { label: "", empty: NOTHING, items: [] };
+  }
   let x = 0;
   const rects = low.map((p) => { const r = { p, x, x2: x + p.ideal, y: p.t / p.ideal, ideal: true }; x += p.ideal; return r; });
   const rest = tall.reduce((s, p) => ({ t: s.t + p.t, count: s.count + p.count, ideal: s.ideal + p.ideal }), { t: 0, count: 0, ideal: 0 });
   if (rest.t > 0) rects.push({ p: null, x, x2: x + rest.t / cap, y: cap, ideal: false });
   const [factor, unit] = PM.timeScale(rects.length ? rects[rects.length - 1].x2 : 1);
   const ideal = arithmetic;
-  document.getElementById("gap-note").textContent = `At its peak the arithmetic would take ${PM.time(ideal)} of the ${PM.time(run)}: a computational efficiency of ${PM.share(ideal / run)}.`
-    + (rest.t > 0 ? ` The grey block is ${rest.count} operators with little or no arithmetic, ${PM.share(rest.t / run)} of the time, drawn as high as there is room; its area is their time, too.` : "");
+  document.getElementById("gap-note").textContent = `At its peak the arithmetic would take ${PM.time(ideal)} of the ${PM.time(run)}: a computational efficiency of ${PM.share(ideal / run)} over all operators.`
+    + (rest.t > 0 ? ` The grey block is ${PM.count(rest.count, "operator")} with little or no arithmetic, ${PM.share(rest.t / run)} of the time, drawn as high as there is room; its area is their time, too.` : "");
   const items = rects.map((r, i) => ({
-    i, title: r.p ? partTitle(r.p) : `${rest.count} operators with little or no arithmetic`,
+    i, title: r.p ? partTitle(r.p) : `${PM.count(rest.count, "operator")} with little or no arithmetic`,
     rows: () => (r.p ? [["time", `${PM.time(r.p.t)}, ${PM.share(r.p.t / run)}`], ["arithmetic", `${PM.flops(r.p.flops)}, ${PM.time(r.p.ideal)} at peak`], ["efficiency", PM.share(r.p.ideal / r.p.t)], ["bound", r.p.bound]]
       : [["time", `${PM.time(rest.t)}, ${PM.share(rest.t / run)}`], ["at peak", PM.time(rest.ideal)]]),
     x: (v) => v.scale("x")((r.x + r.x2) / 2 / factor), y: (v) => v.scale("y")(r.y),
@@ -71,7 +76,7 @@ PM.gap = (width) => {
           fill: { field: "c" }, fillOpacity: { value: 0.75 },
         } } },
         { type: "rule", encode: { enter: { x: { value: 0 }, x2: { signal: "width" }, y: { scale: "y", value: 1 }, stroke: { value: PM.colour("ink") }, strokeDash: { value: [4, 3] } } } },
-        { type: "text", encode: { enter: { x: { value: 6 }, y: { scale: "y", value: 1, offset: -6 }, text: { value: "peak" }, fill: { value: PM.colour("ink") } } } },
+        ...PM.haloed({ type: "text", interactive: false, encode: { enter: { x: { value: 6 }, y: { scale: "y", value: 1, offset: -6 }, text: { value: "peak" }, fill: { value: PM.colour("ink") } } } }),
       ],
     },
   };
@@ -82,6 +87,10 @@ PM.waterline = (width) => {
   const parts = PM.joined(PM.kindParts(device).sort((a, b) => b.flops / b.bytes - a.flops / a.bytes), (p) => p.t, 260);
   const main = [...PM.kindParts(device)].sort((a, b) => b.ideal - a.ideal)[0];
   const balance = main ? main.k.peak / dram : 1;
+  if (!parts.length) {
+    document.getElementById("waterline-note").textContent = "";
+    return { label: "", empty: NOTHING, items: [] };
+  }
   const level = (p) => p.flops / Math.max(p.bytes, 1);
   const floor = 0.1, top = Math.max(balance * 4, ...parts.map(level)) * 1.3;
   let x = 0;
@@ -113,7 +122,7 @@ PM.waterline = (width) => {
         }, update: { stroke: { signal: `focus === datum.i ? '${PM.colour("ink")}' : '${PM.colour("surface")}'` }, strokeWidth: { signal: "focus === datum.i ? 2 : 0.4" } } } },
         { type: "rect", interactive: false, encode: { enter: { x: { value: 0 }, x2: { signal: "width" }, y: { scale: "y", value: balance }, y2: { signal: "height" }, fill: { value: PM.colour("water") }, fillOpacity: { value: 0.13 } } } },
         { type: "rule", interactive: false, encode: { enter: { x: { value: 0 }, x2: { signal: "width" }, y: { scale: "y", value: balance }, stroke: { value: PM.colour("water") }, strokeWidth: { value: 1.5 } } } },
-        { type: "text", interactive: false, encode: { enter: { x: { signal: "width", offset: -6 }, y: { scale: "y", value: balance, offset: -6 }, align: { value: "right" }, text: { value: `peak / bandwidth: ${PM.digits(balance)}` }, fill: { value: PM.colour("water") } } } },
+        ...PM.haloed({ type: "text", interactive: false, encode: { enter: { x: { signal: "width", offset: -6 }, y: { scale: "y", value: balance, offset: -6 }, align: { value: "right" }, text: { value: `peak / bandwidth: ${PM.digits(balance)}` }, fill: { value: PM.colour("water") } } } }),
       ],
     },
   };
@@ -146,36 +155,37 @@ PM.steps = ({ width, rows, low, high, xTitle, yTitle, yFormat, lines, base, item
       }, update: { fillOpacity: { signal: "focus === datum.i ? 0.3 : 0" } } } },
       ...(base ? [{ type: "rect", interactive: false, encode: { enter: { x: { value: 0 }, x2: { signal: "width" }, y: { scale: "y", value: base }, y2: { signal: "height" }, fill: { value: PM.colour("launch") }, fillOpacity: { value: 0.42 } } } }] : []),
       { type: "rule", interactive: false, from: { data: "lines" }, encode: { enter: { x: { value: 0 }, x2: { signal: "width" }, y: { scale: "y", field: "y" }, stroke: { value: PM.colour("muted") }, strokeDash: { field: "dash" } } } },
-      { type: "text", interactive: false, from: { data: "lines" }, encode: { enter: { x: { signal: "datum.left ? 6 : width - 4" }, align: { signal: "datum.left ? 'left' : 'right'" }, y: { scale: "y", field: "y", offset: -4 }, text: { field: "text" }, fill: { value: PM.colour("muted") } } } },
+      ...PM.haloed({ type: "text", interactive: false, from: { data: "lines" }, encode: { enter: { x: { signal: "datum.left ? 6 : width - 4" }, align: { signal: "datum.left ? 'left' : 'right'" }, y: { scale: "y", field: "y", offset: { signal: "datum.below ? 13 : -4" } }, text: { field: "text" }, fill: { value: PM.colour("ink") } } } }),
     ],
   },
 });
 
 PM.memoryChart = (width) => {
   const m = PM.device().memory;
-  if (!m) return { label: "No memory plan.", items: [], spec: { width, height: 20, signals: [PM.focusSignal] } };
+  if (!m || !m.points.length) return { label: "", empty: m ? "No operator takes memory." : "No memory plan was made.", items: [] };
   const last = m.points.length ? m.points[m.points.length - 1][1] : 1, [factor, unit] = m.axis === "time" ? PM.timeScale(last || 1) : [1, ""];
   // Where weights are nearly all of it, what moves is shown alone.
   const under = m.weights > 0.8 * m.peak ? m.weights : 0, above = (b) => Math.max(0, b - under);
-  const rows = m.points.map((p) => ({ x: p[0] / factor, x2: p[1] / factor, y: above(p[2]) }));
-  const lines = [{ y: above(m.peak), text: `peak ${PM.bytes(m.peak)}`, dash: [4, 3] }];
-  if (!under && m.weights > m.peak / 25) lines.push({ y: m.weights, text: `weights ${PM.bytes(m.weights)}`, dash: [], left: true });
-  if (m.device_bytes < m.peak * 1.6 && !under) lines.push({ y: m.device_bytes, text: `the device's ${PM.bytes(m.device_bytes)}`, dash: [2, 2], left: true });
+  const [bytes, bytesUnit] = PM.byteScale(Math.max(1, above(m.peak)));
+  const rows = m.points.map((p) => ({ x: p[0] / factor, x2: p[1] / factor, y: above(p[2]) / bytes }));
+  const lines = [{ y: above(m.peak) / bytes, text: `peak ${PM.bytes(m.peak)}`, dash: [4, 3] }];
+  if (!under && m.weights > m.peak / 25) lines.push({ y: m.weights / bytes, text: `weights ${PM.bytes(m.weights)}`, dash: [], left: true });
+  if (m.device_bytes < m.peak * 1.6 && !under) lines.push({ y: m.device_bytes / bytes, text: `the device's ${PM.bytes(m.device_bytes)}`, dash: [2, 2], left: true });
   return PM.steps({
-    width, rows, low: 0, high: Math.max(1, ...lines.map((l) => l.y)) * 1.14, base: under ? 0 : m.weights, lines, yFormat: "~s",
-    yTitle: under ? `bytes beyond ${PM.bytes(under)} of weights` : "bytes in use",
+    width, rows, low: 0, high: Math.max(1 / bytes, ...lines.map((l) => l.y)) * 1.14, base: under ? 0 : m.weights / bytes, lines, yFormat: ",f",
+    yTitle: under ? `beyond ${PM.bytes(under)} of weights [${bytesUnit}]` : `in use [${bytesUnit}]`,
     xTitle: m.axis === "time" ? `time [${unit}]` : "operator, in the order of the run", label: `Memory over the run: peak ${PM.bytes(m.peak)} at ${m.peak_node || "the start"}.`,
-    items: m.points.map((p, i) => ({ i, title: p[3], rows: () => [["in use", PM.bytes(p[2])], ["of it weights", PM.bytes(m.weights)]], x: (v) => v.scale("x")((p[0] + p[1]) / 2 / factor), y: (v) => v.scale("y")(above(p[2])) })),
+    items: m.points.map((p, i) => ({ i, title: p[3], rows: () => [["in use", PM.bytes(p[2])], ["of it weights", PM.bytes(m.weights)]], x: (v) => v.scale("x")((p[0] + p[1]) / 2 / factor), y: (v) => v.scale("y")(above(p[2]) / bytes) })),
   });
 };
 
 PM.powerChart = (width) => {
   const p = PM.device().power;
-  if (!p) return { label: "The device's power is unknown.", items: [], spec: { width, height: 20, signals: [PM.focusSignal] } };
+  if (!p) return { label: "", empty: "The power is unknown.", items: [] };
   const [factor, unit] = PM.timeScale(p.duration_s), each = p.duration_s / p.slices.length / factor;
   const lines = [{ y: p.average_w, text: `average ${PM.watts(p.average_w)}`, dash: [], left: true }];
   if (p.limit_w) lines.push({ y: p.limit_w, text: `limit ${PM.watts(p.limit_w)}`, dash: [4, 3] });
-  if (p.idle_w) lines.push({ y: p.idle_w, text: `idle ${PM.watts(p.idle_w)}`, dash: [2, 2] });
+  if (p.idle_w) lines.push({ y: p.idle_w, text: `idle ${PM.watts(p.idle_w)}`, dash: [2, 2], below: true });
   return PM.steps({
     width, rows: p.slices.map((s, i) => ({ x: i * each, x2: (i + 1) * each, y: s[0], y2: s[1] })), low: 0, band: true, lines,
     high: Math.max(p.limit_w || 0, ...p.slices.map((s) => s[1])) * 1.12, yTitle: "power [W]", yFormat: ",.0f", xTitle: `time [${unit}]`,

@@ -34,7 +34,7 @@ PM.roofline = (width) => {
   const dots = order.map((o, i) => ({ i, x: o.k.intensity, y: o.k.rate, t: o.k.t[0], c: PM.boundColour(o.k.bound) }));
   const compute = device.ceilings.filter((c) => c.kind === "compute"), memory = device.ceilings.filter((c) => c.kind !== "compute");
   const top = Math.max(...compute.map((c) => c.value)), dram = memory.find((c) => c.kind === "dram").value;
-  const x0 = Math.min(...dots.map((d) => d.x), top / dram / 30) / 1.6, x1 = Math.max(...dots.map((d) => d.x), (top / dram) * 8) * 1.6;
+  const x0 = Math.min(...dots.map((d) => d.x), top / dram / 30, top / Math.max(...memory.map((m) => m.value)) / 12) / 1.6, x1 = Math.max(...dots.map((d) => d.x), (top / dram) * 8) * 1.6;
   const y0 = Math.min(...dots.map((d) => d.y), (dram * top) / dram / 3000) / 1.6, y1 = Math.max(top, ...dots.map((d) => d.y)) * Math.max(1.9, (top / y0) ** 0.06);
   const lines = [
     ...memory.map((c) => ({ c: c.kind, x: x0, y: c.value * x0, x2: top / c.value, y2: top, label: width < 560 ? c.label.replace("last-level ", "") : `${c.label} ${PM.bytes(c.value)}/s`, dash: c.kind === "l2" })),
@@ -43,10 +43,10 @@ PM.roofline = (width) => {
   const idle = PM.operatorsOf(device).filter((o) => !(o.k.flops > 0));
   const without = idle.reduce((s, o) => s + o.k.t[0], 0) / (device.latency_s || 1);
   document.getElementById("roofline-note").textContent = idle.length
-    ? `${idle.length} operators without arithmetic (copies, gathers), ${PM.share(without)} of the time, have no place here.` : "";
+    ? `${PM.count(idle.length, "operator")} without arithmetic (copies, gathers, what no rule covers), ${PM.share(without)} of the time, cannot be shown here.` : "";
   const height = width < 560 ? 340 : 440;
   return {
-    label: `Roofline of ${device.name}: ${dots.length} operators by FLOPs for each byte and FLOP/s. ${lines.map((l) => l.label).join("; ")}.`,
+    label: `Roofline of ${device.name}: ${PM.count(dots.length, "operator")} by FLOPs for each byte and FLOP/s. ${lines.map((l) => l.label).join("; ")}.`,
     items: order.map((o, i) => ({
       i, title: o.name, rows: () => [...PM.kindRows(o.k), ["FLOP/byte", PM.digits(o.k.intensity)]],
       x: (v) => v.scale("x")(o.k.intensity), y: (v) => v.scale("y")(o.k.rate), enter: () => PM.find(o),
@@ -75,12 +75,12 @@ PM.roofline = (width) => {
           }, update: {
             stroke: { signal: `focus === datum.i ? '${PM.colour("ink")}' : datum.c` }, strokeWidth: { signal: "focus === datum.i ? 3 : 0.8" },
           } } },
-          { type: "text", interactive: false, from: { data: "lines" }, encode: { enter: {
+          ...PM.haloed({ type: "text", interactive: false, from: { data: "lines" }, encode: { enter: {
             x: { signal: "datum.c === 'compute' ? width - 6 : max(scale('x', datum.x), scale('x', invert('y', height) / (datum.y / datum.x))) + 16" },
             y: { signal: "datum.c === 'compute' ? scale('y', datum.y) - 5 : scale('y', invert('x', max(scale('x', datum.x), scale('x', invert('y', height) / (datum.y / datum.x))) + 16) * datum.y / datum.x) + (datum.c === 'dram' ? 14 : -6)" },
             align: { signal: "datum.c === 'compute' ? 'right' : 'left'" }, text: { field: "label" }, fill: { value: PM.colour("muted") },
             angle: { signal: `datum.c === 'compute' ? 0 : -atan2(height / log(${y1 / y0}), width / log(${x1 / x0})) * 180 / PI` },
-          } } },
+          } } }),
         ],
       }],
     },
@@ -153,6 +153,7 @@ PM.icicle = (width) => {
     together();
     return at;
   };
+  if (!tree.seconds[root]) return { label: "", empty: "No operator takes time.", items: [] };
   lay(root, 0, 0, -1);
   const named = (node) => (node === 0 ? PM.data.model : tree.labels[node]);
   const go = (node) => { PM.treeState.root = node; PM.crumbs(); PM.drawTree(); PM.say(`${named(node)}, ${PM.time(tree.seconds[node])}`); };
@@ -176,7 +177,7 @@ PM.icicle = (width) => {
     return {
       i, title: r.name,
       rows: () => (leaf >= 0 ? PM.kindRows(PM.operatorsOf(device)[leaf].k) : [
-        ["time", `${PM.time(r.seconds)}, ${PM.share(r.seconds / (device.latency_s || 1))} of the run`], ["operators", String(r.count)],
+        ["time", `${PM.time(r.seconds)}, ${PM.share(r.seconds / (device.latency_s || 1))} of the run`], ["operators", r.count.toLocaleString("en-GB")],
         ["bounds", r.parts.map(([b, s]) => `${b} ${PM.share(s / r.seconds)}`).join(", ")],
       ]),
       x: (v) => v.scale("x")((r.x + r.x2) / 2), y: () => r.depth * ROW + ROW / 2,
@@ -209,7 +210,7 @@ PM.crumbs = () => {
   const tree = PM.treeOf(PM.device(), PM.treeState.by), box = document.getElementById("crumbs"), way = [];
   for (let node = PM.treeState.root; node >= 0; node = tree.parents[node]) way.unshift(node);
   box.replaceChildren(...way.flatMap((node, i) => {
-    const name = node === 0 ? PM.data.model : tree.labels[node];
+    const name = PM.middle(node === 0 ? PM.data.model : tree.labels[node], 60);
     if (i === way.length - 1) return [PM.element("span", {}, `${name} \u00b7 ${PM.time(tree.seconds[node])}`)];
     return [PM.element("button", { type: "button", onclick: () => { PM.treeState.root = node; PM.crumbs(); PM.drawTree(); } }, name), " \u203a "];
   }));

@@ -6,32 +6,32 @@
   const PAGE = 50;
   const state = { sort: "i", down: false, text: "", grouped: false, page: 0, open: new Set(), marked: null };
   const COLUMNS = [
-    ["i", "#", "n", (r) => r.i, (r) => String(r.i + 1)],
-    ["name", "name", "name", (r) => r.name, (r) => r.name],
-    ["op", "operator", "word", (r) => `${r.k.op} ${r.k.dtype}`, (r) => `${r.k.op} ${r.k.dtype}`],
-    ["shape", "shape", "shape", (r) => r.k.shape, (r) => r.k.shape],
-    ["n", "runs", "n", (r) => r.runs, (r) => String(r.runs)],
+    ["i", "#", "n only-wide", (r) => r.i, (r) => String(r.i + 1)],
+    ["name", "name", "name", (r) => r.name, (r) => PM.middle(r.name, 72)],
+    ["op", "operator", "op only-wide", (r) => `${r.k.op} ${r.k.dtype}`, (r) => `${r.k.op} ${r.k.dtype}`],
+    ["shape", "shape", "shape only-wide", (r) => r.k.shape, (r) => r.k.shape],
+    ["n", "runs", "n only-wide", (r) => r.runs, (r) => String(r.runs)],
     ["t", "time", "n", (r) => r.t, (r) => PM.time(r.t)],
     ["share", "share", "n", (r) => r.t, (r) => PM.share(r.t / (PM.device().latency_s || 1))],
-    ["flops", "FLOPs", "n", (r) => r.flops, (r) => PM.flops(r.flops).replace("FLOP", "")],
-    ["bytes", "bytes", "n", (r) => r.bytes, (r) => PM.bytes(r.bytes)],
-    ["intensity", "FLOP/B", "n", (r) => r.k.intensity, (r) => PM.digits(r.k.intensity)],
-    ["efficiency", "of peak", "n", (r) => r.k.efficiency, (r) => PM.share(r.k.efficiency)],
-    ["w", "power", "n", (r) => r.k.w ?? -1, (r) => PM.watts(r.k.w)],
-    ["j", "energy", "n", (r) => r.j ?? -1, (r) => PM.energy(r.j)],
+    ["flops", "FLOPs", "n only-wide", (r) => r.flops, (r) => PM.flops(r.flops).replace("FLOP", "")],
+    ["bytes", "bytes", "n only-wide", (r) => r.bytes, (r) => PM.bytes(r.bytes)],
+    ["intensity", "FLOP/B", "n only-wide", (r) => r.k.intensity, (r) => PM.digits(r.k.intensity)],
+    ["efficiency", "of peak", "n only-wide", (r) => r.k.efficiency, (r) => PM.share(r.k.efficiency)],
+    ["w", "power", "n only-wide", (r) => r.k.w ?? -1, (r) => PM.watts(r.k.w)],
+    ["j", "energy", "n only-wide", (r) => r.j ?? -1, (r) => PM.energy(r.j)],
     ["bound", "bound", "word", (r) => r.k.bound, (r) => r.k.bound],
-    ["source", "rests on", "word", (r) => r.k.source, (r) => r.k.source],
+    ["source", "rests on", "word only-wide", (r) => r.k.source, (r) => r.k.source],
   ];
   const head = document.getElementById("operators-head"), body = document.getElementById("operators-body");
   const headers = COLUMNS.map(([key, title, kind]) => {
-    const cell = PM.element("th", { scope: "col", class: kind === "n" ? "n" : "" }, PM.element("button", { type: "button", onclick: () => sortBy(key) }, title));
+    const cell = PM.element("th", { scope: "col", class: kind.replace(/^(name|op|shape|word)\b/, "") }, PM.element("button", { type: "button", onclick: () => sortBy(key) }, title));
     cell.dataset.key = key;
     return cell;
   });
   head.append(PM.element("tr", {}, PM.element("th", { scope: "col" }, PM.element("span", { class: "sr" }, "how it was estimated")), ...headers));
 
   const sortBy = (key) => {
-    const numeric = COLUMNS.find((c) => c[0] === key)[2] === "n" && key !== "i";
+    const numeric = COLUMNS.find((c) => c[0] === key)[2].split(" ")[0] === "n" && key !== "i";
     if (state.sort === key) state.down = !state.down; else Object.assign(state, { sort: key, down: numeric });
     state.page = 0;
     show();
@@ -61,7 +61,7 @@
     const most = Math.max(1e-30, ...rows.slice(0, 5000).map((r) => r.t));
     body.replaceChildren(...rows.slice(state.page * PAGE, (state.page + 1) * PAGE).flatMap((r) => {
       const open = state.open.has(r.i), id = `how-${r.i}`;
-      const toggle = PM.element("button", { type: "button", class: "expand", "aria-expanded": String(open), "aria-controls": id, "aria-label": `How ${r.name} was estimated`, onclick: () => {
+      const toggle = PM.element("button", { type: "button", class: "expand", "aria-expanded": String(open), "aria-controls": id, "aria-label": `How ${PM.middle(r.name, 72)} was estimated`, onclick: () => {
         if (state.open.has(r.i)) state.open.delete(r.i); else state.open.add(r.i);
         state.marked = null;
         show();
@@ -78,14 +78,16 @@
       if (!open) return [line];
       const each = r.k.n > 1 ? `, ${PM.time(r.k.t[0] / r.k.n)} a run` : "";
       return [line, PM.element("tr", { class: "how", id }, PM.element("td", { colspan: COLUMNS.length + 1 },
-        PM.element("code", {}, r.k.how), PM.element("br"),
-        `90 % interval ${PM.time(r.k.t[1])} to ${PM.time(r.k.t[2])}${each}; time rests on: ${r.k.source}${r.k.wsource ? `, power: ${r.k.wsource}` : ""}; peak of its format ${PM.rate(r.k.peak)}.`))];
+        ...(r.name.length > 72 ? [r.name, PM.element("br")] : []), PM.element("code", {}, r.k.how), PM.element("br"),
+        `90 % interval ${PM.time(r.k.t[1])} to ${PM.time(r.k.t[2])}${each}; time rests on: ${r.k.source}${r.k.wsource ? `, power: ${r.k.wsource}` : ""}; peak of its format ${PM.rate(r.k.peak)}.`,
+        // What a narrow screen has no columns for.
+        PM.element("dl", { class: "only-narrow" }, ...COLUMNS.filter((c) => c[2].includes("only-wide")).flatMap(([, title, , , text]) => [PM.element("dt", {}, title), PM.element("dd", {}, text(r))]))))];
     }));
     for (const cell of headers) {
       if (cell.dataset.key === state.sort) cell.setAttribute("aria-sort", state.down ? "descending" : "ascending"); else cell.removeAttribute("aria-sort");
     }
     const total = rows.reduce((s, r) => s + r.t, 0);
-    document.getElementById("operators-count").textContent = `${rows.length} ${state.grouped ? "kinds" : "operators"}, ${PM.share(total / (PM.device().latency_s || 1))} of the time`;
+    document.getElementById("operators-count").textContent = `${PM.count(rows.length, state.grouped ? "kind" : "operator")}, ${PM.share(total / (PM.device().latency_s || 1))} of the time`;
     document.getElementById("operators-page").textContent = `page ${state.page + 1} of ${pages}`;
     document.getElementById("operators-back").disabled = state.page === 0;
     document.getElementById("operators-next").disabled = state.page + 1 >= pages;
@@ -120,10 +122,14 @@
 
 // --------------------------------------------------------------------------------------------- bounds, device
 PM.legend = () => {
-  const device = PM.device(), bar = document.getElementById("bounds-bar"), key = document.getElementById("bounds-key");
+  const device = PM.device(), bar = document.getElementById("bounds-bar");
   const parts = Object.entries(device.bounds);
   bar.replaceChildren(...parts.map(([bound, share]) => { const i = PM.element("i"); i.style.width = `${100 * share}%`; i.style.background = PM.boundColour(bound); return i; }));
   bar.setAttribute("aria-label", `Share of the time by bound: ${parts.map(([b, s]) => `${b} ${PM.share(s)}`).join(", ")}`);
+  for (const key of document.querySelectorAll(".bounds-key")) fillKey(key, parts);
+  if (device.launch_gap_s > 0) document.getElementById("bounds-key").append(PM.element("li", {}, `and the device waits for the host for ${PM.share(device.launch_gap_s / device.latency_s)} of the run`));
+};
+const fillKey = (key, parts) => {
   key.replaceChildren(...parts.map(([bound, share]) => {
     const dot = PM.element("i");
     dot.style.background = PM.boundColour(bound);
@@ -134,7 +140,6 @@ PM.legend = () => {
     } }, `${bound} ${PM.share(share)}`);
     return PM.element("li", {}, dot, button);
   }));
-  if (device.launch_gap_s > 0) key.append(PM.element("li", {}, `and the device waits for the host for ${PM.share(device.launch_gap_s / device.latency_s)} of the run`));
 };
 PM.refresh = () => { for (const redraw of PM.redraws) redraw(); };
 
