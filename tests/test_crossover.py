@@ -84,7 +84,8 @@ def test_crossings_in_words() -> None:
     # 0.1 / n + 1.98 against 2: equal at 5, and never 5 % apart.
     curves = lines((1, 11, 64), l40s=(0.0, 2.0), h100_sxm=(0.1, 1.98))
     assert crossing_lines(curves.to_dict(), names)[0] == (
-        "from batch=6 on H100 is faster than L40S (latency for each sample; from 1 to 5 they take turns or differ by less than 5 %)"
+        "from batch=6 on H100 is faster than L40S (latency for each sample;"
+        " from 1 to 5 they take turns or differ by less than 5 %)"
     )
 
 
