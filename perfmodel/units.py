@@ -72,7 +72,9 @@ def money(amount: float | None) -> str:
     """``0.0123``, ``9.88e-08``: in whatever currency the prices were given."""
     if amount is None or math.isnan(amount):
         return UNKNOWN
-    return f"{amount:.2e}" if 0 < amount < 0.001 else digits(amount)
+    if 0 < amount < 0.001:
+        return f"{amount:.2e}"
+    return f"{amount:#.3g}" if 0 < amount < 0.1 else digits(amount)
 
 
 def rate(per_second: float | None) -> str:
@@ -98,7 +100,7 @@ def digits(value: float) -> str:
     ):
         if magnitude >= limit:
             return text
-    return f"{value:#.3g}" if value else "0"
+    return f"{value:.3g}"
 
 
 def _scaled(value: float | None, scales: tuple[tuple[float, str], ...], unit: str = "") -> str:

@@ -84,7 +84,8 @@ def test_crossings_in_words() -> None:
     # 0.1 / n + 1.98 against 2: equal at 5, and never 5 % apart.
     curves = lines((1, 11, 64), l40s=(0.0, 2.0), h100_sxm=(0.1, 1.98))
     assert crossing_lines(curves.to_dict(), names)[0] == (
-        "from batch=6 on H100 is faster than L40S (latency for each sample; within 5 % of each other from 1 on)"
+        "from batch=6 on H100 is faster than L40S (latency for each sample;"
+        " from 1 to 5 they take turns or differ by less than 5 %)"
     )
 
 
@@ -97,6 +98,19 @@ class Steps(Lines):
         seconds = start + slope * 8 * -(-size // 8)
         one = Estimate(seconds, seconds, seconds)
         return found | {"h100-sxm": prediction(device="h100-sxm", latency_s=one, energy_j=one, workload=Workload(size))}
+
+
+class Given(Lines):
+    """The H100 takes what is given for a size, for each sample."""
+
+    given: dict[int, float]
+
+    def at(self, size: int) -> dict[str, ModelPrediction]:
+        if size not in self.given:
+            return super().at(size)
+        one = Estimate(*[size * self.given[size]] * 3)
+        own = prediction(device="h100-sxm", latency_s=one, energy_j=one, workload=Workload(size))
+        return super().at(size) | {"h100-sxm": own}
 
 
 @pytest.mark.parametrize("sizes", [(1, 64), (1, 8, 32, 64, 128), (1, 30, 200)])
@@ -117,6 +131,16 @@ def test_a_lead_counts_from_where_it_is_kept(sizes: tuple[int, ...]) -> None:
     assert len(behind) < behind[-1] - 5
     [crossing] = curves.crossings("latency")
     assert crossing.size == behind[-1] + 1
+    # The first lead that was found lies in what is called open.
+    assert crossing.open_from < crossing.size - 1
+
+
+def test_a_lead_that_is_given_back_at_once_is_a_turn() -> None:
+    curves = Given(None, "batch", (1, 2, 16, 64), tuple(map(load_device, ("l40s", "h100-sxm"))), {}, Prices(), None)  # type: ignore[arg-type]
+    # The H100 leads at 2, 5 and 16 alone; by more than 5 %.
+    curves.lines = {"l40s": (0.0, 2.0), "h100-sxm": (0.0, 2.5)}
+    curves.given = dict.fromkeys((2, 5, 16), 1.5)
+    assert curves.crossings("latency") == [Crossing("latency", 17, "l40s", "h100-sxm", 2)]
 
 
 @given(

@@ -178,6 +178,16 @@ def test_a_locked_clock_lowers_the_peaks() -> None:
     assert (full["kinds"][0]["peak"], half["kinds"][0]["peak"]) == (312e12, 156e12)
 
 
+def test_the_clock_of_the_run_is_that_of_its_ceilings(monkeypatch: pytest.MonkeyPatch) -> None:
+    from perfmodel.report import report
+
+    monkeypatch.setattr(vega, "check_installed", lambda: None)
+    monkeypatch.setattr(vega, "script", lambda: "")
+    text = report(MODEL, ["a100-sxm-80gb"], what_if=False, dims={"batch": 1}, dtype="bf16", clock_mhz=705)
+    [device] = data_of(text)["devices"]
+    assert {c["label"]: c["value"] for c in device["ceilings"]}["bf16"] == 156e12
+
+
 def test_the_honest_box_has_what_a_cost_leaves_out() -> None:
     from perfmodel.predict.energy import Prices
 

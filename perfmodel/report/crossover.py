@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from perfmodel.errors import InputError
@@ -22,6 +22,8 @@ CLOSE = 1.05
 """Costs whose ratio is below this are about equal: the lead may change from size to size, as tiles fit one and not the next."""
 MOST_TRIED = 64
 """Sizes that are tried after a first crossing, until the new leader leads by more than :data:`CLOSE`."""
+SHORT = 1.25
+"""A lead that is over before the size has grown by this factor is a turn, no lead."""
 SETTLED = 16
 """So many tries in a row it must lead by as much: longer than a step of tiles in the usual kernels."""
 
@@ -35,20 +37,21 @@ class Crossing:
         size: the first from which on it is; at the size below, ``instead_of`` costs no more.
         device: the cheapest from there on.
         instead_of: the cheapest before.
-        close_from: the first size from which on up to ``size`` neither costs 5 % more than the other, and they may take turns.
+        open_from: the first known size from which on up to ``size`` the two take turns or differ by less than 5 %; ``size``
+            itself where there is none.
     """
 
     by: str
     size: int
     device: str
     instead_of: str
-    close_from: int
+    open_from: int
 
     def to_dict(self) -> dict[str, Any]:
         """The keys of the JSON contract."""
         return {
             "by": self.by, "size": self.size, "device": self.device, "instead_of": self.instead_of,
-            "close_from": self.close_from,
+            "open_from": self.open_from,
         }  # fmt: skip
 
 
@@ -153,7 +156,8 @@ class Curves:
                 high = _first(low, above, lambda size, old=old: self._cheapest(size, by) != old)  # type: ignore[misc]
                 best = self._cheapest(high, by)
                 low = self._settled(high, self._reign(above, best, by), best, old, by)
-                found.append(Crossing(by, low, best, old, self._close_from(low, best, old, by)))
+                still_open = min(high, self._close_from(low, best, old, by))
+                found = _with(found, Crossing(by, low, best, old, still_open))
             low = max(low, above)
         return found
 
@@ -219,6 +223,14 @@ class Curves:
 
     def _cheapest(self, size: int, by: str) -> str:
         return min((d.id for d in self.devices), key=lambda device: self._each(size, device, by))
+
+
+def _with(before: list[Crossing], crossing: Crossing) -> list[Crossing]:
+    """The crossings and another one; if that gives a lead back which was no more than a turn, the two are one."""
+    last = before[-1] if before else None
+    if last is None or last.instead_of != crossing.device or crossing.size >= SHORT * last.size:
+        return [*before, crossing]
+    return [*before[:-1], replace(crossing, open_from=min(last.open_from, crossing.open_from))]
 
 
 def _first(low: int, high: int, holds: Callable[[int], bool]) -> int:

@@ -70,7 +70,7 @@ def _scope(note: str) -> list[str] | None:
 def _of_weights(graph: Graph) -> dict[str, list[str]]:
     """The modules that own the weights of each node, by the node's name: what its weights' paths have in common.
 
-    A weight that several nodes read says nothing: exporters keep one of several that are equal, such as the scales of new norms.
+    A weight that several nodes read says nothing: exporters keep one of several that are equal, as the scales of new norms.
     """
     readers = Counter(name for node in graph.nodes for name in set(node.inputs))
     found: dict[str, list[str]] = {}

@@ -312,8 +312,8 @@ def crossing_lines(over: Mapping[str, Any], names: Mapping[str, str]) -> list[st
 
 
 def _crossing_line(crossing: Mapping[str, Any], over: Mapping[str, Any], names: Mapping[str, str]) -> str:
-    by, size, close = crossing["by"], crossing["size"], crossing["close_from"]
-    near = f"; within 5 % of each other from {close} on" if size - close > 1 else ""
+    by, size, start = crossing["by"], crossing["size"], crossing["open_from"]
+    near = f"; from {start} to {size - 1} they take turns or differ by less than 5 %" if size - start > 1 else ""
     return (
         f"from {over['dimension']}={size} on {names[crossing['device']]} is {QUANTITIES[by]} than"
         f" {names[crossing['instead_of']]} ({by} for each {over['unit']}{near})"

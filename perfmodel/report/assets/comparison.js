@@ -15,8 +15,11 @@ const axisUnit = (by, most) => {
   if (by === "latency") return PM.timeScale(most);
   if (by === "energy") return PM.scale(most, JOULES);
   if (by === "carbon") { const [factor, name] = PM.scale(most, GRAMS); return [factor, `${name} CO2e`]; }
-  return [1, "in the currency of the prices"];
+  return [1, "currency of the prices"];
 };
+// Money is small: it is shown for a million samples or tokens.
+const MILLION = 1e6, named = (by, unit) => (by === "money" ? `money for a million ${unit}s` : `${by} for each ${unit}`);
+const WORK = ((figure(DEVICES[0], "throughput").note || "samples").split(";")[0]).replace(/s$/, "");
 // About six round numbers between two: 1, 2, 5, 10, ... or the powers of ten alone.
 const roundTicks = (low, high) => {
   const all = [];
@@ -60,7 +63,8 @@ const apart = (places, height, gap) => {
   return at;
 };
 const overChart = (width) => {
-  const over = PM.data.over, by = state.quantity, curves = over.curves[by], points = [], sizes = over.sizes, last = sizes[sizes.length - 1];
+  const over = PM.data.over, by = state.quantity, many = by === "money" ? MILLION : 1, points = [], sizes = over.sizes, last = sizes[sizes.length - 1];
+  const curves = Object.fromEntries(Object.entries(over.curves[by]).map(([id, values]) => [id, values.map((v) => v * many)]));
   for (const d of DEVICES) sizes.forEach((size, k) => points.push({ d, size, v: curves[d.id][k] }));
   const crossings = over.crossings.filter((c) => c.by === by);
   const values = points.map((p) => p.v).filter((v) => v > 0), least = Math.min(...values), most = Math.max(...values);
@@ -69,13 +73,13 @@ const overChart = (width) => {
   const longest = Math.max(...DEVICES.map((d) => Math.min(24, d.name.length))), margin = width < 560 ? 6 : longest * LETTER + 26;
   // Crossovers are named above the curves, one line each where they are too close for one.
   const place = (size) => ((width - margin - 60) * Math.log(size / sizes[0])) / Math.log(last / sizes[0]);
-  const named = [], lanes = [];
+  const marked = [], lanes = [];
   for (const c of crossings) {
     const text = `${over.dimension}=${c.size}`, wide = text.length * LETTER + 12, x = place(c.size), left = x + wide > width - margin - 60, from = left ? x - wide : x;
     let lane = lanes.findIndex((end) => end < from);
     if (lane < 0) lane = lanes.push(0) - 1;
     lanes[lane] = from + wide;
-    named.push({ x: c.size, text, left, y: 10 + 15 * lane });
+    marked.push({ x: c.size, text, left, y: 10 + 15 * lane });
   }
   const low = least / 1.3, high = most * 1.15 * (most * 1.3 / low) ** ((15 * lanes.length) / inner), span = Math.log(high / low);
   const [factor, unit] = axisUnit(by, most);
@@ -83,14 +87,14 @@ const overChart = (width) => {
   const ends = DEVICES.map((d) => ({ d, v: curves[d.id][sizes.length - 1] })).filter((e) => e.v > 0).sort((a, b) => b.v - a.v);
   const at = apart(ends.map((e) => level(e.v)), inner - 6, 17);
   return {
-    label: `${by} for each ${over.unit} over ${over.dimension} from ${sizes[0]} to ${last}; ${PM.count(crossings.length, "crossover")}.`,
-    items: points.map((p, i) => ({ i, title: p.d.name, rows: () => [[over.dimension, String(p.size)], [`${by} a ${over.unit}`, SHOWN[by](p.v)]], x: (v) => v.scale("x")(p.size), y: (v) => v.scale("y")(p.v / factor) })),
+    label: `${named(by, over.unit)} over ${over.dimension} from ${sizes[0]} to ${last}; ${PM.count(crossings.length, "crossover")}.`,
+    items: points.map((p, i) => ({ i, title: p.d.name, rows: () => [[over.dimension, String(p.size)], [named(by, over.unit), SHOWN[by](p.v)]], x: (v) => v.scale("x")(p.size), y: (v) => v.scale("y")(p.v / factor) })),
     spec: {
       width, height, signals: [PM.focusSignal, { name: "right", update: `width - ${margin}` }],
       data: [
         { name: "r", values: points.map((p, i) => ({ i, x: p.size, y: p.v / factor, id: p.d.i, c: p.d.colour(), shape: p.d.shape })) },
         { name: "ends", values: width < 560 ? [] : ends.map((e, k) => ({ name: PM.spread(e.d.name, 24), c: e.d.colour(), y: e.v / factor, at: Math.exp(span * (1 - at[k] / inner)) * low / factor })) },
-        { name: "crossings", values: named },
+        { name: "crossings", values: marked },
       ],
       scales: [
         { name: "x", type: "log", base: 2, domain: [sizes[0], last * 1.0001], range: [0, { signal: "right" }] },
@@ -98,7 +102,7 @@ const overChart = (width) => {
       ],
       axes: [
         { scale: "x", orient: "bottom", title: over.dimension, values: sizes, format: "d" },
-        { scale: "y", orient: "left", grid: true, title: `${by} for each ${over.unit} [${unit}]`, values: roundTicks(low / factor, high / factor), format: "~g" },
+        { scale: "y", orient: "left", grid: true, title: `${named(by, over.unit)} [${unit}]`, values: roundTicks(low / factor, high / factor), format: "~g" },
       ],
       marks: [
         { type: "rule", interactive: false, from: { data: "crossings" }, encode: { enter: { x: { scale: "x", field: "x" }, y: { field: "y", offset: -8 }, y2: { signal: "height" }, stroke: { value: PM.colour("faint") }, strokeDash: { value: [3, 3] } } } },
@@ -136,7 +140,7 @@ const paretoChart = (width) => {
       ],
       axes: [
         { scale: "x", orient: "bottom", grid: true, title: `latency [${unit}]`, tickCount: 6 },
-        { scale: "y", orient: "left", grid: true, title: `${by} [${perUnit}]`, tickCount: 6 },
+        { scale: "y", orient: "left", grid: true, title: `${by === "money" ? named(by, WORK) : by} [${perUnit}]`, tickCount: 6 },
       ],
       marks: [
         { type: "rule", interactive: false, from: { data: "r" }, encode: { enter: { x: { scale: "x", field: "xl" }, x2: { scale: "x", field: "xh" }, y: { scale: "y", field: "y" }, stroke: { field: "c" }, strokeOpacity: { value: 0.35 } } } },
