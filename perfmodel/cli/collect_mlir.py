@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
 from perfmodel.cli import options
 from perfmodel.cli.output import TO_STDOUT, console, write_json
+from perfmodel.cli.progress import Progress
 
 DESCRIPTION = """Compiles generated MLIR modules with IREE for a CPU, reads the code of every dispatch
 (instructions by kind, bytes, spills, registers, tile sizes), counts the instructions executed with
@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Collect, with a line of progress whenever a batch is safe, and say what there is."""
-    from perfmodel.collecting.compiled import Wanted, collect_modules, time_modules
+    from perfmodel.collecting.compiled import MODULES, Wanted, collect_modules, time_modules
 
     wanted = Wanted(
         folder=Path(arguments.output),
@@ -62,15 +62,14 @@ def run(arguments: argparse.Namespace) -> int:
         count=not arguments.no_count,
     )
 
-    def report(line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
-
-    try:
-        tables = (time_modules if arguments.time else collect_modules)(wanted, report)
-    except KeyboardInterrupt as stop:
-        if wanted.folder.is_dir() and any(wanted.folder.iterdir()):
-            stop.add_note(f"what was finished is in {arguments.output}, the same command goes on")
-        raise
+    # Each line says that a batch is safe: a log gets them all.
+    with Progress("perfmodel collect-mlir", ticks=not arguments.time, logged_every_s=0.0) as progress:
+        try:
+            tables = (time_modules if arguments.time else collect_modules)(wanted, progress)
+        except KeyboardInterrupt as stop:
+            if (wanted.folder / MODULES).exists():
+                stop.add_note(f"what was finished is in {arguments.output}, the same command goes on")
+            raise
     result: dict[str, Any] = {
         "output": str(wanted.folder),
         "modules": len(tables.modules),

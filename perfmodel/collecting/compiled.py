@@ -111,7 +111,8 @@ def collect_modules(
             rows, counted = _measured(wanted, sources, said)
             journal.add(name, rows, said)
             there = sum(len(done.about["modules"]) for done in journal.done)
-            report(f"{there} modules; {name}: {counted} of {len(sources)} counted, {said['seconds']:.0f} s")
+            total = wanted.modules + len(wanted.real)
+            report(f"{there}/{total} modules; {name}: {counted} counted, {said['seconds']:.0f} s")
     finally:
         if len(journal):
             tables = write_tables(wanted.folder)
