@@ -230,7 +230,7 @@ def test_paths_are_read(tmp_path: Path) -> None:
     ("options", "message"),
     [
         ({"by": ["devices"]}, "cannot group by 'devices': did you mean 'device'"),
-        ({"protocol": "shape"}, "protocol 'shape' is not known: did you mean 'shapes'"),
+        ({"protocol": "shape"}, "no protocol is called 'shape': did you mean 'shapes'"),
     ],
 )
 def test_wrong_options(options: dict[str, Any], message: str) -> None:

@@ -289,6 +289,9 @@ def test_bodies_of_loops_are_annotated_where_they_stand(tmp_path: Path) -> None:
     result, p, _ = annotated(saved(tmp_path, model))
     [inner] = [n for n in result.graph.node[0].attribute[0].g.node if n.name == "step"]
     assert properties(inner)["count"] == "7"
+    # What the loop says of its body is the body's, not more time.
+    assert properties(result.graph.node[0])["bodies_latency_s"] == properties(inner)["latency_s"]
+    assert "latency_s" not in properties(result.graph.node[0])
     assert float(properties(inner)["latency_s"]) == p.operators[0].latency_s.value
 
 
@@ -370,6 +373,7 @@ def test_the_command_writes_all_three(tmp_path: Path, capsys: pytest.CaptureFixt
         (["--table", "t.txt"], "neither .csv nor .parquet"),
         (["--annotate", RESNET], "is the model itself"),
         (["--annotate", "no/such/folder/m.onnx"], "there is no folder"),
+        (["--annotate", "m.mlir"], "the model is no MLIR module: wanted .onnx"),
         (["--annotate", "m.onnx", "--prompt", "4", "--generate", "4"], "leave out --prompt"),
     ],
 )

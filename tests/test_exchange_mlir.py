@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import perfmodel
+from perfmodel.cli import main
 from perfmodel.errors import InputError
 from perfmodel.exchange import mlir_text
 from perfmodel.exchange.mlir_places import place_of
@@ -231,3 +232,9 @@ def test_every_form_of_a_kernel_has_its_place_where_the_bindings_have_it(mlir: A
             assert with_costs(mlir[0], module) == [operation.name], file
             names.add(operation.name)
     assert len(names) >= 20
+
+
+def test_the_command_refuses_a_name_of_another_format(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("m.onnx", "m.mlirbc"):
+        assert main(["predict", str(MODELS[0]), "--device", "h100-sxm", "--annotate", str(tmp_path / name)]) == 2
+        assert "is written as text: wanted .mlir" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,10 @@ def followed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def _graph(source: Any, **options: Any) -> str:
     try:
         dims = dict.fromkeys(mlir_dims(source), 16)
-        return repr(read_mlir(source, dims=dims, **options))
+        graph = read_mlir(source, dims=dims, **options)
+        return repr(
+            [getattr(graph, f.name) for f in dataclasses.fields(graph)]
+        )  # all of it: its own line is for people
     except (PerfmodelError, TypeError) as error:
         return str(error)
 

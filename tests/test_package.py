@@ -235,3 +235,13 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
     targets = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
     local = [t for t in targets if "://" not in t and not t.startswith("mailto:")]
     assert [t for t in local if not (page.parent / t).exists()] == []
+
+
+def test_the_reference_has_every_public_name() -> None:
+    pages = [(ROOT / "docs" / "reference" / name).read_text() for name in ("python.md", "operators.md")]
+    shown = {line.removeprefix("::: ") for page in pages for line in page.splitlines() if line.startswith(":::")}
+    for name in perfmodel.__all__:
+        if name != "__version__":
+            found = getattr(perfmodel, name)
+            assert {f"{found.__module__}.{found.__name__}", found.__module__} & shown, name
+            assert found.__doc__, name

@@ -275,7 +275,7 @@ def test_wrong_use(trained: tuple[Path, Path, dict[str, Any], Any], tmp_path: Pa
         evaluate(table, str(after), target="power", protocol="models")
     with pytest.raises(InputError, match="cannot group power"):
         evaluate(table, str(after), target="power", by=("size",))
-    with pytest.raises(InputError, match="target 'heat' is not known"):
+    with pytest.raises(InputError, match="target is 'heat': known: energy, latency, power"):
         evaluate(table, str(after), target="heat")
 
 

@@ -381,7 +381,7 @@ def test_dimensions_are_bound_and_asked_for() -> None:
         ({"launch": "eagre"}, "launch is 'eagre': did you mean 'eager'"),
         ({"device": "h100"}, "unknown device 'h100'"),
         ({"dtype": "bf61"}, "unknown dtype 'bf61': did you mean 'bf16'"),
-        ({"cache": "hot"}, "warm, cold, rotating"),
+        ({"cache": "hot"}, "cache is 'hot': known: cold, filling, rotating"),
         ({"clock_mhz": 0}, "wanted a .*number"),
         ({"power_limit_w": float("nan")}, "wanted a .*number"),
         ({"predictor": "defualt"}, "defualt"),

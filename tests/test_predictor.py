@@ -375,7 +375,7 @@ def test_what_every_estimate_keeps(
         (GEMM.replace(m=np.ones((2, 2))), {}, InputError, r"shape \(2, 2\)"),
         (GEMM, {"extra_flops": np.zeros(2)}, InputError, r"extra_flops has the shape \(2,\); wanted .* 1 rows"),
         (GEMM, {"extra_bytes_read": 5.0}, InputError, "extra_bytes_read has the shape"),
-        (GEMM, {"cache": "hot"}, InputError, "warm, cold, rotating"),
+        (GEMM, {"cache": "hot"}, InputError, "cache is 'hot': known: cold, filling, rotating"),
         (GEMM, {"clock_hz": -1.0}, InputError, "clock_hz is -1.0"),
         (GEMM, {"device": "h100"}, DeviceError, "did you mean 'h100-nvl' or 'h100-pcie' or 'h100-sxm'"),
         ({"op": "gemm", "m": 1, "n": 1, "k": 1, "dtype": "bf61"}, {}, DtypeError, "unknown dtype 'bf61'"),

@@ -67,6 +67,21 @@ def check_files(arguments: argparse.Namespace) -> None:
             f"--annotate {arguments.annotate}: is the model itself; give the annotated one a name of its own"
         )
     check_target(arguments.annotate, overwrite=True)
+    _check_ending(arguments.model, arguments.annotate)
+
+
+def _check_ending(model: str, target: str) -> None:
+    """Refuse a name that says another format than the model's: tools go by it."""
+    from perfmodel.features.mlir.detect import is_mlir
+
+    ending = os.path.splitext(target)[1].lower()
+    if is_mlir(Path(model)):
+        if ending in (".onnx", ".mlirbc"):
+            raise InputError(
+                f"--annotate {target}: the model is an MLIR module, which is written as text: wanted .mlir"
+            )
+    elif ending in (".mlir", ".mlirbc"):
+        raise InputError(f"--annotate {target}: the model is no MLIR module: wanted .onnx")
 
 
 def write_trace(

@@ -95,7 +95,10 @@ class Product:
     __slots__ = ("batch", "k", "m", "n")
 
     def __init__(self, batch: Dim, m: Dim, n: Dim, k: Dim) -> None:
-        self.batch, self.m, self.n, self.k = batch, m, n, k
+        self.batch: Dim = batch
+        self.m: Dim = m
+        self.n: Dim = n
+        self.k: Dim = k
 
     @property
     def flops(self) -> Any:

@@ -101,17 +101,18 @@ class Ranker:
         cap.binds(record, power_limit_w)  # refuses what lies below the idle power
         doubts = (cap.without_effect(record, power_limit_w), cap.may_be_refused(record, power_limit_w))
         self._warnings = tuple(why for why in doubts if why is not None)
-        self.space = _space_of(space, op, configs)
-        self.objective, self.power_limit_w = objective, power_limit_w
-        self.physics = Physics.of(self.space, op, record)
+        self.space: Space = _space_of(space, op, configs)
+        self.objective: str = objective
+        self.power_limit_w: float | None = power_limit_w
+        self.physics: Physics = Physics.of(self.space, op, record)
         taught = pretrained_of(pretrained)
         self._opinions = Opinions(self.physics, taught)
         self._lock = threading.RLock()
         columns = parameters(configs, self.space)
         self._assumed, self._ignored = unmatched(configs, self.space)
-        self.rows = len(next(iter(columns.values())))
+        self.rows: int = len(next(iter(columns.values())))
         screened = screen(self._opinions, columns)
-        self.refused = screened.refused
+        self.refused: dict[str, int] = screened.refused
         self._columns = {n: v[screened.places] for n, v in columns.items()}
         self._row_of_place = screened.places
         self._mean = screened.mean
