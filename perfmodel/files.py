@@ -14,6 +14,7 @@ _FORBIDDEN = re.compile(r'[\x00-\x1f<>:"|?*\\]')
 MAX_LINE_CHARACTERS = 4_000
 MAX_LINE_DOTS = 40
 """Of a TOML text; no honest line comes near."""
+_PIECE = 2**22
 _LONGEST_NAME = 200
 """Bytes of one name: file systems have 255, of which a temporary name beside it takes some."""
 
@@ -31,6 +32,22 @@ def is_storable(path: str) -> bool:
         and not _FORBIDDEN.search(part) and not _RESERVED.match(part)
         for part in parts
     )  # fmt: skip
+
+
+def read_at_most(path: Path, most: int) -> bytes | None:
+    """The bytes of a file, a pipe or a device; None where there are more than ``most``: ``stat`` knows not of the last two.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    read, pieces = 0, []
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE):
+            read += len(piece)
+            if read > most:
+                return None
+            pieces.append(piece)
+    return b"".join(pieces)
 
 
 def parse_toml(text: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from perfmodel.errors import InputError, nearest
-from perfmodel.files import parse_toml
+from perfmodel.files import parse_toml, read_at_most
 from perfmodel.ops.base import Operator
 from perfmodel.rank.expressions import ARRAYS, MOST, Arithmetic, Expression
 
@@ -143,9 +143,10 @@ class Space:
         """
         path = Path(path)
         try:
-            if path.stat().st_size > _MAX_BYTES:
+            data = read_at_most(path, _MAX_BYTES)
+            if data is None:
                 raise InputError(f"{path} is larger than {_MAX_BYTES >> 20} MiB, which no space is")
-            text = path.read_text(encoding="utf-8-sig")
+            text = data.decode("utf-8-sig")
         except OSError as error:
             raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
         except UnicodeDecodeError as error:

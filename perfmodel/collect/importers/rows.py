@@ -157,15 +157,14 @@ def text_lines(path: str | Path) -> Iterator[str]:
 
 def _opened(path: Path) -> TextIO:
     if path.stat().st_size > MOST_BYTES:
-        raise _too_large(path)
+        raise _too_large(path, MOST_BYTES)
     if path.suffix == ".gz":
         return gzip.open(path, "rt", encoding="utf-8", errors="replace")
     return path.open(encoding="utf-8", errors="replace")
 
 
-def _too_large(path: Path, most: int = MOST_BYTES) -> TraceError:
-    unpacks = "unpacks to" if path.suffix == ".gz" else "has"
-    return TraceError(f"{path} {unpacks} more than {most} bytes")
+def _too_large(path: Path, most: int) -> TraceError:
+    return TraceError(f"{path} {'unpacks to' if path.suffix == '.gz' else 'has'} more than {most} bytes")
 
 
 def _reason(error: Exception) -> str:
