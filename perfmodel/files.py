@@ -7,9 +7,14 @@ import re
 import stat
 import threading
 from pathlib import Path
+from typing import Any
 
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9\u00b9\u00b2\u00b3]|lpt[0-9\u00b9\u00b2\u00b3])(\.|$)", re.IGNORECASE)
 _FORBIDDEN = re.compile(r'[\x00-\x1f<>:"|?*\\]')
+MAX_LINE_CHARACTERS = 4_000
+MAX_LINE_DOTS = 40
+"""Of a TOML text; no honest line comes near."""
+_PIECE = 2**22
 _LONGEST_NAME = 200
 """Bytes of one name: file systems have 255, of which a temporary name beside it takes some."""
 
@@ -27,6 +32,44 @@ def is_storable(path: str) -> bool:
         and not _FORBIDDEN.search(part) and not _RESERVED.match(part)
         for part in parts
     )  # fmt: skip
+
+
+def read_at_most(path: Path, most: int) -> bytes | None:
+    """The bytes of a file, a pipe or a device; None where there are more than ``most``: ``stat`` knows not of the last two.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    read, pieces = 0, []
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE):
+            read += len(piece)
+            if read > most:
+                return None
+            pieces.append(piece)
+    return b"".join(pieces)
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """A TOML text of unknown origin, in a time that its length bounds: dotted keys cost the parser the square of theirs.
+
+    Raises:
+        ValueError: it is none, nests too deeply, or has a line that is none of a person's; ``str()`` says which.
+    """
+    import tomllib
+
+    for number, line in enumerate(text.split("\n"), 1):
+        for count, limit, noun in (
+            (len(line), MAX_LINE_CHARACTERS, "characters"), (line.count("."), MAX_LINE_DOTS, "dots"),
+        ):  # fmt: skip
+            if count > limit:
+                raise ValueError(f"line {number} has {count:,} {noun}; at most {limit:,} are read")
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("not TOML: nested too deeply") from None
+    except ValueError as error:  # tomllib.TOMLDecodeError is one, and so is what a too long integer raises
+        raise ValueError(f"not TOML: {' '.join(str(error).split())[:200]}") from None
 
 
 def write_whole(path: Path, data: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from perfmodel import Conv, Gemm
+from perfmodel.collect.importers import rows as rows_module
 from perfmodel.collect.importers.chrome import read_chrome
 from perfmodel.collect.importers.kernel_tuner import read_kernel_tuner
 from perfmodel.collect.importers.onednn import read_onednn
@@ -330,3 +332,16 @@ def test_descriptors_are_the_same_from_two_tools(tmp_path: Path) -> None:
     ).columns
     names = set(Conv.__dataclass_fields__) & set(one)
     assert {n: one[n] for n in names} == {n: other[n] for n in names}
+
+
+def test_packed_profiles_that_unpack_without_end_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "trace.json.gz"
+    monkeypatch.setattr(rows_module, "_MOST_UNPACKED", 100_000)
+    path.write_bytes(gzip.compress(b'{"traceEvents": [' + b" " * 2_000_000 + b"]}"))
+    with pytest.raises(TraceError, match=r"unpacks to more than \d+ bytes"):
+        rows_module.read_text(path)
+    plain = tmp_path / "trace.json"
+    plain.write_text('{"traceEvents": [' + "[]," * 1000 + "[]]}")
+    monkeypatch.setattr(rows_module, "MOST_CONTAINERS", 1000)
+    with pytest.raises(TraceError, match="more than 1,000 lists and objects"):
+        read_chrome(plain, "h100-sxm", "x-1")

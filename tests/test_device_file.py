@@ -64,8 +64,8 @@ def fp32(value: str) -> str:
         # not TOML, or not a device
         ("schema = = 1", "f.toml: not TOML: "),
         ("a = " + "[" * 3_000, "f.toml: not TOML: nested too deeply"),
-        ("a" + ".a" * 2_000 + " = 1", "f.toml: line 1 has 4,005 characters; a device TOML's have at most 4,000"),
-        ("\n'\u2028'" + ".a" * 41 + " = 1", "f.toml: line 2 has 41 dots; a device TOML's have at most 40"),
+        ("a" + ".a" * 2_000 + " = 1", "f.toml: line 1 has 4,005 characters; at most 4,000 are read"),
+        ("\n'\u2028'" + ".a" * 41 + " = 1", "f.toml: line 2 has 41 dots; at most 40 are read"),
         ("", "f.toml: schema: missing; wanted schema = 1 (is this a device TOML?)"),
         (changed("schema = 1", "schema = '1'"), "f.toml: schema: got '1', wanted 1"),
         (changed("schema = 1", "schema = true"), "f.toml: schema: got true, wanted 1"),

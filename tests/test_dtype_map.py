@@ -175,7 +175,9 @@ def test_texts_that_are_refused(text: str, message: str) -> None:
     ("content", "message"),
     [
         (b"gemm = 8\n", "'gemm' is a int; wanted lines"), (b'[a]\nb = "fp8"\n', "'a' is a dict"), (b"gemm", "not TOML"),
-        (b"\xff", "not TOML"), (b"#" * 1_000_001, "at most 1,000,000 bytes"),
+        (b"\xff", "not TOML"),
+        (b"a" + b".a" * 1500 + b' = "fp8"', "line 1 has 1,500 dots; at most 40 are read"),
+        (b"#" * 1_000_001, "at most 1,000,000 bytes"),
     ],
 )  # fmt: skip
 def test_files_that_are_refused(tmp_path: Path, content: bytes, message: str) -> None:

@@ -21,7 +21,7 @@ from fake_predictions import prediction
 import perfmodel
 from perfmodel.cli import main
 from perfmodel.datasets import parquet, schema
-from perfmodel.errors import PredictorError, TraceError
+from perfmodel.errors import PerfmodelError, PredictorError, TraceError
 from perfmodel.files import write_whole
 from perfmodel.models import artefact
 
@@ -241,6 +241,43 @@ def test_tables_with_lists_and_wide_cells_are_refused(tmp_path: Path, monkeypatc
     pq.write_table(pa.table({"op": pa.array([b"x" * 600] * 2, pa.binary(600))}), tmp_path / "wide.parquet")
     with pytest.raises(TraceError, match=r"column 'op' its texts unpack to more than 1,000"):
         schema.read_table(tmp_path / "wide.parquet")
+
+
+@pytest.mark.skipif(not Path("/dev/zero").is_char_device(), reason="no endless file here")
+def test_files_that_never_end_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What ``stat`` says of a device is 0 bytes; a link in a folder from elsewhere may lead to one."""
+    from perfmodel.features.mlir import source
+
+    monkeypatch.setattr(source, "MAX_FILE_BYTES", 10_000_000)
+    for name in (
+        "m.mlir",
+        "m.onnx",
+        "manifest.json",
+        "ranker.json",
+        "space.toml",
+        "map.toml",
+        "t.csv",
+        "t.parquet",
+        "d.toml",
+    ):
+        (tmp_path / name).symlink_to("/dev/zero")
+    gemm = perfmodel.Gemm(m=64, n=64, k=64, dtype="fp32")
+    configs = {"MWG": [64]}
+    for attempt in (
+        lambda: perfmodel.predict(tmp_path / "m.mlir", "h100-sxm"),
+        lambda: perfmodel.predict(tmp_path / "m.onnx", "h100-sxm"),
+        lambda: perfmodel.predict(MLP, tmp_path / "d.toml"),
+        lambda: perfmodel.load(tmp_path),
+        lambda: perfmodel.rank(gemm, configs, "rtx-3090", pretrained=str(tmp_path)),
+        lambda: perfmodel.rank(gemm, configs, "rtx-3090", space=tmp_path / "space.toml"),
+        lambda: perfmodel.rank(gemm, tmp_path / "t.csv", "rtx-3090"),
+        lambda: perfmodel.rank(gemm, tmp_path / "t.parquet", "rtx-3090"),
+        lambda: schema.read_table(tmp_path / "t.csv"),
+    ):
+        with pytest.raises(PerfmodelError) as error:
+            attempt()
+        assert "\n" not in str(error.value)
+    assert main(["predict", MLP, "--device", "h100-sxm", "--dtype-map", str(tmp_path / "map.toml")]) == 2
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ their own that contain those of their bodies.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,13 +120,15 @@ def midmean(values: list[float]) -> float:
 
 
 def _events(path: Path) -> tuple[list[tuple[float, float]], list[Event]]:
+    from perfmodel.collect.importers.rows import parse_json  # the importers know this module
+
     try:
         if path.stat().st_size > MOST_BYTES:
             raise TraceError(f"{path} has more than {MOST_BYTES} bytes: profile fewer runs")
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = parse_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise TraceError(f"{path}: {error.strerror or error}") from None
-    except (ValueError, RecursionError):
+    except ValueError:
         raise TraceError(f"{path} is no profile of ONNX Runtime: it is no JSON (was the session ended?)") from None
     # Chrome's own format wraps the list.
     items = data.get("traceEvents") if isinstance(data, dict) else data

@@ -92,6 +92,8 @@ def read_table(path: Path, needed: Collection[str]) -> pd.DataFrame:
     pandas = require_pandas()
     kind = "CSV" if path.suffix.lower() == ".csv" else "Parquet"
     table: pd.DataFrame
+    if path.exists() and not path.is_file():
+        raise TraceError(f"{path} is no file; wanted a {kind} table")
     try:
         table = pandas.read_csv(path) if kind == "CSV" else read_parquet(path)
     except TraceError:

@@ -9,13 +9,12 @@ from __future__ import annotations
 import difflib
 import math
 import re
-import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NoReturn
 
 from perfmodel.dtypes import ARITHMETICS
 from perfmodel.errors import DeviceError, nearest
-from perfmodel.files import is_storable
+from perfmodel.files import is_storable, parse_toml
 from perfmodel.hardware.device import Device
 from perfmodel.hardware.fields import (
     ARITHMETIC_FIELDS,
@@ -29,10 +28,6 @@ from perfmodel.hardware.fields import (
 from perfmodel.hardware.siblings import nearest_sibling
 
 SCHEMA_VERSION = 1
-
-MAX_LINE_CHARACTERS = 4_000
-MAX_LINE_DOTS = 40
-"""Dotted keys cost tomllib time quadratic in their length; no honest line comes near these limits."""
 
 KINDS = ("gpu", "cpu", "tpu")
 _ID = re.compile(r"[a-z0-9][a-z0-9.-]{0,63}")
@@ -57,20 +52,10 @@ def parse_device(text: str, where: str, known: Callable[[], Iterable[Device]] | 
 
 
 def _toml(text: str, where: str) -> dict[str, Any]:
-    for number, line in enumerate(text.split("\n"), start=1):  # TOML's lines; splitlines knows more separators
-        for noun, count, limit in (
-            ("characters", len(line), MAX_LINE_CHARACTERS),
-            ("dots", line.count("."), MAX_LINE_DOTS),
-        ):
-            if count > limit:
-                raise DeviceError(
-                    f"{where}: line {number} has {count:,} {noun}; a device TOML's have at most {limit:,}"
-                )
     try:
-        return tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # tomllib.TOMLDecodeError is a ValueError, as is a too long integer
-        reason = "nested too deeply" if isinstance(error, RecursionError) else _one_line(str(error))
-        raise DeviceError(f"{where}: not TOML: {reason}") from None
+        return parse_toml(text)
+    except ValueError as error:
+        raise DeviceError(f"{where}: {_one_line(str(error))}") from None
 
 
 def _one_line(text: str, limit: int = 200) -> str:

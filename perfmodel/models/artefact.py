@@ -28,6 +28,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """
     path = folder / MANIFEST
     try:
+        if path.exists() and not path.is_file():
+            raise PredictorError(f"{path} is no file; install the predictor again")
         if path.stat().st_size > _MAX_MANIFEST_BYTES:
             raise PredictorError(f"{path} is larger than {_MAX_MANIFEST_BYTES >> 20} MiB, which no manifest is")
         manifest = json.loads(path.read_bytes())

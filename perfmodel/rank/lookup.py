@@ -131,7 +131,10 @@ class Tables:
                 places = tuple(int(m) for m in table["members"])
                 shape = tuple(len(edges[m]) + 1 for m in places)
                 members.append(places)
-                cells.append(np.array(table["cells"], dtype=np.float32).reshape(shape))
+                # As doubles first: what no single holds is refused below, not warned of here.
+                cells.append(
+                    np.clip(np.array(table["cells"], dtype=np.float64), -1e9, 1e9).astype(np.float32).reshape(shape)
+                )
             if any(not 1 <= len(m) <= 3 for m in members):
                 raise ValueError("a table of no parameter, or of more than three")
             if len(edges) != len(columns) or any(np.any(np.diff(e) <= 0) for e in edges):

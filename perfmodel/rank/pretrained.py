@@ -75,6 +75,8 @@ def load(folder: str | Path) -> Pretrained:
     folder = Path(folder)
     path = folder / MANIFEST
     try:
+        if path.exists() and not path.is_file():
+            raise PredictorError(f"{folder} is no ranker: {MANIFEST} is no file")
         if path.stat().st_size > _MAX_TEXT:
             raise PredictorError(f"{path} is larger than {_MAX_TEXT >> 20} MiB, which no manifest is")
         manifest = json.loads(path.read_bytes())

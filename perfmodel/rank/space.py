@@ -6,7 +6,6 @@ learning, treats CLBlast's SGEMM, a Triton GEMM and a user's own kernel alike.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from perfmodel.errors import InputError, nearest
+from perfmodel.files import parse_toml, read_at_most
 from perfmodel.ops.base import Operator
 from perfmodel.rank.expressions import ARRAYS, MOST, Arithmetic, Expression
 
@@ -143,13 +143,18 @@ class Space:
         """
         path = Path(path)
         try:
-            if path.stat().st_size > _MAX_BYTES:
+            data = read_at_most(path, _MAX_BYTES)
+            if data is None:
                 raise InputError(f"{path} is larger than {_MAX_BYTES >> 20} MiB, which no space is")
-            value = tomllib.loads(path.read_text(encoding="utf-8"))
+            text = data.decode("utf-8-sig")
         except OSError as error:
             raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"{path} is no TOML: {error}") from None
+        except UnicodeDecodeError as error:
+            raise InputError(f"{path} is no TOML: byte {error.start} is not UTF-8") from None
+        try:
+            value = parse_toml(text)
+        except ValueError as error:
+            raise InputError(f"{path}: {error}") from None
         return cls.from_dict(value, str(path))
 
     def refuse_other(self, op: Operator) -> None:

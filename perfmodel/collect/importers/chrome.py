@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from perfmodel.collect.importers.rows import Imported, Rows, read_text
+from perfmodel.collect.importers.rows import Imported, Rows, parse_json, read_text
 from perfmodel.errors import DescriptorError, DtypeError, TraceError, is_finite_number
 from perfmodel.ops import Attention, Conv, Elementwise, Gemm, Norm, Operator, Softmax
 
@@ -250,9 +250,9 @@ they would count it twice."""
 def _events(path: str | Path) -> list[Any]:
     text = read_text(path)
     try:
-        data = json.loads(text)
-    except (ValueError, RecursionError):
-        raise TraceError(f"{path} is no Chrome trace: it is no JSON") from None
+        data = parse_json(text)
+    except ValueError as error:
+        raise TraceError(f"{path} is no Chrome trace: it is no JSON ({str(error)[:100]})") from None
     items = data.get("traceEvents") if isinstance(data, dict) else data
     if not isinstance(items, list):
         raise TraceError(f"{path} is no Chrome trace: wanted traceEvents")

@@ -8,13 +8,12 @@ An entry has the parameters by name, and ``time``: a number, or the name of what
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from perfmodel.collect.importers.rows import Imported, as_columns, read_text
+from perfmodel.collect.importers.rows import Imported, as_columns, parse_json, read_text
 from perfmodel.errors import TraceError, is_finite_number, is_number
 from perfmodel.ops.base import Operator
 from perfmodel.ops.table import columns_of
@@ -102,8 +101,8 @@ def _load(path: str | Path) -> dict[str, Any]:
     text = read_text(path).strip()
     for candidate in _candidates(text):
         try:
-            data = json.loads(candidate)
-        except (ValueError, RecursionError):
+            data = parse_json(candidate)
+        except ValueError:
             continue
         if isinstance(data, dict):
             if "results" in data and "cache" not in data:

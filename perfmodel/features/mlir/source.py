@@ -10,6 +10,7 @@ from typing import Any, TypeGuard
 from perfmodel.errors import ModelFileError
 from perfmodel.features.mlir.ir import Module
 from perfmodel.features.opening import opening
+from perfmodel.files import read_at_most
 from perfmodel.graph import without_collection
 
 MAX_FILE_BYTES = 2**31 - 1
@@ -75,13 +76,13 @@ def _file(path: Path, label: str) -> bytes:
             raise ModelFileError(f"{label[:80]}: no such file; the text of a module has several lines or a brace")
         if path.is_dir():
             raise ModelFileError(f"{label}: is a folder; give the .mlir file inside it")
-        size = path.stat().st_size
-        if size > MAX_FILE_BYTES:
+        data = None if path.stat().st_size > MAX_FILE_BYTES else read_at_most(path, MAX_FILE_BYTES)
+        if data is None:
             raise ModelFileError(
-                f"{label}: {size / 1e9:.1f} GB; at most 2 GB are read. Leave the weights out: "
-                "mlir-opt --mlir-elide-elementsattrs-if-larger=64 --mlir-elide-resource-strings-if-larger=64"
+                f"{label}: {max(path.stat().st_size, MAX_FILE_BYTES) / 1e9:.1f} GB; at most 2 GB are read. Leave the weights "
+                "out: mlir-opt --mlir-elide-elementsattrs-if-larger=64 --mlir-elide-resource-strings-if-larger=64"
             )
-        return path.read_bytes()
+        return data
 
 
 def _read_bytes(data: bytes, label: str) -> Module:
