@@ -61,6 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
     from perfmodel.collect.pytorch.sweep import DTYPES, FAMILIES
     from perfmodel.operator_sweep import Wanted, collect_operators
 
+    families, dtypes = options.names_of(arguments.families), options.names_of(arguments.dtypes)
     folder = Path(arguments.recording or f"{arguments.output}.operators")
     wanted = Wanted(
         device=arguments.device,
@@ -68,8 +69,8 @@ def run(arguments: argparse.Namespace) -> int:
         minutes=arguments.minutes,
         operators=arguments.operators,
         shapes=None if arguments.shapes is None else Path(arguments.shapes),
-        families=_names(arguments.families, FAMILIES),
-        dtypes=_names(arguments.dtypes, DTYPES),
+        families=FAMILIES if families is None else tuple(families),
+        dtypes=DTYPES if dtypes is None else tuple(dtypes),
         seed=arguments.seed,
     )
     settings = Settings(cold=arguments.cold, power=arguments.power)
@@ -109,10 +110,6 @@ def _keep(folder: Path, arguments: argparse.Namespace) -> None:
     except TraceError:
         return  # nothing was finished
     write_table(table, arguments.output)
-
-
-def _names(text: str | None, usual: tuple[str, ...]) -> tuple[str, ...]:
-    return usual if text is None else tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _meter(name: str | None, on: str | None, *, needed: bool) -> Meter | None:

@@ -140,19 +140,15 @@ def _build(arguments: argparse.Namespace) -> tuple[dict[str, Any], list[Any]]:
     chosen = plan(
         arguments.names,
         arguments.source,
-        families=_split(arguments.family),
-        devices=_split(arguments.device),
-        tables=_split(arguments.table),
+        families=options.names_of(arguments.family),
+        devices=options.names_of(arguments.device),
+        tables=options.names_of(arguments.table),
         duplicates=arguments.duplicates,
     )
     with Progress("perfmodel datasets build") as progress:
         progress(f"reading {', '.join(arguments.names)}")
         summary = write(chosen, arguments.output, report=progress)
     return {"output": arguments.output, **summary.to_dict()}, _summary(summary, arguments.output)
-
-
-def _split(text: str | None) -> list[str] | None:
-    return None if text is None else [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _summary(summary: Summary, output: str) -> list[Any]:

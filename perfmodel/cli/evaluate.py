@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
     from perfmodel.evaluate import BY, evaluate
     from perfmodel.power_accuracy import BY as POWER_BY
 
-    by = None if arguments.by is None else tuple(key.strip() for key in arguments.by.split(",") if key.strip())
+    by = None if arguments.by is None else tuple(options.names_of(arguments.by) or ())
     if arguments.protocol == "scores":
         for option, value in (("--predictor", arguments.predictor), ("--device", arguments.device)):
             if value is not None:

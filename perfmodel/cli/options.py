@@ -137,13 +137,18 @@ def prediction_conditions(arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def names_of(text: str | None) -> list[str] | None:
+    """Names that stand in a row, with commas between them; None where the option was left out."""
+    return None if text is None else [part.strip() for part in text.split(",") if part.strip()]
+
+
 def device_list(text: str) -> list[str]:
     """The devices named, in order, each once.
 
     Raises:
         InputError: there are none.
     """
-    devices = list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    devices = list(dict.fromkeys(names_of(text) or ()))
     if not devices:
         raise InputError(f"--device {text!r} names no device: wanted ids separated by commas, as in h100-sxm,l40s")
     return devices

@@ -84,8 +84,8 @@ def _power(arguments: argparse.Namespace, report: Callable[[str], None]) -> dict
     if arguments.base is not None or arguments.resume is not None:
         raise InputError("--only power adds to the predictor in DIR: it takes no --base, and has nothing to go on from")
     return train_power(
-        arguments.traces, arguments.output, device=arguments.device, families=_families(arguments), seed=arguments.seed,
-        jobs=arguments.jobs, report=report,
+        arguments.traces, arguments.output, device=arguments.device, families=options.names_of(arguments.families),
+        seed=arguments.seed, jobs=arguments.jobs, report=report,
     )  # fmt: skip
 
 
@@ -95,12 +95,6 @@ def _print_power(figures: dict[str, Any], output: str) -> None:
         f"interval covers {figures['coverage_90']:.1%} (physical {figures['analytical_mape']:.1%}, the limit "
         f"{figures['limit_mape']:.1%})"
     )
-
-
-def _families(arguments: argparse.Namespace) -> list[str] | None:
-    if arguments.families is None:
-        return None
-    return [name.strip() for name in arguments.families.split(",") if name.strip()]
 
 
 def _pieces(arguments: argparse.Namespace) -> str:
@@ -130,7 +124,7 @@ def _anew(arguments: argparse.Namespace, progress: Progress) -> dict[str, Any]:
             arguments.traces,
             arguments.output,
             device=arguments.device,
-            families=_families(arguments),
+            families=options.names_of(arguments.families),
             power=arguments.only is None,
             resume=arguments.resume,
             seed=arguments.seed,

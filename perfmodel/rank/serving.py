@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 
-from perfmodel.errors import InputError, PerfmodelError, nearest
+from perfmodel.errors import InputError, PerfmodelError, is_finite_number, nearest
 from perfmodel.ops import FAMILIES
 from perfmodel.ops.base import Operator
 from perfmodel.rank.ranker import Ranker, rank
@@ -141,7 +141,7 @@ class Server:
 
     def _predict(self, request: Mapping[str, Any]) -> dict[str, Any]:
         config = request.get("config")
-        if not isinstance(config, Mapping) or not all(_is_number(v) for v in config.values()):
+        if not isinstance(config, Mapping) or not all(is_finite_number(v) for v in config.values()):
             raise InputError("config is to be an object of the space's parameters with one number each")
         if request.get("space") is None:
             raise InputError("a prediction of one configuration needs its space")
@@ -251,7 +251,7 @@ def _rows(request: Mapping[str, Any]) -> list[int]:
 
 def _seconds(request: Mapping[str, Any]) -> list[float]:
     seconds = request.get("seconds")
-    if not isinstance(seconds, list) or not all(s is None or _is_number(s) for s in seconds):
+    if not isinstance(seconds, list) or not all(s is None or is_finite_number(s) for s in seconds):
         raise InputError("seconds is to be a list of numbers, null for what failed")
     return [math.nan if s is None else float(s) for s in seconds]
 
@@ -269,7 +269,7 @@ def _or(request: Mapping[str, Any], name: str, default: str) -> str:
 
 def _watts(request: Mapping[str, Any]) -> float | None:
     value = request.get("power_limit_w")
-    if value is None or _is_number(value):
+    if value is None or is_finite_number(value):
         return value
     raise InputError(f"power_limit_w is {_short(value)}; wanted watts")
 
@@ -279,10 +279,6 @@ def _whole(request: Mapping[str, Any], name: str, default: int, most: int) -> in
     if type(value) is not int or not 1 <= value <= most:
         raise InputError(f"{name} is {_short(value)}; wanted a whole number from 1 to {most:,}")
     return value
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
 
 
 def _short(value: Any) -> str:
