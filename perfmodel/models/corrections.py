@@ -371,7 +371,7 @@ def corrected(
         # more is that believed, and the less the interval of a device that was not measured.
         half, sure = _NINETY * deviation, correction.rows / (correction.rows + _INTERVAL_ROWS)
         low = np.minimum(-half, (1 - sure) * low - sure * half)
-        high = np.maximum(half, (1 - sure) * high + sure * half)
+        high = np.minimum(np.maximum(half, (1 - sure) * high + sure * half), MOST_LN)
         part["latency_low_s"] = np.clip(latency * np.exp(low), part["floor_s"], latency)
         part["latency_high_s"] = np.maximum(latency * np.exp(high), latency)
         part["latency_s"] = latency

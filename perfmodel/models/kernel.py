@@ -24,8 +24,8 @@ JITTER = 1e-6
 """Variance that keeps equal points from making a matrix singular."""
 _LN_SHARES = frozenset(f"share_{term}" for term in ("compute", "l2", "dram", "vector", "link"))
 _CLIPPED = {"log_footprint": (-6.0, 4.0), "log_tiles_per_unit": (0.0, 5.0)}
-_LEAST, _MOST = 1e-12, 1e9
-"""What variances and length scales of a stored covariance may be: their squares and quotients stay finite."""
+_LEAST, _MOST = 1e-100, 1e30
+"""What variances and length scales of a covariance may be, far beyond what any fit comes to: quotients stay finite."""
 _SLOWEST = 0.7
 """A tile that is slower than the best by more than e to this power was no candidate."""
 

@@ -31,8 +31,8 @@ UNSEEN = "*"
 """In place of a device id: the booster for devices that were not measured, over stacks instead of versions."""
 _LEARNED_WEIGHT = 0.99
 _ANALYTICAL_WEIGHT = 0.05
-MOST_WIDTH = 100.0
-"""By what an interval may be stretched: at most."""
+MOST_WIDTH = 1e9
+"""By what an interval may be stretched, at most; its ends are logarithms of ratios all the same."""
 _MAX_EXACT = 4096
 """Distinct values of an exact feature that a manifest may list."""
 
@@ -265,7 +265,7 @@ class Residual:
 def stretched(low: np.ndarray, high: np.ndarray, width: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Intervals of ``width`` times their length about their middle."""
     middle, half = (low + high) / 2, (high - low) / 2 * width
-    return middle - half, middle + half
+    return np.clip(middle - half, -MOST_LN, MOST_LN), np.clip(middle + half, -MOST_LN, MOST_LN)
 
 
 def source_names(weight: np.ndarray) -> np.ndarray:

@@ -153,6 +153,12 @@ class Physics:
             columns: the space's parameters, all of them: arrays of shape ``[rows]``, or numbers with :data:`NUMBERS`.
             x: the arithmetic that fits the columns.
         """
+        if x is not ARRAYS:
+            return self._costs(columns, x)
+        with np.errstate(all="ignore"):  # of shapes that cannot be, which are refused, and of what no branch takes
+            return self._costs(columns, x)
+
+    def _costs(self, columns: Mapping[str, Any], x: Arithmetic) -> Costs:
         values = {**self.fixed, **columns}
         r = self._roles(self.space.role_values(values, x), x)
         refused = self._refused(values, r, x)

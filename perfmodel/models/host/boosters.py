@@ -21,7 +21,7 @@ from perfmodel.models.host.composition import Composition
 from perfmodel.models.host.features import NUMBERS, matrix, numbers, with_costs, words
 from perfmodel.models.host.work import TERMS, Costs, terms
 from perfmodel.models.learned import MOST_WIDTH, SIZE_BUCKETS_S, are_log_errors, size_bucket
-from perfmodel.models.trees import Booster, read_booster
+from perfmodel.models.trees import MOST_LN, Booster, read_booster
 
 UNKNOWN_FACTOR = 3.0
 """Half the interval of a kernel whose name was never measured, as a factor."""
@@ -146,7 +146,7 @@ def stretched(quantiles: np.ndarray, family: np.ndarray, widths: Mapping[str, fl
     """
     middle, half = quantiles.mean(axis=1), np.diff(quantiles, axis=1)[:, 0] / 2
     half = half * np.array([widths.get(name, 1.0) for name in family.tolist()])
-    return middle - half, middle + half
+    return np.clip(middle - half, -MOST_LN, MOST_LN), np.clip(middle + half, -MOST_LN, MOST_LN)
 
 
 def host_kernels_of(learned: Sequence[HostKernels], device: Device, software: str | None) -> HostKernels | None:
