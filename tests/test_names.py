@@ -30,6 +30,7 @@ def predicted(device: Any = "h100-sxm", model: Any = MODEL, **changes: Any) -> A
 PYTHON: dict[str, tuple[Callable[[], object], str]] = {
     "a name of the package": (lambda: perfmodel.predct, "did you mean 'predict'"),  # type: ignore[attr-defined]
     "device": (lambda: predicted("h100-smx"), "'h100-smx': did you mean 'h100-sxm' .* lists all"),
+    "several devices": (lambda: predicted("h100-sxm,l40s"), "wanted one device, .* `perfmodel compare` and `report` take"),
     "device, far off": (lambda: predicted("zzz"), "`perfmodel devices` lists the 7. that there are"),
     "dtype": (lambda: predicted(dtype="bf61"), "did you mean 'bf16'"),
     "dtype of the cache": (lambda: predicted(kv_dtype="fp9"), "did you mean 'fp8'"),
