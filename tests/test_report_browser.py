@@ -425,6 +425,8 @@ def test_a_narrow_screen_needs_no_scrolling_in_the_table(browser: Chromium, page
     browser.click("#operators-body .expand")
     more = browser.run("document.querySelector('tr.how dl').innerText")
     assert all(title in more for title in ("shape", "FLOPs", "bytes", "power", "energy", "rests on"))
+    browser.screen(1280, 900)
+    assert browser.run("document.querySelector('tr.how dl').offsetHeight") == 0  # the columns say it there
 
 
 def test_escape_sends_the_tip_away(browser: Chromium, pages: dict[str, Path]) -> None:

@@ -110,8 +110,8 @@ class Curves:
         with without_collection():
             graph = _graph(model, {}, conditions.get("entry"), keep_symbolic=True)
         made = cls(graph, dimension, chosen, records, {**conditions, "entry": None}, prices or Prices(), predictor)
-        for size in chosen:
-            say(f"{dimension}={size}")
+        for number, size in enumerate(chosen, 1):
+            say(f"{number}/{len(chosen)} sizes: {dimension}={size}")
             made.at(size)
         return made
 
