@@ -22,7 +22,7 @@ from __future__ import annotations
 import difflib
 import functools
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, ParamSpec, TypeGuard, TypeVar
 
@@ -184,10 +184,17 @@ def checked_keywords(further: Iterable[str] = ()) -> Callable[[Callable[_P, _R]]
     return decorate
 
 
-def _refuse_keywords(what: str, given: Iterable[str], known: Iterable[str]) -> None:
+_ALIKE = 0.7
+"""Below it a keyword argument with a whole number is rather a dimension of the model than misspelt."""
+
+
+def _refuse_keywords(what: str, given: Mapping[str, object], known: Iterable[str]) -> None:
     known = set(known)
     wrong = next(name for name in given if name not in known)
-    raise KeywordError(f"{what} has no argument {wrong!r}: {nearest(wrong, known)}")
+    hint = nearest(wrong, known)
+    if "dims" in known and is_whole_number(given[wrong]) and not difflib.get_close_matches(wrong, known, 1, _ALIKE):
+        hint = f"sizes of a model's dimensions go in dims={{{wrong!r}: {given[wrong]}}}"
+    raise KeywordError(f"{what} has no argument {wrong!r}: {hint}")
 
 
 class CheckedFields:

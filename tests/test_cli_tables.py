@@ -19,6 +19,7 @@ from perfmodel.cli.output import console
 from perfmodel.errors import PredictorError
 from perfmodel.predict import Estimate
 from perfmodel.predict.memory import KVCache, MemoryPlan, Owner
+from perfmodel.predict.workload import Workload
 
 
 def printed(show: Callable[..., None], *arguments: Any, **options: Any) -> list[str]:
@@ -75,6 +76,11 @@ def test_the_table() -> None:
     assert line_of(lines, "gemm") == "gemm bf16 b 1 100 us 25.0 % compute learned"
     assert max(map(len, lines)) <= 80
     assert not any("kinds" in line or "between" in line or "warning" in line for line in lines)
+
+
+def test_throughput_counts_tokens_where_the_model_has_them() -> None:
+    lines = printed(tables.print_prediction, prediction(workload=Workload(8, 2048)), dtype=None)
+    assert line_of(lines, "  throughput") == "throughput 5.12 M/s 2,048 tokens in each run"  # 2048 / 400 us
 
 
 def test_what_the_table_says_of_the_unknown() -> None:

@@ -58,6 +58,21 @@ def lines(sizes: tuple[int, ...], **by_device: tuple[float, float]) -> Lines:
     return made
 
 
+def test_the_search_says_what_it_predicts() -> None:
+    said: list[str] = []
+    curves = Curves.of(
+        str(MODEL), ["h100-sxm", "l40s"], "batch", (16, 64), dims={"batch": 16}, dtype="bf16",
+        prices=Prices(per_hour={"h100-sxm": 2.5, "l40s": 1.1}), say=said.append,
+    )  # fmt: skip
+    assert said == ["1/2 sizes: batch=16", "2/2 sizes: batch=64"]
+    curves.to_dict()
+    assert said[2] == "searching where another device leads: batch=40"  # halfway
+    assert len(said) == len(set(said))
+    known = len(said)
+    curves.to_dict()
+    assert len(said) == known  # nothing is predicted twice
+
+
 def test_a_crossing_is_found_to_the_sample() -> None:
     # For a sample 10 / n + 1 against 2: equal at 10, less from 11 on.
     curves = lines((1, 8, 64), l40s=(0.0, 2.0), h100_sxm=(10.0, 1.0))

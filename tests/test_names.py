@@ -30,6 +30,7 @@ def predicted(device: Any = "h100-sxm", model: Any = MODEL, **changes: Any) -> A
 PYTHON: dict[str, tuple[Callable[[], object], str]] = {
     "a name of the package": (lambda: perfmodel.predct, "did you mean 'predict'"),  # type: ignore[attr-defined]
     "device": (lambda: predicted("h100-smx"), "'h100-smx': did you mean 'h100-sxm' .* lists all"),
+    "several devices": (lambda: predicted("h100-sxm,l40s"), "wanted one device, .* `perfmodel compare` and `report` take"),
     "device, far off": (lambda: predicted("zzz"), "`perfmodel devices` lists the 7. that there are"),
     "dtype": (lambda: predicted(dtype="bf61"), "did you mean 'bf16'"),
     "dtype of the cache": (lambda: predicted(kv_dtype="fp9"), "did you mean 'fp8'"),
@@ -48,6 +49,8 @@ PYTHON: dict[str, tuple[Callable[[], object], str]] = {
     "file": (lambda: predicted(model=MODEL.replace("18", "81")), "no such file; did you mean 'resnet18.onnx'"),
     "model of another kind": (lambda: predicted(model=None), "got NoneType"),
     "predict(dim=)": (lambda: predicted(dim=1), "predict has no argument 'dim': did you mean 'dims'"),
+    "predict(batch=)": (lambda: predicted(batch=8), r"no argument 'batch': .* go in dims=\{'batch': 8\}"),
+    "predict(power_limit=)": (lambda: predicted(power_limit=300), "did you mean 'power_limit_w'"),
     "compare(dimz=)": (lambda: perfmodel.compare(MODEL, ["l40s"], dimz={}), "did you mean 'dims'"),  # type: ignore[call-arg]
     "predict_generation(promt=)": (
         lambda: perfmodel.predict_generation(GPT2, "l40s", promt=1, generate=2), "did you mean 'prompt'",  # type: ignore[call-arg]

@@ -34,8 +34,9 @@ class Cells(HTMLParser):
 
 
 def test_a_prediction_shows_itself() -> None:
-    found = Cells(prediction(warnings=("mind this",))._repr_html_())
-    assert found.texts[0] == "resnet18 on h100-sxm"
+    found = Cells(prediction(workload=Workload(8), warnings=("mind this",))._repr_html_())
+    assert found.texts[0] == "resnet18 (batch=8) on h100-sxm"
+    assert {"20.0 k/s", "8 samples in each run"} <= set(found.texts)  # 8 / 400 us
     assert {"400 us", "350 us to 480 us", "312 W", "125 mJ", "gemm bf16", "warning: mind this"} <= set(found.texts)
 
 

@@ -50,7 +50,7 @@ def refusal(source: Any, **options: Any) -> str | None:
     ("content", "expected"),
     [
         (b"", "the file is empty"),
-        (b"hello, this is a text\n" * 9, "not an ONNX file"),
+        (b"hello, this is a text\n" * 9, "not an ONNX file; wanted one (or MLIR, whose name ends in .mlir)"),
         (b"\x89PNG\r\n\x1a\n" + bytes(99), "a PNG picture"),
         (b"PK\x03\x04" + bytes(99), "torch.onnx.export"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),

@@ -154,7 +154,9 @@ def _curves(
     from perfmodel.report.crossover import Curves
 
     with Progress("perfmodel compare") as progress:
-        return Curves.of(arguments.model, devices, *over, prices=prices, say=progress, **conditions)
+        curves = Curves.of(arguments.model, devices, *over, prices=prices, say=progress, **conditions)
+        curves.to_dict()  # predicts what crossings are searched at, which may be more than the curves themselves
+        return curves
 
 
 def _draw(

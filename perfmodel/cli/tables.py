@@ -129,8 +129,11 @@ def conditions(prediction: ModelPrediction | GenerationPrediction, dtype: str | 
 def _figures(prediction: ModelPrediction, device_memory_bytes: int | None) -> Table:
     latency = prediction.latency_s
     rows = [("latency", units.duration(latency.value), interval_note(latency, units.duration))]
+    work = prediction.workload
     batch = next((value for name, value in prediction.dims.items() if name.lower() in BATCH_DIMS), None)
-    if batch is not None and latency.value:
+    if work.tokens is not None and latency.value:
+        rows.append(("throughput", units.rate(work.tokens / latency.value), work.in_each_run))
+    elif batch is not None and latency.value:
         rows.append(("throughput", units.rate(batch / latency.value), f"{batch} in each run"))
     rows += [
         ("power", units.power(value_of(prediction.power_w)), interval_note(prediction.power_w, units.power)),

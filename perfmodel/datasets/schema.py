@@ -177,7 +177,8 @@ def check_runs(table: pd.DataFrame, name: str) -> None:
 def _need(table: pd.DataFrame, name: str, wanted: Collection[str]) -> None:
     for column in wanted:
         if column not in table.columns:
-            raise TraceError(f"{name}: column {column!r} is missing: {nearest(column, map(str, table.columns))}")
+            hint = nearest(column, map(str, table.columns)).replace("known:", "the table has")
+            raise TraceError(f"{name}: column {column!r} is missing: {hint}")
 
 
 def _check_latency(table: pd.DataFrame, name: str, needed: np.ndarray, likely: float) -> None:

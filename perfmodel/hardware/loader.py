@@ -84,6 +84,9 @@ def _files() -> dict[str, Traversable]:
 def _by_id(name: str) -> Device:
     # The check comes before the cache, so that hostile names do not fill it.
     if name != LOCAL_CPU and name not in _files():
+        first, comma, _ = name.partition(",")
+        if comma and first in device_ids():
+            raise DeviceError(f"wanted one device, got {name[:80]!r}: `perfmodel compare` and `report` take several")
         raise DeviceError(f"unknown device {name[:80]!r}: {_similar_ids(name[:80])}; or give the path of a device TOML")
     return _from_catalogue(name)
 

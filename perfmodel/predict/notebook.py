@@ -110,8 +110,10 @@ def requests_html(found: Sequence[GenerationPrediction]) -> str:
 
 def prediction_html(p: ModelPrediction) -> str:
     """Figures with intervals, then the kinds of operators that take the most time, then what is warned of."""
+    seconds = p.latency_s.value
     figures = [
-        ("latency", units.duration(p.latency_s.value), _interval(p.latency_s, units.duration)),
+        ("latency", units.duration(seconds), _interval(p.latency_s, units.duration)),
+        ("throughput", units.rate(p.workload.units / seconds) if seconds else units.UNKNOWN, p.workload.in_each_run),
         ("power", units.power(_value(p.power_w)), _interval(p.power_w, units.power)),
         ("energy", units.energy(_value(p.energy_j)), _interval(p.energy_j, units.energy)),
         ("peak memory", units.size(p.peak_memory_bytes), f"{units.size(p.weights_bytes)} of it weights"),
@@ -132,7 +134,9 @@ def prediction_html(p: ModelPrediction) -> str:
         html_table(("operator", "shape", "runs", "time", "share", "bound", "rests on"), kinds, right=(2, 3, 4)),
     )
     others = [f"and {more} other kinds of operators"] if more > 0 else []
-    return html_result(f"{p.model} on {p.device}", *tables, notes=[*others, *_warnings(p.warnings)])
+    sizes = ", ".join(f"{name}={size}" for name, size in p.dims.items())
+    title = f"{p.model} ({sizes}) on {p.device}" if sizes else f"{p.model} on {p.device}"
+    return html_result(title, *tables, notes=[*others, *_warnings(p.warnings)])
 
 
 def ranking_html(ranking: Sequence[ModelPrediction]) -> str:

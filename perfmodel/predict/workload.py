@@ -52,6 +52,11 @@ class Workload:
         """How many of :attr:`unit` a run works on."""
         return self.samples if self.tokens is None else self.tokens
 
+    @property
+    def in_each_run(self) -> str:
+        """``2,048 tokens in each run``."""
+        return f"{self.units:,} {self.unit if self.units != 1 else self.unit.removesuffix('s')} in each run"
+
 
 def workload_of(graph: Graph) -> Workload:
     """Samples and tokens of one run of a bound graph."""

@@ -66,6 +66,7 @@ class Curves:
         devices: in the order given.
         conditions: keyword arguments of :func:`perfmodel.predict`.
         prices: what carbon and money follow from.
+        say: is told which further size is predicted, while crossings are searched.
     """
 
     model: Graph
@@ -75,6 +76,7 @@ class Curves:
     conditions: Mapping[str, Any]
     prices: Prices
     predictor: Any
+    say: Callable[[str], None] = lambda line: None
     _known: dict[int, dict[str, ModelPrediction]] = field(default_factory=dict)
     _tried: set[int] = field(default_factory=set)
 
@@ -109,9 +111,9 @@ class Curves:
         predictor = load_predictor(conditions.get("predictor", "default"))
         with without_collection():
             graph = _graph(model, {}, conditions.get("entry"), keep_symbolic=True)
-        made = cls(graph, dimension, chosen, records, {**conditions, "entry": None}, prices or Prices(), predictor)
-        for size in chosen:
-            say(f"{dimension}={size}")
+        made = cls(graph, dimension, chosen, records, {**conditions, "entry": None}, prices or Prices(), predictor, say)
+        for number, size in enumerate(chosen, 1):
+            say(f"{number}/{len(chosen)} sizes: {dimension}={size}")
             made.at(size)
         return made
 
@@ -218,6 +220,8 @@ class Curves:
 
     def _each(self, size: int, device: str, by: str) -> float:
         self._tried.add(size)
+        if size not in self._known:
+            self.say(f"searching where another device leads: {self.dimension}={size}")
         prediction = self.at(size)[device]
         return quantity(prediction, by, self.prices) / prediction.workload.units
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 from perfmodel.dtypes import GEMM_DTYPES
@@ -91,16 +92,19 @@ class Study:
     def variants(self, say: Callable[[str], None]) -> list[Variant]:
         """All alternatives, after :meth:`predictions`; each group starts with what the page is about."""
         result = []
-        for group, changes in self._changes().items():
+        groups, others = self._changes(), self._other_devices()
+        total = sum(map(len, groups.values())) + len(others)
+        numbers = count(1)
+        for group, changes in groups.items():
             result += [
                 Variant(group, self._base_label(group), record.id, self.found[record.id], is_base=True)
                 for record in self.devices
             ]
             for label, changed in changes:
-                say(f"what if: {group} {label}")
+                say(f"what if {next(numbers)}/{total}: {group} {label}")
                 result += self._changed(group, label, changed)
-        for record in self._other_devices():
-            say(f"what if: device {record.id}")
+        for record in others:
+            say(f"what if {next(numbers)}/{total}: device {record.id}")
             result.append(self._variant("device", record.id, self.prepared, record, {}))
         return result
 

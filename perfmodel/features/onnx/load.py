@@ -184,7 +184,7 @@ def _not_onnx(beginning: bytes) -> str:
     # Field 1 of a ModelProto is ir_version, a varint: every writer in use puts it first.
     if beginning[:1] == b"\x08":
         return "begins like an ONNX file but cannot be parsed: truncated or damaged; copy or export it again"
-    return "not an ONNX file"
+    return "not an ONNX file; wanted one (or MLIR, whose name ends in .mlir)"
 
 
 def _root(error: BaseException) -> BaseException:

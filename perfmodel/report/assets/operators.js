@@ -42,8 +42,11 @@ PM.roofline = (width) => {
   ];
   const idle = PM.operatorsOf(device).filter((o) => !(o.k.flops > 0));
   const without = idle.reduce((s, o) => s + o.k.t[0], 0) / (device.latency_s || 1);
-  document.getElementById("roofline-note").textContent = idle.length
-    ? `${PM.count(idle.length, "operator")} without arithmetic (copies, gathers, what no rule covers), ${PM.share(without)} of the time, cannot be shown here.` : "";
+  const above = all.filter((o) => o.k.efficiency > 1.005);
+  document.getElementById("roofline-note").textContent = [
+    above.length ? `${PM.count(above.length, "operator")} above the line of the arithmetic used: an algorithm that multiplies less often than the sizes say, as Winograd's for convolutions.` : "",
+    idle.length ? `${PM.count(idle.length, "operator")} without arithmetic (copies, gathers, what no rule covers), ${PM.share(without)} of the time, cannot be shown here.` : "",
+  ].filter(Boolean).join(" ");
   const height = width < 560 ? 340 : 440;
   return {
     label: `Roofline of ${device.name}: ${PM.count(dots.length, "operator")} by FLOPs for each byte and FLOP/s. ${lines.map((l) => l.label).join("; ")}.`,
