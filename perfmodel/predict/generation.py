@@ -293,7 +293,8 @@ class PreparedRequest:
 
 
 def prepare_request(
-    model: Any, prompt: int, generate: int, dims: Mapping[str, int] | None, formats: tuple[Any, Any, Any, str], entry: str | None
+    model: Any, prompt: int, generate: int, dims: Mapping[str, int] | None, formats: tuple[Any, Any, Any, str],
+    entry: str | None,
 ) -> PreparedRequest:  # fmt: skip
     """Reads a model once and binds it for each run that is predicted.
 
