@@ -383,7 +383,10 @@ def comparison_charts(
         f"latency and {by}: no other device beats {', '.join(names[device] for device in front)}"
         for by, front in fronts.items()
     ]
+    first = shown[0] if shown else {"headline": []}
+    phases = asset("comparison_request.html") if figures_of(first, "time to first token") else ""
     charts = Template(asset("comparison.html")).substitute(
+        phases=phases,
         hidden="" if over else "hidden", dimension=escape(short(over["dimension"], 80) if over else ""), crossings=crossings,
         quantities=buttons, pareto=_list(beaten), fronts=_choice("front", "Against latency", list(fronts)),
     )  # fmt: skip

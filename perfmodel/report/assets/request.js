@@ -44,10 +44,12 @@ const memoryOfTokens = (width) => {
   const { memory, generate, device_bytes: all } = PM.course();
   const total = (m, end) => m.weights + m.cache[end] + m.rest;
   const most = Math.max(1, ...memory.flatMap((m) => [total(m, 0), total(m, 1)]));
-  const [factor, unit] = PM.byteScale(most), near = all < 1.6 * most;
+  // Where weights are nearly all of it, what grows is shown alone.
+  const under = memory[0].weights > 0.8 * most ? memory[0].weights : 0, beyond = (b) => Math.max(0, b - under);
+  const [factor, unit] = PM.byteScale(Math.max(1, beyond(most))), near = !under && all < 1.6 * most;
   // A token is as wide as one; the cache grows inside a stretch, what else is needed is that of the step that stands for it.
   const corners = memory.flatMap((m) => [0, 1].map((end) => ({
-    x: (end ? m.to : m.from) + (end ? 0.5 : -0.5), a: m.weights / factor, b: (m.weights + m.cache[end]) / factor, c: total(m, end) / factor,
+    x: (end ? m.to : m.from) + (end ? 0.5 : -0.5), a: beyond(m.weights) / factor, b: beyond(m.weights + m.cache[end]) / factor, c: beyond(total(m, end)) / factor,
   })));
   const last = memory[memory.length - 1];
   const layer = (colour, opacity, top, low) => ({ type: "area", interactive: false, from: { data: "corners" }, encode: { enter: { x: { scale: "x", field: "x" }, y: { scale: "y", field: top }, y2: low ? { scale: "y", field: low } : { signal: "height" }, fill: { value: PM.colour(colour) }, fillOpacity: { value: opacity } } } });
@@ -56,7 +58,7 @@ const memoryOfTokens = (width) => {
     items: memory.map((m, i) => ({
       i, title: m.from === 1 ? "token 1, by prefill" : tokens(m.from, m.to),
       rows: () => [["in use", `up to ${PM.bytes(total(m, 1))}`], ["weights", PM.bytes(m.weights)], ["keys and values", PM.bytes(m.cache[1])], ["activations, rest", PM.bytes(m.rest)]],
-      x: (v) => v.scale("x")((m.from + m.to) / 2), y: (v) => v.scale("y")(total(m, 1) / factor),
+      x: (v) => v.scale("x")((m.from + m.to) / 2), y: (v) => v.scale("y")(beyond(total(m, 1)) / factor),
     })),
     spec: {
       width, height: 240, signals: [PM.focusSignal],
@@ -67,11 +69,11 @@ const memoryOfTokens = (width) => {
       ],
       scales: [
         { name: "x", domain: [0.5, generate + 0.5], range: "width", nice: false, zero: false },
-        { name: "y", domain: [0, (Math.max(most, near ? all : 0) / factor) * 1.1], range: "height" },
+        { name: "y", domain: [0, (Math.max(1, beyond(most), near ? all : 0) / factor) * 1.1], range: "height" },
       ],
       axes: [
         { scale: "x", orient: "bottom", title: "token that is generated", tickCount: Math.min(6, generate), format: "d", tickMinStep: 1 },
-        { scale: "y", orient: "left", grid: true, title: `in use [${unit}]`, tickCount: 5 },
+        { scale: "y", orient: "left", grid: true, title: under ? `beyond ${PM.bytes(under)} of weights [${unit}]` : `in use [${unit}]`, tickCount: 5 },
       ],
       marks: [
         layer("launch", 0.42, "a"), layer("dram", 0.6, "b", "a"), layer("accent", 0.45, "c", "b"),
