@@ -440,3 +440,36 @@ def test_escape_sends_the_tip_away(browser: Chromium, pages: dict[str, Path]) ->
     browser.wait("!document.getElementById('tip').hidden")
     browser.key("Escape")
     assert browser.run("document.getElementById('tip').hidden")
+
+
+# ------------------------------------------------------------------------------------------------------ request
+@pytest.mark.parametrize("width", [1280, 390], ids=["wide", "narrow"])
+def test_a_request(browser: Chromium, tmp_path: Path, width: int) -> None:
+    from test_generation import DECODER
+
+    from perfmodel.report import report
+
+    text = report(DECODER, ["h100-sxm", "l40s"], prompt=10, generate=9, dims={"batch": 3}, predictor="analytical")
+    browser.open(write(tmp_path / "request.html", text), width=width, dark=width < 1000)
+    draw_all(browser)
+    tokens = ("token-time", "token-energy", "token-memory", "request-power")
+    assert all(ink(browser, name) > 1000 for name in (*tokens, *CHARTS))
+    assert browser.run(WIDTH) <= width
+    shown = "[...document.querySelectorAll('[data-run]')].filter((e) => e.offsetParent).map((e) => e.dataset.run)"
+    assert set(browser.run(shown)) == {"0"}
+    shape = "document.querySelector('#operators-body td.shape').textContent"
+    prefill = browser.run(shape)
+    browser.click("[data-choose-run='1']")
+    assert set(browser.run(shown)) == {"1"}
+    # Three sequences: 30 tokens of prompts, 3 of a step.
+    assert browser.run(shape) != prefill
+    assert said(browser) == "Decode step is shown"
+    browser.click("[data-tab='1']")  # the other device keeps the run
+    assert set(browser.run(shown)) == {"1"}
+    browser.wait("!document.querySelector('.chart[aria-busy=true]')")
+    browser.run("document.getElementById('chart-token-time').focus()")
+    browser.key("ArrowRight")
+    # Six steps for eight tokens: the first stands for tokens 2 and 3.
+    assert said(browser).startswith("token 2: time per token")
+    assert "stands for tokens 2 to 3" in said(browser)
+    assert browser.problems == []

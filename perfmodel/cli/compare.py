@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--over",
         metavar="NAME=A:B",
         help="also predict over a dimension of the model, from A to B in doublings or as a list A,B,C: from where on another "
-        "device is faster, thriftier or cheaper for each sample or token",
+        "device is faster, thriftier or cheaper for each sample or token; not with --prompt",
     )
     group.add_argument("--html", metavar="FILE", help="write a page that opens offline (needs perfmodel[report])")
     group.add_argument(
@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
     conditions = options.prediction_conditions(arguments)
     devices = options.device_list(arguments.device)
     request = energy_options.generation(arguments)
-    energy_options.refuse_for_requests(arguments, ("explain", "over", "html", "plot"))
+    energy_options.refuse_for_requests(arguments, ("explain", "over"))
     over = _over(arguments.over, conditions["dims"])
     ending = _checked_pictures(arguments)
     prices = _prices(arguments, devices)
@@ -168,18 +168,19 @@ def _draw(
     conditions: dict[str, Any],
     ending: str | None,
 ) -> None:
-    from perfmodel.predict.result import ModelPrediction
     from perfmodel.report import comparing
 
-    runs = [p for p in ranking if isinstance(p, ModelPrediction)]  # all of them: pictures are refused for requests
     if ending is not None:
-        write_bytes(comparing.draw(runs, prices, curves, arguments.rank, ending), arguments.plot)
+        write_bytes(comparing.draw(ranking, prices, curves, arguments.rank, ending), arguments.plot)
     if arguments.html is not None:
+        from perfmodel.report.request import request_title
         from perfmodel.report.what_if import title_of
 
-        title = title_of(runs[0].model, conditions)
+        title = title_of(ranking[0].model, conditions)
+        if arguments.prompt is not None:
+            title = request_title(ranking[0].model, arguments.prompt, arguments.generate, conditions)
         with Progress("perfmodel compare") as progress:
-            page = comparing.comparison_html(runs, devices, title, prices, curves, progress)
+            page = comparing.comparison_html(ranking, devices, title, prices, curves, progress)
         write_text(page, arguments.html)
 
 

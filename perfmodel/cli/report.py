@@ -11,11 +11,13 @@ from perfmodel.cli.progress import Progress
 
 if TYPE_CHECKING:
     from perfmodel.predict import ModelPrediction
+    from perfmodel.predict.generation import GenerationPrediction
 
 DESCRIPTION = "A page about what a model costs, with pictures, that opens offline in any browser."
 EXAMPLE = (
     "perfmodel report resnet50.onnx --device h100-sxm --dim batch=32 --dtype bf16 -o report.html\n"
-    "  perfmodel report resnet50.onnx --device h100-sxm,l40s --dim batch=32 --grid FRA -o report.html"
+    "  perfmodel report resnet50.onnx --device h100-sxm,l40s --dim batch=32 --grid FRA -o report.html\n"
+    "  perfmodel report llama.onnx --device h100-sxm,l40s --dim batch=8 --prompt 512 --generate 128 -o request.html"
 )
 
 
@@ -31,9 +33,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-what-if",
         action="store_true",
-        help="leave out other batches, formats, devices and launches: quicker for large models",
+        help="leave out other batches, formats, devices and launches: quicker for large models (a request has none)",
     )
     exchange.add_trace_option(parser)
+    energy_options.add_generation_options(parser)
     energy_options.add_price_options(parser, several=True)
     options.add_json_option(parser)
 
@@ -42,18 +45,21 @@ def run(arguments: argparse.Namespace) -> int:
     """Predict, draw, write."""
     conditions = options.prediction_conditions(arguments)
     devices = options.device_list(arguments.device)
+    request = energy_options.generation(arguments)
     options.check_page(arguments.output)
     exchange.check_trace(arguments)
     prices = energy_options.prices_of_page(arguments, devices)
 
     from perfmodel.report import report
 
-    found: list[ModelPrediction] = []
+    found: list[ModelPrediction | GenerationPrediction] = []
     with Progress("perfmodel report") as progress:
         page = report(
             arguments.model,
             devices,
             what_if=not arguments.no_what_if,
+            prompt=None if request is None else request.prompt,
+            generate=None if request is None else request.generate,
             prices=prices,
             progress=progress,
             predicted=found.append,

@@ -246,38 +246,71 @@ def compare_generation(
     entry: str | None = None,
 ) -> GenerationComparison:
     """:func:`predict_generation` on several devices, fastest first; the file is read once."""
-    for name, value in (("prompt", prompt), ("generate", generate)):
-        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_BOUND:
-            raise InputError(f"{name} is {value!r}: wanted a whole number of tokens, at least 1")
     records = [load_device(d) for d in device_list(devices, "compare")]
     with without_collection():
-        request = _request(model, check_given(dims), prompt, generate, (dtype, dtype_map, kv_dtype, fusion), entry)
+        request = prepare_request(model, prompt, generate, dims, (dtype, dtype_map, kv_dtype, fusion), entry)
         loaded = load_predictor(predictor)
-        shown = {**(dims or {}), "prompt": prompt, "generate": generate}
-        results = []
-        for record in records:
-            parts = [
-                (phase, runs, _predict(p, record, shown, loaded, software, launch, clock_mhz, power_limit_w, cache))
-                for phase, runs, p in request.parts
-            ]
-            results.append(_composed(request, parts, prompt, generate))
+        results = [request.on(r, loaded, software, launch, clock_mhz, power_limit_w, cache) for r in records]
     return GenerationComparison(sorted(results, key=lambda r: r.latency_s.value))
 
 
 @dataclass(frozen=True)
-class _Request:
-    """What does not depend on the device: phase, number of runs and graph of each part."""
+class PreparedRequest:
+    """A request before it meets a device.
 
+    Attributes:
+        prompt, generate: tokens of each sequence.
+        dims: numbers that the user gave.
+        parts: phase, number of runs that it stands for, and graph of each run that is predicted, in order.
+        last: the graph that says how large the cache is.
+        has_cache: whether the file itself has inputs for past keys and values.
+        warnings: what was assumed.
+    """
+
+    prompt: int
+    generate: int
+    dims: Mapping[str, int]
     parts: tuple[tuple[str, int, _Prepared], ...]
-    cache_bytes: float
+    last: Graph
     has_cache: bool
     warnings: tuple[str, ...]
 
+    def cache_at(self, tokens: int) -> float:
+        """Bytes of keys and values of so many tokens of each sequence."""
+        return cache_bytes(self.last, tokens, has_cache=self.has_cache)
 
-def _request(
-    model: Any, dims: dict[str, int], prompt: int, generate: int, formats: tuple[Any, Any, Any, str], entry: str | None
-) -> _Request:
-    steps = graphs_of(_graph(model, dims, entry, keep_symbolic=True), prompt, dims)
+    def on(
+        self, record: Device, predictor: Any, software: str | None = None, launch: str = "graph",
+        clock_mhz: float | None = None, power_limit_w: float | None = None, cache: str = "rotating",
+    ) -> GenerationPrediction:  # fmt: skip
+        """The prediction on one device."""
+        shown = {**self.dims, "prompt": self.prompt, "generate": self.generate}
+        parts = [
+            (phase, runs, _predict(p, record, shown, predictor, software, launch, clock_mhz, power_limit_w, cache))
+            for phase, runs, p in self.parts
+        ]
+        return _composed(self, parts)
+
+
+def prepare_request(
+    model: Any, prompt: int, generate: int, dims: Mapping[str, int] | None, formats: tuple[Any, Any, Any, str],
+    entry: str | None,
+) -> PreparedRequest:  # fmt: skip
+    """Reads a model once and binds it for each run that is predicted.
+
+    Args:
+        model, dims, entry: as for :func:`predict_generation`.
+        prompt, generate: tokens of each sequence.
+        formats: ``dtype``, ``dtype_map``, ``kv_dtype`` and ``fusion`` of :func:`perfmodel.predict`.
+
+    Raises:
+        InputError: as :func:`predict_generation`.
+    """
+    for name, value in (("prompt", prompt), ("generate", generate)):
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_BOUND:
+            raise InputError(f"{name} is {value!r}: wanted a whole number of tokens, at least 1")
+    given = check_given(dims)
+    steps = graphs_of(_graph(model, given, entry, keep_symbolic=True), prompt, given)
     prefill = _prepare(steps.prompt, None, *formats)
     warnings: list[str] = []
     if not steps.has_cache:
@@ -290,15 +323,19 @@ def _request(
     once = None if steps.has_cache else _prepare(steps.step(prompt), None, *formats)
     for first, runs in _chunks(generate - 1):
         # The step in the middle finds the prompt and all tokens generated before it in the cache.
-        cached = prompt + first + (runs - 1) // 2
+        cached = prompt + middle(first, runs)
         if once is None:
             prepared = _prepare(steps.step(cached), None, *formats)
         else:
             prepared = replace(once, graph=with_cache(once.graph, prefill.graph, cached))
         parts.append(("decode", runs, prepared))
     last = (once or parts[-1][2]).graph
-    kept = cache_bytes(last, prompt + generate - 1, has_cache=steps.has_cache)
-    return _Request(tuple(parts), kept, steps.has_cache, tuple(warnings))
+    return PreparedRequest(prompt, generate, dict(dims or {}), tuple(parts), last, steps.has_cache, tuple(warnings))
+
+
+def middle(first: int, runs: int) -> int:
+    """The step that stands for ``runs`` steps from ``first`` on."""
+    return first + (runs - 1) // 2
 
 
 def _chunks(steps: int) -> list[tuple[int, int]]:
@@ -307,10 +344,9 @@ def _chunks(steps: int) -> list[tuple[int, int]]:
     return [(int(p[0]), len(p)) for p in pieces if len(p)]
 
 
-def _composed(
-    request: _Request, parts: list[tuple[str, int, ModelPrediction]], prompt: int, generate: int
-) -> GenerationPrediction:
-    first = parts[0][2]
+def _composed(request: PreparedRequest, parts: list[tuple[str, int, ModelPrediction]]) -> GenerationPrediction:
+    first, prompt, generate = parts[0][2], request.prompt, request.generate
+    kept = request.cache_at(prompt + generate - 1)
     samples = first.workload.samples
     phases = [_phase("prefill", [(p, n) for name, n, p in parts if name == "prefill"], samples * prompt)]
     if generate > 1:
@@ -329,8 +365,8 @@ def _composed(
         power_w=power,
         energy_j=energy,
         peak_w=peak,
-        kv_cache_bytes=request.cache_bytes,
-        peak_memory_bytes=memory + (0.0 if request.has_cache else request.cache_bytes),
+        kv_cache_bytes=kept,
+        peak_memory_bytes=memory + (0.0 if request.has_cache else kept),
         workload=Workload(samples, samples * (prompt + generate)),
         dims=first.dims,
         dtype_map=first.dtype_map,

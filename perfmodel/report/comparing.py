@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from perfmodel.hardware import load_device
+from perfmodel.hardware import Device, load_device
 from perfmodel.predict.energy import Prices
-from perfmodel.predict.energy.ranking import RANKS, quantity
+from perfmodel.predict.energy.ranking import RANKS, Costed, quantity
+from perfmodel.predict.generation import GenerationPrediction
 from perfmodel.predict.pareto import front
 from perfmodel.predict.picture import BLUE, GREY, ORANGE, picture, time_unit
 from perfmodel.predict.result import ModelPrediction
-from perfmodel.report import figures, page, vega
+from perfmodel.report import figures, page, request, vega
 from perfmodel.report.crossover import Curves
 from perfmodel.units import UNKNOWN
 
@@ -22,7 +23,7 @@ _MARKERS = "os^DvPX*"
 _UNITS = {"latency": "s", "energy": "J", "carbon": "g CO2e", "money": "money"}
 
 
-def fronts(ranking: Sequence[ModelPrediction], prices: Prices) -> dict[str, list[str]]:
+def fronts(ranking: Sequence[Costed], prices: Prices) -> dict[str, list[str]]:
     """By quantity the ids of the devices that no other beats in it and in latency; only quantities that all are known in."""
     result = {}
     for by in RANKS[1:]:
@@ -33,7 +34,7 @@ def fronts(ranking: Sequence[ModelPrediction], prices: Prices) -> dict[str, list
 
 
 def comparison_html(
-    ranking: Sequence[ModelPrediction],
+    ranking: Sequence[ModelPrediction | GenerationPrediction],
     devices: Sequence[Any],
     title: Mapping[str, Any],
     prices: Prices | None,
@@ -43,7 +44,7 @@ def comparison_html(
     """The page of ``perfmodel compare --html``.
 
     Args:
-        ranking: predictions, in the order of the page.
+        ranking: predictions or generation requests, in the order of the page.
         devices: ids or paths that were compared.
         title: ``model``, ``dims``, ``asked``.
         prices: what carbon and money follow from; None: nothing was given.
@@ -56,7 +57,7 @@ def comparison_html(
     vega.check_installed()
     records = {record.id: record for record in map(load_device, devices)}
     shown = [
-        {"id": p.device, "name": records[p.device].name, "headline": figures.headline(p, records[p.device], prices)}
+        {"id": p.device, "name": records[p.device].name, "headline": _headline(p, records[p.device], prices)}
         for p in ranking
     ]
     say("writing the page")
@@ -64,8 +65,20 @@ def comparison_html(
     return page.comparison_page(shown, title, fronts(ranking, prices or Prices()), over, vega.script())
 
 
+def _headline(
+    prediction: ModelPrediction | GenerationPrediction, device: Device, prices: Prices | None
+) -> list[dict[str, Any]]:
+    if isinstance(prediction, ModelPrediction):
+        return figures.headline(prediction, device, prices)
+    return request.headline(prediction, device, prices)
+
+
 def draw(
-    ranking: Sequence[ModelPrediction], prices: Prices | None, curves: Curves | None, by: str | None, ending: str
+    ranking: Sequence[ModelPrediction | GenerationPrediction],
+    prices: Prices | None,
+    curves: Curves | None,
+    by: str | None,
+    ending: str,
 ) -> bytes:
     """A picture: what a sample or token costs over the dimension, or latency against energy (or ``by``) of each device.
 
@@ -117,7 +130,11 @@ def _over(axes: Any, curves: Curves, by: str, title: str) -> None:
 
 
 def _pareto(
-    axes: Any, ranking: Sequence[ModelPrediction], prices: Prices, by: str, known: Mapping[str, Sequence[str]]
+    axes: Any,
+    ranking: Sequence[ModelPrediction | GenerationPrediction],
+    prices: Prices,
+    by: str,
+    known: Mapping[str, Sequence[str]],
 ) -> None:
     factor, unit = time_unit(max(p.latency_s.value for p in ranking))
     best = known.get(by, ())

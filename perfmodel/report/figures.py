@@ -12,6 +12,7 @@ import numpy as np
 from perfmodel import units
 from perfmodel.errors import InputError
 from perfmodel.hardware import Device
+from perfmodel.predict.generation import GenerationPrediction
 from perfmodel.predict.kinds import formula
 from perfmodel.predict.memory import MemoryPlan
 from perfmodel.predict.memory.plan import Owner
@@ -60,21 +61,21 @@ def device_figures(
         "name": device.name,
         "predictor": prediction.predictor,
         "headline": headline(prediction, device, prices),
-        "latency_s": _short(prediction.latency_s.value),
-        "launch_gap_s": _short(prediction.launch_gap_s),
+        "latency_s": rounded(prediction.latency_s.value),
+        "launch_gap_s": rounded(prediction.launch_gap_s),
         "names": [short(name) for name in names],
         "kind": kind_of,
         "kinds": [_kind(k, peak_of(device, k.dtype, clock_hz)) for k in kinds],
-        "ceilings": [{"kind": c.kind, "label": c.label, "value": _short(c.value), "source": c.source} for c in lines],
+        "ceilings": [{"kind": c.kind, "label": c.label, "value": rounded(c.value), "source": c.source} for c in lines],
         "modules": {
             "labels": labels,
             "parents": tree.parents,
-            "seconds": [_short(v) for v in tree.sums([o.latency_s.value for o in prediction.operators])],
+            "seconds": [rounded(v) for v in tree.sums([o.latency_s.value for o in prediction.operators])],
             "leaves": tree.leaves,
         },
-        "bounds": {name: _short(share) for name, share in shares(prediction, "bound").items()},
+        "bounds": {name: rounded(share) for name, share in shares(prediction, "bound").items()},
         "memory": None if prediction.memory is None else _memory(prediction.memory, prediction.operators, device),
-        "power": _power(prediction),
+        "power": power_over_time(prediction),
         "caveats": caveats(prediction, prices),
     }
 
@@ -87,38 +88,44 @@ def typeset(text: str) -> str:
 def headline(prediction: ModelPrediction, device: Device, prices: Any = None) -> list[dict[str, Any]]:
     """The figures at the top: ``label``, ``text``, ``note``, and ``ends`` (value, low, high) where there is an interval."""
     latency, work = prediction.latency_s, prediction.workload
-    inverse = _inverse(latency)
+    runs = inverse(latency)
     unit = "tokens" if work.tokens is not None else "samples"
-    rows = [_figure("latency", latency, units.duration)]
-    if inverse is not None:
+    rows = [figure("latency", latency, units.duration)]
+    if runs is not None:
         rows.append(
-            _figure("throughput", inverse.scaled(work.units), units.rate, f"{unit}; {_counted(work.units)} in each run")
+            figure("throughput", runs.scaled(work.units), units.rate, f"{unit}; {_counted(work.units)} in each run")
         )
     missing = unpowered(prediction)
-    rows.append(_figure("power", prediction.power_w, units.power, _limit(prediction), missing))
+    rows.append(figure("power", prediction.power_w, units.power, _limit(prediction), missing))
     per_unit = None if prediction.energy_j is None else prediction.energy_j.scaled(1 / work.units)
     each = "" if per_unit is None else f"{units.energy(per_unit.value)} a {unit.removesuffix('s')}"
-    rows.append(_figure("energy", prediction.energy_j, units.energy, each, missing))
-    rows += _priced(prediction, prices)
-    share = prediction.peak_memory_bytes / device.memory_bytes
-    used = units.share(share) if share >= 0.001 else "under 0.1 %"
-    note = f"{used} of {units.size(device.memory_bytes)}; counted, without an interval"
-    if share > 1:
-        note = f"MORE than the device's {units.size(device.memory_bytes)}: it would not run there"
-    rows.append(
-        {"label": "peak memory", "text": units.size(prediction.peak_memory_bytes), "note": note, "ends": None, "bad": share > 1}
-    )  # fmt: skip
+    rows.append(figure("energy", prediction.energy_j, units.energy, each, missing))
+    rows += priced(prediction, prices)
+    rows.append(memory_figure(prediction.peak_memory_bytes, device, "counted, without an interval"))
     use = None
     if latency.low > 0:
         values = [
             min(1.0, prediction.utilisation * latency.value / s) for s in (latency.value, latency.high, latency.low)
         ]
         use = Estimate(*values)
-    rows.append(_figure("utilisation", use, units.share, "of the peak FLOP/s of the matrix products", NO_TIME))
+    rows.append(figure("utilisation", use, units.share, "of the peak FLOP/s of the matrix products", NO_TIME))
     return rows
 
 
-def _priced(prediction: ModelPrediction, prices: Any) -> list[dict[str, Any]]:
+def memory_figure(size: float, device: Device, note: str) -> dict[str, Any]:
+    """Bytes in use, of those that the device has."""
+    share = size / device.memory_bytes
+    used = units.share(share) if share >= 0.001 else "under 0.1 %"
+    note = f"{used} of {units.size(device.memory_bytes)}; {note}"
+    if share > 1:
+        note = f"MORE than the device's {units.size(device.memory_bytes)}: it would not run there"
+    return {"label": "peak memory", "text": units.size(size), "note": note, "ends": None, "bad": share > 1}
+
+
+def priced(
+    prediction: ModelPrediction | GenerationPrediction, prices: Any, each_time: str = "a run"
+) -> list[dict[str, Any]]:
+    """Carbon and money, as :func:`headline`; ``each_time`` is what the prediction is of."""
     if prices is None:
         return [{"label": "carbon", "text": "not asked", "note": "give --grid, as in --grid FRA", "ends": None}]
     cost = prediction.cost(prices)
@@ -128,18 +135,19 @@ def _priced(prediction: ModelPrediction, prices: Any) -> list[dict[str, Any]]:
             f"{units.mass(cost.per_million.carbon_g.value)} a million {cost.unit}" if cost.per_million.carbon_g else ""
         )
         where = "" if cost.grid is None else f", {cost.grid.name}"
-        rows.append(_figure("carbon", cost.per_run.carbon_g, units.mass, each + where))
+        rows.append(figure("carbon", cost.per_run.carbon_g, units.mass, each + where))
     else:
-        rows += _priced(prediction, None)
+        rows += priced(prediction, None)
     if cost.per_run.money is not None and cost.per_million.money is not None:
-        note = f"for a million {cost.unit}; {units.money(cost.per_run.money.value)} a run"
-        rows.append(_figure("money", cost.per_million.money, units.money, note))
+        note = f"for a million {cost.unit}; {units.money(cost.per_run.money.value)} {each_time}"
+        rows.append(figure("money", cost.per_million.money, units.money, note))
     return rows
 
 
-def _figure(
+def figure(
     label: str, estimate: Estimate | None, unit: Any, note: str = "", missing: str = "unknown"
 ) -> dict[str, Any]:
+    """One figure of the headline; ``missing`` says why there is none."""
     if estimate is None:
         return {"label": label, "text": units.UNKNOWN, "note": missing, "ends": None}
     low, high = unit(estimate.low), unit(estimate.high)
@@ -149,7 +157,7 @@ def _figure(
         "text": typeset(unit(estimate.value)),
         "interval": typeset(f"{number if name and high.endswith(f' {name}') else low} to {high}"),
         "note": typeset(note),
-        "ends": [_short(estimate.value), _short(estimate.low), _short(estimate.high)],
+        "ends": [rounded(estimate.value), rounded(estimate.low), rounded(estimate.high)],
     }
 
 
@@ -160,7 +168,7 @@ def _limit(prediction: ModelPrediction) -> str:
     )
 
 
-def _inverse(seconds: Estimate) -> Estimate | None:
+def inverse(seconds: Estimate) -> Estimate | None:
     """Runs a second; None where a run takes no time."""
     return None if seconds.low <= 0 else Estimate(1 / seconds.value, 1 / seconds.high, 1 / seconds.low)
 
@@ -198,12 +206,12 @@ def _kinds(operators: Sequence[OperatorPrediction]) -> tuple[list[OperatorPredic
 def _kind(o: OperatorPrediction, peak_flops: float) -> dict[str, Any]:
     executed = o.flops if o.flops_executed is None else o.flops_executed
     return {
-        "op": o.op, "shape": short(o.shape), "dtype": o.dtype, "n": o.count, "flops": _short(executed),
-        "bytes": _short(o.bytes),
-        "t": [_short(v) for v in (o.latency_s.value, o.latency_s.low, o.latency_s.high)],
-        "w": None if o.power_w is None else _short(o.power_w.value),
-        "j": None if o.energy_j is None else _short(o.energy_j.value),
-        "bound": o.bound, "source": o.source, "wsource": o.power_source, "peak": _short(peak_flops), "how": typeset(formula(o)),
+        "op": o.op, "shape": short(o.shape), "dtype": o.dtype, "n": o.count, "flops": rounded(executed),
+        "bytes": rounded(o.bytes), "peak": rounded(peak_flops),
+        "t": [rounded(v) for v in (o.latency_s.value, o.latency_s.low, o.latency_s.high)],
+        "w": None if o.power_w is None else rounded(o.power_w.value),
+        "j": None if o.energy_j is None else rounded(o.energy_j.value),
+        "bound": o.bound, "source": o.source, "wsource": o.power_source, "how": typeset(formula(o)),
     }  # fmt: skip
 
 
@@ -221,17 +229,17 @@ def _memory(plan: MemoryPlan, operators: Sequence[OperatorPrediction], device: D
         stop = min(start + group, len(profile))
         at = start + int(profile[start:stop].argmax())
         points.append(
-            [_short(ends[start] - steps[start]), _short(ends[stop - 1]), _short(profile[at]), short(plan.nodes[at])]
+            [rounded(ends[start] - steps[start]), rounded(ends[stop - 1]), rounded(profile[at]), short(plan.nodes[at])]
         )
     parts = {
         "weights": plan.weights_bytes, "inputs": plan.inputs_bytes, "activations": plan.activations_bytes,
         "outputs": plan.outputs_bytes, "cached keys and values": plan.kv_cache_bytes, "workspace": plan.workspace_bytes,
     }  # fmt: skip
     return {
-        "axis": "time" if timed else "node", "points": points, "weights": _short(plan.weights_bytes),
-        "peak": _short(plan.peak_bytes), "peak_node": short(plan.peak_node or ""), "device_bytes": device.memory_bytes,
-        "peak_at": None if peak < 0 else _short(ends[peak] - steps[peak] / 2), "runtime": plan.runtime,
-        "parts": {name: _short(size) for name, size in parts.items() if size},
+        "axis": "time" if timed else "node", "points": points, "weights": rounded(plan.weights_bytes),
+        "peak": rounded(plan.peak_bytes), "peak_node": short(plan.peak_node or ""), "device_bytes": device.memory_bytes,
+        "peak_at": None if peak < 0 else rounded(ends[peak] - steps[peak] / 2), "runtime": plan.runtime,
+        "parts": {name: rounded(size) for name, size in parts.items() if size},
         "owners": [_owner(o) for o in plan.owners],
     }  # fmt: skip
 
@@ -241,11 +249,12 @@ def _owner(owner: Owner) -> dict[str, Any]:
         key: None if name is None else short(name) for key, name in (("made_by", owner.made_by), ("until", owner.until))
     }
     return {
-        **owner.to_dict(), **names, "name": short(owner.name), "bytes": _short(owner.bytes), "share": _short(owner.share),
+        **owner.to_dict(), **names, "name": short(owner.name), "bytes": rounded(owner.bytes), "share": rounded(owner.share),
     }  # fmt: skip
 
 
-def _power(prediction: ModelPrediction) -> dict[str, Any] | None:
+def power_over_time(prediction: ModelPrediction | GenerationPrediction) -> dict[str, Any] | None:
+    """Power of each stretch of a run or a request; None where it is unknown."""
     if prediction.power_w is None:
         return None
     try:
@@ -255,14 +264,19 @@ def _power(prediction: ModelPrediction) -> dict[str, Any] | None:
     slices = profile.slices(POWER_SLICES)
     idle = prediction.idle_power_w
     return {
-        "duration_s": _short(profile.duration_s),
-        "slices": [[_short(r["mean_w"]), _short(r["peak_w"]), r["name"]] for r in slices],
-        "average_w": _short(profile.average_w.value), "p99_w": _short(profile.percentile_w().value),
-        "limit_w": prediction.power_limit_w, "idle_w": None if idle is None else _short(idle),
+        "duration_s": rounded(profile.duration_s),
+        "slices": [[rounded(r["mean_w"]), rounded(r["peak_w"]), _doing(r)] for r in slices],
+        "average_w": rounded(profile.average_w.value), "p99_w": rounded(profile.percentile_w().value),
+        "limit_w": prediction.power_limit_w, "idle_w": None if idle is None else rounded(idle),
     }  # fmt: skip
 
 
-def _short(value: float) -> float:
+def _doing(record: Mapping[str, Any]) -> str:
+    """What takes most of the energy of a stretch: an operator, and its phase where there are several."""
+    return str(record["name"]) if record["phase"] is None else f"{record['phase']}: {record['name']}"
+
+
+def rounded(value: float) -> float:
     """The number with :data:`DIGITS` significant digits; strict JSON knows no infinity."""
     number = float(value)
     if not math.isfinite(number):

@@ -21,7 +21,15 @@ from perfmodel.report.names import clean, clean_data, printable, short
 from perfmodel.report.what_if import Variant
 
 REPORT_SCRIPTS = ("base.js", "operators.js", "curves.js", "report.js")
+REQUEST_SCRIPTS = ("base.js", "operators.js", "curves.js", "request.js", "report.js")
 COMPARISON_SCRIPTS = ("base.js", "comparison.js")
+RUN_CONTENTS = (
+    ("time", "Time"),
+    ("roofline", "Roofline"),
+    ("efficiency", "Efficiency"),
+    ("resources", "Memory and power"),
+)
+"""Anchors and names of the sections about one run."""
 
 
 def report_page(
@@ -36,12 +44,7 @@ def report_page(
         library: the plotting library's script.
     """
     names, model = [str(d["name"]) for d in shown], short(str(title["model"]))
-    contents = [
-        ("time", "Time"),
-        ("roofline", "Roofline"),
-        ("efficiency", "Efficiency"),
-        ("resources", "Memory and power"),
-    ]
+    contents = [*RUN_CONTENTS]
     body = [sections.headline(shown), sections.device_table(shown), sections.charts(shown)]
     if variants:
         body.append(sections.what_if(variants, shown))
@@ -57,6 +60,32 @@ def report_page(
         body="\n".join(body),
         data={"model": model, "devices": shown},
         scripts=REPORT_SCRIPTS,
+        library=library,
+    )
+
+
+def request_page(shown: Sequence[Mapping[str, Any]], title: Mapping[str, Any], library: str) -> str:
+    """The page of ``perfmodel report --prompt --generate``: the request, and below it one of its runs as of any model.
+
+    Args:
+        shown: :func:`perfmodel.report.request.request_figures` of each device.
+        title, library: as for :func:`report_page`.
+    """
+    names, model = [str(d["name"]) for d in shown], short(str(title["model"]))
+    body = [
+        sections.headline(shown), sections.device_table(shown), sections.request(shown), sections.charts(shown),
+        asset("operators.html"), sections.trust(shown),
+    ]  # fmt: skip
+    contents = [("request", "Request"), ("runs", "Runs"), *RUN_CONTENTS, ("operators", "Operators"), ("trust", "Trust")]
+    return document(
+        title=f"a request to {model} on {', '.join(names)}",
+        heading=model,
+        subtitle=sections.subtitle(title, names),
+        tabs=sections.tabs(names),
+        contents=contents,
+        body="\n".join(body),
+        data={"model": model, "devices": shown},
+        scripts=REQUEST_SCRIPTS,
         library=library,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from string import Template
 from typing import Any
@@ -52,6 +52,15 @@ def _panels(shown: Sequence[Mapping[str, Any]], content: Iterable[str]) -> str:
     return "".join(
         f'<div data-device="{i}"{" hidden" if i else ""}>{html}</div>'
         for i, (_, html) in enumerate(zip(shown, content, strict=True))
+    )
+
+
+def _runs(device: Mapping[str, Any], content: Callable[[Mapping[str, Any]], str]) -> str:
+    """HTML of a device's run; of each of them, of which the page shows one, where it has several."""
+    if "runs" not in device:
+        return content(device)
+    return "".join(
+        f'<div data-run="{i}"{" hidden" if i else ""}>{content(run)}</div>' for i, run in enumerate(device["runs"])
     )
 
 
@@ -197,7 +206,7 @@ def _list(lines: Iterable[str]) -> str:
 # ----------------------------------------------------------------------------------------------------- charts
 def charts(shown: Sequence[Mapping[str, Any]]) -> str:
     """The places of the charts, which the scripts fill, and what belongs beside them."""
-    owners = _panels(shown, (_owners(device["memory"]) for device in shown))
+    owners = _panels(shown, (_runs(device, lambda run: _owners(run["memory"])) for device in shown))
     return Template(asset("charts.html")).substitute(owners=owners)
 
 
@@ -223,6 +232,45 @@ def _owners(memory: Mapping[str, Any] | None) -> str:
     return _table(
         "What the peak of memory consists of", heads, rows, f"What {peak} consists of: {parts}. The largest tensors:"
     )
+
+
+# ---------------------------------------------------------------------------------------------------- request
+def request(shown: Sequence[Mapping[str, Any]]) -> str:
+    """The course of a request, its phases, and the choice of the run that the sections below it show."""
+    names = [run["run"] for run in shown[0]["runs"]]
+    buttons = "".join(
+        f'<button type="button" data-choose-run="{i}" aria-pressed="{"false" if i else "true"}">{escape(name)}</button>'
+        for i, name in enumerate(names)
+    )
+    return Template(asset("request.html")).substitute(
+        phases=_panels(shown, (_phases(device["phases"]) for device in shown)),
+        runs=f'<div class="choice" role="group" aria-label="Run that is shown">{buttons}</div>',
+        figures=_panels(shown, (_runs(device, _run) for device in shown)),
+    )
+
+
+def _run(run: Mapping[str, Any]) -> str:
+    return f'<p class="lead">{escape(run["about"])}</p>{_figures(run["headline"])}'
+
+
+def _phases(phases: Sequence[Mapping[str, Any]]) -> str:
+    """The table that ``perfmodel predict`` prints."""
+    rows = []
+    for phase in phases:
+        seconds = phase["latency_s"]["value"]
+        cells = [
+            f"{phase['runs']:,}", _time(seconds), _time(phase["latency_per_run_s"]["value"]),
+            units.rate(phase["tokens"] / seconds if seconds else None), _value(phase["power_w"], units.power),
+            _value(phase["peak_w"], units.power), _value(phase["energy_j"], units.energy),
+            _value(phase["energy_per_token_j"], units.energy),
+        ]  # fmt: skip
+        rows.append(f"<tr>{_row_head(phase['name'])}{''.join(_number(escape(typeset(c))) for c in cells)}</tr>")
+    heads = ("runs", "time", "each run", "tokens", "power", "highest power", "energy", "each token")
+    return _table("Phases of the request", [("phase", ""), *((name, "n") for name in heads)], rows)
+
+
+def _value(estimate: Mapping[str, float] | None, unit: Callable[[float | None], str]) -> str:
+    return unit(None if estimate is None else estimate["value"])
 
 
 # ---------------------------------------------------------------------------------------------------- what if
@@ -335,7 +383,10 @@ def comparison_charts(
         f"latency and {by}: no other device beats {', '.join(names[device] for device in front)}"
         for by, front in fronts.items()
     ]
+    first = shown[0] if shown else {"headline": []}
+    phases = asset("comparison_request.html") if figures_of(first, "time to first token") else ""
     charts = Template(asset("comparison.html")).substitute(
+        phases=phases,
         hidden="" if over else "hidden", dimension=escape(short(over["dimension"], 80) if over else ""), crossings=crossings,
         quantities=buttons, pareto=_list(beaten), fronts=_choice("front", "Against latency", list(fronts)),
     )  # fmt: skip

@@ -36,6 +36,7 @@ PM.share = (x) => `${(100 * x).toFixed(1)} %`;
 PM.byteScale = (b) => { const [factor, name] = PM.scale(b, SI); return [factor, `${name}B`]; };
 PM.count = (n, what) => `${n.toLocaleString("en-GB")} ${what}${n === 1 ? "" : "s"}`;
 PM.timeScale = (s) => PM.scale(s, TIME);
+PM.energyScale = (j) => PM.scale(j, JOULE);
 
 // ------------------------------------------------------------------------------------------------- elements
 // All text goes through textContent: names come from files, and none of them is ever read as markup.

@@ -12,7 +12,7 @@ const SHOWN = { latency: PM.time, energy: PM.energy, carbon: mass, money };
 const JOULES = [[1e-9, "nJ"], [1e-6, "\u00b5J"], [1e-3, "mJ"], [1, "J"], [1e3, "kJ"]];
 const GRAMS = [[1e-9, "ng"], [1e-6, "\u00b5g"], [1e-3, "mg"], [1, "g"], [1e3, "kg"]];
 const axisUnit = (by, most) => {
-  if (by === "latency") return PM.timeScale(most);
+  if (by === "latency" || by.startsWith("time ")) return PM.timeScale(most);
   if (by === "energy") return PM.scale(most, JOULES);
   if (by === "carbon") { const [factor, name] = PM.scale(most, GRAMS); return [factor, `${name} CO2e`]; }
   return [1, "currency of the prices"];
@@ -164,6 +164,11 @@ const fillKeys = () => {
 };
 fillKeys();
 PM.redraws.push(fillKeys);
+// Of a generation request; other pages have none.
+for (const [id, label] of [["chart-first-token", "time to first token"], ["chart-next-token", "time per output token"]]) {
+  const place = document.getElementById(id);
+  if (place) PM.chart(place, intervals(label));
+}
 PM.chart(document.getElementById("chart-latency"), intervals("latency"));
 PM.chart(document.getElementById("chart-energy"), intervals("energy"));
 const choose = (key, draw) => {

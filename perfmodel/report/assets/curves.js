@@ -179,8 +179,8 @@ PM.memoryChart = (width) => {
   });
 };
 
-PM.powerChart = (width) => {
-  const p = PM.device().power;
+PM.powerChart = (width) => PM.powerOver(PM.device().power, width);
+PM.powerOver = (p, width) => {
   if (!p) return { label: "", empty: "The power is unknown.", items: [] };
   const [factor, unit] = PM.timeScale(p.duration_s), each = p.duration_s / p.slices.length / factor;
   const lines = [{ y: p.average_w, text: `average ${PM.watts(p.average_w)}`, dash: [], left: true }];

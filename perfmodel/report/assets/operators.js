@@ -15,7 +15,9 @@ PM.operatorsOf = (device) => {
   device.operators = device.kind.map((kind, i) => ({ i, name: device.names[i], k: device.kinds[kind], kind }));
   return device.operators;
 };
-PM.device = () => PM.data.devices[PM.shown];
+// What the charts show: the device's run, or the chosen one of a request's runs.
+PM.run = 0;
+PM.device = () => { const d = PM.data.devices[PM.shown]; return d.runs ? d.runs[PM.run] : d; };
 PM.isShown = (k) => !PM.hiddenBounds.has(k.bound);
 
 PM.kindRows = (k) => [

@@ -159,14 +159,16 @@ for (const button of document.querySelectorAll("[data-tree]")) {
     PM.drawTree();
   });
 }
-PM.showDevice = (index) => {
+PM.showDevice = (index, run = PM.run) => {
   PM.shown = index;
+  PM.run = run;
   PM.hiddenBounds.clear();
   // Names without modules spell no tree.
   const { parents } = PM.device().modules;
   PM.treeState = { by: parents.slice(1).some((p) => p > 0) ? "module" : "family", root: 0 };
   for (const other of document.querySelectorAll("[data-tree]")) other.setAttribute("aria-pressed", String(other.dataset.tree === PM.treeState.by));
   for (const panel of document.querySelectorAll("[data-device]")) panel.hidden = panel.dataset.device !== String(index);
+  for (const panel of document.querySelectorAll("[data-run]")) panel.hidden = panel.dataset.run !== String(run);
   for (const tab of document.querySelectorAll("[data-tab]")) tab.setAttribute("aria-pressed", String(tab.dataset.tab === String(index)));
   PM.crumbs();
   PM.refresh();
