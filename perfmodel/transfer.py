@@ -42,7 +42,7 @@ LEAVING_OUT = ("device", "family")
 SIBLING, FAMILY = "sibling", "family"
 """What a device that was not measured leans on: its sibling's booster, or the unseen one."""
 
-UNSEEN_BOOSTER = {
+UNSEEN_BOOSTER: dict[str, Any] = {
     "objective": "reg:absoluteerror",
     "tree_method": "hist",
     "max_depth": 4,

@@ -49,7 +49,10 @@ class OnnxRuntimeCpu:
     def __init__(self, threads: int = 1, seconds: float = 0.5, warm_up: int = 3, pace: PaceMaker | None = None) -> None:
         if threads < 1 or warm_up < 0 or not seconds > 0:
             raise InputError(f"wanted threads >= 1, warm_up >= 0, seconds > 0; got {threads}, {warm_up}, {seconds}")
-        self.threads, self.seconds, self.warm_up, self.pace = threads, seconds, warm_up, pace
+        self.threads: int = threads
+        self.seconds: float = seconds
+        self.warm_up: int = warm_up
+        self.pace: PaceMaker | None = pace
 
     def why_not(self) -> str | None:
         """Whether onnxruntime is missing."""

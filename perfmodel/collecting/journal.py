@@ -63,8 +63,8 @@ class Journal:
 
     def __init__(self, output: Path) -> None:
         require_pandas()
-        self.output = Path(output)
-        self.folder = self.output.with_name(self.output.name + SUFFIX)
+        self.output: Path = Path(output)
+        self.folder: Path = self.output.with_name(self.output.name + SUFFIX)
         self._done: dict[str, Done] = {}
         if self.folder.is_dir():
             for path in sorted(self.folder.glob("*.parquet")):

@@ -65,7 +65,10 @@ class Bench:
     def __init__(
         self, runtime: OnnxRuntimeCpu, device: str, anchor: Anchor | None, recordings: Path | None = None
     ) -> None:
-        self.runtime, self.device, self.anchor, self.recordings = runtime, device, anchor, recordings
+        self.runtime: OnnxRuntimeCpu = runtime
+        self.device: str = device
+        self.anchor: Anchor | None = anchor
+        self.recordings: Path | None = recordings
         self._last: AnchorTimes | None = None
 
     def measure(

@@ -33,9 +33,9 @@ class Schedule:
     """
 
     def __init__(self, program: Program) -> None:
-        self.blocks = _blocks(program)
+        self.blocks: list[Block] = _blocks(program)
         self.places: dict[int, int] = {}
-        self.workspace = 0
+        self.workspace: int = 0
         self._place(program)
 
     def _place(self, program: Program) -> None:

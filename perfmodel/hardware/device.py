@@ -68,8 +68,11 @@ class Device:
     """
 
     id: str
+    """What it is asked for by (``"h100-sxm"``): the device file's name."""
     name: str
+    """What its maker calls it."""
     vendor: str
+    """Its maker (``"NVIDIA"``, ``"AMD"``, ``"Intel"``, ...)."""
     kind: str
     """``"gpu"``, ``"cpu"`` or ``"tpu"``."""
     family: str
@@ -78,7 +81,9 @@ class Device:
     peak_flops: Mapping[str, float]
     """Dense FLOP/s (or integer operations/s) by arithmetic."""
     memory_bandwidth_bytes_per_s: float
+    """Peak of the main memory (DRAM, HBM), reads and writes together."""
     memory_bytes: int
+    """Size of the main memory."""
 
     units: int | None = None
     """SMs, compute units, matrix units of a TPU, or physical cores."""
@@ -90,9 +95,13 @@ class Device:
     H100: vector units are quoted at 1980 MHz, tensor cores at 1830.
     """
     base_clock_hz: float | None = None
+    """The clock that is guaranteed."""
     memory_clock_hz: float | None = None
+    """Memory clock (HBM: two transfers a clock, GDDR6: eight)."""
     memory_bus_bits: int | None = None
+    """Width of the memory interface."""
     memory_rate_bits_per_s_per_pin: float | None = None
+    """Rate of one of its pins."""
     flops_per_clock_per_unit: Mapping[str, float] = field(default_factory=dict)
     """Dense operations of one unit in one clock, by arithmetic; of the units that ``peak_flops`` quotes."""
     vector_peak_flops: Mapping[str, float] = field(default_factory=dict)
@@ -106,14 +115,19 @@ class Device:
     shared_bytes_per_unit: int | None = None
     """Largest part of it that kernels may use as shared memory (LDS)."""
     register_bytes_per_unit: int | None = None
+    """Vector registers of one unit."""
     exponentials_per_clock_per_unit: float | None = None
     """fp32 exponentials (exp2) that one unit's special-function units give in one clock."""
     tdp_w: float | None = None
+    """Power limit as delivered, in watts."""
     idle_power_w: float | None = None
+    """Watts at the lowest clock while nothing runs."""
     interconnect_bytes_per_s: float | None = None
     """One direction, all links to peers together."""
     compute_capability: str | None = None
+    """The architecture as compilers name it (``"9.0"``, ``"gfx90a"``)."""
     process_nm: float | None = None
+    """Manufacturing process in nanometres, by its marketing name."""
     sources: Mapping[str, str] = field(default_factory=dict)
     """The source of every number, by field (``"peak_flops.bf16"``)."""
     measured: Mapping[str, float] = field(default_factory=dict)

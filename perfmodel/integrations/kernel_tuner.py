@@ -47,8 +47,10 @@ class Strategy:
         self, op: Operator, device: Device | str, *, space: Space | Path | str | Mapping[str, Any] | None = None,
         pretrained: Pretrained | str = "default",
     ) -> None:  # fmt: skip
-        self.op, self.device, self.pretrained = op, device, pretrained
-        self.space = str(space) if isinstance(space, Path) else space
+        self.op: Operator = op
+        self.device: Device | str = device
+        self.pretrained: Pretrained | str = pretrained
+        self.space: str | Space | Mapping[str, Any] | None = str(space) if isinstance(space, Path) else space
         self.ranker: Ranker | None = None
 
     def tune(self, searchspace: Any, runner: Any, tuning_options: Any) -> list[dict[str, Any]]:

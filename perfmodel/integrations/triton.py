@@ -88,8 +88,9 @@ class Pruning:
         space: Space | str | Mapping[str, Any] = "triton_gemm", names: Mapping[str, str] | None = None,
         pretrained: Pretrained | str = "default",
     ) -> None:  # fmt: skip
-        self.device = device if isinstance(device, Device) else load_device(device)
-        self.space, self._problem, self._pretrained = space_of(space), problem, pretrained
+        self.device: Device = device if isinstance(device, Device) else load_device(device)
+        self.space: Space = space_of(space)
+        self._problem, self._pretrained = problem, pretrained
         self._names = {**ALIASES, **(names or {})}
         self._models: dict[Operator, Callable[[Mapping[str, float]], float]] = {}
         self._lock = threading.Lock()

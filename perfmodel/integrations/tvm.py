@@ -52,8 +52,8 @@ class CostModel(PyCostModel):
     ) -> None:
         super().__init__()
         record = device if isinstance(device, Device) else load_device(device)
-        self.core = Core.of(record, cores)
-        self.learner = NestLearner(shipped_prior() if isinstance(prior, str) else prior)
+        self.core: Core = Core.of(record, cores)
+        self.learner: NestLearner = NestLearner(shipped_prior() if isinstance(prior, str) else prior)
         self.hope = hope
 
     def load(self, path: str) -> None:

@@ -22,7 +22,7 @@ KNEE_POWER = 4.0
 
 MEASURED_DTYPES = ("fp32",)
 """What the rates are of. In other formats other loops run."""
-LIKE = {
+LIKE: dict[str, dict[str, str]] = {
     "elementwise": {
         **dict.fromkeys("sub max min equal greater less greater_equal less_equal not_equal and or not xor fma".split(), "add"),
         **dict.fromkeys("neg abs clip leaky_relu thresholded_relu".split(), "relu"),

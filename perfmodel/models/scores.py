@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 CHANNEL_BYTES, STACK_BYTES = 8, 128
 """Bytes of a transfer: of a DDR channel, of a stack of HBM."""
-REFERENCE = {"cores": 112, "clock_hz": 2.35e9, "ddr_bytes_per_s": 614.4e9}
+REFERENCE: dict[str, float] = {"cores": 112, "clock_hz": 2.35e9, "ddr_bytes_per_s": 614.4e9}
 """The machine that shares of time are of: two sockets of 56 cores with eight channels of DDR5-4800 each."""
 PACKAGE_READ, PACKAGE_STREAM, PACKAGE_CORES = 2.3, 3.5, 112
 """Bandwidth of memory on the package over that of the reference's DDR, for that many cores."""

@@ -19,9 +19,14 @@ class Attention(Operator):
     """softmax(Q·K^T)·V over ``heads`` query heads sharing ``kv_heads`` key/value heads, in one fused kernel.
 
     Args:
+        dtype: of Q (``"bf16"``, ``"fp8"``), and of K and V where ``kv_dtype`` is None; narrow formats give 16 bits.
         phase: one of :data:`ATTENTION_PHASES`. In ``mla_decode`` K and V are one latent of ``head_dim`` values per token,
             of which the first ``v_head_dim`` serve as V (DeepSeek-V2, section 2.1); ``mla_prefill`` has them apart.
+        batch: sequences.
         q_len, kv_len: tokens per sequence on either side; ``kv_len`` includes tokens already cached.
+        heads: query heads on this GPU.
+        kv_heads: key/value heads on this GPU: as many as ``heads`` (MHA), fewer (GQA), or 1 (MQA).
+        head_dim: width of a query and of a key head.
         v_head_dim: width of a value head; None means ``head_dim``.
         causal: query i sees the first ``kv_len - q_len + i + 1`` keys.
         window: each query sees at most this many keys; None means all.

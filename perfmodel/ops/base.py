@@ -112,6 +112,10 @@ class Operator(CheckedFields):
 
     Subclasses are frozen, keyword-only dataclasses. Fields whose metadata has ``dim=True`` are dimensions.
     All counts are for one execution of the operator.
+
+    Args:
+        dtype: how operands and results are stored, a name or another spelling in :mod:`perfmodel.dtypes` (``"bf16"``,
+            ``"fp8"``, ``"w4a16"``).
     """
 
     op: ClassVar[str] = ""

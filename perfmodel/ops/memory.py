@@ -20,8 +20,12 @@ class Norm(Operator):
     """Normalisation of ``rows`` independent rows of ``cols`` elements.
 
     Args:
-        kind: a key of :data:`perfmodel.ops.costs.NORM`.
+        dtype: of the arithmetic (``"fp16"``), and of operands and results where ``io_dtype`` is None.
+        kind: a key of :data:`perfmodel.ops.costs.NORM` (``"layernorm"``, ``"rmsnorm"``, ``"batchnorm"``, ...).
+        rows: groups of elements that share a mean and a variance: the tokens of a layer norm.
+        cols: elements of each: the width of a layer norm.
         residual: also adds a residual of the same shape first, and writes the sum (SkipLayerNormalization).
+        io_dtype: how operands and results are stored where that differs from ``dtype``; None means it does not.
         parameters: elements of scale and shift that are read; None means as many as the kind usually has.
     """
 
@@ -63,9 +67,14 @@ class Norm(Operator):
 
 @dataclass(frozen=True, kw_only=True)
 class Softmax(Operator):
-    """Softmax over ``cols`` elements of each of ``rows`` rows; ``kind`` is ``"softmax"`` or ``"log_softmax"``.
+    """Softmax over ``cols`` elements of each of ``rows`` rows.
 
-    ``io_dtype`` is how operands and results are stored where that differs from the ``dtype`` of the arithmetic.
+    Args:
+        dtype: of the arithmetic (``"fp16"``), and of operands and results where ``io_dtype`` is None.
+        kind: ``"softmax"`` or ``"log_softmax"``.
+        rows: distributions: all axes but the one that sums to one.
+        cols: elements of each.
+        io_dtype: how operands and results are stored where that differs from ``dtype``; None means it does not.
     """
 
     op: ClassVar[str] = "softmax"
@@ -94,6 +103,7 @@ class Elementwise(Operator):
     """One or several fused scalar functions applied to ``elements`` outputs.
 
     Args:
+        dtype: of the operands, and of the results where ``out_dtype`` is None.
         kind: a key of :data:`perfmodel.ops.costs.FLOPS_PER_ELEMENT`, or several joined by ``+`` in order of execution.
         elements: elements of the (largest) output.
         inputs: full-size operands; broadcast operands are far smaller and left out of the count.
@@ -145,6 +155,12 @@ class Reduce(Operator):
     """A reduction of ``cols`` elements to one, for each of ``rows`` outputs (sum, mean, max, argmax, top-k, cumsum).
 
     Args:
+        dtype: of the operand, and of the results where ``out_dtype`` is None.
+        kind: the reduction's name (``"sum"``, ``"mean"``, ``"max"``, ``"argmax"``, ``"topk"``, ``"cumsum"``, ...). Those that
+            :data:`perfmodel.ops.costs.REDUCTION` does not name cost one FLOP an element.
+        rows: outputs: all axes but those that are reduced.
+        cols: elements that each output is made of.
+        out_dtype: dtype of the results where it differs (indices); None means ``dtype``.
         results: elements of ``out_dtype`` written per row: 1 for a plain reduction, ``cols`` for a running sum, the values
             and their indices for a top-k.
     """
@@ -176,9 +192,18 @@ class Reduce(Operator):
 
 @dataclass(frozen=True, kw_only=True)
 class Pool(Operator):
-    """Pooling with the output extent given; ``kind`` is ``"max"``, ``"average"``, ``"l1"``, ``"l2"`` or ``"lp"`` (any p).
+    """Pooling with the output extent given.
 
     Every window counts whole, also where it reaches into the padding.
+
+    Args:
+        dtype: of input and output (``"fp16"``).
+        kind: ``"max"``, ``"average"``, ``"l1"``, ``"l2"`` or ``"lp"`` (any p).
+        batch: samples (N).
+        channels: channels, the same of input and output.
+        h, w: rows and columns of the input, padding left out.
+        out_h, out_w: rows and columns of the output; strides and padding are in them.
+        kernel_h, kernel_w: rows and columns of the window; those of a global pooling are ``h`` and ``w``.
     """
 
     op: ClassVar[str] = "pool"
@@ -216,8 +241,11 @@ class Copy(Operator):
     """Data movement without arithmetic (transpose, concat, slice, gather, pad, expand, cast, ...).
 
     Args:
+        dtype: of what is read, and of what is written where ``out_dtype`` is None.
+        kind: what moves (``"copy"``, ``"transpose"``, ``"concat"``, ``"gather"``, ...); tables show it.
         elements: elements written.
         read_elements: elements read; None means as many as are written.
+        out_dtype: dtype of what is written where it differs (a cast); None means ``dtype``.
     """
 
     op: ClassVar[str] = "copy"
@@ -245,7 +273,13 @@ class Copy(Operator):
 
 @dataclass(frozen=True, kw_only=True)
 class Embedding(Operator):
-    """A table look-up: ``rows`` rows of ``cols`` elements are gathered by int64 indices."""
+    """A table look-up: ``rows`` rows of ``cols`` elements are gathered by int64 indices.
+
+    Args:
+        dtype: of the table and of the result (``"fp16"``).
+        rows: look-ups (tokens); the table's own length does not matter.
+        cols: elements of a row: the width of the embedding.
+    """
 
     op: ClassVar[str] = "embedding"
     rows: Dim = dim_field()
@@ -268,8 +302,13 @@ class Embedding(Operator):
 class Quantize(Operator):
     """Conversion of ``rows`` x ``cols`` elements from ``dtype`` to ``out_dtype``.
 
-    ``kind`` is ``quantize``, ``dequantize``, ``dynamic`` (reads its input twice, once for the scale) or ``scale`` (finds
-    the scale alone, one absolute maximum a row, and converts nothing).
+    Args:
+        dtype: of what is read: the narrow format where ``kind`` is ``"dequantize"``.
+        kind: ``"quantize"``, ``"dequantize"``, ``"dynamic"`` (reads its input twice, once for the scale) or ``"scale"``
+            (finds the scale alone, one absolute maximum a row, and converts nothing).
+        rows: rows, each with a scale of its own where ``kind`` is ``"scale"``.
+        cols: elements of a row.
+        out_dtype: of what is written; the scales of ``"scale"`` are fp32 whatever it is.
     """
 
     op: ClassVar[str] = "quantize"
@@ -304,7 +343,11 @@ class Quantize(Operator):
 class Collective(Operator):
     """A collective of ``ranks`` devices on a message of ``message_bytes`` bytes per rank.
 
-    ``kind`` is ``all_reduce``, ``all_gather``, ``reduce_scatter``, ``all_to_all``, ``broadcast`` or ``p2p``.
+    Args:
+        dtype: of the message's elements (``"bf16"``): how many additions there are.
+        kind: ``"all_reduce"``, ``"all_gather"``, ``"reduce_scatter"``, ``"all_to_all"``, ``"broadcast"`` or ``"p2p"``.
+        message_bytes: bytes of the largest buffer of one rank: the output of an all-gather, the input of a reduce-scatter.
+        ranks: devices that take part.
     """
 
     op: ClassVar[str] = "collective"
@@ -328,7 +371,12 @@ class Collective(Operator):
 
 @dataclass(frozen=True, kw_only=True)
 class View(Operator):
-    """A change of shape or name that moves nothing and launches nothing (reshape, squeeze, identity, shape arithmetic)."""
+    """A change of shape or name that moves nothing and launches nothing (reshape, squeeze, identity, shape arithmetic).
+
+    Args:
+        dtype: of the tensor (``"fp16"``).
+        kind: what changes (``"reshape"``, ``"identity"``, ...); tables show it.
+    """
 
     op: ClassVar[str] = "view"
     kind: str = "reshape"
@@ -355,6 +403,11 @@ class Unmodelled(Operator):
     """An operator that no rule covers: its traffic is known, its arithmetic is not.
 
     ``flops`` is 0 because nothing is known to be counted; the operator is always listed as unmodelled.
+
+    Args:
+        dtype: of its first tensor (``"fp16"``); the traffic is given in bytes and does not depend on it.
+        kind: the operator's name in the file.
+        read, written: bytes of its operands and of its results.
     """
 
     op: ClassVar[str] = "unmodelled"

@@ -43,7 +43,11 @@ class Gemm(Operator):
     """``batch`` independent products C[m,n] = A[m,k] · B[k,n]; B holds the weights where there are any.
 
     Args:
+        dtype: of A and B, as one name (``"bf16"``, ``"fp8"``, ``"w4a16"``).
         batch: number of independent products. When B is shared by all of them, fold the batch into m instead.
+        m: rows of A and of C (tokens, or samples).
+        n: columns of B and of C (output features).
+        k: columns of A and rows of B (input features): what is summed over.
         out_dtype: how C is stored; None means the usual output of ``dtype`` (16 bits for the narrow formats).
         layout: ``"nn"``, ``"nt"``, ... transposition of A and B as BLAS writes it; None means unknown.
     """
@@ -90,9 +94,25 @@ class Conv(Operator):
     """A two-dimensional convolution, NCHW in meaning; one-dimensional ones have h = kernel_h = 1.
 
     Padding is per side and symmetric; asymmetric padding is given as half the sum of the two sides.
-    ``transposed`` swaps the roles of input and output extent (ConvTranspose), whose output may be longer by
-    ``out_pad_h``, ``out_pad_w`` and ``out_pad_d`` (output_padding). ``depth``, ``kernel_d``, ``stride_d``, ``pad_d`` and
-    ``dilation_d`` carry a third spatial axis; like ``h`` and ``w``, ``depth`` is the extent of the input.
+    ``depth``, ``kernel_d``, ``stride_d``, ``pad_d`` and ``dilation_d`` carry a third spatial axis.
+
+    Args:
+        dtype: of input and filters, as one name (``"fp16"``, ``"int8"``).
+        batch: samples (N).
+        c_in, c_out: channels of the input and of the output, over all groups.
+        h, w: rows and columns of the input, padding left out.
+        kernel_h, kernel_w: rows and columns of a filter, at least 1; dilation left out.
+        stride_h, stride_w: elements from one position of the filter to the next, at least 1.
+        pad_h, pad_w: rows and columns of padding on each side; may be half of a whole number.
+        dilation_h, dilation_w: elements from one tap of the filter to the next, at least 1 (dense).
+        groups: parts that the channels are split into, convolved apart; ``c_in`` and ``c_out`` are multiples of it. As many
+            as ``c_in`` is a depthwise convolution.
+        depth: planes of the input; 1 for two-dimensional convolutions.
+        kernel_d, stride_d, pad_d, dilation_d: the same along the planes.
+        out_pad_h, out_pad_w, out_pad_d: rows, columns and planes by which the output of a transposed convolution is longer
+            (ONNX's output_padding); unused otherwise.
+        transposed: swaps the roles of input and output extent (ConvTranspose).
+        out_dtype: how the output is stored; None means the usual output of ``dtype`` (16 bits for the narrow formats).
 
     Raises:
         DescriptorError: channels not divisible by the groups, or a kernel larger than the padded input.
@@ -237,10 +257,12 @@ class Moe(Operator):
     """The expert layers of a mixture-of-experts block on one GPU, routing decided.
 
     Args:
+        dtype: of the products' operands (``"bf16"``, ``"fp8"``, ``"w4a16"``); tokens arrive and leave in 16 bits at least.
         tokens: tokens of the whole batch, over all ranks.
         hidden, intermediate: model width and expert width (before tensor parallelism).
-        experts: experts of the whole layer (before expert parallelism); each token visits ``top_k`` of them.
-        tp, ep: ranks the experts' width and the experts themselves are split over.
+        experts: experts of the whole layer (before expert parallelism).
+        top_k: experts that each token visits.
+        tp, ep: ranks the experts' width and the experts themselves are split over, at least 1 each.
         distribution: how tokens spread over experts (``"uniform"``, ``"power_law_1.2"``, ...); None means uniform.
         matrices: weight matrices per expert: 3 for gated units (gate, up, down), 2 without a gate.
     """
@@ -323,7 +345,12 @@ class Rnn(Operator):
     """A recurrent layer over ``seq_len`` steps.
 
     Args:
+        dtype: of the sequence and of the weights (``"fp16"``).
         kind: ``"lstm"`` (4 gates), ``"gru"`` (3) or ``"rnn"`` (1).
+        batch: sequences.
+        seq_len: steps of each sequence, run one after the other.
+        input_size: features of a step's input.
+        hidden_size: features of the state, and of the output in each direction.
         directions: 2 for a bidirectional layer.
         bias: each gate adds two biases, one of the input's product and one of the recurrent product.
         peepholes: three gates of an LSTM see the cell's state (a multiplication and an addition each).

@@ -98,6 +98,9 @@ class GenerationPrediction:
     """A generation request on a device.
 
     Attributes:
+        model: the file's name, or what the graph is called.
+        device: the device's id.
+        predictor: the predictor's name.
         prompt, generate: tokens of each sequence that are given, and that come out.
         phases: prefill, and decode where more than one token is generated (prefill makes the first).
         latency_s, power_w, energy_j: of the whole request; power is the mean.
@@ -105,6 +108,13 @@ class GenerationPrediction:
         kv_cache_bytes: keys and values at the end.
         peak_memory_bytes: the most of any run; where the file has no cache of its own, with the cache added.
         workload: sequences, and their tokens of prompt and answer together.
+        dims: the dimensions that the model was bound to in its first run.
+        dtype_map: formats by operator family or pattern of names, as they were asked for.
+        kv_dtype: the format that cached keys and values were asked to be stored in; None: none was.
+        warnings: one line each: what was assumed, what is beyond the training data.
+        idle_power_w: what the device draws while it waits, in watts; None where that is unknown.
+        power_limit_w: the limit in force, the device's or the one that was asked for; None where the device's is unknown.
+        lowest_idle_power_w: what the device draws at its lowest clock while nothing runs: power limits lie above it.
     """
 
     model: str

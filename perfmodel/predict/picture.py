@@ -10,7 +10,7 @@ from perfmodel.errors import InputError, MissingExtraError
 
 FORMATS = ("svg", "png")
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#999999"  # told apart by colour-blind readers (Okabe and Ito, 2008)
-STYLE = {
+STYLE: dict[str, Any] = {
     "svg.fonttype": "none", "svg.hashsalt": "perfmodel", "font.family": "sans-serif", "font.size": 9.0,
     "axes.spines.top": False, "axes.spines.right": False, "axes.titlelocation": "left", "axes.titlesize": 10.0,
     "legend.frameon": False, "legend.fontsize": 8.0,

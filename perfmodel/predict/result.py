@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """An estimate and its 90 % interval, in the unit that the field's name gives."""
+    """An estimate and its 90 % interval, in the unit that the field's name gives.
+
+    Attributes:
+        value: the most likely figure.
+        low, high: the ends of the interval: nine in ten true values lie between them.
+    """
 
     value: float
     low: float
@@ -80,10 +85,20 @@ def _dict(estimate: Estimate | None) -> dict[str, float] | None:
 class OperatorPrediction:
     """One kernel of the model.
 
-    ``flops``, ``bytes``, ``latency_s`` and ``energy_j`` are for all ``count`` executions together; ``latency_each_s`` is
-    one. ``power_w`` and ``energy_j`` are None where the device's TDP is unknown.
+    ``flops``, ``bytes``, ``latency_s`` and ``energy_j`` are for all ``count`` executions together.
 
     Attributes:
+        name: the node's name in the file, or of the operator that a fused kernel is built around.
+        op: the operator's family (``"gemm"``, ``"attention"``, ...).
+        shape: the dimensions as short text, for tables.
+        dtype: a name of :mod:`perfmodel.dtypes`.
+        count: executions in one run of the model.
+        flops: FLOPs of all executions (1 FLOP = one multiply or one add), unmasked.
+        bytes: operands and results of all executions, each read or written once.
+        latency_s: seconds of all executions.
+        latency_each_s: seconds of one.
+        power_w: mean watts while it runs; None where the device's TDP is unknown.
+        energy_j: joules of all executions; None where ``power_w`` is.
         bound: the bound that wins (see :data:`perfmodel.models.analytical.TERMS`; ``power`` where the power limit holds the
             clock).
         source: ``learned``, ``blended`` or ``analytical``, of the latency.
@@ -148,9 +163,22 @@ class OperatorPrediction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelPrediction:
-    """A whole model on a device.
+    """A whole model on a device, run once.
 
     Attributes:
+        model: the file's name, or what the graph is called.
+        device: the device's id.
+        predictor: the predictor's name.
+        latency_s: seconds of a run.
+        power_w: mean watts over its time; None where the device's TDP is unknown.
+        energy_j: joules of a run; None where ``power_w`` is.
+        flops: FLOPs of a run (1 FLOP = one multiply or one add), unmasked.
+        flops_executed: like ``flops``, after causality and windows.
+        bytes: operands and results of all kernels, each read or written once by a kernel.
+        weights_bytes: bytes of the weights that some kernel reads, in the format that they are stored in.
+        peak_memory_bytes: the most bytes in use at one time.
+        operators: one entry a kernel, in the order of execution.
+        warnings: one line each: what was assumed, what is beyond the training data.
         utilisation: share of the device's peak that the executed FLOPs of matrix products amount to, each at the peak of
             its own arithmetic.
         launch_gap_s: seconds in which the device waits for the host (eager launches only); part of ``latency_s``.

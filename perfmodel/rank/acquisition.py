@@ -52,7 +52,7 @@ class Combinations:
                 few.append(place)
             if np.array_equal(levels, (0, 1)):
                 region = 2 * region + place
-        self.region = np.unique(region, return_inverse=True)[1]
+        self.region: np.ndarray = np.unique(region, return_inverse=True)[1]
         few = few[:MOST_PARAMETERS]
         rows = len(next(iter(columns.values())))
         shown = []

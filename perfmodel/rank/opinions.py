@@ -9,7 +9,7 @@ import numpy as np
 from perfmodel.errors import DescriptorError, InputError
 from perfmodel.hardware.loader import load_device
 from perfmodel.rank.physics import Physics
-from perfmodel.rank.pretrained import Pretrained
+from perfmodel.rank.pretrained import Pretrained, Source
 
 
 class Opinions:
@@ -41,8 +41,8 @@ class Opinions:
                 )
         own = [s for s in sources if s.device == physics.device.id]
         self._sources = [(s, self._abroad(s.device)) for s in own or sources]
-        self.taught_by = tuple(s.device for s, _ in self._sources)
-        self.sources = tuple(s for s, _ in self._sources)
+        self.taught_by: tuple[str, ...] = tuple(s.device for s, _ in self._sources)
+        self.sources: tuple[Source, ...] = tuple(s for s, _ in self._sources)
         self.source = "learned" if self._sources else "analytical"
 
     def _abroad(self, device: str) -> Physics | None:

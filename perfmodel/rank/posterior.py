@@ -49,14 +49,15 @@ class Process:
     """One Gaussian process over candidates; ``mean`` and ``variance`` are of ln(time), shape ``[candidates]``."""
 
     def __init__(self, coordinates: np.ndarray, opinions: np.ndarray, mean: np.ndarray, prior: Prior) -> None:
-        self._x, self._opinions, self.prior = coordinates.astype(np.float32), opinions.astype(np.float32), prior
-        self.mean = mean.astype(np.float64).copy()
+        self._x, self._opinions = coordinates.astype(np.float32), opinions.astype(np.float32)
+        self.prior: Prior = prior
+        self.mean: np.ndarray = mean.astype(np.float64).copy()
         p = prior
         own = p.alone + p.pairs + p.together
-        self.variance = _LEVEL_VARIANCE + p.opinion * (opinions**2).sum(axis=1) + own
+        self.variance: np.ndarray = _LEVEL_VARIANCE + p.opinion * (opinions**2).sum(axis=1) + own
         self._factor = np.zeros((8, len(mean)), dtype=np.float32)
         self._count = 0
-        self.log_likelihood = 0.0
+        self.log_likelihood: float = 0.0
 
     def add(self, place: int, log_seconds: float, weight: float = 1.0) -> None:
         """Takes in the measurement of one candidate."""
@@ -97,7 +98,7 @@ class Posterior:
 
     def __init__(self, coordinates: np.ndarray, opinions: np.ndarray, mean: np.ndarray, of: Sequence[Prior]) -> None:
         self._processes = [Process(coordinates, opinions, mean, prior) for prior in of]
-        self.count = 0
+        self.count: int = 0
 
     def add(self, place: int, log_seconds: float) -> None:
         """Takes in the measurement of one candidate."""

@@ -28,7 +28,7 @@ EXPONENT_STD = 0.3
 NOISE_STD = 0.02
 LENGTH, AMPLITUDE = 0.3, 0.15
 """Of the Gaussian process: distance of ln(datasheet) over which machines are alike, and by how much they differ."""
-TREES = {"max_depth": 2, "eta": 0.1, "lambda": 3.0, "min_child_weight": 2.0, "nthread": 1}
+TREES: dict[str, Any] = {"max_depth": 2, "eta": 0.1, "lambda": 3.0, "min_child_weight": 2.0, "nthread": 1}
 ROUNDS = 60
 LEAST_PAIRS = 3
 """Pairs of processor and suite that a choice needs: two have no standard error worth the name."""

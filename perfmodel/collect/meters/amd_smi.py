@@ -104,7 +104,7 @@ class AmdSmiMeter:
                 f"amdsmi:{index} tells neither its energy nor its power (virtual machines are not told the energy)"
             )
         averaging = AVERAGING_S if kind == AVERAGE else 0.0
-        self.info = MeterInfo(
+        self.info: MeterInfo = MeterInfo(
             meter=NAME,
             unit=str(index),
             device=_name(library, handle),

@@ -123,7 +123,7 @@ class NvmlMeter:
         mig = self._ask("nvmlDeviceGetMigMode")
         if mig is not None and mig[0]:
             caveats.append("MIG is on: the energy is that of the whole GPU, with all its instances")
-        self.info = MeterInfo(
+        self.info: MeterInfo = MeterInfo(
             meter=NAME,
             unit=str(index),
             device=_name(library, self._handle),

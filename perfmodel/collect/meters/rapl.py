@@ -61,7 +61,8 @@ class RaplDriver:
     name = NAME
 
     def __init__(self, root: Path | str = "/", clock: Callable[[], float] = time.perf_counter) -> None:
-        self.root, self._clock = Path(root), clock
+        self.root: Path = Path(root)
+        self._clock = clock
 
     def find(self) -> Sequence[Found]:
         """One entry: all packages together."""
@@ -92,7 +93,9 @@ class RaplMeter:
     """Energy counters of packages and their parts."""
 
     def __init__(self, root: Path, unit: str, zones: Sequence[Zone], clock: Callable[[], float]) -> None:
-        self.root, self.zones, self._clock = root, zones, clock
+        self.root: Path = root
+        self.zones: Sequence[Zone] = zones
+        self._clock = clock
         counters = []
         for zone in zones:
             _microjoules(zone)  # a counter that may not be read is found out here
@@ -103,7 +106,7 @@ class RaplMeter:
             counters.append(Counter(zone.name, step_uj * 1e-6, range_uj * 1e-6 if range_uj else None, zone.counted))
         has_memory = any(z.counted and z.name.endswith("dram") for z in zones)
         self._limits = [z.folder for z in zones if z.name.startswith("package") and "/" not in z.name]
-        self.info = MeterInfo(
+        self.info: MeterInfo = MeterInfo(
             meter=NAME,
             unit=unit,
             device=_processor(root),

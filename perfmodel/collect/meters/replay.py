@@ -88,7 +88,7 @@ class ReplayMeter:
 
     def __init__(self, info: MeterInfo, readings: Sequence[Reading]) -> None:
         # Every reading is played: between two pieces of work one, however long they take here.
-        self.info = dataclasses.replace(info, sampling=BETWEEN, interval_s=0.0)
+        self.info: MeterInfo = dataclasses.replace(info, sampling=BETWEEN, interval_s=0.0)
         self.recorded = info
         self.readings = readings
         self._next = 0

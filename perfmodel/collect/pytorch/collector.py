@@ -45,7 +45,10 @@ class PyTorch:
         meter: Meter | None = None,
         runtime: Runtime | None = None,
     ) -> None:
-        self.on, self.settings, self.meter, self._runtime = on, settings or Settings(), meter, runtime
+        self.on: str | None = on
+        self.settings: Settings = settings or Settings()
+        self.meter: Meter | None = meter
+        self._runtime = runtime
         if self.settings.power and meter is None:
             raise InputError(
                 "power needs a meter: --meter nvml, or amdsmi (`perfmodel meters` lists those that can be read)"

@@ -45,9 +45,9 @@ class Recording:
     """
 
     def __init__(self, folder: Path, about: Mapping[str, Any] | None = None) -> None:
-        self.folder = Path(folder)
+        self.folder: Path = Path(folder)
         if about is None or (self.folder / RUN).is_file():
-            self.about = _read_about(self.folder / RUN)
+            self.about: dict[str, Any] = _read_about(self.folder / RUN)
         else:
             self.about = {"format": FORMAT, "version": VERSION, **about}
             self._begin()

@@ -98,22 +98,22 @@ class TorchRuntime:
     """
 
     def __init__(self, device: str = "cuda", torch: Any = None, cache_bytes: int = USUAL_CACHE_BYTES) -> None:
-        self.torch = import_torch() if torch is None else torch
+        self.torch: Any = import_torch() if torch is None else torch
         self._gpu = device.startswith("cuda")
         if self._gpu and not self.torch.cuda.is_available():
             raise InputError(
                 "PyTorch sees no GPU: wanted a build with CUDA or ROCm, and its driver; --on cpu runs on processors"
             )
         try:
-            self.device = self.torch.device(device)
+            self.device: Any = self.torch.device(device)
             count = self.torch.cuda.device_count() if self._gpu else 1
         except RuntimeError as problem:
             raise InputError(f"PyTorch has no device {device!r}: {_line(problem)}") from None
         if self._gpu and (self.device.index or 0) >= count:
             raise InputError(f"PyTorch has no device {device!r}; it sees {count}, counted from 0")
-        self.software = f"torch-{str(self.torch.__version__).partition('+')[0]}"
-        self.device_name = str(self.torch.cuda.get_device_name(self.device)) if self._gpu else "cpu"
-        self.threads = None if self._gpu else int(self.torch.get_num_threads())
+        self.software: str = f"torch-{str(self.torch.__version__).partition('+')[0]}"
+        self.device_name: str = str(self.torch.cuda.get_device_name(self.device)) if self._gpu else "cpu"
+        self.threads: int | None = None if self._gpu else int(self.torch.get_num_threads())
         self._cache_bytes = cache_bytes
         self._scratch: Any = None
         self._queue_cycles = QUEUE_CYCLES

@@ -37,8 +37,8 @@ class Builder:
 
     def __init__(self, rng: np.random.Generator) -> None:
         self.rng = rng
-        self.flops = 0.0
-        self.weight_bytes = 0
+        self.flops: float = 0.0
+        self.weight_bytes: int = 0
         self._nodes: list[Any] = []
         self._weights: list[Any] = []
         self._inputs: list[Any] = []

@@ -46,9 +46,9 @@ class Rewriter:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.tensors: dict[str, Tensor] = dict(graph.tensors)
-        self.removed_operators = frozenset(r.source_op for r in graph.removed)
+        self.removed_operators: frozenset[str] = frozenset(r.source_op for r in graph.removed)
         self._notes: dict[str, list[str]] = {}
-        self.changes = 0
+        self.changes: int = 0
         self._alive: dict[Vertex, None] = {}
         self._families: dict[type[Operator], dict[Vertex, None]] = {}
         self._maker: dict[str, Vertex] = {}

@@ -28,17 +28,17 @@ class Vertex:
     __slots__ = ("inputs", "is_view", "key", "kind", "node", "op", "output")
 
     def __init__(self, node: Node, key: int) -> None:
-        self.key = key
+        self.key: int = key
         self.become(node)
 
     def become(self, node: Node) -> None:
         """Stand for another node."""
-        self.node = node
+        self.node: Node = node
         self.op: Operator = node.op
-        self.inputs = node.inputs
-        self.output = node.outputs[0] if node.outputs else ""
+        self.inputs: tuple[str, ...] = node.inputs
+        self.output: str = node.outputs[0] if node.outputs else ""
         self.kind: str = getattr(node.op, "kind", "")
-        self.is_view = isinstance(node.op, View) and bool(node.inputs)
+        self.is_view: bool = isinstance(node.op, View) and bool(node.inputs)
 
     @property
     def members(self) -> tuple[str, ...]:

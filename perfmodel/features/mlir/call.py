@@ -48,12 +48,12 @@ class Call(OperatorCall):
         convert: Conversion,
     ) -> None:
         # Written out: this runs once for every operation of modules that compilers hand over by the thousands.
-        self.op_type = operation.name
+        self.op_type: str = operation.name
         self.opset = 0
         self.inputs = inputs
         self.outputs = outputs
-        self.attributes = operation.attributes
-        self.values = self._numbers
+        self.attributes: Mapping[str, Any] = operation.attributes
+        self.values: Callable[[int], list[Any] | None] = self._numbers
         self.operation = operation
         self.known = known
         self.convert = convert

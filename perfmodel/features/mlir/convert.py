@@ -14,7 +14,7 @@ from perfmodel.errors import DescriptorError, DtypeError, ModelFileError, Perfmo
 from perfmodel.features.mlir import constants, control, nests
 from perfmodel.features.mlir.call import Call, DefinitionError, Modelled, Rule, RuleError
 from perfmodel.features.mlir.dims import Dimensions
-from perfmodel.features.mlir.ir import Block, Module, Operation
+from perfmodel.features.mlir.ir import Block, Module, Operation, Value
 from perfmodel.features.mlir.known import Known
 from perfmodel.features.mlir.layouts import Layouts
 from perfmodel.features.mlir.recipes import REPEATED, Recipe, Recipes, Step
@@ -48,16 +48,16 @@ class Conversion(Values):
         super().__init__(dims)
         self.module = module
         self.joined = joined
-        self.label = dims.label
+        self.label: str = dims.label
         self.count: Any = 1
-        self.depth = 0
+        self.depth: int = 0
         self.nodes: list[Node] = []
         self.innermost: Operation | None = None
         self.guessed: dict[str, Any] = {}
         self.imported: list[str] = []
         self._notes: dict[str, list[str]] = {}
-        self.layouts = Layouts(module)
-        self.recipes = Recipes(self)
+        self.layouts: Layouts = Layouts(module)
+        self.recipes: Recipes = Recipes(self)
 
     # The graph
 
@@ -79,9 +79,9 @@ class Conversion(Values):
                 outputs.append(known.tensor.name)
         block = entry.body if isinstance(entry, Operation) else entry
         outputs += [self.buffers[v].name for v in (block.arguments if block is not None else ()) if v in self.buffers]
-        self.removed += [
+        self.removed.extend(
             Removed(n, source, "spread by the kernels that read it") for n, source, k in self.later if k.make
-        ]
+        )
         used = {n for node in self.nodes for n in (*node.inputs, *node.outputs)}
         inputs += self.imported
         used.update(inputs, outputs)
@@ -120,7 +120,9 @@ class Conversion(Values):
                 f"{self.where(function)}: functions call each other {MAX_CALL_DEPTH} levels deep, or for ever"
             )
         outer = self.env, self.prefix
-        self.env, self.prefix, self.depth = {}, prefix, self.depth + 1
+        self.env: dict[Value, Known] = {}
+        self.prefix: str = prefix
+        self.depth += 1
         try:
             blocks = function.regions[0].blocks if function.regions else []
             if not blocks:

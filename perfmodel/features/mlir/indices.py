@@ -58,8 +58,8 @@ class Linear:
     __slots__ = ("coefficients", "constant")
 
     def __init__(self, coefficients: Mapping[Value, Any], constant: Any = 0) -> None:
-        self.coefficients = {v: c for v, c in coefficients.items() if is_symbolic(c) or c != 0}
-        self.constant = constant
+        self.coefficients: dict[Value, Any] = {v: c for v, c in coefficients.items() if is_symbolic(c) or c != 0}
+        self.constant: Any = constant
 
     def __add__(self, other: Any) -> Linear:
         other = _linear(other)

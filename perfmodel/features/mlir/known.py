@@ -63,18 +63,18 @@ class Known:
         empty: bool = False,
         mark: Any = None,
     ) -> None:
-        self.tensor = tensor
-        self.origin = origin
-        self.scalar = scalar
-        self.numbers = numbers
-        self.spread = spread
-        self.make = make
-        self.items = items
-        self.text = text
-        self.source = source
-        self.empty = empty
-        self.mark = mark
-        self.signature = 0
+        self.tensor: Tensor | None = tensor
+        self.origin: Origin | None = origin
+        self.scalar: Any = scalar
+        self.numbers: list[Any] | None = numbers
+        self.spread: Tensor | None = spread
+        self.make: Callable[[], None] | None = make
+        self.items: list[Known] | None = items
+        self.text: str | None = text
+        self.source: str | None = source
+        self.empty: bool = empty
+        self.mark: Any = mark
+        self.signature: int = 0
 
     @property
     def number(self) -> Any:

@@ -54,12 +54,13 @@ class Lexer:
     __slots__ = ("_lines", "before", "end", "filename", "kind", "start", "text", "token")
 
     def __init__(self, text: str, filename: str, position: int = 0) -> None:
-        self.text = text
-        self.filename = filename
-        self.start = self.before = 0
-        self.end = position
-        self.kind = 0
-        self.token = ""
+        self.text: str = text
+        self.filename: str = filename
+        self.start: int = 0
+        self.before: int = 0
+        self.end: int = position
+        self.kind: int = 0
+        self.token: str = ""
         self._lines: list[int] | None = None
         self.advance()
 

@@ -27,9 +27,9 @@ class ListForms:
     successor: Callable[[str, int], Block]
 
     def __init__(self, text: str, filename: str) -> None:
-        self.attributes = AttributeParser(filename)
-        self.lexer = Lexer(text, filename)
-        self.scopes = Scopes(self.lexer)
+        self.attributes: AttributeParser = AttributeParser(filename)
+        self.lexer: Lexer = Lexer(text, filename)
+        self.scopes: Scopes = Scopes(self.lexer)
 
     def _use(self, pending: Pending, token: str, position: int) -> Value:
         value = self.scopes.use(token[1:], position)

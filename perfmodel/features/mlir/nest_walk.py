@@ -78,8 +78,8 @@ class Walk:
     def __init__(self, convert: Conversion, *, threads: Any = 1) -> None:
         self.convert = convert
         self.threads = threads
-        self.work = Work()
-        self.indices = Indices(self._outside)
+        self.work: Work = Work()
+        self.indices: Indices = Indices(self._outside)
         self.aliases: dict[Value, Value] = {}
         self.aliases_of_arguments: dict[Value, Value] = {}
         self.unknown: list[Operation] = []

@@ -39,7 +39,7 @@ class AttributeParser:
 
     def __init__(self, filename: str) -> None:
         self.filename = filename
-        self.types = TypeTable(self.from_text)
+        self.types: TypeTable = TypeTable(self.from_text)
         self._values: dict[str, Any] = {}
 
     def define_alias(self, name: str, value: Any) -> None:

@@ -23,10 +23,10 @@ class Argument:
     __slots__ = ("initial", "name", "position", "type")
 
     def __init__(self, name: str, position: int, kind: Type | None = None, initial: int | None = None) -> None:
-        self.name = name
-        self.position = position
-        self.type = kind
-        self.initial = initial
+        self.name: str = name
+        self.position: int = position
+        self.type: Type | None = kind
+        self.initial: int | None = initial
 
 
 class Pending:
@@ -61,15 +61,15 @@ class Pending:
     )
 
     def __init__(self, operation: Operation, names: list[tuple[str, int, int]], phase: int, position: int) -> None:
-        self.operation = operation
-        self.names = names
-        self.phase = phase
-        self.position = position
+        self.operation: Operation = operation
+        self.names: list[tuple[str, int, int]] = names
+        self.phase: int = phase
+        self.position: int = position
         self.arguments: list[Argument] = []
         self.fresh: list[Value] = []
         self.types: list[Type] = []
         self.results: list[Type] = []
-        self.typed = False
-        self.arrow = ""
+        self.typed: bool = False
+        self.arrow: str = ""
         self.literals: list[Any] = []
         self.symbols: list[Any] = []

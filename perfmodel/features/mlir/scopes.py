@@ -18,7 +18,7 @@ class Scopes:
     __slots__ = ("_log", "_outer", "first_use", "lexer", "values")
 
     def __init__(self, lexer: Lexer) -> None:
-        self.lexer = lexer
+        self.lexer: Lexer = lexer
         self.values: dict[str, Value] = {}
         self.first_use: dict[Value, int] = {}
         self._log: list[tuple[str, Value | None]] = []

@@ -42,14 +42,14 @@ class Values:
     def __init__(self, dims: Dimensions) -> None:
         self.dims = dims
         self.env: dict[Value, Known] = {}
-        self.prefix = ""
+        self.prefix: str = ""
         self.tensors: dict[str, Tensor] = {}
         self.removed: list[Removed] = []
         self.later: list[tuple[str, str, Known]] = []
         self.buffers: dict[Value, Tensor] = {}
         self.marks = False
         self.steps: list[Step] | None = None
-        self.changes = 0
+        self.changes: int = 0
         self.values_of: dict[int, tuple[Any, list[Any] | None]] = {}
         self._names: dict[str, int] = {}
         self._types: dict[int, tuple[Type | None, tuple[Shape | None, str] | None]] = {}

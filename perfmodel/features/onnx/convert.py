@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from perfmodel.errors import DescriptorError, DtypeError, ModelFileError, PerfmodelError
 from perfmodel.features.onnx import bands, constants, control, shapes, small
@@ -14,6 +14,9 @@ from perfmodel.features.onnx.load import LoadedModel
 from perfmodel.features.onnx.rules import STRUCTURAL, UNMODELLED, rule_for
 from perfmodel.graph import Graph, Node, Removed, Tensor
 from perfmodel.ops import Operator, Unmodelled
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
 
 _STANDARD = ("", "ai.onnx")
 _APPLY_MASKS = frozenset({"Add", "And", "Sub", "Where"})
@@ -34,11 +37,11 @@ class Conversion:
     """
 
     def __init__(self, loaded: LoadedModel, dims: Dimensions, notes: list[str]) -> None:
-        self.model = loaded.model
-        self.label = loaded.label
-        self.name = loaded.name
+        self.model: ir.Model = loaded.model
+        self.label: str = loaded.label
+        self.name: str = loaded.name
         self.dims = dims
-        self.warnings = [*loaded.warnings, *notes]
+        self.warnings: list[str] = [*loaded.warnings, *notes]
         self._tensors: dict[Any, Tensor] = {}
         self._origins: dict[Any, Origin] = {}
         self._folded_from: dict[Any, str] = {}  # a folded value -> the weight that it goes back to

@@ -63,7 +63,7 @@ class Dimensions:
 
     def __init__(self, label: str, given: Mapping[str, int]) -> None:
         self.label = label
-        self.given = dict(given)
+        self.given: dict[str, int] = dict(given)
         self.names: list[str] = []  # of the inputs, in order
         # Of the inputs that have any: what the dimension of each axis is called, None for numbers.
         self.input_axes: dict[str, tuple[str | None, ...]] = {}

@@ -10,7 +10,7 @@ from perfmodel.collect.iree.generator.registry import Parameters, family
 from perfmodel.collect.iree.generator.scalars import FLOATING, Unary
 from perfmodel.collect.iree.generator.text import AXES, Function, Scalars, Value, is_float
 
-LOWEST = {"f32": -3.0e38, "f64": -1e300, "f16": -6e4, "bf16": -3.0e38, "i32": -(2**31), "i8": -128}
+LOWEST: dict[str, float] = {"f32": -3.0e38, "f64": -1e300, "f16": -6e4, "bf16": -3.0e38, "i32": -(2**31), "i8": -128}
 
 
 def reduced(

@@ -59,7 +59,7 @@ class Scalars:
     def __init__(self, function: Function, arguments: Sequence[tuple[str, str]]) -> None:
         self._function = function
         self.lines: list[str] = []
-        self.dtypes = dict(arguments)
+        self.dtypes: dict[str, str] = dict(arguments)
 
     def constant(self, value: float, dtype: str) -> str:
         """A constant, which stands before the operation."""
