@@ -215,7 +215,7 @@ def test_a_folder_of_before(tmp_path: Path) -> None:
         ({"entry": {"power_quantiles": {"stack0-1.0": [[0.0, 0.1]]}}}, "6 pairs of finite quantiles"),
         ({"entry": {"energy_quantiles": {}}}, "of each software"),
         ({"entry": {"family": "astrology"}}, "does not know"),
-        ({"power_log_intervals": {"gemm": [0.1, 0.2]}}, "not around 0"),
+        ({"power_log_intervals": {"gemm": [0.1, 0.2]}}, "wanted logarithms around 0"),
         ({"power_feature_schemas": {}}, "lacks something"),
     ],
 )

@@ -321,5 +321,5 @@ def test_the_pages_name_every_protocol() -> None:
     for name, protocol in PROTOCOLS.items():
         assert f"## `{name}`" in page or f", `{name}`" in page, name
         assert protocol.holds_out
-    with pytest.raises(InputError, match="protocol 'model' is not known: did you mean 'models'"):
+    with pytest.raises(InputError, match="no protocol is called 'model': did you mean 'models'"):
         evaluate(rows(), Predictor(), protocol="model")

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 from html.parser import HTMLParser
 from pathlib import Path
+from unittest.mock import patch
 
 import perfmodel
 from fuzz import models
@@ -73,10 +74,16 @@ def _is_text(data: bytes) -> bool:
 
 def read_for_report(data: bytes, folder: Path) -> str:
     """A model as ``perfmodel report`` and a notebook show it, and as ``compare`` orders devices."""
-    from perfmodel.report import report, vega
+    from perfmodel.report import vega
 
-    vega.check_installed = lambda: None  # type: ignore[assignment]
-    vega.script = lambda: _STUB  # type: ignore[assignment]
+    # Scoped: the tests read the corpora in the process in which other tests draw with the real library.
+    with patch.object(vega, "check_installed"), patch.object(vega, "script", return_value=_STUB):
+        return _reported(data, folder)
+
+
+def _reported(data: bytes, folder: Path) -> str:
+    from perfmodel.report import report
+
     path = written(folder, "model.mlir" if _is_text(data) else "model.onnx", data)
     dims: dict[str, int] = {}
     for _ in range(3):
