@@ -96,7 +96,7 @@ def test_files(tmp_path: Path) -> None:
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(TraceError, match="there is no trace file"):
         read_traces(tmp_path / "nothing.csv")
-    with pytest.raises(TraceError, match="there is no trace file"):
+    with pytest.raises(TraceError, match="is a folder; wanted a trace file"):
         read_traces(tmp_path)
     for name, data in (("a.parquet", b"PAR1 no"), ("b.parquet", b""), ("c.csv", b""), ("d.csv", b'"\xff'), ("e", b"x")):
         (tmp_path / name).write_bytes(data)

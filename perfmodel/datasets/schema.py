@@ -80,6 +80,8 @@ def read_table(path: str | Path) -> pd.DataFrame:
 
 def _read(path: Path, *, only_names: bool = False) -> Any:
     pandas = require_pandas()
+    if path.is_dir():
+        raise TraceError(f"{path} is a folder; wanted a trace file, .parquet or .csv")
     if not path.is_file():
         raise TraceError(f"there is no trace file {path}")
     try:

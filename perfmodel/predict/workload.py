@@ -1,7 +1,8 @@
 """What one run of a model works on: how many samples, and how many tokens of them.
 
 Costs are quoted per million tokens or per million images, so a prediction has to know how many of either a run does. The
-names of the inputs' dimensions say so; where they say nothing, nothing is claimed.
+names of the inputs' dimensions say so; where they say nothing, samples lie along the first axis of an input, and no tokens
+are claimed.
 """
 
 from __future__ import annotations
