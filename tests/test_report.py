@@ -279,7 +279,7 @@ def test_the_data_hold_no_markup() -> None:
 
 
 def test_scripts_never_write_markup() -> None:
-    for name in {*page.REPORT_SCRIPTS, *page.COMPARISON_SCRIPTS}:
+    for name in {*page.REPORT_SCRIPTS, *page.REQUEST_SCRIPTS, *page.COMPARISON_SCRIPTS}:
         text = page.asset(name)
         for way in (
             "innerHTML",

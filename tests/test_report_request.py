@@ -168,6 +168,8 @@ def test_the_page_agrees_with_the_prediction(model: Any) -> None:
     assert [r["latency_s"] for r in device["runs"]] == [
         pytest.approx(v, rel=1e-4) for v in (prefill["latency_s"]["value"], last)
     ]
+    # The eighth step finds the prompt and seven tokens in the cache, and adds its own.
+    assert any("q1 kv18" in kind["shape"] for kind in device["runs"][1]["kinds"])
     assert ("beside the memory of this run" in device["runs"][1]["about"]) is (model is not DECODER)
     assert sum(s["to"] - s["from"] + 1 for s in device["course"]["steps"]) == 8
 
