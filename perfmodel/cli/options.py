@@ -115,7 +115,7 @@ def add_json_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_force_option(parser: argparse.ArgumentParser) -> None:
+def add_force_option(parser: argparse._ActionsContainer) -> None:
     """``--force``, of commands that write one file and keep one that is there."""
     parser.add_argument("--force", action="store_true", help="replace FILE where it exists")
 
