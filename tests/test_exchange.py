@@ -261,6 +261,60 @@ def test_a_call_of_a_function_costs_what_its_body_does(tmp_path: Path) -> None:
     assert len(p.operators) == 2
     assert float(properties(call)["latency_s"]) == pytest.approx(sum(o.latency_s.value for o in p.operators))
     assert properties(call)["kernels"] == "2"
+    # Beside that each node of the function says what it takes itself.
+    inside = [float(properties(n)["latency_s"]) for n in result.functions[0].node]
+    assert inside == [o.latency_s.value for o in p.operators]
+
+
+def test_nodes_of_functions_have_the_costs_of_all_calls_and_those_of_inner_functions_their_own(tmp_path: Path) -> None:
+    versions = [helper.make_opsetid("", 18), helper.make_opsetid("own", 1)]
+    product = helper.make_function(
+        "own", "Product", ["x", "w"], ["y"], [helper.make_node("MatMul", ["x", "w"], ["y"])], versions
+    )
+    body = [
+        helper.make_node("Product", ["x", "w"], ["a"], domain="own"),
+        helper.make_node("Softmax", ["a"], ["b"]),
+        helper.make_node("Product", ["b", "w"], ["y"], domain="own"),
+    ]
+    block = helper.make_function("own", "Block", ["x", "w"], ["y"], body, versions)
+    nodes = [
+        helper.make_node("Block", ["x", "w"], ["h"], domain="own", name="first"),
+        helper.make_node("Block", ["h", "w"], ["y"], domain="own", name="second"),
+    ]
+    model = onnx_models.model(
+        nodes, [onnx_models.value("x", [8, 256])], ["y"], [onnx_models.weight("w", [256, 256])], domains=["own"],
+        functions=[product, block],
+    )  # fmt: skip
+    result, p, _ = annotated(saved(tmp_path, model))
+    assert [o.op for o in p.operators] == ["gemm", "softmax", "gemm", "gemm", "softmax", "gemm"]
+    seconds = [o.latency_s.value for o in p.operators]
+    assert [float(properties(n)["latency_s"]) for n in result.graph.node] == pytest.approx(
+        [sum(seconds[:3]), sum(seconds[3:])]
+    )
+    of_product, of_block = ([properties(n) for n in f.node] for f in result.functions)
+    assert [float(n["latency_s"]) for n in of_product] == pytest.approx(
+        [seconds[0] + seconds[2] + seconds[3] + seconds[5]]
+    )
+    assert [n["kernels"] for n in of_product] == ["4"]
+    assert [float(n["latency_s"]) for n in of_block] == pytest.approx([seconds[i] + seconds[i + 3] for i in range(3)])
+    assert not [key for f in result.functions for n in f.node for key in properties(n) if "mark" in key]
+
+
+def test_a_node_of_a_function_that_joins_a_kernel_outside_says_so(tmp_path: Path) -> None:
+    function = helper.make_function(
+        "own", "Act", ["x"], ["y"], [helper.make_node("Relu", ["x"], ["y"])], [helper.make_opsetid("", 18)]
+    )
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["a"], name="product"),
+        helper.make_node("Act", ["a"], ["y"], domain="own", name="call"),
+    ]
+    model = onnx_models.model(
+        nodes, [onnx_models.value("x", [8, 256])], ["y"], [onnx_models.weight("w", [256, 256])], domains=["own"],
+        functions=[function],
+    )  # fmt: skip
+    result, _, _ = annotated(saved(tmp_path, model))
+    assert properties(result.graph.node[1]) == {"part_of": "product"}
+    assert properties(result.functions[0].node[0]) == {"part_of": "product"}
 
 
 def test_bodies_of_loops_are_annotated_where_they_stand(tmp_path: Path) -> None:

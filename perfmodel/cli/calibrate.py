@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", metavar="FILE", required=True, help="the calibrated device TOML; `-`: the screen"
     )
-    parser.add_argument("--force", action="store_true", help="replace FILE where it exists")
+    options.add_force_option(parser)
     parser.add_argument(
         "--predictor",
         metavar="DIR",

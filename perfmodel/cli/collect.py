@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="write the shapes as a table (.csv or .parquet) with the columns of traces",
     )
-    parser.add_argument("--force", action="store_true", help="replace FILE where it exists")
+    options.add_force_option(parser)
     options.add_json_option(parser)
 
 

@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     template.add_argument("--like", metavar="ID", help="fill the template in with the numbers of this device")
     template.add_argument("-o", "--output", metavar="FILE", help="where the template goes; default: standard output")
-    template.add_argument("--force", action="store_true", help="replace FILE where it exists")
+    options.add_force_option(template)
     options.add_json_option(parser)
 
 

@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--threads", metavar="N", type=int, default=1, help="of the profiled session (default 1)")
     parser.add_argument("-o", "--output", metavar="FILE", required=True, help="the table: .parquet or .csv")
-    parser.add_argument("--force", action="store_true", help="replace FILE where it exists")
+    options.add_force_option(parser)
     options.add_json_option(parser)
 
 

@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="seconds that are read before the window, with the same work (default: what the meter needs)",
     )
     parser.add_argument("-o", "--output", metavar="FILE", help="keep the readings in this file, for replay:FILE")
-    parser.add_argument("--force", action="store_true", help="replace FILE where it exists")
+    options.add_force_option(parser)
     options.add_json_option(parser)
 
 

@@ -115,6 +115,11 @@ def add_json_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_force_option(parser: argparse._ActionsContainer) -> None:
+    """``--force``, of commands that write one file and keep one that is there."""
+    parser.add_argument("--force", action="store_true", help="replace FILE where it exists")
+
+
 def prediction_conditions(arguments: argparse.Namespace) -> dict[str, Any]:
     """The keyword arguments of :func:`perfmodel.predict` that the options give.
 

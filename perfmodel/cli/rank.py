@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--top", metavar="N", type=whole_number, help="rank only so many, the best")
     parser.add_argument("-o", "--output", metavar="FILE", help="write the ranked table to this .parquet or .csv file")
-    parser.add_argument("--force", action="store_true", help="replace FILE where it exists")
+    options.add_force_option(parser)
     options.add_json_option(parser)
     parser.add_argument(
         "--serve", action="store_true",

@@ -11,7 +11,8 @@ Nothing else of the file changes. Its weights stay where they are: inside, or in
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,11 +44,14 @@ def annotated(
     from perfmodel.features.onnx.load import MAX_FILE_BYTES
 
     model = _read(path)
-    nodes = list(_nodes(model.graph))
-    places = _places(path, model, nodes)
+    nodes, *of_functions = [list(_nodes(scope)) for scope in (model.graph, *model.functions)]
+    places, *inside = _places(path, model, [nodes, *of_functions])
     placed = place(prediction, places)
     for index, found in _with_bodies(nodes, placed).items():
         _put(nodes[index], found)
+    for body, own in zip(of_functions, inside, strict=True):
+        for index, found in _with_bodies(body, _inside(prediction, places, own)).items():
+            _put(body[index], found)
     _put(model, totals(prediction, placed))
     if model.ByteSize() > MAX_FILE_BYTES:
         raise InputError(
@@ -88,26 +92,53 @@ def _read(path: str | os.PathLike[str]) -> Any:
     return model
 
 
-def _places(path: str | os.PathLike[str], model: Any, nodes: list[Any]) -> dict[str, int]:
-    """The number of each node of the file by the name that the reader gives it (files leave names out, and use some twice).
+def _places(path: str | os.PathLike[str], model: Any, scopes: list[list[Any]]) -> list[dict[str, int]]:
+    """For each scope the number of its nodes by the name that the reader gives them: files leave names out, and use some twice.
 
-    Nodes of a function take the place of the call that they are expanded from: the expansion hands on the metadata of calls.
+    Nodes of a function also take the place of the call that they are expanded from, whose metadata the expansion hands on.
+
+    Args:
+        path: of the file.
+        model: what it holds.
+        scopes: nodes of the graph, and of each function.
     """
     from perfmodel.features.onnx.load import load
 
-    for index, node in enumerate(nodes):
-        node.metadata_props.add(key=_MARK, value=str(index))
+    marks = [f"{_MARK}.{scope}" for scope in range(len(scopes))]
+    for mark, nodes in zip(marks, scopes, strict=True):
+        for index, node in enumerate(nodes):
+            node.metadata_props.add(key=mark, value=str(index))
     try:
         loaded = load(model)
     finally:
-        for node in nodes:
-            del node.metadata_props[-1]
-    marked = [node for graph in loaded.graphs for node in graph if _MARK in node.metadata_props]
-    return {str(node.name): int(node.metadata_props[_MARK]) for node in marked}
+        for nodes in scopes:
+            for node in nodes:
+                del node.metadata_props[-1]
+    places: dict[str, dict[str, int]] = {mark: {} for mark in marks}
+    for graph in loaded.graphs:
+        for node in graph:
+            for key, value in node.metadata_props.items():
+                if key in places:
+                    places[key][str(node.name)] = int(value)
+    return list(places.values())
+
+
+def _inside(prediction: ModelPrediction, places: Mapping[str, int], own: Mapping[str, int]) -> Placed:
+    """The costs of a function's nodes, of all its calls together.
+
+    Args:
+        prediction: of the file.
+        places: of the graph's nodes.
+        own: of the function's.
+    """
+    touched = [o for o in prediction.operators if any(name in own for name in (o.name, *o.members))]
+    outside = {name: -1 for o in touched for name in (o.name, *o.members) if name in places}
+    placed = place(replace(prediction, operators=tuple(touched)), {**outside, **own})
+    return Placed({at: costs for at, costs in placed.nodes.items() if at != -1}, ())
 
 
 def _nodes(graph: Any) -> Iterator[Any]:
-    """Nodes of a graph and of the bodies inside."""
+    """Nodes of a graph or a function and of the bodies inside."""
     stack = [graph]
     while stack:
         for node in stack.pop().node:
