@@ -69,10 +69,10 @@ def mass(grams: float | None) -> str:
 
 
 def money(amount: float | None) -> str:
-    """``0.0123``, ``9.88e-08``: in whatever currency the prices were given."""
+    """``0.0123``, ``0.000572``, ``9.88e-08``: in whatever currency the prices were given."""
     if amount is None or math.isnan(amount):
         return UNKNOWN
-    if 0 < amount < 0.001:
+    if 0 < amount < 0.0001:
         return f"{amount:.2e}"
     return f"{amount:#.3g}" if 0 < amount < 0.1 else digits(amount)
 
