@@ -270,7 +270,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
         (["--over", "batch=4"], "needs 2 to 40 sizes; got 1"),
         (["--plot", "x.pdf"], "ends in .svg or .png"),
         (["--html", "x.pdf"], "ends in .html"),
-        (["--html", "x.html", "--prompt", "8", "--generate", "8"], "--html is of the operators of one run"),
+        (["--over", "batch=1:4", "--prompt", "8", "--generate", "8"], "--over is of the operators of one run"),
     ],
 )
 def test_wrong_use(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
