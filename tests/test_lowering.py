@@ -288,3 +288,17 @@ def test_features_are_finite(shape: list[int], axis: int) -> None:
     assert tuple(features.values) == names()
     assert all(isfinite(v) for v in features.values.values())
     assert features.iterations == prod(shape)
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (('["parallel", "parallel"]', '["parallel"]'), "1 iterator types for 2 loops"),
+        (("affine_map<(i, j) -> (j)>, affine_map<(i, j) -> (i, j)>", "affine_map<(i, j) -> (j)>"), "it has no output"),
+    ],
+)
+def test_maps_and_loops_that_contradict_each_other(damage: tuple[str, str], reason: str) -> None:
+    text = matmul(64, 96, 32, behind=bias_tanh(64, 96))
+    assert damage[0] in text
+    with pytest.raises(ModelFileError, match=f"linalg.generic cannot be read as a loop nest .*{reason}"):
+        nests_of(read(text.replace(*damage)))

@@ -224,7 +224,7 @@ def _check_dtype(table: pd.DataFrame, name: str, column: str, rows: np.ndarray, 
         except DtypeError as error:
             problem = str(error)
         if problem is not None:
-            row = int(np.flatnonzero(rows & (table[column].astype(str) == value).to_numpy())[0])
+            row = int(np.flatnonzero(rows & (table[column].map(str) == value).to_numpy())[0])
             raise TraceError(f"{name}: row {row}, column {column!r}: {problem}")
 
 

@@ -141,7 +141,7 @@ class Constants:
 
         Raises:
             PredictorError: a constant is missing (other than those of :data:`LATER`), unknown, or none that can be
-                (:data:`SANE`, :data:`SANE_EXPONENTS`).
+                (:data:`SANE`, :data:`SANE_EXPONENTS`, :data:`SANE_NORMS`).
         """
         names = {f.name for f in dataclasses.fields(cls)}
         wrong = sorted(names.symmetric_difference(values) - LATER)
@@ -151,7 +151,7 @@ class Constants:
             )
         numbers: dict[str, float] = {}
         for name, value in values.items():
-            least, most = SANE_EXPONENTS if name.endswith(_EXPONENTS) else SANE
+            least, most = next((bounds for end, bounds in _BOUNDS.items() if name.endswith(end)), SANE)
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= most:
                 raise PredictorError(
                     f"physics constant {name} is {value!r}; wanted a positive number, {least:g} to {most:g}"
@@ -160,10 +160,11 @@ class Constants:
         return cls(**numbers)
 
 
-SANE, SANE_EXPONENTS = (1e-9, 1e30), (1e-6, 16.0)
-"""What a stored constant may be, and one that is an exponent. Wider than anything that was ever fitted: within it the models'
-powers and sums stay finite, whoever wrote the manifest."""
-_EXPONENTS = ("norm_p", "_power", "_exponent")
+SANE, SANE_EXPONENTS, SANE_NORMS = (1e-9, 1e30), (1e-6, 16.0), (1.0, 16.0)
+"""What a stored constant may be, one that is an exponent, and one that is the p of a norm (below 1 there is none:
+joined times would be longer than their sum). Wider than anything that was ever fitted: within it the models' powers and sums
+stay finite, whoever wrote the manifest."""
+_BOUNDS = {"norm_p": SANE_NORMS, "_power": SANE_EXPONENTS, "_exponent": SANE_EXPONENTS}
 
 LATER = frozenset(
     {

@@ -81,6 +81,8 @@ def nests_of(module: Module, entry: str | None = None) -> Nests:
         else:
             try:
                 nests = _copies(operation) if name in _COPIES else [_nest(operation)]
+                for nest in nests:
+                    _check(nest)
             except (KeyError, IndexError, ValueError, TypeError) as error:
                 raise ModelFileError(
                     f"{module.location(operation)}: {name} cannot be read as a loop nest ({type(error).__name__}: {error})"
@@ -91,6 +93,16 @@ def nests_of(module: Module, entry: str | None = None) -> Nests:
                 else:
                     found.nests.append(nest)
     return found
+
+
+def _check(nest: LoopNest | None) -> None:
+    """Raises ValueError where the loops of a nest and its operands contradict each other."""
+    if nest is None:
+        return
+    if len(nest.reduces) != len(nest.extents):
+        raise ValueError(f"{len(nest.reduces)} iterator types for {len(nest.extents)} loops")
+    if not nest.outputs:
+        raise ValueError("it has no output")
 
 
 def _nest(operation: Operation) -> LoopNest | None:

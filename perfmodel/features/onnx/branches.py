@@ -22,9 +22,13 @@ def is_if(node: Any) -> bool:
 
 
 def branches_of(node: Any) -> list[Any]:
-    """The graphs of an If, the then-branch first; empty where one is missing."""
+    """The graphs of an If, the then-branch first; empty where one is missing or is no graph."""
+    import onnx_ir as ir
+
     found = [node.attributes.get(name) for name in ("then_branch", "else_branch")]
-    return [] if any(a is None or a.is_ref() for a in found) else [a.as_graph() for a in found]
+    if any(a is None or a.is_ref() or a.type != ir.AttributeType.GRAPH for a in found):
+        return []
+    return [a.as_graph() for a in found]
 
 
 def inline_decided(graphs: Iterable[Any]) -> bool:

@@ -304,7 +304,7 @@ def _complete(loose: list[Any], declared: dict[Any, tuple[Any, Any]], dims: Dime
             ) from None
         follow = _FOLLOWED.get(node.op_type)
         sizes = follow(node, dims) if follow is not None and node.domain in ("", "ai.onnx") else None
-        if sizes is not None:
+        if sizes is not None and not any(isinstance(s, float) for s in sizes):  # a size that is no whole number is none
             node.outputs[0].shape = ir.Shape([s if isinstance(s, int) else ir.SymbolicDim(s) for s in sizes])
             found.add(node.outputs[0])
             continue
