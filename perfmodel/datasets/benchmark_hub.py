@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -97,8 +98,8 @@ def _read_cache(path: Path, pandas: Any) -> pd.DataFrame:
             data = (gzip.GzipFile(fileobj=file) if path.suffix == ".gz" else file).read(_MAX_BYTES + 1)
     except OSError as error:
         raise TraceError(f"{path} cannot be read: {error.strerror or error}") from None
-    except EOFError:
-        raise TraceError(f"{path} is cut short") from None
+    except (EOFError, zlib.error):
+        raise TraceError(f"{path} is cut short or damaged") from None
     if len(data) > _MAX_BYTES:
         raise TraceError(f"{path} holds more than {_MAX_BYTES >> 20} MiB")
     text = data.decode("utf-8", errors="replace").strip()

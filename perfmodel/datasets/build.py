@@ -257,6 +257,8 @@ def _to_array(values: pd.Series, kind: pa.DataType) -> pa.Array:
     if pa.types.is_integer(kind) and values.dtype.kind == "f":
         numbers = values.to_numpy()
         null = np.isnan(numbers)
+        if (np.abs(numbers[~null]) >= 2.0**63).any():
+            raise ValueError("a number beyond 64 bits")
         return pa.array(np.where(null, 0, numbers).astype(np.int64), mask=null)
     return pa.array(values, type=kind, from_pandas=True)
 

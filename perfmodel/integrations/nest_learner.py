@@ -102,6 +102,8 @@ class NestLearner:
             workload: as in :meth:`observe`.
             programs: of which.
         """
+        if not programs:
+            return np.empty(0), np.empty(0)
         known = self.workloads.get(workload, Workload())
         measured = len(known.log_s)
         features = np.stack([*known.features, *(p.features for p in programs)])

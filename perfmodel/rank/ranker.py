@@ -37,6 +37,9 @@ Control for Time Series Prediction", 2023). A search measures where it is most h
 too narrow."""
 FAILED = 2.0
 """ln by how much a configuration that failed counts as slower than the fastest."""
+SHORTEST_S, LONGEST_S = 1e-12, 1e9
+"""What a measured time may be: no kernel runs within a picosecond, and none was waited for over thirty years."""
+
 FAILURE = "failed when it was measured"
 """Its reason among those of what cannot run."""
 
@@ -150,16 +153,18 @@ class Ranker:
             seconds: of each, in order; NaN or infinity where it failed to compile or run.
 
         Raises:
-            InputError: another number of seconds, a second at or below 0, or a configuration that is no candidate.
+            InputError: another number of seconds, a time that no kernel can take, or a configuration that is no candidate.
         """
         times = np.atleast_1d(np.asarray(seconds, dtype=np.float64))
         with self._lock:
             places = self._places(configs)
             if len(places) != len(times):
                 raise InputError(f"{len(places)} configurations were measured but {len(times)} times given")
-            if (times <= 0).any():
+            impossible = times[(times < SHORTEST_S) | (np.isfinite(times) & (times > LONGEST_S))]
+            if len(impossible):
                 raise InputError(
-                    f"a measured time is {times[times <= 0][0]!r}; wanted seconds above 0, or NaN where it failed"
+                    f"a measured time is {float(impossible[0])!r}; wanted seconds, {SHORTEST_S:g} to {LONGEST_S:g}, or NaN "
+                    "where it failed"
                 )
             for place, value in zip(places, times, strict=True):
                 self._learn(int(place), float(value))

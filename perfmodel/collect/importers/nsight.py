@@ -61,7 +61,7 @@ def read_nsight_systems(path: str | Path, device: str, software: str, source: st
             rows.add(op, values["Duration"], kernel[:LONGEST_NAME])
         elif values.get("Med", values.get("Avg", 0)) > 0:
             average = values.get("Avg", values.get("Med", 0))
-            spread = values["StdDev"] / average if "StdDev" in values else None
+            spread = values["StdDev"] / average if "StdDev" in values and average > 0 else None
             samples = max(int(number(row.get("Instances")) or 1), 1)
             rows.add_summary(op, values.get("Med", average), kernel[:LONGEST_NAME], samples, spread)
         else:
