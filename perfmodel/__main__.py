@@ -27,7 +27,7 @@ def _end_at_once() -> None:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     # CPython marks an interrupt of code that is run from text, as imports of other packages do, as one that nobody handled, and
     # `python -m` would then end by the signal, whatever the exit code. Running some to its end takes the mark away.
-    eval("0")  # noqa: S307
+    eval("0")  # noqa: S307 (a constant)
 
 
 if __name__ == "__main__":

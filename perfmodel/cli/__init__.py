@@ -110,7 +110,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Started with a closed output (`>&-`, some schedulers), Python has none at all.
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 (open as long as the process)
     # Names in a model file may hold characters that the terminal's encoding lacks; that is no reason to stop.
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):

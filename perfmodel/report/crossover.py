@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from perfmodel.errors import InputError
@@ -155,13 +156,17 @@ class Curves:
         for above in self.sizes[1:]:
             while low < above and self._cheapest(above, by) != best:
                 old = best
-                high = _first(low, above, lambda size, old=old: self._cheapest(size, by) != old)  # type: ignore[misc]
+                high = _first(low, above, partial(self._is_beaten, old, by))
                 best = self._cheapest(high, by)
                 low = self._settled(high, self._reign(above, best, by), best, old, by)
                 still_open = min(high, self._close_from(low, best, old, by))
                 found = _with(found, Crossing(by, low, best, old, still_open))
             low = max(low, above)
         return found
+
+    def _is_beaten(self, device: str, by: str, size: int) -> bool:
+        """Whether a device is not the cheapest at a size."""
+        return self._cheapest(size, by) != device
 
     def _reign(self, size: int, device: str, by: str) -> int:
         """The last of the sizes shown from ``size`` on up to which a device is the cheapest at all; ``size`` at least."""

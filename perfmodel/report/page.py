@@ -43,7 +43,6 @@ def report_page(
         title: ``model``, ``dims``, ``asked``.
         library: the plotting library's script.
     """
-    names, model = [str(d["name"]) for d in shown], short(str(title["model"]))
     contents = [*RUN_CONTENTS]
     body = [sections.headline(shown), sections.device_table(shown), sections.charts(shown)]
     if variants:
@@ -51,17 +50,7 @@ def report_page(
         contents.append(("what-if", "What if"))
     body += [asset("operators.html"), sections.trust(shown)]
     contents += [("operators", "Operators"), ("trust", "Trust")]
-    return document(
-        title=f"{model} on {', '.join(names)}",
-        heading=model,
-        subtitle=sections.subtitle(title, names),
-        tabs=sections.tabs(names),
-        contents=contents,
-        body="\n".join(body),
-        data={"model": model, "devices": shown},
-        scripts=REPORT_SCRIPTS,
-        library=library,
-    )
+    return _of_devices(shown, title, "", contents, body, REPORT_SCRIPTS, library)
 
 
 def request_page(shown: Sequence[Mapping[str, Any]], title: Mapping[str, Any], library: str) -> str:
@@ -71,21 +60,34 @@ def request_page(shown: Sequence[Mapping[str, Any]], title: Mapping[str, Any], l
         shown: :func:`perfmodel.report.request.request_figures` of each device.
         title, library: as for :func:`report_page`.
     """
-    names, model = [str(d["name"]) for d in shown], short(str(title["model"]))
     body = [
         sections.headline(shown), sections.device_table(shown), sections.request(shown), sections.charts(shown),
         asset("operators.html"), sections.trust(shown),
     ]  # fmt: skip
     contents = [("request", "Request"), ("runs", "Runs"), *RUN_CONTENTS, ("operators", "Operators"), ("trust", "Trust")]
+    return _of_devices(shown, title, "a request to ", contents, body, REQUEST_SCRIPTS, library)
+
+
+def _of_devices(
+    shown: Sequence[Mapping[str, Any]],
+    title: Mapping[str, Any],
+    what: str,
+    contents: Sequence[tuple[str, str]],
+    body: Sequence[str],
+    scripts: Sequence[str],
+    library: str,
+) -> str:
+    """A page about one model with a tab for each device; ``what`` stands before the model's name in the window's title."""
+    names, model = [str(d["name"]) for d in shown], short(str(title["model"]))
     return document(
-        title=f"a request to {model} on {', '.join(names)}",
+        title=f"{what}{model} on {', '.join(names)}",
         heading=model,
         subtitle=sections.subtitle(title, names),
         tabs=sections.tabs(names),
         contents=contents,
         body="\n".join(body),
         data={"model": model, "devices": shown},
-        scripts=REQUEST_SCRIPTS,
+        scripts=scripts,
         library=library,
     )
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import perfmodel
 from fuzz.base import ROOT, analytical, refused, written
 from perfmodel.errors import PerfmodelError
+from perfmodel.hardware import Device
 
 
 def read_device(data: bytes, folder: Path) -> str:
@@ -72,8 +73,12 @@ def folder_predicts(folder: Path, manifest: bytes, booster: bytes) -> str:
     (folder / "gemm/toy").mkdir(parents=True, exist_ok=True)
     (folder / "gemm/toy/bf16.json.gz").write_bytes(booster)
     (folder / "manifest.json").write_bytes(manifest)
+    return _predicts(folder, toy_device())
+
+
+def _predicts(folder: Path, device: str | Device) -> str:
     try:
-        found = perfmodel.load(folder).predict(perfmodel.Gemm(m=128, n=128, k=32, dtype="bf16"), toy_device())
+        found = perfmodel.load(folder).predict(perfmodel.Gemm(m=128, n=128, k=32, dtype="bf16"), device)
     except PerfmodelError as error:
         return refused(error)
     assert (found.latency_s > 0).all()
@@ -97,13 +102,7 @@ def read_shipped_manifest(data: bytes, folder: Path) -> str:
 
             shutil.copytree(item, folder / item.name)
     (folder / "manifest.json").write_bytes(data)
-    try:
-        found = perfmodel.load(folder).predict(perfmodel.Gemm(m=128, n=128, k=32, dtype="bf16"), "h100-sxm")
-    except PerfmodelError as error:
-        return refused(error)
-    assert (found.latency_s > 0).all()
-    assert all(map(math.isfinite, found.latency_s))
-    return "result"
+    return _predicts(folder, "h100-sxm")
 
 
 def manifest_seeds() -> Iterable[bytes]:
