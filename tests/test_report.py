@@ -18,7 +18,7 @@ from perfmodel.cli import main
 from perfmodel.hardware import load_device
 from perfmodel.predict import Estimate
 from perfmodel.report import page, vega
-from perfmodel.report.caveats import shares
+from perfmodel.report.caveats import caveats, shares
 from perfmodel.report.ceilings import ceilings
 from perfmodel.report.figures import device_figures, typeset
 from perfmodel.report.modules import module_path, module_tree
@@ -195,6 +195,19 @@ def test_the_honest_box_has_what_a_cost_leaves_out() -> None:
     assert "PUE" not in text
     shown = device_figures(prediction(), load_device("h100-sxm"), None, Prices(per_hour={"h100-sxm": 2.0}))
     assert any("the PUE was not given" in note for note in shown["caveats"]["notes"])
+
+
+@pytest.mark.parametrize(("source", "said"), [("learned", True), ("blended", True), ("analytical", False)])
+def test_bounds_are_those_of_the_physical_model(source: str, said: bool) -> None:
+    shown = caveats(prediction(operators=(operator("gemm", "a", 5e-5, source=source),)))
+    assert any("bound is the one that wins in the physical model" in note for note in shown["notes"]) is said
+
+
+def test_idle_power_is_that_of_the_clock_that_is_kept() -> None:
+    p = prediction(idle_power_w=118.0, lowest_idle_power_w=72.76, power_limit_w=700.0)
+    shown = device_figures(p, load_device("h100-sxm"), None)
+    [row] = [row for row in shown["headline"] if row["label"] == "power"]
+    assert row["note"] == "between 118 W idle at its clock and a limit of 700 W"
 
 
 def test_a_model_that_does_not_fit_says_so() -> None:

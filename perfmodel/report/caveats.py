@@ -73,12 +73,13 @@ def caveats(prediction: ModelPrediction, prices: Any = None) -> Mapping[str, Any
         notes.append(f"fusion folded away {units.share(share)} of the FLOPs that the file spells out")
     if prices is not None:
         notes += prediction.cost(prices).notes
+    time_sources = shares(prediction, "source")
     return {
-        "time_sources": shares(prediction, "source"),
+        "time_sources": time_sources,
         "power_sources": {} if prediction.power_w is None else shares(prediction, "power_source"),
         "unmodelled": [{**u, "op": short(u["op"])} for u in prediction.unmodelled],
         "warnings": [short(line, MOST_OF_LINE) for line in prediction.warnings],
-        "notes": notes,
+        "notes": [*notes, *_of_bounds(time_sources)],
     }
 
 
@@ -123,13 +124,21 @@ def request_caveats(request: GenerationPrediction, has_cache: bool, prices: Any 
     if prices is not None:
         notes.append("carbon and money of a million tokens: those of the prompt count, too")
         notes += request.cost(prices).notes
+    time_sources = shares_of_runs(runs, "source")
     return {
-        "time_sources": shares_of_runs(runs, "source"),
+        "time_sources": time_sources,
         "power_sources": {} if request.power_w is None else shares_of_runs(runs, "power_source"),
         "unmodelled": _unmodelled(runs),
         "warnings": [short(line, MOST_OF_LINE) for line in request.warnings],
-        "notes": notes,
+        "notes": [*notes, *_of_bounds(time_sources)],
     }
+
+
+def _of_bounds(time_sources: Mapping[str, float]) -> list[str]:
+    """What the bounds say of operators whose time was not found by physics."""
+    if not set(time_sources) & {"learned", "blended"}:
+        return []
+    return ["an operator's bound is the one that wins in the physical model, also where measurements correct its time"]
 
 
 def _unmodelled(runs: Sequence[tuple[ModelPrediction, int]]) -> list[dict[str, Any]]:

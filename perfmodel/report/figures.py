@@ -163,9 +163,9 @@ def figure(
 
 def _limit(prediction: ModelPrediction) -> str:
     limit, idle = prediction.power_limit_w, prediction.idle_power_w
-    return (
-        "" if limit is None or idle is None else f"between {units.power(idle)} idle and a limit of {units.power(limit)}"
-    )
+    if limit is None or idle is None:
+        return ""
+    return f"between {units.power(idle)} idle at its clock and a limit of {units.power(limit)}"
 
 
 def inverse(seconds: Estimate) -> Estimate | None:

@@ -185,7 +185,7 @@ PM.powerOver = (p, width) => {
   const [factor, unit] = PM.timeScale(p.duration_s), each = p.duration_s / p.slices.length / factor;
   const lines = [{ y: p.average_w, text: `average ${PM.watts(p.average_w)}`, dash: [], left: true }];
   if (p.limit_w) lines.push({ y: p.limit_w, text: `limit ${PM.watts(p.limit_w)}`, dash: [4, 3] });
-  if (p.idle_w) lines.push({ y: p.idle_w, text: `idle ${PM.watts(p.idle_w)}`, dash: [2, 2], below: true });
+  if (p.idle_w) lines.push({ y: p.idle_w, text: `idle at its clock ${PM.watts(p.idle_w)}`, dash: [2, 2], below: true });
   return PM.steps({
     width, rows: p.slices.map((s, i) => ({ x: i * each, x2: (i + 1) * each, y: s[0], y2: s[1] })), low: 0, band: true, lines,
     high: Math.max(p.limit_w || 0, ...p.slices.map((s) => s[1])) * 1.12, yTitle: "power [W]", yFormat: ",.0f", xTitle: `time [${unit}]`,
