@@ -328,6 +328,12 @@ def test_files_that_are_no_mlir(tmp_path: Path) -> None:
         read(tmp_path)
 
 
+def test_a_model_in_onnx_is_told_what_reads_it() -> None:
+    with pytest.raises(ModelFileError, match=r"found the byte 0x[0-9a-f]{2}; perfmodel predict reads ONNX as it is") as caught:
+        read(Path(__file__).parent.parent / "examples" / "resnet18.onnx")
+    assert "\n" not in str(caught.value)
+
+
 def test_text_and_paths_are_told_apart(tmp_path: Path) -> None:
     path = tmp_path / "model.mlir"
     path.write_text("foo.op {a = 1}\n")

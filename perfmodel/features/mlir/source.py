@@ -19,6 +19,8 @@ BYTECODE_MAGIC = b"ML\xefR"
 _NO_PATH = re.compile(r"^[(\[<]|[%@\"=]|^\s*(func|module|builtin)\b[. ]")
 """What names of files hardly have, and texts do."""
 
+_ONNX = "; perfmodel predict reads ONNX as it is, and a compiler's importer (iree-import-onnx) makes MLIR of it"
+
 
 def read(source: str | os.PathLike[str] | bytes | Any) -> Module:
     """A module from a path, from bytes (text or bytecode), from text, or from a live module of MLIR's Python bindings.
@@ -98,7 +100,8 @@ def _read_bytes(data: bytes, label: str) -> Module:
         line = data.count(b"\n", 0, error.start) + 1
         column = error.start - data.rfind(b"\n", 0, error.start)
         raise ModelFileError(
-            f"{label}:{line}:{column}: expected MLIR as UTF-8 text or bytecode, found the byte 0x{data[error.start]:02x}"
+            f"{label}:{line}:{column}: expected MLIR as UTF-8 text or bytecode, found the byte"
+            f" 0x{data[error.start]:02x}{_ONNX if label.endswith('.onnx') else ''}"
         ) from None
     del data
     return read_text(text, label)
