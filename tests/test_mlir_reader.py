@@ -329,7 +329,9 @@ def test_files_that_are_no_mlir(tmp_path: Path) -> None:
 
 
 def test_a_model_in_onnx_is_told_what_reads_it() -> None:
-    with pytest.raises(ModelFileError, match=r"found the byte 0x[0-9a-f]{2}; perfmodel predict reads ONNX as it is") as caught:
+    with pytest.raises(
+        ModelFileError, match=r"found the byte 0x[0-9a-f]{2}; perfmodel predict reads ONNX as it is"
+    ) as caught:
         read(Path(__file__).parent.parent / "examples" / "resnet18.onnx")
     assert "\n" not in str(caught.value)
 

@@ -140,8 +140,8 @@ class Constants:
         """The inverse of :meth:`to_dict`.
 
         Raises:
-            PredictorError: a constant is missing (other than those of :data:`LATER`), unknown, or none that can be
-                (:data:`SANE`, :data:`SANE_EXPONENTS`, :data:`SANE_NORMS`).
+            PredictorError: a constant is missing (other than those of :data:`LATER`), unknown, or outside its
+                :func:`sane_bounds`.
         """
         names = {f.name for f in dataclasses.fields(cls)}
         wrong = sorted(names.symmetric_difference(values) - LATER)
@@ -151,7 +151,7 @@ class Constants:
             )
         numbers: dict[str, float] = {}
         for name, value in values.items():
-            least, most = next((bounds for end, bounds in _BOUNDS.items() if name.endswith(end)), SANE)
+            least, most = sane_bounds(name)
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= most:
                 raise PredictorError(
                     f"physics constant {name} is {value!r}; wanted a positive number, {least:g} to {most:g}"
@@ -160,11 +160,26 @@ class Constants:
         return cls(**numbers)
 
 
-SANE, SANE_EXPONENTS, SANE_NORMS = (1e-9, 1e30), (1e-6, 16.0), (1.0, 16.0)
-"""What a stored constant may be, one that is an exponent, and one that is the p of a norm (below 1 there is none:
-joined times would be longer than their sum). Wider than anything that was ever fitted: within it the models' powers and sums
-stay finite, whoever wrote the manifest."""
-_BOUNDS = {"norm_p": SANE_NORMS, "_power": SANE_EXPONENTS, "_exponent": SANE_EXPONENTS}
+_LEAST, _MOST, _FACTOR = 1e-9, 1e30, 1e4
+_EXPONENTS = {"norm_p": (1.0, 10.0), "throttle_power": (1e-6, 2.0), "l2_exponent": (1e-6, 4.0), "_power": (1e-6, 16.0)}
+"""Of the first ending that fits. A norm's p is at least 1: below, joined times would be longer than their sum."""
+_OVERHEADS = ("_cycles", "k_extra", "_per_element", "_cost", "_launch_s")
+"""Endings of what grows with time; everything else that is no exponent is a rate or a share, by which times are divided."""
+
+
+def sane_bounds(name: str) -> tuple[float, float]:
+    """Least and most that a stored constant may be.
+
+    Wider than anything that was ever fitted, but no constant may make kernels more than 10,000 times slower than
+    :data:`FALLBACK` does: the models raise times to the power p, and with all constants at their worst that must stay finite,
+    whoever wrote the manifest.
+    """
+    exponent = next((bounds for ending, bounds in _EXPONENTS.items() if name.endswith(ending)), None)
+    if exponent is not None:
+        return exponent
+    usual: float = getattr(FALLBACK, name)
+    return (_LEAST, usual * _FACTOR) if name.endswith(_OVERHEADS) else (usual / _FACTOR, _MOST)
+
 
 LATER = frozenset(
     {

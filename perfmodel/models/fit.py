@@ -42,7 +42,7 @@ SIMT_CONSTANTS = (
 
 _KERNEL_DTYPE = "bf16"
 SIMT_DTYPE = "fp32"
-_BOUNDS = {
+BOUNDS = {
     "launch_cycles": (1000.0, 20000.0), "wave_cycles": (10.0, 5000.0), "split_cycles": (500.0, 30000.0),
     "k_extra": (5.0, 500.0), "mma_efficiency": (0.8, 1.05), "norm_p": (1.5, 8.0), "dram_efficiency": (0.6, 0.95),
     "l2_bytes_per_clock": (10.0, 100.0), "hit_bytes_per_clock": (5.0, 40.0), "residency": (0.5, 1.2),
@@ -151,7 +151,7 @@ def _fit_stage(
             )
         return result
 
-    lower, upper = np.log([_BOUNDS[name] for name in names]).T
+    lower, upper = np.log([BOUNDS[name] for name in names]).T
     x0 = np.clip(np.log([getattr(start, name) for name in names]), lower + 1e-3, upper - 1e-3)
     # A step of 2 %: the model has kinks (ceilings, argmin), so that a tiny step sees noise instead of slope.
     solution = least_squares(
