@@ -158,8 +158,9 @@ def _followed(region: np.ndarray, below: np.ndarray, left: np.ndarray, mean: np.
 
 
 def _first_batch(region: np.ndarray, mean: np.ndarray, n: int) -> np.ndarray:
-    """The first n places by their mean, in turn with the first of each further region."""
+    """The first n places by their mean, in turn with the first of each further region; none whose mean is infinite."""
     order = np.argsort(mean, kind="stable")
+    order = order[np.isfinite(mean[order])]
     _, firsts = np.unique(region[order], return_index=True)
     likeliest, further = iter(order.tolist()), iter(order[np.sort(firsts)].tolist())
     chosen: dict[int, None] = {}

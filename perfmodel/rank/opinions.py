@@ -70,9 +70,21 @@ class Opinions:
             beyond = source.tables.predict(columns)
             carried.append(home + beyond)
             if abroad is not None:
-                taken.append(np.log(abroad.costs(columns).latency_s) + beyond)
+                taken.append(_log_s(abroad, columns, home) + beyond)
         opinions = np.stack([*taken, *carried], axis=1)
         level = float(np.mean([np.median(c) for c in carried]))
         orders = taken or carried
         mean = level + np.mean([o - np.median(o) for o in orders], axis=0)
         return opinions, mean
+
+
+def _log_s(physics: Physics, columns: Mapping[str, np.ndarray], elsewhere: np.ndarray) -> np.ndarray:
+    """ln(seconds) on a device, shape ``[rows]``; what another makes of it where a formula is undefined there alone: one row
+    without a number would leave none to all others."""
+    try:
+        with np.errstate(all="ignore"):
+            log_s = np.log(physics.costs(columns).latency_s)
+    except ArithmeticError:  # of numbers that no column stands in
+        return elsewhere
+    known: np.ndarray = np.where(np.isfinite(log_s), log_s, elsewhere)
+    return known

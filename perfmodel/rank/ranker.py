@@ -15,7 +15,7 @@ from perfmodel.hardware.loader import load_device
 from perfmodel.models import cap
 from perfmodel.ops.base import Operator
 from perfmodel.rank.acquisition import Combinations, next_places
-from perfmodel.rank.energy import Powered, powered
+from perfmodel.rank.energy import Powered, powered, without_cap
 from perfmodel.rank.features import coordinates
 from perfmodel.rank.opinions import Opinions
 from perfmodel.rank.physics import Physics
@@ -150,7 +150,8 @@ class Ranker:
         Args:
             configs: what was measured: rows of the candidates' table by number, or a table of their parameters. One that failed
                 may be measured again; if it then runs, the failure is forgotten.
-            seconds: of each, in order; NaN or infinity where it failed to compile or run.
+            seconds: of each, in order, under the power limit where one was given; NaN or infinity where it failed to compile
+                or run.
 
         Raises:
             InputError: another number of seconds, a time that no kernel can take, or a configuration that is no candidate.
@@ -166,7 +167,7 @@ class Ranker:
                     f"a measured time is {float(impossible[0])!r}; wanted seconds, {SHORTEST_S:g} to {LONGEST_S:g}, or NaN "
                     "where it failed"
                 )
-            for place, value in zip(places, times, strict=True):
+            for place, value in zip(places, self._without_cap(places, times), strict=True):
                 self._learn(int(place), float(value))
 
     def suggest(self, n: int = 1) -> np.ndarray:
@@ -210,7 +211,10 @@ class Ranker:
             [place] = self._candidates[self._places([row])]
             mean, deviation = self._forecast()
             wide = self._half_width() * deviation[place]
-        return float(np.exp(mean[place] - wide)), float(np.exp(mean[place] + wide))
+            latency = np.exp(mean[[place]])
+            under = None if self.power_limit_w is None else self._powered(np.array([place]), latency)
+        seconds = float((latency if under is None else under.latency_s)[0])
+        return seconds * float(np.exp(-wide)), seconds * float(np.exp(wide))
 
     def ranking(self, top_k: int | None = None) -> Ranking:
         """The candidates in order of the objective, as far as is known now.
@@ -336,6 +340,17 @@ class Ranker:
         costs = self.physics.costs({n: v[places] for n, v in self._columns.items()})
         return powered(self.physics, costs, latency_s, self.power_limit_w)
 
+    def _without_cap(self, places: np.ndarray, seconds: np.ndarray) -> np.ndarray:
+        """What is learned of: times as they would be without the power limit, which rankings put on again."""
+        ran = np.isfinite(seconds)
+        if self.power_limit_w is None or not ran.any():
+            return seconds
+        here = self._candidates[places[ran]]
+        costs = self.physics.costs({n: v[here] for n, v in self._columns.items()})
+        free = seconds.copy()
+        free[ran] = without_cap(self.physics, costs, seconds[ran], self.power_limit_w)
+        return free
+
     def _places(self, configs: Any) -> np.ndarray:
         """Places among the candidates of measured configurations."""
         if isinstance(configs, int | np.integer) or (
@@ -347,7 +362,8 @@ class Ranker:
         lost = [int(r) for r in rows if int(r) not in self._place_of_row]
         if lost:
             raise InputError(
-                f"row {lost[0]} is no candidate: it cannot run, was screened out, or the table of {self.rows} has no such row"
+                f"row {lost[0]} is no candidate: it cannot run, was screened out, is not among the {CANDIDATES:,} likeliest, or"
+                f" the table of {self.rows} has no such row"
             )
         return np.array([self._place_of_row[int(r)] for r in rows], dtype=np.intp)
 
@@ -359,7 +375,8 @@ class Ranker:
             if not len(found):
                 shown = ", ".join(f"{n} {v:g}" for n, v in zip(self.space.columns, values, strict=True))
                 raise InputError(
-                    f"the configuration {shown} is no candidate: it cannot run, was screened out, or is not in the table"
+                    f"the configuration {shown} is no candidate: it cannot run, was screened out, is not among the"
+                    f" {CANDIDATES:,} likeliest, or is not in the table"
                 )
             rows.append(int(self._row_of_place[self._candidates[found[0]]]))
         return np.array(rows)

@@ -58,27 +58,36 @@ def measured_spaces(traces: pd.DataFrame) -> Iterator[Measured]:
         traces: the schema's columns; failed configurations may be among them.
 
     Raises:
-        InputError: there are none, or no space that ships has their parameters.
+        InputError: there are none, no space that ships has their parameters, or the rows of a problem share none.
     """
     configuration = [c for c in traces.columns if str(c).startswith(PREFIX)]
     found = False
     for op_name in dict.fromkeys(traces["op"]):
         mine = traces[traces["op"] == op_name]
-        own = [c for c in configuration if mine[c].notna().all()]
-        if not own:
-            continue
+        mine = mine[mine[configuration].notna().any(axis=1)]
         family = FAMILIES[op_name]
         dims = [c for c in (*family.dimension_names(), "dtype") if c in mine.columns and mine[c].notna().all()]
         for key, rows in mine.groupby(["device", *dims], sort=False, observed=True):
             found = True
+            own = [c for c in configuration if rows[c].notna().all()]
+            if not own:
+                raise InputError(
+                    f"{len(rows)} rows of one {op_name} on {key[0]} have no cfg_ column in common: give tables of"
+                    " different spaces one at a time"
+                )
             space = recognised(op_name, [c.removeprefix(PREFIX) for c in own])
-            fields: dict[str, Any] = {n: v if n == "dtype" else int(v) for n, v in zip(dims, key[1:], strict=True)}
+            fields: dict[str, Any] = {n: v if n == "dtype" else _number(v) for n, v in zip(dims, key[1:], strict=True)}
             yield Measured(
                 space, family(**fields), load_device(str(key[0])), parameters(rows[own], space),
                 rows["latency_s"].to_numpy(dtype=np.float64),
             )  # fmt: skip
     if not found:
         raise InputError("the traces have no rows with cfg_ columns: nothing to learn a ranking from")
+
+
+def _number(value: Any) -> int | float:
+    """A size: some may be half of a whole number."""
+    return int(value) if float(value).is_integer() else float(value)
 
 
 def train_source(measured: Measured, seed: int = 0, trees: int = TREES) -> Source:
@@ -90,7 +99,7 @@ def train_source(measured: Measured, seed: int = 0, trees: int = TREES) -> Sourc
         trees: how many.
 
     Raises:
-        InputError: too few configurations ran.
+        InputError: too few configurations ran, or they are all the same.
         MissingExtraError: XGBoost is not installed.
     """
     try:
@@ -103,6 +112,10 @@ def train_source(measured: Measured, seed: int = 0, trees: int = TREES) -> Sourc
             f"only {len(ran)} configurations of {measured.space.id} on {measured.device.id} ran; wanted 20"
         )
     columns = {n: v[ran] for n, v in measured.columns.items() if np.ptp(v[ran]) > 0}
+    if not columns:
+        raise InputError(
+            f"the {len(ran)} measured configurations of {measured.space.id} on {measured.device.id} are all the same"
+        )
     all_columns = {n: v[ran] for n, v in measured.columns.items()}
     physics_s = Physics.of(measured.space, measured.op, measured.device).costs(all_columns).latency_s
     target = np.log(measured.latency_s[ran] / physics_s)
