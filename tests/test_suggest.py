@@ -123,7 +123,8 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
 
 
 @pytest.mark.parametrize(
-    "given", [["--family", "gemm"], ["--dtype", "bf16"], ["--software", "vllm"], ["--from", "t.csv"], ["--predictor", "p"]]
+    "given",
+    [["--family", "gemm"], ["--dtype", "bf16"], ["--software", "vllm"], ["--from", "t.csv"], ["--predictor", "p"]],
 )
 def test_options_of_suggesting_are_refused_where_it_measures(
     given: list[str], capsys: pytest.CaptureFixture[str]

@@ -25,10 +25,10 @@ _MINUTES, _FAMILY, _DTYPE, _PREDICTOR = 5.0, "gemm", "bf16", "default"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this command."""
     parser.add_argument("--device", metavar="D", required=True, help="the device's TOML, or its id")
+    parser.add_argument("--minutes", metavar="M", type=float, help=f"how long to measure in all (default {_MINUTES:g})")
     parser.add_argument(
-        "--minutes", metavar="M", type=float, help=f"how long to measure in all (default {_MINUTES:g})"
+        "--model", metavar="FILE", action="append", help="also measure this ONNX model; may be repeated"
     )
-    parser.add_argument("--model", metavar="FILE", action="append", help="also measure this ONNX model; may be repeated")
     parser.add_argument(
         "--dim", metavar="NAME=N", action="append",
         help="a number for a symbolic dimension of the models that have it; may be repeated",
