@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -209,6 +210,16 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     output = capsys.readouterr().out
     assert all(f"\n  {c.name} " in output for c in COMMANDS)
     assert max(map(len, output.splitlines())) <= 80
+
+
+def test_help_has_the_exit_codes_of_the_contracts(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (Path(__file__).parent.parent / "docs" / "contracts.md").read_text(encoding="utf-8")
+    table = page.split("## Exit codes")[1].split("##")[0]
+    codes = {code for row in re.findall(r"^\| ([\d, ]+) \|", table, re.MULTILINE) for code in row.split(", ")}
+    assert {"0", "130", "143"} <= codes
+    assert main(["--help"]) == 0
+    told = capsys.readouterr().out.split("Exit codes:")[1].split("example:")[0]
+    assert set(re.findall(r"\d+", told)) == codes
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

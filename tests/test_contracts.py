@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import perfmodel
 from perfmodel import ops
 from perfmodel.predict import Estimate, ModelPrediction, OperatorPrediction
 
@@ -79,3 +80,12 @@ def test_every_extra_dtype_and_family_is_listed() -> None:
     )
     assert families <= set(ops.FAMILIES)
     assert {f for f in set(ops.FAMILIES) - families if f"| `{f}` |" not in PAGE} == set()
+
+
+def test_every_module_has_its_layer() -> None:
+    package = Path(perfmodel.__file__).parent
+    there = {p.stem for p in package.iterdir() if p.suffix == ".py" or (p / "__init__.py").exists()}
+    table = PAGE.split("## Layers")[1].split("##")[0]
+    cells = [re.split(r"(?<!\\)\|", line)[2] for line in table.splitlines() if re.match(r"\| \d", line)]
+    listed = [name for cell in cells for name in re.findall(r"`(\w+)`", cell)]
+    assert sorted(listed) == sorted(there - {"__init__", "__main__"})

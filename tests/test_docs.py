@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -87,3 +88,10 @@ def test_the_instructions_of_widening_are_the_pages() -> None:
         names, counts = (c.strip().split(", ") for c in line.split("|")[1:3])
         listed |= dict(zip(names, map(float, counts if len(counts) > 1 else counts * len(names)), strict=True))
     assert listed == {name: pytest.approx(count, abs=0.01) for name, count in PER_REGISTER.items()}
+
+
+# --------------------------------------------------------------------------------------------------------- extras
+def test_the_table_of_extras_has_every_one() -> None:
+    project = tomllib.loads((PAGE.parent.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    table = (PAGE.parent / "install.md").read_text(encoding="utf-8").split("## Extras")[1].split("\n## ")[0]
+    assert set(re.findall(r"^\| `([\w-]+)` \|", table, re.MULTILINE)) == set(project["optional-dependencies"])

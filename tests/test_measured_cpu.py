@@ -15,15 +15,17 @@ import numpy as np
 import pytest
 
 from perfmodel.cli import INTERRUPTED, WRONG_USE, main
+from perfmodel.cli.calibrate import _rough
 from perfmodel.collect.microbenchmarks import bandwidth, products
 from perfmodel.collect.microbenchmarks.process import measure_in_process
 from perfmodel.collect.microbenchmarks.suite import Drift, Figure, Measurement, Progress
+from perfmodel.collect.microbenchmarks.timing import LEAST_MOMENTS, MOMENT_S
 from perfmodel.errors import InputError, PerfmodelError
 from perfmodel.hardware import Device, load_device
 from perfmodel.hardware.measured import memory_levels
 from perfmodel.hardware.schema import parse_device
 from perfmodel.hardware.writer import device_toml
-from perfmodel.measured_cpu import measure, measured_device
+from perfmodel.measured_cpu import MeasuredDevice, measure, measured_device
 from perfmodel.models.analytical import analyse
 from perfmodel.models.machine import Conditions
 from perfmodel.models.predictor import Predictor
@@ -297,6 +299,15 @@ def test_options_that_would_not_be_used_are_refused(capsys: pytest.CaptureFixtur
     assert "--seed is for calibrating with --traces" in capsys.readouterr().err
     assert main(["calibrate", "--device", "a10", "--traces", "t.csv", "--seconds", "3", "-o", "-"]) == WRONG_USE
     assert "--seconds is for calibrating without --traces" in capsys.readouterr().err
+
+
+def test_the_command_and_the_page_say_what_it_takes_to_know_how_steady_a_figure_is() -> None:
+    silent = replace(MY, measured={k: v for k, v in MY.measured.items() if not k.startswith("uncertainty.")})
+    rule = "six moments, each 3 s or more after the last"  # LEAST_MOMENTS, MOMENT_S
+    assert (LEAST_MOMENTS, MOMENT_S) == (6, 3.0)
+    assert rule.replace("six", "6") in str(_rough(MeasuredDevice(silent, measurement(), ())))
+    page = (Path(__file__).parent.parent / "docs" / "calibrating.md").read_text(encoding="utf-8")
+    assert rule in " ".join(page.split())
 
 
 def test_an_interrupt_writes_nothing(

@@ -101,9 +101,9 @@ def test_what_cannot_be_suggested(options: dict[str, Any], message: str) -> None
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    command = ["collect", "--device", A100.id, "--predictor", "analytical"]
-    assert main(command) == WRONG_USE
+    assert main(["collect", "--device", A100.id]) == WRONG_USE
     assert "--suggest N measures nothing" in capsys.readouterr().err
+    command = ["collect", "--device", A100.id, "--predictor", "analytical"]
     out = tmp_path / "shapes.csv"
     assert main([*command, "--suggest", "3", "-o", str(out)]) == 0
     assert "predicted" in capsys.readouterr().out
@@ -120,3 +120,24 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     shapes = json.loads(capsys.readouterr().out)["shapes"]
     assert [s["m"] for s in shapes] == table["m"].tolist()
     assert set(shapes[0]["latency_s"]) == {"value", "low", "high"}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [["--family", "gemm"], ["--dtype", "bf16"], ["--software", "vllm"], ["--from", "t.csv"], ["--predictor", "p"]],
+)
+def test_options_of_suggesting_are_refused_where_it_measures(
+    given: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["collect", "--device", A100.id, *given]) == WRONG_USE
+    assert capsys.readouterr().err == f"perfmodel: error: {given[0]} is for --suggest N, and this measures\n"
+
+
+@pytest.mark.parametrize(
+    "given", [["--minutes", "5"], ["--model", "m.onnx"], ["--dim", "batch=1"], ["--only-models"], ["--recordings", "r"]]
+)
+def test_options_of_measuring_are_refused_where_it_suggests(
+    given: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["collect", "--device", A100.id, "--suggest", "0", *given]) == WRONG_USE
+    assert capsys.readouterr().err == f"perfmodel: error: {given[0]} is for measuring, and --suggest measures nothing\n"

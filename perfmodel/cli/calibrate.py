@@ -158,12 +158,15 @@ def _rough(found: MeasuredDevice) -> str | None:
     """How many of the file's figures are not known well, and what to do; None where all are."""
     from statistics import median
 
-    from perfmodel.collect.microbenchmarks.timing import BOUND
+    from perfmodel.collect.microbenchmarks.timing import BOUND, LEAST_MOMENTS, MOMENT_S
     from perfmodel.hardware.measured import UNCERTAINTY
 
     known = {k: v for k, v in found.device.measured.items() if k.startswith(UNCERTAINTY)}
     if not known:
-        return "how steady the figures are is not known: that takes 45 seconds or more"
+        return (
+            f"how steady the figures are is not known: that takes visits in {LEAST_MOMENTS} moments, each {MOMENT_S:g} s or "
+            "more after the last; give it more --seconds"
+        )
     rough = [share for share in known.values() if share > BOUND]
     if not rough:
         return None

@@ -19,44 +19,51 @@ EXAMPLE = """perfmodel collect --device my.toml -o traces.parquet
   perfmodel collect --device my.toml --minutes 8 --model net.onnx --dim batch=1 -o traces.parquet
   perfmodel collect --device my-gpu.toml --suggest 20
   perfmodel collect --device h100-pcie --suggest 200 --dtype fp8 -o shapes.csv"""
+_MINUTES, _FAMILY, _DTYPE, _PREDICTOR = 5.0, "gemm", "bf16", "default"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this command."""
     parser.add_argument("--device", metavar="D", required=True, help="the device's TOML, or its id")
+    parser.add_argument("--minutes", metavar="M", type=float, help=f"how long to measure in all (default {_MINUTES:g})")
     parser.add_argument(
-        "--minutes", metavar="M", type=float, default=5.0, help="how long to measure in all (default 5)"
+        "--model", metavar="FILE", action="append", help="also measure this ONNX model; may be repeated"
     )
     parser.add_argument(
-        "--model", metavar="FILE", action="append", default=[], help="also measure this ONNX model; may be repeated"
-    )
-    parser.add_argument(
-        "--dim", metavar="NAME=N", action="append", default=[],
+        "--dim", metavar="NAME=N", action="append",
         help="a number for a symbolic dimension of the models that have it; may be repeated",
     )  # fmt: skip
     parser.add_argument(
-        "--only-models", action="store_true", help="measure the models that --model names and no generated sweep"
-    )
+        "--only-models", action="store_true", default=None,
+        help="measure the models that --model names and no generated sweep",
+    )  # fmt: skip
     parser.add_argument(
         "--recordings", metavar="FOLDER", help="also keep what was recorded of each piece, without weights, for replay"
     )
     parser.add_argument("--suggest", metavar="N", type=int, help="measure nothing; how many shapes to print")
-    parser.add_argument("--family", metavar="F", default="gemm", help="the operator family (default gemm)")
-    parser.add_argument("--dtype", metavar="DTYPE", default="bf16", help="the number format (default bf16)")
-    parser.add_argument("--software", metavar="STACK", help="the stack that will be measured, as in vllm-0.24.0")
+    parser.add_argument("--family", metavar="F", help=f"with --suggest: the operator family (default {_FAMILY})")
+    parser.add_argument("--dtype", metavar="DTYPE", help=f"with --suggest: the number format (default {_DTYPE})")
+    parser.add_argument(
+        "--software", metavar="STACK", help="with --suggest: the stack that will be measured, as in vllm-0.24.0"
+    )
     parser.add_argument(
         "--from",
         dest="candidates",
         metavar="TABLE",
-        help="choose among the operators of this trace table (Parquet or CSV)",
+        help="with --suggest: choose among the operators of this trace table (Parquet or CSV)",
     )
-    parser.add_argument("--predictor", metavar="DIR", default="default", help="whose errors are to be learned")
-    parser.add_argument("--seed", metavar="N", type=int, default=0, help="of the draw of candidates (default 0)")
+    parser.add_argument(
+        "--predictor", metavar="DIR", help=f"with --suggest: whose errors are to be learned (default {_PREDICTOR})"
+    )
+    parser.add_argument(
+        "--seed", metavar="N", type=int, default=0, help="of the sweep, or of the draw of candidates (default 0)"
+    )
     parser.add_argument(
         "-o",
         "--output",
         metavar="FILE",
-        help="write the shapes as a table (.csv or .parquet) with the columns of traces",
+        help="needed to measure: the .parquet file of the rows; one that was begun goes on where it was. With --suggest: "
+        "also write the shapes as a table (.csv or .parquet) with the columns of traces",
     )
     options.add_force_option(parser)
     options.add_json_option(parser)
@@ -64,6 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Choose, write the table and the JSON where they were asked for, and show the shapes."""
+    _check_used(arguments)
     if arguments.suggest is None:
         return _measure(arguments)
     if arguments.output is not None:
@@ -77,11 +85,11 @@ def run(arguments: argparse.Namespace) -> int:
         shapes = suggest(
             arguments.device,
             arguments.suggest,
-            family=arguments.family,
-            dtype=arguments.dtype,
+            family=_FAMILY if arguments.family is None else arguments.family,
+            dtype=_DTYPE if arguments.dtype is None else arguments.dtype,
             software=arguments.software,
             candidates=candidates,
-            predictor=arguments.predictor,
+            predictor=_PREDICTOR if arguments.predictor is None else arguments.predictor,
             seed=arguments.seed,
         )
     if arguments.output is not None:
@@ -93,6 +101,30 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _check_used(arguments: argparse.Namespace) -> None:
+    """Refuses options that would do nothing.
+
+    Raises:
+        InputError: one of measuring with ``--suggest``, or one of suggesting without.
+    """
+    measuring = {
+        "--minutes": arguments.minutes, "--model": arguments.model, "--dim": arguments.dim,
+        "--only-models": arguments.only_models, "--recordings": arguments.recordings,
+    }  # fmt: skip
+    suggesting = {
+        "--family": arguments.family, "--dtype": arguments.dtype, "--software": arguments.software,
+        "--from": arguments.candidates, "--predictor": arguments.predictor,
+    }  # fmt: skip
+    unused, why = (
+        (suggesting, "--suggest N, and this measures")
+        if arguments.suggest is None
+        else (measuring, "measuring, and --suggest measures nothing")
+    )
+    for option, value in unused.items():
+        if value is not None:
+            raise InputError(f"{option} is for {why}")
+
+
 def _measure(arguments: argparse.Namespace) -> int:
     """Measures this machine, with a line of progress whenever rows are safe."""
     from perfmodel.collecting.session import Wanted, collect
@@ -101,12 +133,12 @@ def _measure(arguments: argparse.Namespace) -> int:
         raise InputError("where to? -o traces.parquet keeps what is measured (--suggest N measures nothing)")
     if arguments.only_models and not arguments.model:
         raise InputError("--only-models measures the files of --model, and there is none")
-    dims = options.parse_dims(arguments.dim)
+    dims = options.parse_dims(arguments.dim or [])
     wanted = Wanted(
         device=arguments.device,
         output=Path(arguments.output),
-        minutes=arguments.minutes,
-        models=[(Path(model), dims) for model in arguments.model],
+        minutes=_MINUTES if arguments.minutes is None else arguments.minutes,
+        models=[(Path(model), dims) for model in arguments.model or ()],
         seed=arguments.seed,
         recordings=None if arguments.recordings is None else Path(arguments.recordings),
         sweep=not arguments.only_models,
