@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_calibrate import A100, measured
+from test_calibrate import A100, ANALYTICAL, measured
 
 from perfmodel import correct, load
 from perfmodel._resources import data_path
-from perfmodel.calibrate import measured_errors
+from perfmodel.calibrate import calibrate, measured_errors
 from perfmodel.cli import main
 from perfmodel.correct import train_on_base
 from perfmodel.errors import InputError, PredictorError
@@ -259,6 +259,19 @@ def test_calibrated_constants_travel_with_the_correction(base: Path, tmp_path: P
     op = Gemm(m=1, n=64, k=64, dtype="bf16")
     assert predictor.predict(op, A100).analytical_s == predictor.predict(op, device).analytical_s
     assert predictor.predict(op, A100).analytical_s > load(base).predict(op, A100).analytical_s
+
+
+def test_calibrating_starts_from_the_predictor_without_its_corrections() -> None:
+    """A correction brings the constants that it was made with, and takes over the errors that constants should explain."""
+    device = replace(A100, calibrated={"launch_cycles": 9000.0})
+    part = Rows(GEMM, "gemm", A100.id, "bf16", measured(20, launch_cycles=2.0))
+    made, _, _ = correct.correction_of(part, measured_errors(part, device, ANALYTICAL), device, ANALYTICAL)
+    rows = measured(20, launch_cycles=1.3)
+    plain, corrected_too = (
+        calibrate(rows, A100, predictor=p) for p in (ANALYTICAL, replace(ANALYTICAL, corrections={made.key: made}))
+    )
+    assert corrected_too.device.calibrated == plain.device.calibrated
+    assert (corrected_too.before, corrected_too.after) == (plain.before, plain.after)
 
 
 def test_a_changed_file_is_refused(base: Path, tmp_path: Path) -> None:
