@@ -198,9 +198,9 @@ LATER = LATER_OF_PRODUCTS | frozenset(
 )  # fmt: skip
 """Constants that manifests from before their time leave out; their defaults hold then.
 
-A residual is the rest that the physics of its training left. Such a manifest may hold those of GEMMs on matrix units alone, whose
-estimates depend on none of these: with one of fp32 GEMMs :data:`LATER_OF_PRODUCTS` must be there, with one of another family all
-(:func:`perfmodel.models.manifest.read` refuses others; the hashes of features do not tell constants apart). A missing constant
-of GEMM kernels stays an error."""
+A residual is the rest that the physics of its training left. Such a manifest may hold those of GEMMs on matrix units alone,
+whose estimates depend on none of these: with one of fp32 GEMMs :data:`LATER_OF_PRODUCTS` must be there, with one of another
+family all (:func:`perfmodel.models.manifest.read` refuses others; the hashes of features do not tell constants apart). A
+missing constant of GEMM kernels stays an error."""
 
 FALLBACK = Constants()
