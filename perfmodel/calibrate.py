@@ -190,7 +190,7 @@ def calibrate(
     Args:
         traces: operator traces, a table or the path of one; GEMMs of this device are used.
         device: the device, its id or its TOML. What an earlier calibration left in it is replaced.
-        predictor: whose constants and residuals are the starting point.
+        predictor: whose constants and residuals are the starting point; what corrections it has of few rows are left out.
         seed: of the draw where there are more than :data:`ROWS` rows.
 
     Raises:
@@ -216,7 +216,8 @@ def calibrate(
         raise InputError(f"no usable GEMM of the traces was measured on {record.id}; their devices are {found}")
     if len(table) > ROWS:
         table = table.sample(ROWS, random_state=seed)
-    loaded = load_trained(predictor)
+    # Corrections bring calibrated constants of their own, and explain errors of this very device.
+    loaded = replace(load_trained(predictor), corrections={})
     fleet = fleet_constants(record, loaded)
     dtypes = sorted(table["dtype"].astype(str).unique())
     parts = []

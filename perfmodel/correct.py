@@ -54,7 +54,7 @@ def train_on_base(
     """Corrects a predictor with rows measured on some devices and writes the result to a folder.
 
     Args:
-        traces: operator traces; the GEMMs among them are used.
+        traces: operator traces of any families that predictors learn.
         output: the new predictor's folder, another one than the base's.
         base: the predictor to correct: a folder, or the name of a shipped one.
         device: the TOML of a device that the catalogue lacks, or that was calibrated; rows that bear its id use it.
@@ -81,7 +81,6 @@ def train_on_base(
     predictor, manifest = load_trained(source), artefact.read_manifest(source)
     boosters: dict[Key, dict[str, Any]] = {_key(e): e for e in manifest["boosters"]}
     corrections: dict[Key, dict[str, Any]] = {_key(e): e for e in manifest.get("corrections", [])}
-    given = [*boosters.values(), *corrections.values()]
     groups: list[GroupAccuracy] = []
     for part in learned_parts(tables, None, report):
         assert part.family is not None
@@ -96,9 +95,6 @@ def train_on_base(
         groups += scores
         before, after = (float(np.mean([getattr(g, n) for g in scores])) for n in ("analytical_mape", "mape"))
         report(f"{' '.join(key)}: {len(part.rows)} rows, left-out MAPE {after:.2%} (physics alone {before:.2%})")
-    for entry in given:
-        if boosters.get(_key(entry)) is entry or corrections.get(_key(entry)) is entry:
-            artefact.write_file(folder, entry["file"], artefact.read_file(source, entry["file"], entry["sha256"]))
     families = {e["family"] for e in boosters.values()}
     schemas = {family: feature_schema(family).sha256 for family in sorted(families)}
     new = manifest | {
@@ -109,6 +105,10 @@ def train_on_base(
         "corrections": list(corrections.values()),
         "training_data": [*manifest.get("training_data", []), *hashes],
     }
+    given = artefact.files_of(manifest)
+    for file, sha256 in artefact.files_of(new).items():
+        if given.get(file) == sha256:  # else it was written just now
+            artefact.write_file(folder, file, artefact.read_file(source, file, sha256))
     accuracy = accuracy_report(_PROTOCOL, seed, groups)
     artefact.write_json(folder, "accuracy.json", accuracy)
     artefact.write_file(folder, "card.md", _card(name, new, accuracy).encode())

@@ -35,7 +35,7 @@ from perfmodel.models.trace_rows import Part, check_seconds
 from perfmodel.plotted import plotted, seen
 from perfmodel.train_power import train_power
 from perfmodel.training.host_files import KEPT as HOST_COLUMNS
-from perfmodel.training.host_files import split_host, write_host
+from perfmodel.training.host_files import check_host, split_host, write_host
 from perfmodel.training.parallel import in_parallel
 from perfmodel.training.parts import BY, PartTask, TrainedPart, train_part
 from perfmodel.training.resume import FOLDER, Pieces, fingerprint, locked_versions
@@ -83,7 +83,8 @@ def train(
 
     Raises:
         TraceError: the traces break the schema, or their times cannot be seconds.
-        InputError: a device or a family that is unknown; no usable rows.
+        InputError: a device or a family that is unknown; no usable rows; kernels of a processor that cannot be learned together
+            (:func:`perfmodel.training.host_files.check_host`).
         MissingExtraError: the extra ``train`` is not installed.
         OSError: the folder cannot be written to; what was in it is as it was.
     """
@@ -91,6 +92,7 @@ def train(
     given: list[Any] = [traces] if isinstance(traces, (str, Path, pandas.DataFrame)) else list(traces)
     tables, hashes = load_tables(given, device, keep=HOST_COLUMNS)
     tables, on_processors = split_host(tables)
+    check_host(on_processors)
     parts = learned_parts(tables, families, report) if tables or not on_processors else []
     for part in parts:
         check_seconds(part, load_device(part.device), constants)
@@ -161,7 +163,9 @@ def _constants(gemms: pd.DataFrame | None, rows: int, seed: int, pieces: Pieces,
         report(f"{rows} rows, no GEMMs among them: the built-in physics constants")
         return FALLBACK
     report(f"{rows} rows; fitting the physics constants")
-    key = fingerprint("constants", seed, gemms)
+    # The column names a device or its file, whose numbers may have been edited since.
+    devices = [load_device(name) for name in sorted(gemms["device"].astype(str).unique())]
+    key = fingerprint("constants", seed, devices, gemms)
     kept = pieces.load(key)
     if kept is not None:
         return Constants.from_dict(kept[0])

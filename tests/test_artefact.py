@@ -309,7 +309,7 @@ def test_constants_on_disk_and_back() -> None:
 
 
 def test_constants_that_came_later_may_be_missing() -> None:
-    """Those of families without residuals; a manifest from before them holds no figure that depends on them."""
+    """Those of what had no residuals then; a manifest from before them holds no figure that depends on them."""
     values = FALLBACK.to_dict()
     older = {name: value for name, value in values.items() if name not in LATER}
     assert len(older) == len(values) - len(LATER)
@@ -320,6 +320,24 @@ def test_constants_that_came_later_may_be_missing() -> None:
     changed = dataclasses.replace(FALLBACK, **dict.fromkeys(LATER, 0.123))
     a, b = (Predictor("p", c).predict(gemm, "h100-sxm") for c in (FALLBACK, changed))
     assert a.latency_s == b.latency_s
+
+
+@pytest.mark.parametrize(("dtype", "lacking"), [("fp32", {"simt_tile_cost"}), ("bf16", LATER)])
+def test_what_was_learned_of_fp32_products_needs_the_constants_of_vector_units(
+    tmp_path: Path, dtype: str, lacking: frozenset[str]
+) -> None:
+    write_predictor(tmp_path / "old", ("toy", dtype, (0.5, 0.4)))
+    values = TOY_CONSTANTS.to_dict()
+    change(
+        tmp_path / "old", "constants", value={name: v for name, v in values.items() if not name.startswith("attention")}
+    )
+    assert load(tmp_path / "old").residuals  # products know nothing of attention
+    change(tmp_path / "old", "constants", value={name: v for name, v in values.items() if name not in lacking})
+    if dtype == "bf16":
+        assert load(tmp_path / "old").residuals
+    else:
+        with pytest.raises(PredictorError, match="lacks physics constants: simt_tile_cost; train it again"):
+            load(tmp_path / "old")
 
 
 def test_a_residual_checks_itself() -> None:

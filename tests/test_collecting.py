@@ -210,6 +210,31 @@ def test_a_model_is_measured_under_its_name(tmp_path):
     assert (table["run_s"] > 0).all()
 
 
+def test_a_model_that_is_another_than_the_measured_one_is_not_passed_over(tmp_path):
+    path, output = tmp_path / "small.onnx", tmp_path / "t.parquet"
+    onnx_model(path)
+
+    def again(**dims: int) -> int:
+        return run(output, 8, minutes=5.0, models=[(path, dims)], sweep=False).pieces
+
+    assert again(batch=2) == 1
+    assert again(batch=2, sequence=7) == 1  # which is a dimension of some other model
+    with pytest.raises(InputError, match=r"holds small with batch=2, not with batch=8: give .*, or remove .* anew$"):
+        again(batch=8)
+    with pytest.raises(InputError, match=r"holds small with batch=2, not without --dim: "):
+        again()
+    path.write_bytes(path.read_bytes() + b"\x32\x01x")  # a doc_string
+    with pytest.raises(InputError, match=r"holds small from another file than .*small\.onnx: give .* another name"):
+        again(batch=2)
+    # Earlier versions kept neither.
+    journal = Journal(output)
+    (piece,) = journal.done
+    about = {name: value for name, value in piece.about.items() if name not in ("model_sha256", "dims")}
+    assert len(about) == len(piece.about) - 2
+    journal.add(piece.name, piece.rows(), about)
+    assert again(batch=8) == 1
+
+
 def test_models_that_cannot_be_measured_are_named(tmp_path):
     bad = tmp_path / "bad.onnx"
     bad.write_bytes(b"nothing at all")

@@ -5,17 +5,22 @@ What needs the extra `iree` is skipped where it is not installed, what counts in
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from perfmodel.collect.iree import executed
 from perfmodel.collect.iree.assembly import KINDS, TOUCHES
-from perfmodel.collect.iree.batch import EXECUTED, Source, measure
+from perfmodel.collect.iree.batch import EXECUTED, Measured, Source, measure
 from perfmodel.collect.iree.generator import FAMILIES, generate
+from perfmodel.collecting import compiled
 from perfmodel.datasets.compiled import CompiledModules, load_compiled
+from perfmodel.errors import InputError
 
 needs_iree = pytest.mark.skipif(
     any(find_spec(name) is None for name in ("iree", "capstone", "elftools")),
@@ -149,9 +154,6 @@ def test_refused_modules_spoil_no_others(tmp_path: Path) -> None:
 
 @needs_iree
 def test_collecting_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from perfmodel.collecting import compiled
-    from perfmodel.errors import InputError
-
     monkeypatch.setattr(compiled, "BATCH", 2)
     heard: list[str] = []
     now = iter(float(n) for n in range(100))
@@ -167,6 +169,70 @@ def test_collecting_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert again.dispatches.equals(second.dispatches)
     with pytest.raises(InputError, match=r"holds modules for haswell .* with the seed 0, not for haswell"):
         compiled.collect_modules(compiled.Wanted(tmp_path / "out", seed=1, count=False))
+
+
+class Compiler:
+    """Stands in for the compiler: a dispatch a module, or what :attr:`next` says."""
+
+    def __init__(self) -> None:
+        self.next: list[BaseException | str] = []
+        """What becomes of the next batches: raised, or the status of modules without code."""
+
+    def __call__(self, sources: list[Source], folder: Path, **options: Any) -> list[Measured]:
+        coming = self.next.pop(0) if self.next else "ok"
+        if isinstance(coming, BaseException):
+            raise coming
+        row = {"dispatch": "d0", "symbol": "s0", "instructions": 5, "code_bytes": 20}
+        return [Measured(s.name, coming, dispatches=[row] if coming == "ok" else []) for s in sources]
+
+
+@pytest.fixture
+def compiler(monkeypatch: pytest.MonkeyPatch) -> Compiler:
+    double = Compiler()
+    monkeypatch.setattr(compiled, "compiler_version", lambda: "compiler 1")
+    monkeypatch.setattr(compiled, "measure", double)
+    monkeypatch.setattr(compiled, "BATCH", 2)
+    return double
+
+
+def test_interrupts_and_full_disks_cost_no_modules(compiler: Compiler, tmp_path: Path) -> None:
+    wanted = compiled.Wanted(tmp_path / "out", modules=4, count=False)
+    for problem in (KeyboardInterrupt(), OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), KeyboardInterrupt()):
+        compiler.next = ["ok", problem] if not list(tmp_path.rglob("batch-00000.parquet")) else [problem]
+        with pytest.raises(type(problem)):
+            compiled.collect_modules(wanted)
+        assert len(load_compiled(tmp_path / "out").modules) == 2
+    assert len(compiled.collect_modules(wanted).modules) == 4
+
+
+def test_an_interrupt_stays_one_where_no_module_gave_code(compiler: Compiler, tmp_path: Path) -> None:
+    wanted = compiled.Wanted(tmp_path / "out", modules=4, count=False)
+    compiler.next = ["no such operation", KeyboardInterrupt()]
+    with pytest.raises(KeyboardInterrupt):
+        compiled.collect_modules(wanted)
+    compiler.next = ["no such operation"]
+    with pytest.raises(InputError, match="no module gave any code: no such operation"):
+        compiled.collect_modules(wanted)
+
+
+def test_models_of_one_name_or_with_another_text_are_refused(compiler: Compiler, tmp_path: Path) -> None:
+    one, two = tmp_path / "a" / "x.mlir", tmp_path / "b" / "X.mlir"
+    for path, text in ((one, "first"), (two, "second")):
+        path.parent.mkdir()
+        path.write_text(text)
+
+    def wanted(*models: Path) -> compiled.Wanted:
+        return compiled.Wanted(tmp_path / "out", modules=0, real=models, count=False)
+
+    with pytest.raises(InputError, match=r"x\.mlir and .*X\.mlir are both called 'X'"):
+        compiled.collect_modules(wanted(one, two))
+    assert not (tmp_path / "out").exists()
+    assert len(compiled.collect_modules(wanted(one)).modules) == 1
+    assert len(compiled.collect_modules(wanted(one)).modules) == 1  # goes on
+    one.write_text("edited")
+    for command in (compiled.collect_modules, compiled.time_modules):
+        with pytest.raises(InputError, match=r"holds x compiled from another text than .*x\.mlir: rename"):
+            command(wanted(one))
 
 
 @needs_iree
@@ -201,8 +267,6 @@ def test_wrong_use(arguments: list[str], message: str, tmp_path: Path, capsys: p
 
 
 def test_a_folder_without_tables_is_refused(tmp_path: Path) -> None:
-    from perfmodel.errors import InputError
-
     with pytest.raises(
         InputError, match=r"modules.parquet: no such file; wanted a folder that `perfmodel collect-mlir` wrote"
     ):

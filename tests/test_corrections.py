@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_calibrate import A100, measured
+from test_calibrate import A100, ANALYTICAL, measured
 
 from perfmodel import correct, load
-from perfmodel.calibrate import measured_errors
+from perfmodel._resources import data_path
+from perfmodel.calibrate import calibrate, measured_errors
 from perfmodel.cli import main
 from perfmodel.correct import train_on_base
 from perfmodel.errors import InputError, PredictorError
@@ -24,6 +26,8 @@ from perfmodel.models.constants import FALLBACK
 from perfmodel.models.corrections import Correction, _width, corrected, fit_correction, packed, unpacked
 from perfmodel.models.families import FAMILIES
 from perfmodel.models.families.gemm import GEMM
+from perfmodel.models.host.boosters import HostKernels
+from perfmodel.models.host.composition import Composition
 from perfmodel.models.kernel import Kernel, Part, Points, error_columns, error_kernel
 from perfmodel.models.kernel_fit import Sample, _negative_log_likelihood, _packed, _unpacked, fit_kernel
 from perfmodel.models.trace_rows import Part as Rows
@@ -257,6 +261,19 @@ def test_calibrated_constants_travel_with_the_correction(base: Path, tmp_path: P
     assert predictor.predict(op, A100).analytical_s > load(base).predict(op, A100).analytical_s
 
 
+def test_calibrating_starts_from_the_predictor_without_its_corrections() -> None:
+    """A correction brings the constants that it was made with, and takes over the errors that constants should explain."""
+    device = replace(A100, calibrated={"launch_cycles": 9000.0})
+    part = Rows(GEMM, "gemm", A100.id, "bf16", measured(20, launch_cycles=2.0))
+    made, _, _ = correct.correction_of(part, measured_errors(part, device, ANALYTICAL), device, ANALYTICAL)
+    rows = measured(20, launch_cycles=1.3)
+    plain, corrected_too = (
+        calibrate(rows, A100, predictor=p) for p in (ANALYTICAL, replace(ANALYTICAL, corrections={made.key: made}))
+    )
+    assert corrected_too.device.calibrated == plain.device.calibrated
+    assert (corrected_too.before, corrected_too.after) == (plain.before, plain.after)
+
+
 def test_a_changed_file_is_refused(base: Path, tmp_path: Path) -> None:
     train_on_base(measured(10), tmp_path / "new", base=base)
     (file,) = (tmp_path / "new").rglob("*.correction.json.gz")
@@ -292,6 +309,28 @@ def test_many_rows_make_a_booster_and_the_new_folder_needs_no_base(
         if file.is_file():
             file.unlink()
     assert both.predict(Gemm(m=8, n=512, k=512, dtype="bf16"), A100).source[0] in ("learned", "blended")
+
+
+def test_whatever_files_the_base_names_come_along(base: Path, tmp_path: Path) -> None:
+    shipped = data_path("models", "default")
+    known = artefact.read_manifest(shipped)
+    power = next(
+        e for e in known["power_boosters"] if (e["family"], e["device"], e["dtype"]) == ("gemm", "b200-sxm", "bf16")
+    )
+    artefact.write_file(base, power["file"], artefact.read_file(shipped, power["file"], power["sha256"]))
+    kernels = HostKernels("xeon-8380", "runtime-1.2", 1, (), {}, ((-0.7, 0.7),) * 4, Composition(), bytes, rows=1)
+    file = "host/xeon-8380/runtime-1.2.json.gz"
+    host = kernels.to_entry() | {"file": file, "sha256": artefact.write_file(base, file, b"of the processor")}
+    traces = [{"file": "traces.parquet", "sha256": "0" * 64, "rows": 1}]  # which lie wherever they were trained on
+    artefact.write_json(base, artefact.MANIFEST, artefact.read_manifest(base) | {
+        "power_boosters": [power], "power_feature_schemas": known["power_feature_schemas"], "host_kernels": [host],
+        "training_data": traces, "power_training_data": traces,
+    })  # fmt: skip
+    train_on_base(measured(10), tmp_path / "new", base=base)
+    shutil.rmtree(base)
+    new = load(tmp_path / "new")
+    assert new.host[0].read() == b"of the processor"
+    assert new.power.residuals["gemm", "b200-sxm", "bf16"].residual.booster.features > 10
 
 
 def test_other_families_are_corrected_too(base: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,7 @@ from perfmodel.evaluate import evaluate  # noqa: E402
 from perfmodel.profiled import whole  # noqa: E402
 from perfmodel.train import train  # noqa: E402
 from perfmodel.training.host import adding_up, fit_composition, host_table, run_quantiles  # noqa: E402
+from perfmodel.training.host_judged import judged_as_predicted  # noqa: E402
 from perfmodel.training.intervals import error_quantiles, family_widths, student  # noqa: E402
 
 PER_NODE_S, PER_RUN_S = 4e-7, 8e-6
@@ -119,6 +121,49 @@ def test_a_trained_predictor_judges_traces_as_they_are(machine):
     report = evaluate(table, folder, device=own, by=["op"])
     assert {g["op"] for g in report["groups"]} == {"gemm", "elementwise", "run"}
     assert all(g["mape"] < 0.1 for g in report["groups"])
+
+
+def test_rows_of_software_that_nothing_was_learned_of_stay_beside_each_other():
+    one = traces("xeon-8380", models=2)
+    gpu = one[one["op"] == "gemm"].drop(columns=[*COLUMNS]).assign(device="h100-sxm")
+    everything = pd.concat([one, one.assign(software="other-1.0"), gpu], ignore_index=True)
+    everything["latency_s"] = 1e-6 * np.arange(1, len(everything) + 1)
+    rest, judged = judged_as_predicted(dict(iter(everything.groupby("op"))), [])
+    assert judged == []
+    for op in ("gemm", "elementwise"):
+        assert sorted(rest[op]["latency_s"]) == sorted(everything["latency_s"][everything["op"] == op])
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "message"),
+    [
+        ("threads", [1, 4], r"xeon-8380 under runtime-1\.2 were measured with 1 and 4 threads; .*keep the rows of one"),
+        ("threads", [np.nan, 2, 16], r"with 1, 2 and 16 threads"),
+        ("software", ["runtime-1.2", "Runtime-1.2"], r"'Runtime-1\.2' and 'runtime-1\.2' .*would be one file"),
+        ("software", ["runtime:1.2"], r"'runtime:1\.2' can be no file .*: rename it"),
+    ],
+)
+def test_what_cannot_be_learned_or_stored_is_refused_before_anything_is_trained(
+    tmp_path, monkeypatch, column, values, message
+):
+    training = import_module("perfmodel.train")  # `perfmodel.train` is the function
+    monkeypatch.setattr(training, "write_host", lambda *arguments: pytest.fail("it trained"))
+    table = traces("xeon-8380", models=2)
+    table[column] = np.resize(np.array(values), len(table))
+    with pytest.raises(InputError, match=message) as refused:
+        train(table, tmp_path / "p")
+    assert "\n" not in str(refused.value)
+    assert not (tmp_path / "p").exists()
+
+
+@pytest.mark.parametrize("values", [[np.nan, 1.0], [np.nan]])
+def test_kernels_that_do_not_say_their_threads_had_one(values):
+    table = traces("xeon-8380", models=2)
+    for kind in ("float64", "Int64"):
+        threads = pd.Series(np.resize(np.array(values), len(table))).astype(kind)
+        assert host_table(table.assign(threads=threads), load_device("xeon-8380")).threads == 1
+    with pytest.raises(InputError, match="with 1 and 4 threads"):
+        host_table(table.assign(threads=np.resize([4, 1], len(table))), load_device("xeon-8380"))
 
 
 def test_a_graph_is_its_kernels_and_the_runtimes_own_time(machine, tmp_path):

@@ -17,10 +17,11 @@ import perfmodel
 from perfmodel import load
 from perfmodel.errors import DeviceError, InputError, TraceError
 from perfmodel.hardware import load_device
+from perfmodel.hardware.writer import device_toml
 from perfmodel.models.analytical import analyse
 from perfmodel.models.constants import FALLBACK, Constants
 from perfmodel.models.families.gemm import GEMM
-from perfmodel.models.fit import KERNEL_CONSTANTS, fit_constants, gemm_group
+from perfmodel.models.fit import KERNEL_CONSTANTS, _samples, fit_constants, gemm_group
 from perfmodel.models.machine import Conditions
 from perfmodel.models.predictor import Predictor
 from perfmodel.models.trace_rows import parts_of, prepare
@@ -213,6 +214,63 @@ def test_rows_without_a_cache_state_count_as_warm() -> None:
     table = synthetic(4)
     assert fit_constants(table.assign(cache=None), max_evaluations=1) == fit_constants(table, max_evaluations=1)
     assert fit_constants(table.drop(columns="cache"), max_evaluations=1) == fit_constants(table, max_evaluations=1)
+
+
+def test_rows_are_fitted_in_their_own_state_of_the_cache_and_with_their_own_launch() -> None:
+    """Each row's latency is the physics of what it says of itself, so that nothing is left to fit."""
+    table = synthetic(12, dtypes=("fp32",))
+    table["cache"] = np.resize(np.array(["cold", None, "warm", "rotating"], dtype=object), len(table))
+    table["launch"] = np.resize(np.array(["eager", "graph", None], dtype=object), len(table))
+    for cache in ("cold", "warm", "rotating"):
+        mine = (table["cache"].fillna("warm") == cache).to_numpy()
+        physics = analyse(
+            gemm_group(table[mine], "fp32"), H100, constants=FALLBACK, conditions=Conditions(cache)
+        ).latency_s
+        table.loc[mine, "latency_s"] = physics + (table["launch"][mine] == "eager") * FALLBACK.eager_launch_s
+    samples = _samples(table, 1000, 0)
+    assert sum(len(s.log_measured) for s in samples) == len(table)
+    for s in samples:
+        physics = analyse(s.group, s.device, constants=FALLBACK, conditions=s.conditions).latency_s
+        assert np.exp(s.log_measured) == pytest.approx(physics + s.eager * FALLBACK.eager_launch_s, rel=1e-9)
+    # Every table of a software weighs the same, in however many states it was measured.
+    few = _samples(table, 7, 0)
+    assert sum(len(s.log_measured) for s in few) == 2 * 7
+
+
+def test_tables_of_one_state_are_sampled_as_ever() -> None:
+    """The shipped predictor's constants were fitted to these rows, in this order."""
+    other = synthetic(6, device="a100-sxm-80gb", dtypes=("fp8", "bf16")).assign(cache=None, launch="eager")
+    table = pandas.concat([synthetic(6, dtypes=("bf16", "fp8")), other], ignore_index=True)
+    table.loc[(table["software"] == "vllm-0.9.0") & (table["device"] == "h100-sxm"), "cache"] = "cold"
+    samples = iter(_samples(table, 20, 3))
+    for device in ("a100-sxm-80gb", "h100-sxm"):
+        for software in ("vllm-0.10.0", "vllm-0.9.0"):  # as texts
+            for dtype in ("bf16", "fp8"):
+                rows = table[(table["device"] == device) & (table["software"] == software) & (table["dtype"] == dtype)]
+                rows = rows.sample(20, random_state=3)
+                s = next(samples)
+                assert (s.device.id, s.group.op.dtype, s.eager) == (device, dtype, device == "a100-sxm-80gb")
+                assert s.conditions == Conditions(rows["cache"].fillna("warm").iloc[0])
+                assert s.log_measured.tolist() == np.log(rows["latency_s"].to_numpy()).tolist()
+                for name in "mnk":
+                    assert getattr(s.group.op, name).tolist() == rows[name].tolist()
+    assert next(samples, None) is None
+
+
+def test_constants_of_a_device_file_that_was_edited_are_fitted_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fits: list[Any] = []
+    monkeypatch.setattr(training, "fit_constants", lambda table, **options: fits.append(table) or FALLBACK)
+    own, pieces = tmp_path / "own.toml", Pieces(tmp_path / "pieces")
+    table = synthetic(2, device=str(own))
+
+    def fitted(**edited: float) -> int:
+        own.write_text(device_toml(replace(H100, id="my-h100", **edited)), encoding="utf-8")
+        training._constants(table, len(table), 0, pieces, lambda line: None)
+        return len(fits)
+
+    assert [fitted(), fitted(), fitted(tdp_w=600.0), fitted(tdp_w=600.0)] == [1, 1, 2, 2]
 
 
 # -------------------------------------------------------------------------------------------------------------- held out

@@ -6,6 +6,7 @@ keep what is finished as pieces of a journal, so whatever ends them, the same co
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import shutil
@@ -23,10 +24,10 @@ from perfmodel.collect.iree.compiler import DEFAULT_CPU, compiler_version
 from perfmodel.collect.iree.executed import why_not
 from perfmodel.collect.iree.generator import draw_family, generate
 from perfmodel.collect.iree.running import RunError, time_module
-from perfmodel.collecting.journal import Done, Journal, concatenated
+from perfmodel.collecting.journal import Done, Journal, check_names, concatenated
 from perfmodel.collecting.machine import machine
 from perfmodel.datasets.schema import require_pandas
-from perfmodel.errors import InputError
+from perfmodel.errors import InputError, PerfmodelError
 from perfmodel.files import write_whole
 
 if TYPE_CHECKING:
@@ -86,8 +87,8 @@ def collect_modules(
         clock: seconds that only grow.
 
     Raises:
-        InputError: numbers that are none, another seed or target than the folder was begun with, no such target, or nothing can
-            be counted here.
+        InputError: numbers that are none, another seed or target than the folder was begun with, no such target, nothing can
+            be counted here, or a module of others has the name of another one.
         MissingExtraError: the extra ``iree`` is not installed.
     """
     if not wanted.modules >= 0 or not wanted.minutes > 0:
@@ -97,6 +98,7 @@ def collect_modules(
     compiler = compiler_version()
     journal = Journal(wanted.folder / MODULES)
     _check_same(journal, wanted, compiler)
+    _check_real(journal, wanted)
     end = clock() + 60 * wanted.minutes
     try:
         for name, sources, about in _pieces(wanted):
@@ -108,23 +110,32 @@ def collect_modules(
                 report(f"{name}: passed over, since it ended the process twice")
                 continue
             said = {"seed": wanted.seed, "target_cpu": wanted.cpu, "compiler": compiler, "modules": about}
-            rows, counted = _measured(wanted, sources, said)
-            journal.add(name, rows, said)
+            try:
+                rows, counted = _measured(wanted, sources, said)
+                journal.add(name, rows, said)
+            except (KeyboardInterrupt, OSError, PerfmodelError):
+                journal.unstart(
+                    name
+                )  # not the piece ended the process, but somebody, a full disk, or what is missing here
+                raise
             there = sum(len(done.about["modules"]) for done in journal.done)
             total = wanted.modules + len(wanted.real)
             report(f"{there}/{total} modules; {name}: {counted} counted, {said['seconds']:.0f} s")
-    finally:
+    except BaseException:
+        # What ended it is what is told; where there are no tables to make, the journal keeps what is finished all the same.
         if len(journal):
-            tables = write_tables(wanted.folder)
+            with contextlib.suppress(PerfmodelError, OSError):
+                write_tables(wanted.folder)
+        raise
     if not len(journal):
         raise InputError(f"nothing was compiled in {wanted.minutes:g} minutes: give more")
-    return tables
+    return write_tables(wanted.folder)
 
 
 def _pieces(wanted: Wanted) -> Iterator[tuple[str, list[Source], list[dict[str, Any]]]]:
     about: list[dict[str, Any]]
     for path in wanted.real:
-        text = path.read_text(encoding="utf-8", errors="replace")
+        text = _text(path)
         about = [{"module": f"real-{path.stem}", "family": "real", "number": None, "parameters": None, "real": True}]
         yield f"real-{path.stem}", [Source(f"real-{path.stem}", text, joined=False)], about
     for first in range(0, wanted.modules, BATCH):
@@ -169,7 +180,7 @@ def _kept(root: Path, source: Source, result: Measured) -> dict[str, Any]:
             target.parent.mkdir(parents=True, exist_ok=True)
             write_whole(target, data)
     return {
-        "text_sha256": hashlib.sha256(source.text.encode()).hexdigest(), "status": result.status,
+        "text_sha256": _sha256(source.text), "status": result.status,
         "executed_status": result.executed_status, "executed_outside": result.outside, "function": result.function,
         "vmfb": vmfb,
     }  # fmt: skip
@@ -186,13 +197,14 @@ def time_modules(
         clock: seconds that only grow.
 
     Raises:
-        InputError: nothing was compiled.
+        InputError: nothing was compiled, or a module of others is another one than was.
         MissingExtraError: the extras ``iree`` and ``collect`` are not installed.
     """
     journal, times = Journal(wanted.folder / MODULES), Journal(wanted.folder / TIMES)
     if not len(journal):
         raise InputError(f"{wanted.folder} has no compiled modules: perfmodel collect-mlir without --time first")
-    texts = {f"real-{path.stem}": path.read_text(encoding="utf-8", errors="replace") for path in wanted.real}
+    _check_real(journal, wanted)
+    texts = {f"real-{path.stem}": _text(path) for path in wanted.real}
     end = clock() + 60 * wanted.minutes
     with pinned():
         anchor = Anchor()
@@ -274,6 +286,27 @@ def write_tables(folder: Path) -> Tables:
 
 def _common(done: Done) -> dict[str, Any]:
     return {name: done.about[name] for name in ("seed", "target_cpu", "compiler")}
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace")
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _check_real(journal: Journal, wanted: Wanted) -> None:
+    """Refuses modules of others that would be passed over for another one of their name, or timed with its inputs."""
+    check_names(wanted.real)
+    known = {record["module"]: record.get("text_sha256") for done in journal.done for record in done.about["modules"]}
+    for path in wanted.real:
+        before = known.get(f"real-{path.stem}")
+        if before is not None and before != _sha256(_text(path)):
+            raise InputError(
+                f"{wanted.folder} holds {path.stem} compiled from another text than {path}: rename this one, or choose another"
+                " folder"
+            )
 
 
 def _check_same(journal: Journal, wanted: Wanted, compiler: str) -> None:

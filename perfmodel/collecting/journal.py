@@ -7,7 +7,7 @@ file is whole. A piece counts as done when the table that holds it is in place; 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from perfmodel.datasets.parquet import read_parquet
 from perfmodel.datasets.schema import require_pandas
-from perfmodel.errors import TraceError
+from perfmodel.errors import InputError, TraceError
 from perfmodel.files import write_whole
 
 if TYPE_CHECKING:
@@ -121,6 +121,20 @@ class Journal:
         arrow = pa.Table.from_pandas(table, preserve_index=False)
         arrow = arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), _META: json.dumps(about).encode()})
         write_whole(self.output, _parquet(arrow))
+
+
+def check_names(files: Iterable[Path]) -> None:
+    """Refuses models whose pieces would be one file: of one name, or of names that differ in capitals alone.
+
+    Raises:
+        InputError: two are called alike.
+    """
+    names: dict[str, Path] = {}
+    for path in files:
+        name = path.stem.casefold()
+        if name in names:
+            raise InputError(f"{names[name]} and {path} are both called {path.stem!r} in the table: rename one")
+        names[name] = path
 
 
 def _parquet(table: Any) -> bytes:

@@ -5,6 +5,7 @@ Whatever ends it, the table holds every piece that was reported, and the same co
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,9 +22,9 @@ from perfmodel.collect.onnxruntime_cpu import OnnxRuntimeCpu
 from perfmodel.collect.pace import PaceMaker
 from perfmodel.collect.sweeps.families import Piece, draw, usual_weights
 from perfmodel.collecting.choice import chain_weights, shares_by_kind
-from perfmodel.collecting.journal import MOST_STARTS, SUFFIX, Done, Journal, concatenated
+from perfmodel.collecting.journal import MOST_STARTS, SUFFIX, Done, Journal, check_names, concatenated
 from perfmodel.collecting.machine import machine
-from perfmodel.collecting.pieces import Bench, Measured
+from perfmodel.collecting.pieces import Bench, Measured, dims_of_inputs
 from perfmodel.errors import InputError, PerfmodelError
 from perfmodel.hardware import load_device
 
@@ -107,7 +108,7 @@ def collect(
 
     Raises:
         InputError: the output is no .parquet file, or was begun on another device or with another seed; a model is no
-            file, or two have one name.
+            file, two have one name, or one was measured as another file or with other dimensions.
         MissingExtraError: the extra ``collect`` is not installed.
         PerfmodelError: no model could be measured, or the disk is full or read-only.
     """
@@ -124,6 +125,7 @@ def collect(
         collector.pace = PaceMaker()
     journal = Journal(wanted.output)
     _check_same(journal, device, wanted.seed)
+    _check_measured(journal, wanted.models)
     if journal.seconds >= 60 * wanted.minutes - _MARGIN_S and len(journal):
         report(f"{journal.seconds / 60:.1f} minutes were measured already: --minutes asks for more")
         with _disk_of(wanted.output):
@@ -211,9 +213,10 @@ class _Loop:
         plain = self._bench.runtime.seconds
         self._bench.runtime.seconds = MODEL_SECONDS
         try:
-            return self._bench.measure(path, path.stem, dims=dims, seed=self._wanted.seed)
+            measured = self._bench.measure(path, path.stem, dims=dims, seed=self._wanted.seed)
         finally:
             self._bench.runtime.seconds = plain
+        return replace(measured, about={**measured.about, "model_sha256": _sha256(path), "dims": _dims(path, dims)})
 
     def _piece(self, piece: Piece, name: str) -> Measured:
         return self._bench.measure(piece.model.SerializeToString(), name, seed=self._wanted.seed)
@@ -343,13 +346,39 @@ def per_event_s(about: Sequence[Mapping[str, Any]]) -> float:
 
 
 def _check_models(models: Sequence[Path]) -> None:
-    names: dict[str, Path] = {}
     for path in models:
         if not path.is_file():
             raise InputError(f"{path} is no file")
-        if path.stem in names:
-            raise InputError(f"{names[path.stem]} and {path} are both called {path.stem!r} in the table: rename one")
-        names[path.stem] = path
+    check_names(models)
+
+
+def _check_measured(journal: Journal, models: Sequence[tuple[Path, Mapping[str, int]]]) -> None:
+    """Refuses models that would be passed over for another one; pieces of earlier versions do not say what they are of."""
+    measured = {piece.name: piece for piece in journal.done}
+    for path, given in models:
+        piece = measured.get(f"model-{path.stem}")
+        if piece is None or "model_sha256" not in piece.about:
+            continue
+        remedy = f"give this one another name, or remove {piece.path} to measure it anew"
+        if piece.about["model_sha256"] != _sha256(path):
+            raise InputError(f"{journal.output} holds {path.stem} from another file than {path}: {remedy}")
+        before, now = piece.about.get("dims"), _dims(path, given)
+        if before != now:
+            raise InputError(f"{journal.output} holds {path.stem} {_said(before)}, not {_said(now)}: {remedy}")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _dims(path: Path, given: Mapping[str, int]) -> dict[str, int]:
+    """Those numbers that are of dimensions of this model; of the runtime's own format they are not known."""
+    return {} if path.suffix.lower() == ".ort" else dims_of_inputs(path, given)
+
+
+def _said(dims: Mapping[str, int] | None) -> str:
+    return f"with {', '.join(f'{name}={number}' for name, number in sorted(dims.items()))}" if dims else "without --dim"
 
 
 def _check_same(journal: Journal, device: Device, seed: int) -> None:

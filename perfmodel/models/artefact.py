@@ -76,6 +76,16 @@ def read_file(folder: Path, name: str, sha256: str) -> bytes:
     return data
 
 
+def files_of(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """Names and hashes of the files that a manifest names, whatever list of entries they stand in; tables that it was
+    trained on are no files of a predictor."""
+    entries = [
+        entry for key, value in manifest.items() if isinstance(value, list) and not key.endswith("training_data")
+        for entry in value if isinstance(entry, dict) and {"file", "sha256"} <= entry.keys()
+    ]  # fmt: skip
+    return {str(entry["file"]): str(entry["sha256"]) for entry in entries}
+
+
 def compress(text: bytes) -> bytes:
     """Gzip without a time stamp, so that equal boosters give equal bytes."""
     return gzip.compress(text, compresslevel=9, mtime=0)

@@ -181,16 +181,26 @@ def sane_bounds(name: str) -> tuple[float, float]:
     return (_LEAST, usual * _FACTOR) if name.endswith(_OVERHEADS) else (usual / _FACTOR, _MOST)
 
 
-LATER = frozenset(
+LATER_OF_PRODUCTS = frozenset(
     {
         "simt_gemm_efficiency", "simt_tile_cost", "simt_l2_bytes_per_clock", "simt_dram_efficiency", "simt_residency",
         "simt_block_scale", "simt_norm_p", "simt_split_cycles", "simt_throttle_power", "eager_launch_s",
+    }
+)  # fmt: skip
+"""Those of :data:`LATER` that fp32 GEMMs on vector units depend on."""
+
+LATER = LATER_OF_PRODUCTS | frozenset(
+    {
         "simt_convolution_efficiency", "winograd_efficiency", "transform_efficiency", "filter_transform_efficiency",
         "direct_efficiency", "attention_efficiency", "attention_sync_efficiency", "attention_narrow_efficiency",
         "attention_launch_cycles", "attention_block_cycles",
     }
 )  # fmt: skip
-"""Constants that manifests from before their time leave out; their defaults hold then. That is sound because residuals are
-learned for GEMMs only, whose estimates depend on none of these. A missing constant of GEMM kernels stays an error."""
+"""Constants that manifests from before their time leave out; their defaults hold then.
+
+A residual is the rest that the physics of its training left. Such a manifest may hold those of GEMMs on matrix units alone,
+whose estimates depend on none of these: with one of fp32 GEMMs :data:`LATER_OF_PRODUCTS` must be there, with one of another
+family all (:func:`perfmodel.models.manifest.read` refuses others; the hashes of features do not tell constants apart). A
+missing constant of GEMM kernels stays an error."""
 
 FALLBACK = Constants()

@@ -13,6 +13,7 @@ from perfmodel.hardware import Device, load_device
 from perfmodel.models.analytical import analyse
 from perfmodel.models.constants import FALLBACK, Constants
 from perfmodel.models.machine import Conditions
+from perfmodel.models.trace_rows import cache_states
 from perfmodel.ops import Gemm
 from perfmodel.ops.table import Group
 
@@ -87,7 +88,8 @@ def fit_constants(
 ) -> Constants:
     """Constants that minimise a robust sum of squared ln(predicted / measured).
 
-    Every (device, software, dtype) table weighs the same: an equal random sample of each is fitted.
+    Every (device, software, dtype) table weighs the same: an equal random sample of each is fitted, each row in its own state
+    of the cache and with its own kind of launch.
 
     Args:
         traces: operator traces of GEMMs.
@@ -168,16 +170,21 @@ def _constants(x: np.ndarray, names: tuple[str, ...], start: Constants) -> Const
 def _samples(traces: pd.DataFrame, rows_per_table: int, seed: int) -> list[_Sample]:
     samples = []
     for (device, _software, dtype), table in traces.groupby(["device", "software", "dtype"], observed=True, sort=True):
-        states = table["cache"].dropna().tolist() if "cache" in table else []
-        part = table.sample(min(rows_per_table, len(table)), random_state=seed)
-        cache = str(states[0]) if states else "warm"
-        samples.append(
-            _Sample(
-                gemm_group(part, str(dtype)),
-                load_device(str(device)),
-                Conditions(cache),
-                np.log(part["latency_s"].to_numpy()),
-                eager="launch" in part and bool((part["launch"].astype(object) == "eager").all()),
+        drawn = table.sample(min(rows_per_table, len(table)), random_state=seed)
+        states = cache_states(drawn).astype(str)
+        eager = np.zeros(len(drawn), dtype=bool)
+        if "launch" in drawn:
+            eager = (drawn["launch"].astype(object) == "eager").to_numpy(dtype=bool)
+        # Told apart after the draw: a table weighs the same in however many states it was measured.
+        for cache, called in sorted(set(zip(states.tolist(), eager.tolist(), strict=True))):
+            part = drawn[(states == cache) & (eager == called)]
+            samples.append(
+                _Sample(
+                    gemm_group(part, str(dtype)),
+                    load_device(str(device)),
+                    Conditions(cache),
+                    np.log(part["latency_s"].to_numpy()),
+                    eager=called,
+                )
             )
-        )
     return samples

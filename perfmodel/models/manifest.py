@@ -11,7 +11,7 @@ from typing import Any
 from perfmodel.errors import PredictorError, nearest
 from perfmodel.features.vector import FeatureSchema, feature_schema
 from perfmodel.models import artefact
-from perfmodel.models.constants import LATER, Constants
+from perfmodel.models.constants import LATER, LATER_OF_PRODUCTS, Constants
 from perfmodel.models.corrections import Correction
 from perfmodel.models.families import FAMILIES
 from perfmodel.models.families.gemm import GEMM
@@ -23,6 +23,8 @@ from perfmodel.models.trees import MOST_LN
 
 UNSEEN_SCHEMA = "gemm_unseen"
 """Features of the boosters for devices that were not measured."""
+_OF_VECTOR_UNITS = "fp32"
+"""The part of GEMMs that run there (:mod:`perfmodel.models.vector_gemm`)."""
 _WANTED = f"wanted logarithms around 0, -{MOST_LN:g} to {MOST_LN:g}"
 
 
@@ -66,8 +68,8 @@ def read(folder: Path) -> Contents:
                 entry, schemas[name], partial(artefact.read_file, folder, str(entry["file"]), str(entry["sha256"]))
             )
             residuals[residual.key] = residual
-        lacking = sorted(LATER - set(manifest["constants"]))
-        if lacking and any(r.family != GEMM.name for r in residuals.values()):
+        lacking = sorted(_needed(residuals) - set(manifest["constants"]))
+        if lacking:
             raise PredictorError(
                 f"the manifest of {folder} lacks physics constants: {', '.join(lacking)}; train it again"
             )
@@ -97,6 +99,13 @@ def read(folder: Path) -> Contents:
         raise PredictorError(
             f"the manifest of {folder} lacks something or holds a wrong type: {type(error).__name__} {error}"
         ) from None
+
+
+def _needed(residuals: Mapping[Key, Residual]) -> frozenset[str]:
+    """Which of the constants that came later the physics of some residuals' training had."""
+    if any(r.family != GEMM.name for r in residuals.values()):
+        return LATER
+    return LATER_OF_PRODUCTS if any(r.part == _OF_VECTOR_UNITS for r in residuals.values()) else frozenset()
 
 
 def _power(folder: Path, manifest: Mapping[str, Any]) -> LearnedPower:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from perfmodel.datasets.splits import FOLDS, folds_of
+from perfmodel.errors import InputError
 from perfmodel.hardware import Device
 from perfmodel.models import artefact
 from perfmodel.models.host import features
@@ -151,8 +152,31 @@ def _main_dtype(dtypes: np.ndarray, work: np.ndarray) -> str:
     return str(names[int(np.argmax(of_each))]) if max(of_each) > 0 else "-"
 
 
+def threads_of(rows: pd.DataFrame, device: Device) -> int:
+    """With how many threads the rows of one device and software were measured; those that do not say had one.
+
+    Raises:
+        InputError: not all with the same number: one booster would learn two machines, and what is predicted asks the runtime
+            for the graph that it makes for one of them.
+    """
+    if "threads" not in rows:
+        return 1
+    stated = np.nan_to_num(rows["threads"].to_numpy(dtype=np.float64, na_value=np.nan), nan=1.0)
+    *others, most = (f"{number:g}" for number in np.unique(stated).tolist())
+    if others:
+        raise InputError(
+            f"the kernels of {device.id} under {rows['software'].iloc[0]} were measured with {', '.join(others)} and {most}"
+            " threads; wanted one number of them: keep the rows of one in the column threads"
+        )
+    return int(stated[0])
+
+
 def host_table(rows: pd.DataFrame, device: Device) -> HostTable:
-    """The rows of one device and software with their features."""
+    """The rows of one device and software with their features.
+
+    Raises:
+        InputError: they were measured with several numbers of threads.
+    """
     table = {name: rows[name].astype(object).to_numpy() if str(rows[name].dtype) in ("category", "str", "string")
              else rows[name].to_numpy() for name in rows.columns}  # fmt: skip
     columns, base = features.numbers(table, device)
@@ -165,7 +189,7 @@ def host_table(rows: pd.DataFrame, device: Device) -> HostTable:
     known = np.array([isinstance(n, str) for n in network.tolist()])
     return HostTable(
         table=table, device=device, software=str(table["software"][0]),
-        threads=int(table["threads"][0]) if "threads" in table else 1,
+        threads=threads_of(rows, device),
         measured_s=np.asarray(table["latency_s"], dtype=np.float64) / pace, model=model,
         network=np.where(known, network, model).astype(str),
         count=np.asarray(table.get("count", np.ones(len(base))), dtype=np.float64),

@@ -10,12 +10,14 @@ import numpy as np
 
 from perfmodel.datasets.schema import require_pandas
 from perfmodel.datasets.splits import folds_of
+from perfmodel.errors import InputError
 from perfmodel.evaluate import JudgedRows
+from perfmodel.files import is_storable
 from perfmodel.hardware import load_device
 from perfmodel.models import artefact
 from perfmodel.models.host.context import COLUMNS
 from perfmodel.models.host.features import measured_here
-from perfmodel.training.host import HostTable, host_table, train_host
+from perfmodel.training.host import HostTable, host_table, threads_of, train_host
 from perfmodel.training.host_judged import judged_kernels, judged_runs
 
 if TYPE_CHECKING:
@@ -54,6 +56,38 @@ def _on_processors(table: pd.DataFrame) -> np.ndarray:
     return found
 
 
+def _file(device_id: str, software: str) -> str:
+    return f"host/{device_id}/{software}.json.gz"
+
+
+def check_host(tables: list[pd.DataFrame]) -> None:
+    """Refuses, before anything is trained, kernels that cannot be learned together or stored.
+
+    Args:
+        tables: by device and software, as :func:`split_host` gives them.
+
+    Raises:
+        InputError: kernels of one device and software were measured with several numbers of threads; the name of a software
+            can be no file, or that of two would be one where systems do not tell capitals apart.
+    """
+    seen: dict[str, str] = {}
+    for rows in tables:
+        device, software = load_device(str(rows["device"].iloc[0])), str(rows["software"].iloc[0])
+        file = _file(device.id, software)
+        if not is_storable(file):
+            raise InputError(
+                f"the software {software!r:.200} can be no file of a predictor; wanted letters, digits, dots and dashes: "
+                "rename it in the traces"
+            )
+        if file.casefold() in seen:
+            raise InputError(
+                f"the software {seen[file.casefold()]!r} and {software!r} on {device.id} would be one file where capitals are "
+                "not told apart: rename one in the traces"
+            )
+        seen[file.casefold()] = software
+        threads_of(rows, device)
+
+
 def write_host(
     tables: list[pd.DataFrame], folder: Path, seed: int, report: Callable[[str], None]
 ) -> tuple[list[dict[str, Any]], list[JudgedRows]]:
@@ -69,7 +103,7 @@ def write_host(
             f"{len(table):,} kernels of {len(set(table.model.tolist()))} models on {table.device.id}, {table.software}"
         )
         trained = train_host(table, seed, report)
-        file = f"host/{table.device.id}/{table.software}.json.gz"
+        file = _file(table.device.id, table.software)
         sha256 = artefact.write_file(folder, file, trained.kernels.read())
         entries.append(trained.kernels.to_entry() | {"file": file, "sha256": sha256})
         fold = folds_of(table.network.astype(object), seed=seed)

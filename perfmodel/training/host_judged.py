@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from perfmodel.datasets.schema import require_pandas
 from perfmodel.evaluate import JudgedRows
 from perfmodel.models.host.boosters import HostKernels, host_kernels_of, stretched
 from perfmodel.models.host.composition import Composition
@@ -100,13 +101,16 @@ def judged_as_predicted(
     """
     from perfmodel.training.host_files import prepared, split_host
 
+    pandas = require_pandas()
     rest, host = split_host(tables)
     judged: list[JudgedRows] = []
     for rows in host:
         table = prepared(rows)
         known = host_kernels_of(learned, table.device, table.software) or host_kernels_of(learned, table.device, None)
         if known is None:
-            rest |= {str(op): some for op, some in rows.groupby("op")}
+            for op, some in rows.groupby("op"):
+                # Other processors and software, and GPUs, have rows of the same operator.
+                rest[str(op)] = pandas.concat([rest[str(op)], some], ignore_index=True) if op in rest else some
             continue
         found = known.predict(table.table, table.device)
         judged += _by_family(table, found.latency_s, found.low_s, found.high_s, 1)
