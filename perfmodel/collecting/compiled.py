@@ -56,6 +56,7 @@ class Wanted:
         cpu: LLVM's name of the target.
         real: files of modules of others: their text is not kept.
         count: whether instructions executed are counted.
+        overwrite: whether tables that are there without their pieces are replaced.
     """
 
     folder: Path
@@ -65,6 +66,7 @@ class Wanted:
     cpu: str = DEFAULT_CPU
     real: Sequence[Path] = ()
     count: bool = True
+    overwrite: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,8 +88,8 @@ def collect_modules(
         clock: seconds that only grow.
 
     Raises:
-        InputError: numbers that are none, another seed or target than the folder was begun with, no such target, or nothing can
-            be counted here.
+        InputError: numbers that are none, another seed or target than the folder was begun with, tables that are not to be
+            replaced, no such target, or nothing can be counted here.
         MissingExtraError: the extra ``iree`` is not installed.
     """
     if not wanted.modules >= 0 or not wanted.minutes > 0:
@@ -97,6 +99,9 @@ def collect_modules(
     compiler = compiler_version()
     journal = Journal(wanted.folder / MODULES)
     _check_same(journal, wanted, compiler)
+    if not len(journal):
+        for name in (MODULES, DISPATCHES):
+            Journal(wanted.folder / name).check_output(overwrite=wanted.overwrite)
     end = clock() + 60 * wanted.minutes
     try:
         for name, sources, about in _pieces(wanted):
