@@ -27,6 +27,7 @@ from perfmodel.models.corrections import Correction, Fitted, fit_correction, pac
 from perfmodel.models.learned import Key, software_of, software_order
 from perfmodel.models.predictor import Predictor, load_trained, predictor_folder
 from perfmodel.models.trace_rows import Part, check_seconds, roofline_s, shape_keys
+from perfmodel.training.output import check_output
 from perfmodel.training.parts import BY, PartTask, train_part
 from perfmodel.training.resume import Pieces
 from perfmodel.training.tables import learned_parts, load_tables
@@ -55,7 +56,7 @@ def train_on_base(
 
     Args:
         traces: operator traces of any families that predictors learn.
-        output: the new predictor's folder, another one than the base's.
+        output: the new predictor's folder, another one than the base's. A predictor that is there is replaced at the end.
         base: the predictor to correct: a folder, or the name of a shipped one.
         device: the TOML of a device that the catalogue lacks, or that was calibrated; rows that bear its id use it.
         name: stands in the card.
@@ -67,7 +68,8 @@ def train_on_base(
 
     Raises:
         TraceError: the traces break the schema, or their times cannot be seconds.
-        InputError: an unknown device or base; no usable row; the output is the base.
+        InputError: an unknown device or base; no usable row; the output is the base, a file, or a folder with other things
+            that is no predictor.
         PredictorError: the base is damaged.
     """
     source, folder = predictor_folder(base), Path(output)
@@ -77,6 +79,21 @@ def train_on_base(
         )
     if folder.resolve() == source.resolve():
         raise InputError(f"{output} is the base itself; give another folder with -o")
+    check_output(folder)
+    with artefact.staged(folder) as new:
+        return _corrected(traces, source, new, device, name, seed, report)
+
+
+def _corrected(
+    traces: pd.DataFrame | str | Path | Iterable[str | Path],
+    source: Path,
+    folder: Path,
+    device: str | Path | None,
+    name: str,
+    seed: int,
+    report: Callable[[str], None],
+) -> dict[str, Any]:
+    """Writes all files of the new predictor, the manifest last; returns the contents of ``accuracy.json``."""
     tables, hashes = load_tables(traces, device)
     predictor, manifest = load_trained(source), artefact.read_manifest(source)
     boosters: dict[Key, dict[str, Any]] = {_key(e): e for e in manifest["boosters"]}
@@ -112,7 +129,6 @@ def train_on_base(
     accuracy = accuracy_report(_PROTOCOL, seed, groups)
     artefact.write_json(folder, "accuracy.json", accuracy)
     artefact.write_file(folder, "card.md", _card(name, new, accuracy).encode())
-    # Last: a folder that was interrupted keeps its old manifest, whose hashes then refuse the new files.
     artefact.write_json(folder, artefact.MANIFEST, new)
     return accuracy
 

@@ -36,6 +36,7 @@ from perfmodel.plotted import plotted, seen
 from perfmodel.train_power import train_power
 from perfmodel.training.host_files import KEPT as HOST_COLUMNS
 from perfmodel.training.host_files import check_host, split_host, write_host
+from perfmodel.training.output import check_output, check_pieces
 from perfmodel.training.parallel import in_parallel
 from perfmodel.training.parts import BY, PartTask, TrainedPart, train_part
 from perfmodel.training.resume import FOLDER, Pieces, fingerprint, locked_versions
@@ -66,13 +67,14 @@ def train(
 
     Args:
         traces: a table of operator traces, or the paths of such tables (Parquet or CSV).
-        output: the predictor's folder; it is created. Its files are replaced when all new ones are written.
+        output: the predictor's folder; it is created. A predictor that is there is replaced when all new files are written.
         device: the path of the TOML of a device that the catalogue lacks; rows that bear its id use it.
         name: stands in the card.
         families: only these, by their names (:data:`perfmodel.models.families.FAMILIES`) or those of their operators
             (``"attention"`` is all its phases); None means all.
         constants: physics constants; None fits them to the GEMMs, or takes the built-in ones where there are none.
         resume: the folder in which finished pieces are kept until all are done; None means ``.partial`` in ``output``.
+            Other files in it stay.
         power: also what the traces say of power, where they have labels (:func:`perfmodel.train_power.train_power`).
         seed: of the folds, the constants' sample and the boosters.
         jobs: processes to train in; the result does not depend on it, since each booster is trained by one thread.
@@ -84,11 +86,17 @@ def train(
     Raises:
         TraceError: the traces break the schema, or their times cannot be seconds.
         InputError: a device or a family that is unknown; no usable rows; kernels of a processor that cannot be learned together
-            (:func:`perfmodel.training.host_files.check_host`).
+            (:func:`perfmodel.training.host_files.check_host`); ``output`` is a file, or a folder with other things that is no
+            predictor; ``resume`` is ``output`` or holds it.
         MissingExtraError: the extra ``train`` is not installed.
         OSError: the folder cannot be written to; what was in it is as it was.
     """
     pandas = require_pandas()
+    folder = Path(output)
+    kept = folder / FOLDER if resume is None else Path(resume)
+    check_output(folder, kept)
+    check_pieces(kept, folder)
+    pieces = Pieces(kept)
     given: list[Any] = [traces] if isinstance(traces, (str, Path, pandas.DataFrame)) else list(traces)
     tables, hashes = load_tables(given, device, keep=HOST_COLUMNS)
     tables, on_processors = split_host(tables)
@@ -96,49 +104,46 @@ def train(
     parts = learned_parts(tables, families, report) if tables or not on_processors else []
     for part in parts:
         check_seconds(part, load_device(part.device), constants)
-    folder = Path(output)
-    pieces = Pieces(folder / FOLDER if resume is None else Path(resume))
     rows = sum(len(p.rows) for p in parts)
     gemms = tables["gemm"] if any(p.family is GEMM for p in parts) else None
     if constants is None:
         constants = _constants(gemms, rows, seed, pieces, report)
-    new = artefact.begin(folder)
-    host, judged = write_host(on_processors, new, seed, report)
-    boosters, groups = [], grouped(judged, BY) if judged else []
-    trained: list[TrainedPart] = []
-    tasks = [PartTask.of(part, constants, seed, pieces) for part in parts]
-    progress = _Progress(rows, report)
-    for index, (task, done) in enumerate(zip(tasks, in_parallel(train_part, tasks, jobs), strict=True)):
-        file = f"{done.entry['family']}/{done.entry['device']}/{done.entry['part']}.json.gz"
-        sha256 = artefact.write_file(new, file, done.booster)
-        boosters.append({**done.entry, "file": file, "sha256": sha256})
-        trained.append(done)
-        groups += done.scores
-        mean = float(np.mean([g.mape for g in done.scores]))
-        line = f"{index + 1}/{len(tasks)} {task.name}: held-out MAPE {mean:.2%} over {len(done.scores)} tables"
-        progress.line(line, len(task.rows))
-    transfer, accuracy_of_transfer, kernels = (
-        _transfer(parts, trained, constants, seed, jobs, boosters, new, pieces, report) if parts else ([], {}, {})
-    )
-    schemas = {e["family"] for e in boosters} | ({UNSEEN_SCHEMA} if transfer else set())
-    manifest = {
-        "schema": artefact.SCHEMA,
-        "perfmodel": __version__,
-        "seed": seed,
-        "constants": constants.to_dict(),
-        "feature_schemas": {schema: feature_schema(schema).sha256 for schema in sorted(schemas)},
-        "training_data": hashes,
-        "analytical_log_intervals": _analytical_intervals(trained),
-        "boosters": boosters + transfer,
-        "error_kernels": {family: kernel.to_dict() for family, kernel in kernels.items()},
-        "versions": locked_versions(),
-    } | ({"host_kernels": host} if host else {})
-    accuracy = accuracy_report("shapes", seed, groups) | plotted(t.seen for t in trained)
-    accuracy["transfer"] = accuracy_of_transfer
-    artefact.write_json(new, "accuracy.json", accuracy)
-    artefact.write_file(new, "card.md", card_text(name, manifest, accuracy).encode())
-    artefact.write_json(new, artefact.MANIFEST, manifest)
-    artefact.install(new)
+    with artefact.staged(folder) as new:
+        host, judged = write_host(on_processors, new, seed, report)
+        boosters, groups = [], grouped(judged, BY) if judged else []
+        trained: list[TrainedPart] = []
+        tasks = [PartTask.of(part, constants, seed, pieces) for part in parts]
+        progress = _Progress(rows, report)
+        for index, (task, done) in enumerate(zip(tasks, in_parallel(train_part, tasks, jobs), strict=True)):
+            file = f"{done.entry['family']}/{done.entry['device']}/{done.entry['part']}.json.gz"
+            sha256 = artefact.write_file(new, file, done.booster)
+            boosters.append({**done.entry, "file": file, "sha256": sha256})
+            trained.append(done)
+            groups += done.scores
+            mean = float(np.mean([g.mape for g in done.scores]))
+            line = f"{index + 1}/{len(tasks)} {task.name}: held-out MAPE {mean:.2%} over {len(done.scores)} tables"
+            progress.line(line, len(task.rows))
+        transfer, accuracy_of_transfer, kernels = (
+            _transfer(parts, trained, constants, seed, jobs, boosters, new, pieces, report) if parts else ([], {}, {})
+        )
+        schemas = {e["family"] for e in boosters} | ({UNSEEN_SCHEMA} if transfer else set())
+        manifest = {
+            "schema": artefact.SCHEMA,
+            "perfmodel": __version__,
+            "seed": seed,
+            "constants": constants.to_dict(),
+            "feature_schemas": {schema: feature_schema(schema).sha256 for schema in sorted(schemas)},
+            "training_data": hashes,
+            "analytical_log_intervals": _analytical_intervals(trained),
+            "boosters": boosters + transfer,
+            "error_kernels": {family: kernel.to_dict() for family, kernel in kernels.items()},
+            "versions": locked_versions(),
+        } | ({"host_kernels": host} if host else {})
+        accuracy = accuracy_report("shapes", seed, groups) | plotted(t.seen for t in trained)
+        accuracy["transfer"] = accuracy_of_transfer
+        artefact.write_json(new, "accuracy.json", accuracy)
+        artefact.write_file(new, "card.md", card_text(name, manifest, accuracy).encode())
+        artefact.write_json(new, artefact.MANIFEST, manifest)
     pieces.remove()
     if power and parts:
         reports = train_power(

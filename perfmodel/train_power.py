@@ -56,7 +56,7 @@ def train_power(
 
     Args:
         traces: operator traces; rows without ``power_w`` are left out.
-        folder: of a predictor that ``perfmodel train`` wrote. What it knew of power is replaced.
+        folder: of a predictor that ``perfmodel train`` wrote. What it knew of power is replaced, when all is learned.
         device: the path of the TOML of a device that the catalogue lacks.
         name: stands in the card.
         families: only these.
@@ -83,24 +83,25 @@ def train_power(
         raise InputError(
             "the traces hold no rows with power_w to learn power from: wanted some hundreds a device and family"
         )
-    entries, judged = [], []
-    rows = sum(len(t.rows) for t in tasks)
-    report(f"power: {rows} labelled rows in {len(tasks)} parts")
-    for index, (task, done) in enumerate(zip(tasks, in_parallel(train_power_part, tasks, jobs), strict=True)):
-        file = f"{FOLDER}/{done.entry['family']}/{done.entry['device']}/{done.entry['part']}.json.gz"
-        entries.append({**done.entry, "file": file, "sha256": artefact.write_file(folder, file, done.booster)})
-        judged.append(done.rows)
-        report(f"{index + 1}/{len(tasks)} power of {task.name}: {_line(done.rows)}")
-    reports, left_out = _reports(tasks, judged, seed, report)
-    manifest |= {
-        "power_physics": {d: _numbers_of(d) for d in sorted({t.device for t in tasks})},
-        "power_boosters": entries,
-        "power_feature_schemas": {f: power_schema(f).sha256 for f in sorted({e["family"] for e in entries})},
-        "power_log_intervals": physical_intervals(left_out),
-        "power_training_data": hashes,
-        "power_versions": locked_versions(),
-    }
-    _write(folder, manifest, reports, name)
+    with artefact.staged(folder) as new:
+        entries, judged = [], []
+        rows = sum(len(t.rows) for t in tasks)
+        report(f"power: {rows} labelled rows in {len(tasks)} parts")
+        for index, (task, done) in enumerate(zip(tasks, in_parallel(train_power_part, tasks, jobs), strict=True)):
+            file = f"{FOLDER}/{done.entry['family']}/{done.entry['device']}/{done.entry['part']}.json.gz"
+            entries.append({**done.entry, "file": file, "sha256": artefact.write_file(new, file, done.booster)})
+            judged.append(done.rows)
+            report(f"{index + 1}/{len(tasks)} power of {task.name}: {_line(done.rows)}")
+        reports, left_out = _reports(tasks, judged, seed, report)
+        manifest |= {
+            "power_physics": {d: _numbers_of(d) for d in sorted({t.device for t in tasks})},
+            "power_boosters": entries,
+            "power_feature_schemas": {f: power_schema(f).sha256 for f in sorted({e["family"] for e in entries})},
+            "power_log_intervals": physical_intervals(left_out),
+            "power_training_data": hashes,
+            "power_versions": locked_versions(),
+        }
+        _write(folder, new, manifest, reports, name)
     return reports
 
 
@@ -133,13 +134,13 @@ def _line(rows: Sequence[JudgedPower]) -> str:
     return f"held-out MAPE {figures['mape']:.1%}{settled}, physics {figures['analytical_mape']:.1%}"
 
 
-def _write(folder: Path, manifest: dict[str, Any], reports: dict[str, Any], name: str) -> None:
-    """Accuracy and card, then the manifest, whose hashes refuse files of another training until it is there."""
+def _write(folder: Path, new: Path, manifest: dict[str, Any], reports: dict[str, Any], name: str) -> None:
+    """Accuracy, card and manifest, of which only power differs from what the predictor has."""
     try:
         accuracy = json.loads((folder / "accuracy.json").read_bytes())
     except (OSError, ValueError) as error:
         raise PredictorError(f"{folder} has no readable accuracy.json: {error}") from None
     accuracy["power"] = reports
-    artefact.write_json(folder, "accuracy.json", accuracy)
-    artefact.write_file(folder, "card.md", card_text(name, manifest, accuracy).encode())
-    artefact.write_json(folder, artefact.MANIFEST, manifest)
+    artefact.write_json(new, "accuracy.json", accuracy)
+    artefact.write_file(new, "card.md", card_text(name, manifest, accuracy).encode())
+    artefact.write_json(new, artefact.MANIFEST, manifest)

@@ -195,6 +195,80 @@ def test_files_that_are_too_large(folder: Path, monkeypatch: pytest.MonkeyPatch)
         load(folder)
 
 
+# ------------------------------------------------------------------------------------------------------------ installing
+class Killed(BaseException):
+    """As ``kill -9``: nothing is cleaned up after it."""
+
+
+@pytest.mark.parametrize("moves", range(6))
+def test_a_predictor_is_the_old_or_the_new_one_whenever_its_installation_dies(
+    moves: int, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def latencies(at: Path) -> list[float]:
+        loaded = load(at)
+        return [
+            float(loaded.predict(GEMM.replace(dtype=d), v).latency_s[0])
+            for v, d in ((TOY, "bf16"), ("h100-sxm", "fp8"))
+        ]
+
+    boosters = ("toy", "bf16", (0.9, 0.8)), ("h100-sxm", "fp8", (0.7,)), ("toy", "fp16", (0.2,))
+    write_predictor(tmp_path / "other", *boosters)
+    old, new = latencies(folder), latencies(tmp_path / "other")
+    write_predictor(artefact.begin(folder), *boosters)
+    replace, moved = Path.replace, []
+
+    def dies(path: Path, target: Path) -> Path:
+        if len(moved) == moves:
+            raise Killed
+        moved.append(path)
+        return replace(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", dies)
+        try:
+            artefact.install(folder / ".new")
+        except Killed:
+            assert len(moved) < 5  # of all files together, the manifest, three boosters
+        else:
+            assert len(moved) == 5
+    found = latencies(folder)
+    assert found == (new if moves >= 2 else old)
+    artefact.begin(folder)  # the next training finishes it, or forgets it
+    assert latencies(folder) == found
+    assert sorted(p.name for p in folder.iterdir()) == [".new", "gemm", "manifest.json"]
+
+
+def test_what_is_raised_amid_an_installation_is_settled_at_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    replace, moved = Path.replace, []
+
+    def stops(path: Path, target: Path) -> Path:
+        moved.append(path)
+        if len(moved) == 4:  # a booster
+            raise KeyboardInterrupt
+        return replace(path, target)
+
+    def rewrite(patch: pytest.MonkeyPatch) -> None:
+        with artefact.staged(folder) as new:
+            write_predictor(new, ("toy", "bf16", (0.9, 0.8)), ("h100-sxm", "fp8", (0.7,)))
+            patch.setattr(Path, "replace", stops)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        rewrite(patch)
+    assert sorted(p.name for p in folder.iterdir()) == ["gemm", "manifest.json"]
+    loaded = load(folder)
+    assert loaded.predict(GEMM, TOY).latency_s > predictor(residual(log_ratio=(0.5, 0.4))).predict(GEMM, TOY).latency_s
+
+
+def test_no_link_among_files_that_are_installed_leads_outside(folder: Path) -> None:
+    data = (folder / FILE).read_bytes()
+    (folder / FILE).unlink()
+    (folder.parent / "outside").write_bytes(data)
+    (folder / ".installing" / FILE).parent.mkdir(parents=True)
+    (folder / ".installing" / FILE).symlink_to(folder.parent / "outside")
+    with pytest.raises(PredictorError, match="outside the predictor's folder"):
+        load(folder).predict(GEMM, TOY)
+
+
 # -------------------------------------------------------------------------------------------------------------- manifest
 def test_folders_that_are_no_predictor(tmp_path: Path) -> None:
     with pytest.raises(PredictorError, match=r"is no predictor: it holds no manifest\.json"):

@@ -426,6 +426,21 @@ def test_the_command(tmp_path: Path, doubled: Double, capsys: pytest.CaptureFixt
     assert len(doubled.prepared) == 12  # nine of them were done
 
 
+def test_a_table_that_it_did_not_begin_is_kept_unless_it_may_be_replaced(
+    tmp_path: Path, doubled: Double, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "t.csv"
+    target.write_text("somebody's measurements")
+    arguments = ["collect-ops", "--device", "h100-sxm", "-o", str(target), "--operators", "3"]
+    assert cli.main(arguments) == 2
+    assert f"{target} exists; --force replaces it" in capsys.readouterr().err
+    assert (target.read_text(), doubled.prepared) == ("somebody's measurements", [])
+    assert cli.main([*arguments, "--force"]) == 0
+    assert len(pandas.read_csv(target)) == 3
+    assert cli.main([*arguments[:-1], "4"]) == 0  # its own, with which it goes on unasked
+    assert len(pandas.read_csv(target)) == 4
+
+
 def test_the_table_is_there_after_an_interruption(
     tmp_path: Path, doubled: Double, monkeypatch: pytest.MonkeyPatch
 ) -> None:

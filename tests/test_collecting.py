@@ -184,6 +184,25 @@ def test_a_drifting_anchor_is_noted(tmp_path):
     assert table["note"].str.contains(r"the anchor moved by \+10.0%").all()
 
 
+def test_a_table_that_it_did_not_begin_is_kept_unless_it_may_be_replaced(tmp_path):
+    output = tmp_path / "traces.parquet"
+    output.write_bytes(b"somebody's measurements")
+    (tmp_path / "traces.parquet.pieces").mkdir()
+    with pytest.raises(InputError, match=r"exists, and no pieces .* take another output, or replace it with --force"):
+        run(output, 6)
+    assert output.read_bytes() == b"somebody's measurements"
+    first = run(output, 6, overwrite=True)
+    assert len(read_traces(output)) == first.rows
+    assert run(output, 4, minutes=1e-4).rows == first.rows  # its own, with which it goes on unasked
+
+
+def test_a_folder_is_no_table(tmp_path):
+    (tmp_path / "traces.parquet").mkdir()
+    for overwrite in (False, True):
+        with pytest.raises(InputError, match="is a folder; wanted a file"):
+            run(tmp_path / "traces.parquet", 6, overwrite=overwrite)
+
+
 def test_a_table_of_another_kind_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"no \.parquet file"):
         run(tmp_path / "traces.csv", 4)

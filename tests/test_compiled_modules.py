@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -221,3 +222,21 @@ def test_counts_are_laid_over_the_file() -> None:
     assert first.static()["instructions"] == 3
     assert first.static()["code_bytes"] == 12
     assert executed_by_dispatch({0x10: 3}, [first]) is None
+
+
+@pytest.mark.parametrize("name", ["modules.parquet", "dispatches.parquet"])
+def test_tables_that_it_did_not_begin_are_kept_unless_they_may_be_replaced(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("pyarrow", reason="tables need the extra train")
+    from perfmodel.collecting import compiled
+
+    monkeypatch.setattr(compiled, "compiler_version", lambda: "a compiler")
+    monkeypatch.setattr(compiled, "_pieces", lambda wanted: [])
+    (tmp_path / name).write_bytes(b"somebody's modules")
+    wanted = compiled.Wanted(tmp_path, count=False)
+    with pytest.raises(InputError, match=rf"{name} exists, and no pieces .* --force"):
+        compiled.collect_modules(wanted)
+    with pytest.raises(InputError, match="nothing was compiled"):  # it may be replaced, but there is nothing to compile
+        compiled.collect_modules(replace(wanted, overwrite=True))
+    assert (tmp_path / name).read_bytes() == b"somebody's modules"

@@ -291,6 +291,24 @@ def test_the_base_is_not_overwritten(base: Path) -> None:
         train_on_base(measured(10), base, base=base)
 
 
+def test_an_interrupted_correction_leaves_the_predictor_that_was_there(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = tmp_path / "new"
+    train_on_base(measured(10), new, base=base)
+    before = {path: path.read_bytes() for path in new.rglob("*") if path.is_file()}
+
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(correct, "_card", interrupted)
+    for output in (new, tmp_path / "another"):
+        with pytest.raises(KeyboardInterrupt):
+            train_on_base(measured(12), output, base=base)
+    assert {path: path.read_bytes() for path in new.rglob("*") if path.is_file()} == before
+    assert not (tmp_path / "another").exists()
+
+
 def test_many_rows_make_a_booster_and_the_new_folder_needs_no_base(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -404,5 +404,4 @@ def test_an_interrupted_training_says_what_there_is(machine, tmp_path, monkeypat
     monkeypatch.setattr("perfmodel.training.host.fit_kernels", interrupted)
     assert main(["train", str(tmp_path / "t.parquet"), "--device", own, "-o", str(tmp_path / "p")]) == INTERRUPTED
     assert f"perfmodel train: interrupted; {tmp_path / 'p'} is as it was" in capsys.readouterr().err
-    with pytest.raises(PredictorError, match="no predictor"):
-        perfmodel.load(tmp_path / "p")
+    assert not (tmp_path / "p").exists()

@@ -100,7 +100,11 @@ def test_a_collection_says_where_its_rows_are_once_it_has_some(
     command = ["collect", "--device", "local-cpu", "-o", str(table)]
     assert main(command) == 143
     assert capsys.readouterr().err == "perfmodel collect: interrupted (SIGTERM); nothing was written\n"
-    table.write_bytes(b"rows")
+    table.write_bytes(b"rows of somebody's, which --force would have replaced")
+    assert main([*command, "--force"]) == 143
+    assert capsys.readouterr().err == "perfmodel collect: interrupted (SIGTERM); nothing was written\n"
+    (tmp_path / "t.parquet.pieces").mkdir()
+    (tmp_path / "t.parquet.pieces" / "sweep-00000.parquet").write_bytes(b"rows")
     assert main(command) == 143
     assert capsys.readouterr().err == (
         f"perfmodel collect: interrupted (SIGTERM); what was measured is in {table}, the same command goes on\n"

@@ -65,7 +65,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="needed to measure: the .parquet file of the rows; one that was begun goes on where it was. With --suggest: "
         "also write the shapes as a table (.csv or .parquet) with the columns of traces",
     )
-    options.add_force_option(parser)
+    parser.add_argument(
+        "--force", action="store_true", help="replace FILE where it exists; a collection that goes on does not need it"
+    )
     options.add_json_option(parser)
 
 
@@ -127,6 +129,7 @@ def _check_used(arguments: argparse.Namespace) -> None:
 
 def _measure(arguments: argparse.Namespace) -> int:
     """Measures this machine, with a line of progress whenever rows are safe."""
+    from perfmodel.collecting.journal import pieces_of
     from perfmodel.collecting.session import Wanted, collect
 
     if arguments.output is None:
@@ -142,13 +145,14 @@ def _measure(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         recordings=None if arguments.recordings is None else Path(arguments.recordings),
         sweep=not arguments.only_models,
+        overwrite=arguments.force,
     )
 
     with Progress("perfmodel collect", ticks=False, logged_every_s=0.0) as progress:
         try:
             found = collect(wanted, progress)
         except KeyboardInterrupt as stop:
-            if wanted.output.exists():  # else no piece was finished
+            if wanted.output.exists() and pieces_of(wanted.output):  # else no piece was finished
                 stop.add_note(f"what was measured is in {arguments.output}, the same command goes on")
             raise
     if arguments.json is not None:

@@ -43,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="leave out instructions executed, which Valgrind cannot count for AVX-512",
     )
+    parser.add_argument("--force", action="store_true", help="replace tables that another collection left in FOLDER")
     parser.add_argument("--time", action="store_true", help="time the compiled modules on one thread of this machine")
     parser.add_argument("--seed", metavar="N", type=int, default=0, help="of the generated modules (default 0)")
     options.add_json_option(parser)
@@ -51,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Collect, with a line of progress whenever a batch is safe, and say what there is."""
     from perfmodel.collecting.compiled import MODULES, Wanted, collect_modules, time_modules
+    from perfmodel.collecting.journal import pieces_of
 
     wanted = Wanted(
         folder=Path(arguments.output),
@@ -60,6 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
         cpu=arguments.target_cpu,
         real=[Path(model) for model in arguments.model],
         count=not arguments.no_count,
+        overwrite=arguments.force,
     )
 
     # Each line says that a batch is safe: a log gets them all.
@@ -67,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
         try:
             tables = (time_modules if arguments.time else collect_modules)(wanted, progress)
         except KeyboardInterrupt as stop:
-            if (wanted.folder / MODULES).exists():
+            if pieces_of(wanted.folder / MODULES):
                 stop.add_note(f"what was finished is in {arguments.output}, the same command goes on")
             raise
     result: dict[str, Any] = {

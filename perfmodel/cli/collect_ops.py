@@ -49,20 +49,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="where finished operators are kept (default FILE.operators); to go on, the same",
     )
+    parser.add_argument(
+        "--force", action="store_true", help="replace FILE where it exists; a collection that goes on does not need it"
+    )
     options.add_json_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure, write the table and the JSON where it was asked for, and say what there is."""
-    # The table is a view of the recording, which is what is never replaced.
-    check_table_target(arguments.output, overwrite=True)
+    from perfmodel.collect.pytorch.recording import OPERATORS
+
+    folder = Path(arguments.recording or f"{arguments.output}.operators")
+    # The table is a view of the recording, which is what is never replaced. Without one it is somebody's.
+    check_table_target(arguments.output, overwrite=arguments.force or (folder / OPERATORS).is_file())
     from perfmodel.collect.pytorch.collector import PyTorch
     from perfmodel.collect.pytorch.measuring import Settings
     from perfmodel.collect.pytorch.sweep import DTYPES, FAMILIES
     from perfmodel.operator_sweep import Wanted, collect_operators
 
     families, dtypes = options.names_of(arguments.families), options.names_of(arguments.dtypes)
-    folder = Path(arguments.recording or f"{arguments.output}.operators")
     wanted = Wanted(
         device=arguments.device,
         folder=folder,

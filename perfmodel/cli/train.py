@@ -21,7 +21,10 @@ EXAMPLE = """perfmodel train traces.parquet -o my-predictor
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this command."""
     parser.add_argument("traces", metavar="TRACES", nargs="+", help="operator traces (Parquet or CSV)")
-    parser.add_argument("-o", "--output", metavar="DIR", required=True, help="the predictor's folder")
+    parser.add_argument(
+        "-o", "--output", metavar="DIR", required=True,
+        help="the predictor's folder; a predictor that is there is replaced at the end, other folders must be empty",
+    )  # fmt: skip
     parser.add_argument("--device", metavar="D", help="the device file of a device that the catalogue lacks, or an id")
     parser.add_argument(
         "--base",
@@ -43,8 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--resume",
         metavar="DIR",
-        help="where finished pieces are kept until all are done, so that an interrupted training goes on "
-        "(default OUTPUT/.partial)",
+        help="where finished pieces are kept until all are done, so that an interrupted training goes on; other files in it "
+        "stay (default OUTPUT/.partial)",
     )
     parser.add_argument("--seed", metavar="N", type=int, default=0, help="of folds, samples and boosters (default 0)")
     parser.add_argument(
@@ -55,13 +58,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, write the accuracy as JSON where it was asked for, and print it."""
+    before = _installed(arguments.output)
     with Progress("perfmodel train") as progress:
-        if arguments.only == "power":
-            result = _power(arguments, progress)
-        elif arguments.base is not None:
-            result = _on_base(arguments, progress)
-        else:
-            result = _anew(arguments, progress)
+        try:
+            if arguments.only == "power":
+                result = _power(arguments, progress)
+            elif arguments.base is not None:
+                result = _on_base(arguments, progress)
+            else:
+                result = _anew(arguments, progress)
+        except KeyboardInterrupt as stop:
+            stop.add_note(_left(arguments, before))
+            raise
     if arguments.json is not None:
         write_json(result, arguments.json)
     if arguments.json == TO_STDOUT:
@@ -97,10 +105,6 @@ def _print_power(figures: dict[str, Any], output: str) -> None:
     )
 
 
-def _pieces(arguments: argparse.Namespace) -> str:
-    return str(arguments.resume or f"{arguments.output}/.partial")
-
-
 def _on_base(arguments: argparse.Namespace, report: Callable[[str], None]) -> dict[str, Any]:
     from perfmodel.correct import train_on_base
 
@@ -119,21 +123,37 @@ def _on_base(arguments: argparse.Namespace, report: Callable[[str], None]) -> di
 def _anew(arguments: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     from perfmodel.train import train
 
+    return train(
+        arguments.traces,
+        arguments.output,
+        device=arguments.device,
+        families=options.names_of(arguments.families),
+        power=arguments.only is None,
+        resume=arguments.resume,
+        seed=arguments.seed,
+        jobs=arguments.jobs,
+        report=progress,
+    )
+
+
+def _installed(output: str) -> tuple[int, int, int] | None:
+    """What tells one manifest in a folder from the next; None where there is none."""
+    from perfmodel.models import artefact
+
     try:
-        return train(
-            arguments.traces,
-            arguments.output,
-            device=arguments.device,
-            families=options.names_of(arguments.families),
-            power=arguments.only is None,
-            resume=arguments.resume,
-            seed=arguments.seed,
-            jobs=arguments.jobs,
-            report=progress,
-        )
-    except KeyboardInterrupt as stop:
-        kept = _pieces(arguments)
-        found = Path(kept).is_dir() and any(Path(kept).iterdir())
-        goes_on = f"the same command goes on from {kept}" if found else f"{arguments.output} is as it was"
-        stop.add_note(goes_on)
-        raise
+        found = (Path(output) / artefact.MANIFEST).stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def _left(arguments: argparse.Namespace, before: tuple[int, int, int] | None) -> str:
+    """What an interrupted training leaves."""
+    output = arguments.output
+    if _installed(output) != before:
+        if arguments.only is None and arguments.base is None:
+            return f"the latency's predictor is written to {output}; --only power adds what the traces say of power"
+        return f"{output} is written"
+    kept = Path(arguments.resume or f"{output}/.partial")
+    goes_on = arguments.only != "power" and arguments.base is None and kept.is_dir() and any(kept.iterdir())
+    return f"the same command goes on from {kept}" if goes_on else f"{output} is as it was"

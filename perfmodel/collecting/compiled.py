@@ -57,6 +57,7 @@ class Wanted:
         cpu: LLVM's name of the target.
         real: files of modules of others: their text is not kept.
         count: whether instructions executed are counted.
+        overwrite: whether tables that are there without their pieces are replaced.
     """
 
     folder: Path
@@ -66,6 +67,7 @@ class Wanted:
     cpu: str = DEFAULT_CPU
     real: Sequence[Path] = ()
     count: bool = True
+    overwrite: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,8 +89,8 @@ def collect_modules(
         clock: seconds that only grow.
 
     Raises:
-        InputError: numbers that are none, another seed or target than the folder was begun with, no such target, nothing can
-            be counted here, or a module of others has the name of another one.
+        InputError: numbers that are none, another seed or target than the folder was begun with, tables that are not to be
+            replaced, no such target, nothing can be counted here, or a module of others has the name of another one.
         MissingExtraError: the extra ``iree`` is not installed.
     """
     if not wanted.modules >= 0 or not wanted.minutes > 0:
@@ -99,6 +101,9 @@ def collect_modules(
     journal = Journal(wanted.folder / MODULES)
     _check_same(journal, wanted, compiler)
     _check_real(journal, wanted)
+    if not len(journal):
+        for name in (MODULES, DISPATCHES):
+            Journal(wanted.folder / name).check_output(overwrite=wanted.overwrite)
     end = clock() + 60 * wanted.minutes
     try:
         for name, sources, about in _pieces(wanted):

@@ -51,6 +51,15 @@ class Done:
         return read_parquet(self.path)
 
 
+def pieces_of(output: Path) -> list[Path]:
+    """The files of a table's finished pieces, unread, in the order of their names."""
+    return sorted(_folder_of(output).glob("*.parquet"))
+
+
+def _folder_of(output: Path) -> Path:
+    return output.with_name(output.name + SUFFIX)
+
+
 class Journal:
     """The finished pieces of one output.
 
@@ -64,11 +73,10 @@ class Journal:
     def __init__(self, output: Path) -> None:
         require_pandas()
         self.output: Path = Path(output)
-        self.folder: Path = self.output.with_name(self.output.name + SUFFIX)
-        self._done: dict[str, Done] = {}
-        if self.folder.is_dir():
-            for path in sorted(self.folder.glob("*.parquet")):
-                self._done[path.stem] = Done(path.stem, _about(path), path)
+        self.folder: Path = _folder_of(self.output)
+        self._done: dict[str, Done] = {
+            path.stem: Done(path.stem, _about(path), path) for path in pieces_of(self.output)
+        }
 
     def __len__(self) -> int:
         return len(self._done)
@@ -85,6 +93,23 @@ class Journal:
     def seconds(self) -> float:
         """How long all of them took."""
         return float(sum(float(piece.about.get("seconds", 0.0)) for piece in self._done.values()))
+
+    def check_output(self, *, overwrite: bool) -> None:
+        """Refuses a table that is there and is not made of these pieces: it may be anybody's.
+
+        Args:
+            overwrite: whether it may be replaced all the same.
+
+        Raises:
+            InputError: it is there, and there is no piece; or it is a folder.
+        """
+        if self.output.is_dir():
+            raise InputError(f"{self.output} is a folder; wanted a file")
+        if self.output.exists() and not len(self) and not overwrite:
+            raise InputError(
+                f"{self.output} exists, and no pieces of it are in {self.folder}: take another output, or replace it with"
+                " --force"
+            )
 
     def start(self, name: str) -> bool:
         """Notes that a piece is begun; False where it was begun too often without an end."""

@@ -57,6 +57,7 @@ class Wanted:
         seed: of the sweep and of all inputs.
         recordings: keeps what was recorded of each piece; None: nothing.
         sweep: whether pieces of a sweep are measured.
+        overwrite: whether a table that is there without its pieces is replaced; one with them is added to in any case.
     """
 
     device: str | Path
@@ -66,6 +67,7 @@ class Wanted:
     seed: int = 0
     recordings: Path | None = None
     sweep: bool = True
+    overwrite: bool = False
 
 
 @dataclass(frozen=True)
@@ -107,8 +109,8 @@ def collect(
         clock: gives seconds that only grow.
 
     Raises:
-        InputError: the output is no .parquet file, or was begun on another device or with another seed; a model is no
-            file, two have one name, or one was measured as another file or with other dimensions.
+        InputError: the output is no .parquet file, was begun on another device or with another seed, or is there and not to be
+            replaced; a model is no file, two have one name, or one was measured as another file or with other dimensions.
         MissingExtraError: the extra ``collect`` is not installed.
         PerfmodelError: no model could be measured, or the disk is full or read-only.
     """
@@ -126,6 +128,7 @@ def collect(
     journal = Journal(wanted.output)
     _check_same(journal, device, wanted.seed)
     _check_measured(journal, wanted.models)
+    journal.check_output(overwrite=wanted.overwrite)
     if journal.seconds >= 60 * wanted.minutes - _MARGIN_S and len(journal):
         report(f"{journal.seconds / 60:.1f} minutes were measured already: --minutes asks for more")
         with _disk_of(wanted.output):

@@ -6,7 +6,8 @@ import gzip
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from perfmodel.files import is_storable, write_whole
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
-_NEW = ".new"
+_NEW, _REST = ".new", ".installing"
+STAGING = (_NEW, _REST)
+"""Folders within a predictor's that hold new files: being made, and being moved to their places."""
 _MAX_MANIFEST_BYTES = 8 * 2**20
 _MAX_FILE_BYTES = 32 * 2**20
 
@@ -56,6 +59,7 @@ def read_file(folder: Path, name: str, sha256: str) -> bytes:
     """
     path = folder / name
     try:
+        path = _place(folder, name)
         inside = ".." not in Path(name).parts and path.resolve().is_relative_to(folder.resolve())
     except (OSError, RuntimeError, ValueError):  # a loop of links, a zero byte
         inside = False
@@ -113,24 +117,77 @@ def write_json(folder: Path, name: str, value: Mapping[str, Any]) -> str:
     return write_file(folder, name, (json.dumps(value, indent=0, sort_keys=True) + "\n").encode())
 
 
-def begin(folder: Path) -> Path:
-    """An empty folder inside a predictor's, for new files until all of them are there; what an earlier call left is removed.
+@contextmanager
+def staged(folder: Path) -> Iterator[Path]:
+    """A folder for new files of a predictor, which are installed at the end of the block.
+
+    Whatever is raised in it (a full disk, an interrupt) leaves the predictor as it was, and nothing beside it.
 
     Raises:
         OSError: it cannot be written to.
     """
+    there = folder.exists()
+    try:
+        new = begin(folder)
+        yield new
+        install(new)
+    finally:
+        _settle(folder)
+        if not there:
+            with suppress(OSError):  # it holds the predictor, or pieces to go on from
+                folder.rmdir()
+
+
+def begin(folder: Path) -> Path:
+    """An empty folder inside a predictor's, for new files until all of them are there; what an earlier call left is removed,
+    or installed to its end.
+
+    Raises:
+        OSError: it cannot be written to.
+    """
+    _settle(folder)
     new = folder / _NEW
-    shutil.rmtree(new, ignore_errors=True)
     new.mkdir(parents=True)
     return new
 
 
 def install(new: Path) -> None:
-    """Moves the files of a folder that :func:`begin` made into the predictor's, the manifest last: until then a full disk or
-    an interrupt leaves the predictor as it was."""
-    files = sorted((path for path in new.rglob("*") if path.is_file()), key=lambda path: (path.name == MANIFEST, path))
+    """Makes the files of a folder that :func:`begin` made the predictor's.
+
+    Until the manifest is moved, which is one step, the predictor is the old one; from then on it is the new one, since
+    :func:`read_file` also looks among the files that are still to be moved.
+
+    Raises:
+        OSError: a file cannot be moved; :func:`begin` tries again.
+    """
+    rest = new.with_name(_REST)
+    new.replace(rest)
+    _move(rest)
+
+
+def _move(rest: Path) -> None:
+    files = sorted((path for path in rest.rglob("*") if path.is_file()), key=lambda path: (path.name != MANIFEST, path))
     for path in files:
-        target = new.parent / path.relative_to(new)
+        target = rest.parent / path.relative_to(rest)
         target.parent.mkdir(parents=True, exist_ok=True)
         path.replace(target)
-    shutil.rmtree(new, ignore_errors=True)
+    shutil.rmtree(rest, ignore_errors=True)
+
+
+def _settle(folder: Path) -> None:
+    """Removes new files that are not to be installed, and installs the others."""
+    shutil.rmtree(folder / _NEW, ignore_errors=True)
+    rest = folder / _REST
+    if _is_installed(folder):
+        _move(rest)
+    shutil.rmtree(rest, ignore_errors=True)
+
+
+def _is_installed(folder: Path) -> bool:
+    """Whether there are files that the manifest already speaks of, and that are still to be moved to their places."""
+    return (folder / _REST).is_dir() and not (folder / _REST / MANIFEST).exists()
+
+
+def _place(folder: Path, name: str) -> Path:
+    rest = folder / _REST / name
+    return rest if _is_installed(folder) and rest.is_file() else folder / name

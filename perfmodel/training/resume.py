@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import shutil
+import re
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 FOLDER = ".partial"
 _MOST_BYTES = 4 * 2**30
+_ARRAYS = re.compile(r"[0-9a-f]{32}\.npz")
+_CUT_SHORT = re.compile(r"\.[0-9a-f]{32}\.(json|npz)\.\d+\.\d+\.tmp")
+"""A piece that was being written when its process was killed."""
 LOCKED = ("numpy", "pandas", "pyarrow", "scipy", "xgboost-cpu", "xgboost")
 """Packages whose versions decide a booster's bytes."""
 _CODE = (
@@ -75,9 +79,17 @@ class Pieces:
         artefact.write_json(self.folder, f"{key}.json", data)
 
     def remove(self) -> None:
-        """Forgets everything."""
-        if self.folder is not None:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        """Removes the pieces, and the folder where nothing else is in it: it may be one that somebody keeps other things in."""
+        if self.folder is None:
+            return
+        with suppress(OSError):  # what stays is in nobody's way
+            for path in list(self.folder.iterdir()):
+                if _ARRAYS.fullmatch(path.name):
+                    path.with_suffix(".json").unlink(missing_ok=True)
+                    path.unlink()
+                elif _CUT_SHORT.fullmatch(path.name):
+                    path.unlink()
+            self.folder.rmdir()
 
 
 def fingerprint(*things: Any) -> str:
