@@ -112,7 +112,14 @@ def test_without_time_the_device_is_not_blamed() -> None:
     assert line_of(lines, "  power") == "power unknown no operator takes time"
     assert line_of(lines, "  energy") == "energy unknown no operator takes time"
     phase = PhasePrediction(
-        name="prefill", runs=1, tokens=4, parts=((still, 1),), latency_s=nothing, energy_j=None, power_w=None, peak_w=None
+        name="prefill",
+        runs=1,
+        tokens=4,
+        parts=((still, 1),),
+        latency_s=nothing,
+        energy_j=None,
+        power_w=None,
+        peak_w=None,
     )
     request = GenerationPrediction(
         model="net", device="h100-sxm", predictor="default", prompt=4, generate=1, phases=(phase,), latency_s=nothing,

@@ -243,27 +243,27 @@ def test_the_command_refuses_a_name_of_another_format(tmp_path: Path, capsys: py
 
 EVERYWHERE = """// "perfmodel.latency_s = 1.0 : f64" in a comment, as in {perfmodel.bound = "dram"}
 module @m attributes {mine.note = "perfmodel.bound, {", perfmodel.device = "old"} {
-  func.func @main(%a: tensor<8x8xf32>) -> tensor<8x8xf32> attributes {perfmodel.device = "old", perfmodel.gone = [1, {perfmodel.x = 2}]} {
+  func.func @main(%a: tensor<8x8xf32>) -> tensor<8x8xf32> attributes {perfmodel.device = "old",
+    perfmodel.gone = [1, {perfmodel.x = 2}]} {
     %0 = "stablehlo.dot"(%a, %a) {perfmodel.bound = "}, \\22"} : (tensor<8x8xf32>, tensor<8x8xf32>) -> tensor<8x8xf32>
     %1 = "stablehlo.dot"(%0, %a) {perfmodel.unit, // why
       mine = 1 : i64, perfmodel.shape = "x"} : (tensor<8x8xf32>, tensor<8x8xf32>) -> tensor<8x8xf32>
     %2 = stablehlo.add %1, %a {mine.a = {perfmodel.part_of = "b"}, perfmodel.x = 1.0e-05 : f64, mine.c} : tensor<8x8xf32>
     %3 = stablehlo.tanh %2 {mine.first,
-      perfmodel.x = 1 : i64,
-      mine.last} : tensor<8x8xf32>
+      perfmodel.x = 1 : i64, mine.last} : tensor<8x8xf32>
     return %3 : tensor<8x8xf32>
   }
 }
 """
 CLEAN = """// "perfmodel.latency_s = 1.0 : f64" in a comment, as in {perfmodel.bound = "dram"}
 module @m attributes {mine.note = "perfmodel.bound, {"} {
-  func.func @main(%a: tensor<8x8xf32>) -> tensor<8x8xf32> {
+  func.func @main(%a: tensor<8x8xf32>) -> tensor<8x8xf32>
+ {
     %0 = "stablehlo.dot"(%a, %a) : (tensor<8x8xf32>, tensor<8x8xf32>) -> tensor<8x8xf32>
     %1 = "stablehlo.dot"(%0, %a) {// why
       mine = 1 : i64} : (tensor<8x8xf32>, tensor<8x8xf32>) -> tensor<8x8xf32>
     %2 = stablehlo.add %1, %a {mine.a = {}, mine.c} : tensor<8x8xf32>
     %3 = stablehlo.tanh %2 {mine.first,
-      
       mine.last} : tensor<8x8xf32>
     return %3 : tensor<8x8xf32>
   }

@@ -46,12 +46,13 @@ def print_generation(
     fits = "" if total is None else f"{'MORE than the device has: ' if needed > total else ''}of {units.size(total)}; "
     generated = prediction.workload.samples * prediction.generate
     missing = unpowered(prediction)
+    latency, mean, peak, energy = prediction.latency_s, prediction.power_w, prediction.peak_w, prediction.energy_j
     rows = [
-        ("latency", units.duration(prediction.latency_s.value), interval_note(prediction.latency_s, units.duration)),
+        ("latency", units.duration(latency.value), interval_note(latency, units.duration)),
         ("throughput", units.rate(_each_second(generated, prediction)), "tokens generated"),
-        ("mean power", units.power(value_of(prediction.power_w)), interval_note(prediction.power_w, units.power, missing)),
-        ("peak power", units.power(value_of(prediction.peak_w)), interval_note(prediction.peak_w, units.power, missing)),
-        ("energy", units.energy(value_of(prediction.energy_j)), interval_note(prediction.energy_j, units.energy, missing)),
+        ("mean power", units.power(value_of(mean)), interval_note(mean, units.power, missing)),
+        ("peak power", units.power(value_of(peak)), interval_note(peak, units.power, missing)),
+        ("energy", units.energy(value_of(energy)), interval_note(energy, units.energy, missing)),
         ("memory", units.size(needed), f"{fits}key/value cache {units.size(prediction.kv_cache_bytes)} at the end"),
     ]
     console.print(figures_grid(rows))
@@ -78,9 +79,7 @@ def _each_second(tokens: float, of: GenerationPrediction | PhasePrediction) -> f
     return tokens / of.latency_s.value if of.latency_s.value else None
 
 
-def print_energy(
-    console: Console, operators: Sequence[OperatorPrediction], *, heading: str, shown: int | None
-) -> None:
+def print_energy(console: Console, operators: Sequence[OperatorPrediction], *, heading: str, shown: int | None) -> None:
     """Power and energy by kind of operator, those that take the most energy first.
 
     Args:

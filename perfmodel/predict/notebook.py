@@ -264,7 +264,9 @@ def _frame(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, type] | None
     """Rows as a data frame. Figures that are unknown throughout are NaN of type float64: None would make objects of them."""
     frame: DataFrame = _pandas().DataFrame(list(rows), columns=None if columns is None else list(columns))
     # A dimension of the model may be called `w`: `dim_w` is a whole number.
-    figures = [c for c in frame.columns if re.search("^(?!dim_).*_(s|w|j)$", c)] if columns is None else _floats(columns)
+    figures = (
+        [c for c in frame.columns if re.search("^(?!dim_).*_(s|w|j)$", c)] if columns is None else _floats(columns)
+    )
     return frame.astype(dict.fromkeys(figures, "float64"))
 
 

@@ -135,7 +135,8 @@ def sweep(
         predictor, dims, dtype, dtype_map, kv_dtype, software, fusion, launch, cache, entry: as there.
 
     Raises:
-        InputError: also where none or both of them are several numbers, the device's power is unknown, or no operator takes time.
+        InputError: also where none or both of them are several numbers, the device's power is unknown, or no operator takes
+            time.
     """
     settings: dict[str, float | Sequence[float] | None] = {"power_limit_w": power_limit_w, "clock_mhz": clock_mhz}
     several = [name for name, value in settings.items() if value is not None and not isinstance(value, (int, float))]
