@@ -81,7 +81,7 @@ def test_a_file_in_a_folder_that_may_not_be_written_to(
     there = tmp_path / "there.json"
     there.write_text("{}")
     real = os.access
-    monkeypatch.setattr(output.os, "access", lambda path, mode: Path(path) != tmp_path and real(path, mode))
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path and real(path, mode))
     said = complaint(capsys, "predict", *SINGLE, "--json", str(there))
     assert f"the folder {tmp_path} may not be written to" in said
 

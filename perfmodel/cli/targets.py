@@ -25,7 +25,7 @@ class Written(argparse.Action):
 
     def __init__(self, *names: Any, kind: Callable[[str], None] | None = None, **options: Any) -> None:
         super().__init__(*names, **options)
-        self.kind = kind
+        self.kind: Callable[[str], None] | None = kind
 
     def __call__(
         self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: str | None = None
