@@ -14,10 +14,11 @@ from fake_predictions import operator, prediction
 from rich.console import Console
 
 from perfmodel import units
-from perfmodel.cli import devices, main, tables
+from perfmodel.cli import devices, energy_tables, main, tables
 from perfmodel.cli.output import console
 from perfmodel.errors import PredictorError
 from perfmodel.predict import Estimate
+from perfmodel.predict.generation import GenerationPrediction, PhasePrediction
 from perfmodel.predict.memory import KVCache, MemoryPlan, Owner
 from perfmodel.predict.workload import Workload
 
@@ -95,13 +96,38 @@ def test_what_the_table_says_of_the_unknown() -> None:
     )
     lines = printed(tables.print_prediction, strange, dtype=None, device_memory_bytes=80_000_000_000)
     assert lines[0] == "resnet18 (tokens=8) on h100-sxm"
-    assert line_of(lines, "  power") == "power unknown the device's TDP is unknown"
-    assert line_of(lines, "  energy") == "energy unknown the device's TDP is unknown"
+    assert line_of(lines, "  power") == "power unknown the device quotes no TDP"
+    assert line_of(lines, "  energy") == "energy unknown the device quotes no TDP"
     assert not any("throughput" in line for line in lines)  # no dimension that is known to count samples
     assert "MORE than the device's 80.0 GB; 23.0 MB of it weights" in " ".join(" ".join(lines).split())
     assert line_of(lines, "  unmodelled") == "unmodelled 25.0 % of the bytes: Einsum, estimated as memory traffic"
     assert line_of(lines, "launch gaps") == "launch gaps 40.0 us 10.0 %"
     assert lines[-2:] == ["warning: fp8: a100 has none", "warning: node 'x?[31m[bold]'"]
+
+
+def test_without_time_the_device_is_not_blamed() -> None:
+    nothing = Estimate(0.0, 0.0, 0.0)
+    still = prediction(operators=(), latency_s=nothing, power_w=None, energy_j=None)
+    lines = printed(tables.print_prediction, still, dtype=None)
+    assert line_of(lines, "  power") == "power unknown no operator takes time"
+    assert line_of(lines, "  energy") == "energy unknown no operator takes time"
+    phase = PhasePrediction(
+        name="prefill",
+        runs=1,
+        tokens=4,
+        parts=((still, 1),),
+        latency_s=nothing,
+        energy_j=None,
+        power_w=None,
+        peak_w=None,
+    )
+    request = GenerationPrediction(
+        model="net", device="h100-sxm", predictor="default", prompt=4, generate=1, phases=(phase,), latency_s=nothing,
+        power_w=None, energy_j=None, peak_w=None, kv_cache_bytes=0.0, peak_memory_bytes=1e6, workload=Workload(1, 5),
+    )  # fmt: skip
+    lines = printed(energy_tables.print_generation, request, dtype=None, device_memory_bytes=None)
+    assert line_of(lines, "  throughput") == "throughput unknown tokens generated"
+    assert line_of(lines, "  mean power") == "mean power unknown no operator takes time"
 
 
 def test_memory_in_parts_and_its_owners() -> None:

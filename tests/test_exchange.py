@@ -123,13 +123,17 @@ def test_requests_have_phases_and_devices_are_processes(
     assert [(e["name"], e["dur"] / 1e6) for e in phases] == [
         (p.name, pytest.approx(p.latency_s.value, abs=2e-9)) for p in request.phases
     ]
-    assert len(events(text, cat="run")) == 1 + 8  # the prompt, and a run a further token
+    # The prompt, and a run a further token, numbered on over the parts that the phase is predicted in.
+    assert [count for _, count in request.phases[1].parts] == [2, 2, 1, 1, 1, 1]
+    numbered = [f"decode {number}" for number in range(1, 9)]
+    assert [e["name"] for e in events(text, cat="run")] == ["prefill", *numbered]
     # Beyond a number of kernels, runs that are alike are drawn once: the time stays.
     monkeypatch.setattr(module, "MOST_KERNELS", 10)
     short = timeline([request])
     assert len(short) < len(text) / 1.2
     assert max(e["ts"] + e["dur"] for e in events(short, ph="X")) / 1e6 == pytest.approx(request.latency_s.value)
     assert [e["name"] for e in events(short, tid=3, ph="X") if "further" in e["name"]]
+    assert [e["name"] for e in events(short, cat="run")] == ["prefill", *(f"decode {n}" for n in (1, 3, 5, 6, 7, 8))]
 
 
 # ------------------------------------------------------------------------------------------------------------- tables
@@ -351,12 +355,16 @@ def test_bodies_of_loops_are_annotated_where_they_stand(tmp_path: Path) -> None:
 
 def test_an_old_annotation_is_replaced(tmp_path: Path) -> None:
     first, _, _ = annotated(RESNET, dims={"batch": 8})
+    for node in first.graph.node:  # one without costs in this annotation may have had some in another
+        node.metadata_props.add(key="perfmodel.gone", value="1")
     path = saved(tmp_path, first)
     second, p, _ = annotated(path, dims={"batch": 1})
     assert float(properties(second)["latency_s"]) == p.latency_s.value
     assert properties(second)["dims"] == "batch=1"
     keys = [e.key for e in second.graph.node[0].metadata_props]
     assert len(keys) == len(set(keys))
+    assert any(not properties(node) for node in second.graph.node)
+    assert not any("gone" in properties(node) for node in second.graph.node)
 
 
 def test_weights_outside_stay_where_they_are(tmp_path: Path) -> None:

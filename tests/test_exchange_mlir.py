@@ -13,6 +13,7 @@ import perfmodel
 from perfmodel.cli import main
 from perfmodel.errors import InputError
 from perfmodel.exchange import mlir_text
+from perfmodel.exchange.mlir_earlier import without_costs
 from perfmodel.exchange.mlir_places import place_of
 from perfmodel.features.mlir import read_text
 from perfmodel.features.mlir.apart import bindings
@@ -238,3 +239,67 @@ def test_the_command_refuses_a_name_of_another_format(tmp_path: Path, capsys: py
     for name in ("m.onnx", "m.mlirbc"):
         assert main(["predict", str(MODELS[0]), "--device", "h100-sxm", "--annotate", str(tmp_path / name)]) == 2
         assert "is written as text: wanted .mlir" in capsys.readouterr().err
+
+
+EVERYWHERE = """// "perfmodel.latency_s = 1.0 : f64" in a comment, as in {perfmodel.bound = "dram"}
+module @m attributes {mine.note = "perfmodel.bound, {", perfmodel.device = "old"} {
+  func.func @main(%a: tensor<8x8xf32>) -> tensor<8x8xf32> attributes {perfmodel.device = "old",
+    perfmodel.gone = [1, {perfmodel.x = 2}]} {
+    %0 = "stablehlo.dot"(%a, %a) {perfmodel.bound = "}, \\22"} : (tensor<8x8xf32>, tensor<8x8xf32>) -> tensor<8x8xf32>
+    %1 = "stablehlo.dot"(%0, %a) {perfmodel.unit, // why
+      mine = 1 : i64, perfmodel.shape = "x"} : (tensor<8x8xf32>, tensor<8x8xf32>) -> tensor<8x8xf32>
+    %2 = stablehlo.add %1, %a {mine.a = {perfmodel.part_of = "b"}, perfmodel.x = 1.0e-05 : f64, mine.c} : tensor<8x8xf32>
+    %3 = stablehlo.tanh %2 {mine.first,
+      perfmodel.x = 1 : i64, mine.last} : tensor<8x8xf32>
+    return %3 : tensor<8x8xf32>
+  }
+}
+"""
+CLEAN = """// "perfmodel.latency_s = 1.0 : f64" in a comment, as in {perfmodel.bound = "dram"}
+module @m attributes {mine.note = "perfmodel.bound, {"} {
+  func.func @main(%a: tensor<8x8xf32>) -> tensor<8x8xf32>
+ {
+    %0 = "stablehlo.dot"(%a, %a) : (tensor<8x8xf32>, tensor<8x8xf32>) -> tensor<8x8xf32>
+    %1 = "stablehlo.dot"(%0, %a) {// why
+      mine = 1 : i64} : (tensor<8x8xf32>, tensor<8x8xf32>) -> tensor<8x8xf32>
+    %2 = stablehlo.add %1, %a {mine.a = {}, mine.c} : tensor<8x8xf32>
+    %3 = stablehlo.tanh %2 {mine.first,
+      mine.last} : tensor<8x8xf32>
+    return %3 : tensor<8x8xf32>
+  }
+}
+"""
+
+
+def test_costs_of_an_earlier_annotation_are_found_wherever_they_stand() -> None:
+    """On modules, functions and operations, first, last or between others; not in strings and comments."""
+    assert without_costs(EVERYWHERE) == CLEAN
+    assert without_costs(CLEAN) == CLEAN
+
+
+def costs_for(text: str, device: str) -> tuple[str, list[str]]:
+    return mlir_text.annotated(text, perfmodel.predict(text, device, predictor="analytical"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        EVERYWHERE, BARE, BARE.replace("{", "attributes {mine} {", 1),
+        *(p.read_text() for p in MODELS if p.name in ("cnn.linalg.mlir", "cnn.tosa.mlir", "cnn.torch_backend.mlir")),
+    ],
+    ids=["everywhere", "bare", "beside others", "linalg", "torch", "tosa"],
+)  # fmt: skip
+def test_a_second_annotation_is_that_of_its_device_alone(text: str) -> None:
+    first, _ = costs_for(text, "h100-sxm")
+    again, warnings = costs_for(first, "l40s")
+    assert warnings == []
+    assert again == costs_for(text, "l40s")[0]
+    assert again.count('perfmodel.device = "') == 1
+    assert 'perfmodel.device = "l40s"' in again
+
+
+def test_an_entry_that_is_annotated_no_longer_has_no_costs() -> None:
+    both = BARE + BARE.replace("@f", "@g")
+    first, _, _ = annotated(both, entry="f", predictor="analytical")
+    second, _, _ = annotated(first, entry="g", predictor="analytical")
+    assert second == annotated(both, entry="g", predictor="analytical")[0]

@@ -78,6 +78,22 @@ def test_data_frames() -> None:
     assert list(rows["dim_batch"]) == [8, 8]
 
 
+def test_sizes_are_whole_numbers_whatever_a_dimension_is_called() -> None:
+    sizes = {"w": 224, "image_w": 8, "s": 3, "j": 2}
+    rows = Comparison([prediction(dims=sizes), prediction(dims=sizes)]).to_pandas()
+    assert {name: str(rows[f"dim_{name}"].dtype) for name in sizes} == dict.fromkeys(sizes, "int64")
+    assert str(rows["power_low_w"].dtype) == "float64"
+
+
+@pytest.mark.parametrize(("seconds", "why"), [(0.0, "no operator takes time"), (4e-4, "the device quotes no TDP")])
+def test_why_there_is_no_power(seconds: float, why: str) -> None:
+    time = Estimate(seconds, seconds, seconds)
+    cells = Cells(prediction(latency_s=time, power_w=None, energy_j=None)._repr_html_())
+    assert cells.texts.count(why) == 2  # power and energy
+    cells = Cells(replace(operator("conv", "a", 1e-6), latency_s=time)._repr_html_())
+    assert cells.texts.count(why) == 2
+
+
 def test_estimates_add_up() -> None:
     assert Estimate(1.0, 0.5, 2.0) + Estimate(2.0, 1.0, 3.0) == Estimate(3.0, 1.5, 5.0)
     assert sum([Estimate(1.0, 0.5, 2.0)] * 3) == Estimate(3.0, 1.5, 6.0)
@@ -111,6 +127,15 @@ def test_predictions_add_up() -> None:
     assert both.workload == Workload(8, 120)
     assert len(both.operators) == 6
     assert sum([one, other]).latency_s == both.latency_s
+
+
+def test_a_sum_keeps_the_power_below_which_no_limit_lies() -> None:
+    """20 devices and 1200 W leave each 60 W, below the 70 W that one draws while nothing runs."""
+    steps = (operator("conv", "a", 4e-4, power_w=Estimate(312.0, 250.0, 400.0)),)
+    one = prediction(operators=steps, idle_power_w=90.0, lowest_idle_power_w=70.0, power_limit_w=700.0)
+    assert (one + one).lowest_idle_power_w == 70.0
+    assert (one + one).power_profile().rack(count=20, budget_w=1200.0).cap_w is None
+    assert (one + replace(one, lowest_idle_power_w=72.0)).lowest_idle_power_w is None
 
 
 def test_unknown_power_stays_unknown() -> None:

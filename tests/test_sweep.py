@@ -117,6 +117,20 @@ def test_a_device_without_a_limit_has_no_curve() -> None:
         sweep(MODEL, "tpu-v5p", dims={"batch": 1}, clock_mhz=[1000.0])
 
 
+def test_a_model_that_takes_no_time_has_no_curve() -> None:
+    from perfmodel.energy_table import model_energy
+
+    text = """func.func @main(%a: tensor<4x2xf32>) -> tensor<8xf32> {
+  %0 = stablehlo.reshape %a : (tensor<4x2xf32>) -> tensor<8xf32>
+  return %0 : tensor<8xf32>
+}
+"""
+    with pytest.raises(InputError, match=r"\Ano operator takes time: "):
+        sweep(text, "h100-sxm", predictor="analytical", power_limit_w=[300.0, 400.0])
+    with pytest.raises(InputError, match=r"\Ano operator takes time in "):
+        model_energy(text, "h100-sxm", predictor="analytical")
+
+
 def test_a_wrong_name_of_a_plot_comes_before_the_work(capsys: pytest.CaptureFixture[str]) -> None:
     code = main(
         ["sweep", "missing.onnx", "--device", "a100-pcie-40gb", "--power-limit-w", "100:200:50", "-o", "curve.jpg"]
@@ -139,7 +153,26 @@ def test_labels_that_would_lie_upon_each_other_are_one() -> None:
     class Dots:
         """An axis of 400 dots a second and 100 a joule."""
 
+        autoscale_view = staticmethod(lambda: None)
         transData = SimpleNamespace(transform=lambda places: [(400 * x, 100 * y) for x, y in places])  # noqa: N815
 
     points = [point(200, 2.0, 1.0), point(700, 1.0, 1.6), point(400, 1.05, 1.55), point(600, 1.0, 1.6)]
     assert together(Dots(), points, 1.0) == [((1.0, 1.6), "400, 600, 700"), ((2.0, 1.0), "200")]
+
+
+@pytest.mark.parametrize(
+    ("places", "labels"),
+    [
+        # Half of the picture apart in energy, 20 dots in latency.
+        ([(1.0, 0.010), (1.02, 0.016), (2.0, 0.022)], ["0", "1", "2"]),
+        # Half a second is a two-hundredth of the width.
+        ([(1.0, 0.50), (1.5, 0.50), (100.0, 0.40)], ["0, 1", "2"]),
+    ],
+    ids=["small energies", "long times"],
+)
+def test_labels_are_grouped_by_the_axes_that_are_drawn(places: list[tuple[float, float]], labels: list[str]) -> None:
+    figure = pytest.importorskip("matplotlib.figure").Figure(figsize=(6.4, 4.0), dpi=150)
+    axes = figure.add_subplot()
+    axes.plot([x for x, _ in places], [y for _, y in places])
+    points = [point(value, *place) for value, place in enumerate(places)]
+    assert [label for _, label in together(axes, points, 1.0)] == labels

@@ -199,6 +199,20 @@ def test_what_cannot_run_anywhere_is_tried_with_a_warning() -> None:
     assert own.perf_model(**arguments(), **large[0].all_kwargs()) == math.inf
 
 
+def test_a_formula_of_an_own_space_that_divides_by_0_prunes() -> None:
+    """As in tables and one by one: what has no number is not ranked, and not first."""
+    described = {
+        "id": "own", "op": "gemm", "columns": {"DEPTH": {}},
+        "roles": {"tile_m": "64", "tile_n": "64", "tile_k": "16", "threads": "256", "unroll": "8 / DEPTH"},
+    }  # fmt: skip
+    own = Pruning("rtx-3090", space=described)
+    good, bad = (Config({"DEPTH": depth}) for depth in (2, 0))
+    assert own.early_config_prune([bad, good], arguments()) == [good]
+    with pytest.warns(UserWarning, match=r"none of 1 configurations should run on rtx-3090 .*divides by 0"):
+        assert own.early_config_prune([bad], arguments()) == [bad]
+    assert own.perf_model(**arguments(), **bad.all_kwargs()) == math.inf
+
+
 def test_names_and_number_formats() -> None:
     config = Config({"TILE_M": 128, "TILE_N": 128, "TILE_K": 32})
     with pytest.raises(InputError, match="lacks BLOCK_SIZE_M"):

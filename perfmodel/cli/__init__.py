@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, NamedTuple, NoReturn
 
-from perfmodel.cli import interrupts
+from perfmodel.cli import interrupts, targets
 from perfmodel.errors import PerfmodelError, nearest
 
 _WIDTH = 79
@@ -153,6 +153,7 @@ def _dispatch(argv: list[str]) -> int:
         arguments = parser.parse_args(argv[1:])
     except SystemExit as leaving:  # --help, or wrong use, already printed
         return int(leaving.code or 0)
+    targets.check(parser, arguments)  # what could not be written in the end is refused before the work
     status: int = module.run(arguments)
     return status
 

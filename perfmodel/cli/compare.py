@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from perfmodel.cli import energy_options, options
 from perfmodel.cli.output import TO_STDOUT, console, write_bytes, write_json, write_text
 from perfmodel.cli.progress import Progress
+from perfmodel.cli.targets import Written, page, plot
 from perfmodel.errors import InputError, nearest
 
 if TYPE_CHECKING:
@@ -46,10 +47,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also predict over a dimension of the model, from A to B in doublings or as a list A,B,C: from where on another "
         "device is faster, thriftier or cheaper for each sample or token; not with --prompt",
     )
-    group.add_argument("--html", metavar="FILE", help="write a page that opens offline (needs perfmodel[report])")
+    group.add_argument(
+        "--html",
+        metavar="FILE",
+        action=Written,
+        kind=page,
+        help="write a page that opens offline (needs perfmodel[report])",
+    )
     group.add_argument(
         "--plot",
         metavar="FILE",
+        action=Written,
+        kind=plot,
         help="draw the curves of --over, or latency against energy (--rank: carbon, money), into a .svg or .png file "
         "(needs perfmodel[plot])",
     )
@@ -64,7 +73,6 @@ def run(arguments: argparse.Namespace) -> int:
     request = energy_options.generation(arguments)
     energy_options.refuse_for_requests(arguments, ("explain", "over"))
     over = _over(arguments.over, conditions["dims"])
-    ending = _checked_pictures(arguments)
     prices = _prices(arguments, devices)
 
     with Progress("perfmodel compare") as progress:
@@ -75,8 +83,8 @@ def run(arguments: argparse.Namespace) -> int:
 
         ranking = ranked(ranking, arguments.rank or "latency", prices)
     curves = _curves(arguments, devices, over, prices, conditions)
-    if ending is not None or arguments.html is not None:
-        _draw(arguments, ranking, devices, prices, curves, conditions, ending)
+    if arguments.plot is not None or arguments.html is not None:
+        _draw(arguments, ranking, devices, prices, curves, conditions)
     if arguments.json is not None:
         result = _result(ranking, arguments.rank, prices)
         write_json(result if curves is None else result | {"over": curves.to_dict()}, arguments.json)
@@ -106,7 +114,7 @@ def _over(text: str | None, dims: dict[str, int]) -> tuple[str, tuple[int, ...]]
     """The dimension of ``--over`` and its sizes; the size that ``--dim`` gives it stands among them.
 
     Raises:
-        InputError: it is neither NAME=A:B nor NAME=A,B,C, or ``--dim`` does not give NAME.
+        InputError: it is neither NAME=A:B nor NAME=A,B,C, has too few or too many sizes, or ``--dim`` does not give NAME.
     """
     if text is None:
         return None
@@ -124,22 +132,9 @@ def _over(text: str | None, dims: dict[str, int]) -> tuple[str, tuple[int, ...]]
         while size < end:
             numbers.add(size)
             size *= 2
-    return name, tuple(sorted(numbers))
+    from perfmodel.report.crossover import checked_sizes
 
-
-def _checked_pictures(arguments: argparse.Namespace) -> str | None:
-    """The format of ``--plot``; None where none is asked for.
-
-    Raises:
-        InputError: a name of a picture or a page that is none.
-    """
-    if arguments.html is not None:
-        options.check_page(arguments.html)
-    if arguments.plot is None:
-        return None
-    from perfmodel.predict.picture import picture_format
-
-    return picture_format(arguments.plot)
+    return name, checked_sizes(name, numbers)
 
 
 def _curves(
@@ -166,11 +161,13 @@ def _draw(
     prices: Prices | None,
     curves: Curves | None,
     conditions: dict[str, Any],
-    ending: str | None,
 ) -> None:
     from perfmodel.report import comparing
 
-    if ending is not None:
+    if arguments.plot is not None:
+        from perfmodel.predict.picture import picture_format
+
+        ending = picture_format(arguments.plot)
         write_bytes(comparing.draw(ranking, prices, curves, arguments.rank, ending), arguments.plot)
     if arguments.html is not None:
         from perfmodel.report.request import request_title
@@ -202,10 +199,9 @@ def _prices(arguments: argparse.Namespace, devices: list[str]) -> Prices | None:
     given = (arguments.pue, arguments.host_power_w, arguments.rank)
     if not energy_options.asks_for_cost(arguments) and given == (None, None, None) and arguments.devices_per_host == 1:
         return None
-    from perfmodel.hardware import load_device
     from perfmodel.predict.energy.ranking import check_rank
 
-    prices = energy_options.prices(arguments, [load_device(device).id for device in devices])
+    prices = energy_options.prices(arguments, devices)
     check_rank(arguments.rank or "latency", prices)
     return prices
 

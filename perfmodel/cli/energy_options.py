@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from perfmodel.cli.options import positive
+from perfmodel.cli.targets import Written, plot
 from perfmodel.errors import InputError, nearest
 
 if TYPE_CHECKING:
@@ -77,7 +78,10 @@ def add_profile_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--power-profile", action="store_true", help="print power over the time of a run: average, p99, peak"
     )
-    group.add_argument("--power-plot", metavar="PATH", help="draw it into a .svg or .png file (needs perfmodel[plot])")
+    group.add_argument(
+        "--power-plot", metavar="PATH", action=Written, kind=plot,
+        help="draw it into a .svg or .png file (needs perfmodel[plot])",
+    )  # fmt: skip
     group.add_argument(
         "--window-ms",
         metavar="T,...",
@@ -120,15 +124,11 @@ def check(arguments: argparse.Namespace) -> None:
     """Refuse what ``predict`` cannot use before anything is predicted.
 
     Raises:
-        InputError: an impossible price, window, region or name of a plot; hosts or a PUE that nothing asks for.
+        InputError: an impossible price, window or region; hosts or a PUE that nothing asks for.
     """
     windows_s(arguments)
     if arguments.window_ms is not None and not (arguments.power_profile or asks_for_rack(arguments)):
         raise InputError("--window-ms is of power over time: give --power-profile, --count or --budget-w as well")
-    if arguments.power_plot is not None:
-        from perfmodel.predict.picture import picture_format
-
-        picture_format(arguments.power_plot)
     given = arguments.pue is not None or arguments.host_power_w is not None or arguments.devices_per_host != 1
     if asks_for_cost(arguments):
         prices(arguments, [arguments.device])
@@ -171,7 +171,7 @@ def prices(arguments: argparse.Namespace, devices: Sequence[str]) -> Prices:
     """What was given of grid and prices.
 
     Args:
-        devices: ids of the devices that may have a price.
+        devices: those that may have a price, as they were given: ids, or paths of device files.
 
     Raises:
         InputError: an impossible price, an unknown region or device.
@@ -197,9 +197,7 @@ def prices_of_page(arguments: argparse.Namespace, devices: Sequence[str]) -> Pri
         InputError: an impossible price, an unknown region, or hosts and a PUE that nothing asks for.
     """
     if asks_for_cost(arguments):
-        from perfmodel.hardware import load_device
-
-        return prices(arguments, [load_device(device).id for device in devices])
+        return prices(arguments, devices)
     if arguments.pue is not None or arguments.host_power_w is not None or arguments.devices_per_host != 1:
         raise InputError(
             "--pue, --host-power-w and --devices-per-host change carbon and money: give --grid, --price-per-hour or "
@@ -213,15 +211,21 @@ def _per_hour(text: str | None, devices: Sequence[str]) -> Any:
         return None
     if "=" not in text:
         return _price(text, text)
+    from perfmodel.hardware import load_device
+
+    # A device file is called by its path or by the id that stands in it.
+    ids = {name: record.id for device in devices for record in [load_device(device)] for name in (device, record.id)}
     found: dict[str, float] = {}
     for part in text.split(","):
         device, equals, number = part.rpartition("=")
         device = device.strip()
         if not equals or not device:
             raise InputError(f"--price-per-hour {part!r}: wanted DEVICE=PRICE, as in h100-sxm=2.5,l40s=1.1")
-        if device not in devices:
-            raise InputError(f"--price-per-hour names {device!r}, which is not compared: {nearest(device, devices)}")
-        found[device] = _price(number, part)
+        if device not in ids:
+            raise InputError(f"--price-per-hour names {device!r}, which is not compared: {nearest(device, ids)}")
+        price = _price(number, part)
+        if found.setdefault(ids[device], price) != price:
+            raise InputError(f"--price-per-hour gives {ids[device]} twice: {found[ids[device]]:g} and {price:g}")
     return found
 
 

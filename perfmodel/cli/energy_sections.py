@@ -75,7 +75,7 @@ def _add_profile(
 
 def _costs(arguments: argparse.Namespace, prediction: ModelPrediction | GenerationPrediction) -> list[tuple[str, Cost]]:
     """Costs with what each is of; the whole comes last."""
-    prices = energy_options.prices(arguments, [prediction.device])
+    prices = energy_options.prices(arguments, [arguments.device])
     phases = getattr(prediction, "phases", ())
     whole = "request" if phases else "run"
     return [*((phase.name, phase.cost(prices)) for phase in phases), (whole, prediction.cost(prices))]

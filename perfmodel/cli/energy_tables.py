@@ -21,11 +21,12 @@ from perfmodel.cli.tables import (
     value_of,
 )
 from perfmodel.models.cap import LEAST_SHARE
+from perfmodel.predict.unpowered import unpowered
 
 if TYPE_CHECKING:
     from perfmodel.predict import Estimate, ModelPrediction, OperatorPrediction
     from perfmodel.predict.energy import Cost, PowerProfile, Prices, Rack
-    from perfmodel.predict.generation import GenerationPrediction
+    from perfmodel.predict.generation import GenerationPrediction, PhasePrediction
 
 SLICES_SHOWN = 16
 """Rows of the table of power over time."""
@@ -44,12 +45,14 @@ def print_generation(
     needed = prediction.peak_memory_bytes
     fits = "" if total is None else f"{'MORE than the device has: ' if needed > total else ''}of {units.size(total)}; "
     generated = prediction.workload.samples * prediction.generate
+    missing = unpowered(prediction)
+    latency, mean, peak, energy = prediction.latency_s, prediction.power_w, prediction.peak_w, prediction.energy_j
     rows = [
-        ("latency", units.duration(prediction.latency_s.value), interval_note(prediction.latency_s, units.duration)),
-        ("throughput", units.rate(generated / prediction.latency_s.value), "tokens generated"),
-        ("mean power", units.power(value_of(prediction.power_w)), interval_note(prediction.power_w, units.power)),
-        ("peak power", units.power(value_of(prediction.peak_w)), interval_note(prediction.peak_w, units.power)),
-        ("energy", units.energy(value_of(prediction.energy_j)), interval_note(prediction.energy_j, units.energy)),
+        ("latency", units.duration(latency.value), interval_note(latency, units.duration)),
+        ("throughput", units.rate(_each_second(generated, prediction)), "tokens generated"),
+        ("mean power", units.power(value_of(mean)), interval_note(mean, units.power, missing)),
+        ("peak power", units.power(value_of(peak)), interval_note(peak, units.power, missing)),
+        ("energy", units.energy(value_of(energy)), interval_note(energy, units.energy, missing)),
         ("memory", units.size(needed), f"{fits}key/value cache {units.size(prediction.kv_cache_bytes)} at the end"),
     ]
     console.print(figures_grid(rows))
@@ -63,7 +66,7 @@ def print_generation(
             str(phase.runs),
             units.duration(phase.latency_s.value),
             units.duration(phase.latency_per_run_s.value),
-            units.rate(phase.tokens / phase.latency_s.value).removesuffix("/s").strip(),
+            units.rate(_each_second(phase.tokens, phase)).removesuffix("/s").strip(),
             units.power(value_of(phase.power_w)),
             units.power(value_of(phase.peak_w)),
             units.energy(value_of(phase.energy_j)),
@@ -72,15 +75,16 @@ def print_generation(
     console.print(table)
 
 
-def print_energy(
-    console: Console, operators: Sequence[OperatorPrediction], *, heading: str, runs: float = 1.0, shown: int | None
-) -> None:
+def _each_second(tokens: float, of: GenerationPrediction | PhasePrediction) -> float | None:
+    return tokens / of.latency_s.value if of.latency_s.value else None
+
+
+def print_energy(console: Console, operators: Sequence[OperatorPrediction], *, heading: str, shown: int | None) -> None:
     """Power and energy by kind of operator, those that take the most energy first.
 
     Args:
         operators: of one run.
         heading: what stands above the table.
-        runs: how often the run is repeated.
         shown: kinds listed; None: all.
     """
     kinds: dict[tuple[str, str, str], list[OperatorPrediction]] = {}
@@ -90,8 +94,8 @@ def print_energy(
     for (op, dtype, shape), same in kinds.items():
         joules = [o.energy_j.value for o in same if o.energy_j is not None]
         seconds = sum(o.latency_s.value for o in same)
-        energy = sum(joules) * runs if len(joules) == len(same) else None
-        rows.append((f"{op} {dtype}", shape, runs * sum(o.count for o in same), runs * seconds, energy))
+        energy = sum(joules) if len(joules) == len(same) else None
+        rows.append((f"{op} {dtype}", shape, sum(o.count for o in same), seconds, energy))
     rows.sort(key=lambda row: -(row[4] or 0.0))
     total = sum(row[4] or 0.0 for row in rows)
     table = plain_table(gap=1)
@@ -103,7 +107,7 @@ def print_energy(
     others = rows[len(listed) :]
     for op, shape, count, seconds, joules_of in listed:
         table.add_row(
-            safe(op), safe(shape), f"{count:.0f}", units.duration(seconds), *_energy_cells(joules_of, seconds, total)
+            safe(op), safe(shape), str(count), units.duration(seconds), *_energy_cells(joules_of, seconds, total)
         )
     if others:
         joules_of = sum(row[4] or 0.0 for row in others)
@@ -111,7 +115,7 @@ def print_energy(
         table.add_row(
             f"{len(others)} other kinds",
             "",
-            f"{sum(row[2] for row in others):.0f}",
+            str(sum(row[2] for row in others)),
             units.duration(seconds),
             *_energy_cells(joules_of, seconds, total),
         )

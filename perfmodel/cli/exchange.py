@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from perfmodel.cli.output import check_target, write_bytes, write_text
+from perfmodel.cli.output import write_bytes, write_text
+from perfmodel.cli.targets import Written, table, trace
 from perfmodel.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,59 +20,38 @@ if TYPE_CHECKING:
 def add_trace_option(parser: argparse._ActionsContainer) -> None:
     """``--trace``."""
     parser.add_argument(
-        "--trace", metavar="FILE.json", help="write the predicted run as a Chrome trace, which ui.perfetto.dev opens"
-    )
+        "--trace", metavar="FILE.json", action=Written, kind=trace,
+        help="write the predicted run as a Chrome trace, which ui.perfetto.dev opens",
+    )  # fmt: skip
 
 
 def add_file_options(parser: argparse.ArgumentParser) -> None:
     """All three."""
     group = parser.add_argument_group("files for other tools (docs/exchange.md); one that exists is replaced")
     add_trace_option(group)
-    group.add_argument("--table", metavar="FILE", help="write the operators as a table: .csv or .parquet")
+    group.add_argument(
+        "--table", metavar="FILE", action=Written, kind=table, help="write the operators as a table: .csv or .parquet"
+    )
     group.add_argument(
         "--annotate",
         metavar="FILE",
+        action=Written,
         help="write the model again with the costs of each node: ONNX as metadata (Netron shows it), MLIR text as attributes",
     )
 
 
-def check_trace(arguments: argparse.Namespace) -> None:
-    """Refuse a trace that could not be written, before the work.
+def check_annotated(model: str, target: str | None) -> None:
+    """Refuse a name that says another format than the model's, before the work: tools go by it.
+
+    Args:
+        model: that is annotated.
+        target: the name; None: nothing is to be annotated.
 
     Raises:
-        InputError: its name does not end in ``.json``, or as :func:`perfmodel.cli.output.check_target`.
+        InputError: it does.
     """
-    if arguments.trace is None:
+    if target is None:
         return
-    if not arguments.trace.lower().endswith(".json"):
-        raise InputError(f"a trace {arguments.trace!r}: wanted a name that ends in .json")
-    check_target(arguments.trace, overwrite=True)
-
-
-def check_files(arguments: argparse.Namespace) -> None:
-    """Refuse what could not be written, before the work.
-
-    Raises:
-        InputError: a name whose ending says no format, the model itself, or as :func:`perfmodel.cli.output.check_target`.
-    """
-    check_trace(arguments)
-    if arguments.table is not None:
-        from perfmodel.exchange.table import check_ending
-
-        check_ending(arguments.table)
-        check_target(arguments.table, overwrite=True)
-    if arguments.annotate is None:
-        return
-    if os.path.realpath(arguments.annotate) == os.path.realpath(arguments.model):
-        raise InputError(
-            f"--annotate {arguments.annotate}: is the model itself; give the annotated one a name of its own"
-        )
-    check_target(arguments.annotate, overwrite=True)
-    _check_ending(arguments.model, arguments.annotate)
-
-
-def _check_ending(model: str, target: str) -> None:
-    """Refuse a name that says another format than the model's: tools go by it."""
     from perfmodel.features.mlir.detect import is_mlir
 
     ending = os.path.splitext(target)[1].lower()

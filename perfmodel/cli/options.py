@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+from perfmodel.cli.targets import Written
 from perfmodel.errors import InputError
 
 DIM_METAVAR = "NAME=N"
@@ -111,7 +112,10 @@ def add_prediction_options(
 def add_json_option(parser: argparse.ArgumentParser) -> None:
     """``--json PATH|-``."""
     parser.add_argument(
-        "--json", metavar="PATH|-", help="write the result as JSON to this file; `-`: to standard output, alone"
+        "--json",
+        metavar="PATH|-",
+        action=Written,
+        help="write the result as JSON to this file; `-`: to standard output, alone",
     )
 
 
@@ -157,16 +161,6 @@ def device_list(text: str) -> list[str]:
     if not devices:
         raise InputError(f"--device {text!r} names no device: wanted ids separated by commas, as in h100-sxm,l40s")
     return devices
-
-
-def check_page(path: str) -> None:
-    """Refuse a name that is not a page's, before the work.
-
-    Raises:
-        InputError: it does not end in ``.html``.
-    """
-    if not path.lower().endswith((".html", ".htm")):
-        raise InputError(f"a page {path!r}: wanted a name that ends in .html")
 
 
 def _dtype_map(texts: list[str]) -> dict[str, str]:

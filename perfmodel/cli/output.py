@@ -66,7 +66,7 @@ def write_bytes(data: bytes, target: str, *, overwrite: bool = True) -> None:
     Raises:
         InputError: the file cannot be written, or exists and is not to be replaced.
     """
-    path = Path(os.path.realpath(target))  # of a link, the file that it points to is replaced
+    path = place_of(target)
     try:
         if not overwrite and path.is_file():
             raise InputError(f"{target} exists; --force replaces it")
@@ -83,6 +83,15 @@ def write_bytes(data: bytes, target: str, *, overwrite: bool = True) -> None:
         raise InputError(f"cannot write {target!r}: {error.strerror or error}") from None
 
 
+def place_of(target: str) -> Path:
+    """The path that is written to: of a link, the file that it points to is replaced.
+
+    A pipe or a device keeps the name that it was given: what its links end in (``pipe:[7]``, of ``/dev/stdout``) is no path.
+    """
+    path = Path(target)
+    return path if path.exists() and not path.is_file() and not path.is_dir() else Path(os.path.realpath(target))
+
+
 def check_target(target: str, *, overwrite: bool) -> None:
     """Refuses a file that could not be written: before the work, not after it.
 
@@ -95,14 +104,19 @@ def check_target(target: str, *, overwrite: bool) -> None:
     """
     if target == TO_STDOUT:
         return
-    path = Path(os.path.realpath(target))
+    path = place_of(target)
     if path.is_dir():
-        raise InputError(f"{target} is a folder; wanted a file")
+        raise InputError(f"cannot write {target!r}: it is a folder; wanted a file")
     if not overwrite and path.is_file():
         raise InputError(f"{target} exists; --force replaces it")
+    if path.exists() and not path.is_file():  # a pipe or a device
+        if not os.access(path, os.W_OK):
+            raise InputError(f"cannot write {target!r}: it may not be written to")
+        return
     if not path.parent.is_dir():
         raise InputError(f"cannot write {target!r}: there is no folder {Path(target).parent}")
-    if not path.exists() and not os.access(path.parent, os.W_OK):
+    # A file that is there is replaced by one that is written beside it, which takes place in its folder, too.
+    if not os.access(path.parent, os.W_OK):
         raise InputError(f"cannot write {target!r}: the folder {Path(target).parent} may not be written to")
 
 

@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     request = energy_options.generation(arguments)
     energy_options.check(arguments)
     energy_options.refuse_for_requests(arguments, ("explain", "memory", "annotate"))
-    exchange.check_files(arguments)
+    exchange.check_annotated(arguments.model, arguments.annotate)
 
     with Progress("perfmodel predict") as progress:
         progress(f"predicting {arguments.model} on {arguments.device}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from perfmodel.cli import energy_options, exchange, options
 from perfmodel.cli.output import TO_STDOUT, write_json, write_text
 from perfmodel.cli.progress import Progress
+from perfmodel.cli.targets import Written, page
 
 if TYPE_CHECKING:
     from perfmodel.predict import ModelPrediction
@@ -29,7 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         device_help="device ids (see `perfmodel devices`) or device TOMLs, separated by commas; the page opens with the first",
         explains=False,
     )
-    parser.add_argument("-o", "--output", metavar="FILE", required=True, help="the page, an .html file")
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", action=Written, kind=page, required=True, help="the page, an .html file"
+    )
     parser.add_argument(
         "--no-what-if",
         action="store_true",
@@ -46,8 +49,6 @@ def run(arguments: argparse.Namespace) -> int:
     conditions = options.prediction_conditions(arguments)
     devices = options.device_list(arguments.device)
     request = energy_options.generation(arguments)
-    options.check_page(arguments.output)
-    exchange.check_trace(arguments)
     prices = energy_options.prices_of_page(arguments, devices)
 
     from perfmodel.report import report

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from perfmodel.cli import options
 from perfmodel.cli.output import TO_STDOUT, console, write_bytes, write_json
 from perfmodel.cli.progress import Progress
+from perfmodel.cli.targets import Written, plot
 from perfmodel.units import duration, energy, power
 
 if TYPE_CHECKING:
@@ -30,7 +31,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ranges=True,
         explains=False,
     )
-    parser.add_argument("-o", "--output", metavar="FILE", help="also draw the curve into this .svg or .png file")
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", action=Written, kind=plot,
+        help="also draw the curve into this .svg or .png file",
+    )  # fmt: skip
     options.add_json_option(parser)
 
 
@@ -42,12 +46,11 @@ def run(arguments: argparse.Namespace) -> int:
     from perfmodel.predict.sweep import sweep
     from perfmodel.predict.sweep_plot import draw
 
-    ending = None if arguments.output is None else picture_format(arguments.output)  # a wrong name before the work
     with Progress("perfmodel sweep") as progress:
         progress(f"predicting {arguments.model} on {arguments.device}")
         curve = sweep(arguments.model, arguments.device, **conditions)
-    if arguments.output is not None and ending is not None:
-        write_bytes(draw(curve, ending), arguments.output)
+    if arguments.output is not None:
+        write_bytes(draw(curve, picture_format(arguments.output)), arguments.output)
     if arguments.json is not None:
         write_json(curve.to_dict(), arguments.json)
     if arguments.json != TO_STDOUT:

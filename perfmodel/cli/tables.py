@@ -13,6 +13,7 @@ from rich.text import Text
 
 from perfmodel import units
 from perfmodel.predict.kinds import OperatorGroup, formula, group_operators
+from perfmodel.predict.unpowered import unpowered
 from perfmodel.predict.workload import BATCH_DIMS
 
 if TYPE_CHECKING:
@@ -127,7 +128,9 @@ def conditions(prediction: ModelPrediction | GenerationPrediction, dtype: str | 
 
 
 def _figures(prediction: ModelPrediction, device_memory_bytes: int | None) -> Table:
-    latency = prediction.latency_s
+    latency, power, energy, missing = (
+        prediction.latency_s, prediction.power_w, prediction.energy_j, unpowered(prediction),
+    )  # fmt: skip
     rows = [("latency", units.duration(latency.value), interval_note(latency, units.duration))]
     work = prediction.workload
     batch = next((value for name, value in prediction.dims.items() if name.lower() in BATCH_DIMS), None)
@@ -136,8 +139,8 @@ def _figures(prediction: ModelPrediction, device_memory_bytes: int | None) -> Ta
     elif batch is not None and latency.value:
         rows.append(("throughput", units.rate(batch / latency.value), f"{batch} in each run"))
     rows += [
-        ("power", units.power(value_of(prediction.power_w)), interval_note(prediction.power_w, units.power)),
-        ("energy", units.energy(value_of(prediction.energy_j)), interval_note(prediction.energy_j, units.energy)),
+        ("power", units.power(value_of(power)), interval_note(power, units.power, missing)),
+        ("energy", units.energy(value_of(energy)), interval_note(energy, units.energy, missing)),
         ("memory", units.size(prediction.peak_memory_bytes), _memory_note(prediction, device_memory_bytes)),
         ("work", units.flops(prediction.flops_executed), f"{units.size(prediction.bytes)} read and written"),
         ("utilisation", units.share(prediction.utilisation), "of the device's peak FLOP/s"),
@@ -243,9 +246,9 @@ def interval(estimate: Estimate, unit: Callable[[float], str]) -> str:
     return f"{number if high.endswith(f' {name}') else low} to {high}"
 
 
-def interval_note(estimate: Estimate | None, unit: Callable[[float], str]) -> str:
-    """``90 % interval: 3.10 to 4.20 ms``."""
-    return "the device's TDP is unknown" if estimate is None else f"90 % interval: {interval(estimate, unit)}"
+def interval_note(estimate: Estimate | None, unit: Callable[[float], str], missing: str = "") -> str:
+    """``90 % interval: 3.10 to 4.20 ms``; why there is none (:func:`perfmodel.predict.unpowered.unpowered`)."""
+    return missing if estimate is None else f"90 % interval: {interval(estimate, unit)}"
 
 
 def safe(text: str) -> Text:

@@ -40,6 +40,7 @@ from perfmodel.ops import View
 from perfmodel.ops.table import Group, stack
 from perfmodel.predict import kernels_of, predict
 from perfmodel.predict.result import Estimate, ModelPrediction, OperatorPrediction
+from perfmodel.predict.unpowered import NO_TIME, unpowered
 
 Joules = Mapping[str, float]
 """Joules by cause (:data:`perfmodel.models.power.ENERGY_TERMS`)."""
@@ -134,7 +135,8 @@ def model_energy(
             cache, entry: as for :func:`perfmodel.predict`.
 
     Raises:
-        InputError: what :func:`perfmodel.predict` raises; the device's idle power or TDP is unknown.
+        InputError: what :func:`perfmodel.predict` raises; the device's idle power or TDP is unknown; no operator
+            takes time.
     """
     record, loaded, change = load_device(device), load_predictor(predictor), what_if or WhatIf()
     graph = kernels_of(
@@ -145,6 +147,8 @@ def model_energy(
         fusion=fusion, launch=launch, clock_mhz=clock_mhz, power_limit_w=power_limit_w, cache=cache,
         entry=entry,
     )  # fmt: skip
+    if prediction.energy_j is None and unpowered(prediction) == NO_TIME:
+        raise InputError(f"{NO_TIME} in {prediction.model}: there is no energy to divide")
     if prediction.energy_j is None:
         raise InputError(
             f"the energy of {record.id} is unknown, since its TDP or its idle power is: give a device file that has both"

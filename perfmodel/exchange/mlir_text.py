@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 
 from perfmodel.errors import InputError, ModelFileError
 from perfmodel.exchange.costs import PREFIX, Value, place, totals
+from perfmodel.exchange.mlir_earlier import without_costs
 from perfmodel.exchange.mlir_places import Place, place_of
 from perfmodel.features.mlir.convert import Conversion
 from perfmodel.features.mlir.ir import Block, Module, Operation
@@ -53,6 +54,7 @@ def annotated(
         ModelFileError: it cannot be read.
     """
     text, label = _text(source)
+    text = without_costs(text, label)
     named, function = _operations(text, label, dims, entry, joined=joined)
     placed = place(prediction, named)
     by_place = {_at(o): o for o in _written(_read(text, label))}

@@ -47,11 +47,9 @@ def annotated(
     nodes, *of_functions = [list(_nodes(scope)) for scope in (model.graph, *model.functions)]
     places, *inside = _places(path, model, [nodes, *of_functions])
     placed = place(prediction, places)
-    for index, found in _with_bodies(nodes, placed).items():
-        _put(nodes[index], found)
+    _put_all(nodes, placed)
     for body, own in zip(of_functions, inside, strict=True):
-        for index, found in _with_bodies(body, _inside(prediction, places, own)).items():
-            _put(body[index], found)
+        _put_all(body, _inside(prediction, places, own))
     _put(model, totals(prediction, placed))
     if model.ByteSize() > MAX_FILE_BYTES:
         raise InputError(
@@ -173,7 +171,14 @@ def _tensors(graph: Any) -> Iterator[Any]:
                 yield from body.initializer
 
 
-def _put(holder: Any, found: Any) -> None:
+def _put_all(nodes: list[Any], placed: Placed) -> None:
+    """Costs of the nodes of a scope; a node that has none keeps none of an earlier annotation either."""
+    found = _with_bodies(nodes, placed)
+    for index, node in enumerate(nodes):
+        _put(node, found.get(index, {}))
+
+
+def _put(holder: Any, found: Mapping[str, Value]) -> None:
     """Set properties; those of an earlier annotation are replaced."""
     kept = [(e.key, e.value) for e in holder.metadata_props if not e.key.startswith(PREFIX)]
     del holder.metadata_props[:]

@@ -20,9 +20,12 @@ def check_ending(name: str) -> None:
 
     Raises:
         InputError: it ends neither in ``.csv`` nor in ``.parquet``.
+        MissingExtraError: Parquet without pandas and pyarrow (the extra ``train``); CSV needs neither.
     """
     if not name.lower().endswith(ENDINGS):
         raise InputError(f"{name} is neither .csv nor .parquet")
+    if not name.lower().endswith(".csv"):
+        require_pandas("a Parquet file")  # the extra brings both
 
 
 def rows_of(prediction: ModelPrediction | GenerationPrediction) -> list[dict[str, Any]]:
@@ -44,8 +47,7 @@ def table_bytes(prediction: ModelPrediction | GenerationPrediction, name: str) -
         name: of the file; its ending decides.
 
     Raises:
-        InputError: as :func:`check_ending`.
-        MissingExtraError: Parquet without pandas and pyarrow (the extra ``train``); CSV needs neither.
+        InputError, MissingExtraError: as :func:`check_ending`.
     """
     check_ending(name)
     rows, columns = rows_of(prediction), columns_of(prediction)
@@ -56,7 +58,6 @@ def table_bytes(prediction: ModelPrediction | GenerationPrediction, name: str) -
         # repr, which csv uses for floats, is the shortest text that reads back as the same number.
         writer.writerows(rows)
         return text.getvalue().encode("utf-8")
-    require_pandas("a Parquet file")  # the extra brings both
     import pyarrow
     from pyarrow import parquet
 

@@ -126,16 +126,20 @@ def _process(p: ModelPrediction | GenerationPrediction, number: int) -> list[dic
     else:
         runs = [(phase.name, part, count) for phase in p.phases for part, count in phase.parts]
     whole = sum(count * len(part.operators) for _, part, count in runs) <= MOST_KERNELS
-    phase_start, phase_name = 0.0, None
+    of_phase: dict[str | None, int] = {}
+    for phase, _, count in runs:
+        of_phase[phase] = of_phase.get(phase, 0) + count
+    phase_start, phase_name, before = 0.0, None, 0
     for at, (phase, part, count) in enumerate(runs):
         if phase != phase_name:
-            phase_start, phase_name = lane.now_s, phase
+            phase_start, phase_name, before = lane.now_s, phase, 0
         drawn = count if whole else 1
         for run in range(drawn):
             start = lane.now_s
             _run(lane, part)
             if phase is not None:
-                _span_of_run(lane, f"{phase} {run + 1}" if count > 1 else phase, start, part)
+                name = f"{phase} {before + run + 1}" if of_phase[phase] > 1 else phase
+                _span_of_run(lane, name, start, part)
         if drawn < count:
             seconds = (count - drawn) * part.latency_s.value
             args = {"runs": count - drawn, "latency_each_s": part.latency_s.to_dict()}
@@ -145,6 +149,7 @@ def _process(p: ModelPrediction | GenerationPrediction, number: int) -> list[dic
             if part.power_w is not None:
                 lane.counter("power", "W", part.power_w.value)
             lane.now_s += seconds
+        before += count
         if phase is not None and (at + 1 == len(runs) or runs[at + 1][0] != phase):
             lane.span(PHASES, phase, phase_start, lane.now_s, {}, "phase")
     if p.power_w is not None and p.idle_power_w is not None:

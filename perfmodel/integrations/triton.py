@@ -108,8 +108,8 @@ class Pruning:
         physics = Physics.of(self.space, self._problem({**named_args, **kwargs}), self.device)
         rows = [self._parameters({**kwargs, **_settings(config)}) for config in configs]
         columns = {name: np.array([row[name] for row in rows]) for name in self.space.columns}
-        with np.errstate(divide="ignore", invalid="ignore"):  # of impossible shapes, which are refused
-            refused = np.broadcast_to(physics.costs(columns).refused, (len(rows),))
+        with np.errstate(all="ignore"):  # of impossible shapes, which are refused
+            refused = np.broadcast_to(physics.refusal(physics.costs(columns)), (len(rows),))
         kept = [config for config, code in zip(configs, refused, strict=True) if code == 0]
         if kept:
             return kept

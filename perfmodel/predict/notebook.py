@@ -11,6 +11,7 @@ from perfmodel.errors import MissingExtraError
 from perfmodel.html_table import html_result, html_table
 from perfmodel.predict.kinds import group_operators
 from perfmodel.predict.result import Estimate, ModelPrediction, OperatorPrediction
+from perfmodel.predict.unpowered import unpowered
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -42,10 +43,11 @@ def operator_line(o: OperatorPrediction) -> str:
 
 def operator_html(o: OperatorPrediction) -> str:
     """Figures with intervals, and the terms of its bound."""
+    missing = unpowered(o)
     figures = [
         ("latency", units.duration(o.latency_s.value), _interval(o.latency_s, units.duration)),
-        ("power", units.power(_value(o.power_w)), _interval(o.power_w, units.power)),
-        ("energy", units.energy(_value(o.energy_j)), _interval(o.energy_j, units.energy)),
+        ("power", units.power(_value(o.power_w)), _interval(o.power_w, units.power, missing)),
+        ("energy", units.energy(_value(o.energy_j)), _interval(o.energy_j, units.energy, missing)),
         ("work", units.flops(o.flops), f"{units.size(o.bytes)} read and written"),
         ("executions", str(o.count), f"{units.duration(o.latency_each_s.value)} each"),
         ("bound", o.bound, ""),
@@ -81,7 +83,8 @@ def request_html(p: GenerationPrediction) -> str:
     rows = [
         (
             name, units.duration(part.latency_s.value), _interval(part.latency_s, units.duration), each,
-            units.power(_value(part.power_w)), units.energy(_value(part.energy_j)), _interval(part.energy_j, units.energy),
+            units.power(_value(part.power_w)), units.energy(_value(part.energy_j)),
+            _interval(part.energy_j, units.energy, unpowered(part)),
         )
         for name, part, each in parts
     ]  # fmt: skip
@@ -110,12 +113,12 @@ def requests_html(found: Sequence[GenerationPrediction]) -> str:
 
 def prediction_html(p: ModelPrediction) -> str:
     """Figures with intervals, then the kinds of operators that take the most time, then what is warned of."""
-    seconds = p.latency_s.value
+    seconds, missing = p.latency_s.value, unpowered(p)
     figures = [
         ("latency", units.duration(seconds), _interval(p.latency_s, units.duration)),
         ("throughput", units.rate(p.workload.units / seconds) if seconds else units.UNKNOWN, p.workload.in_each_run),
-        ("power", units.power(_value(p.power_w)), _interval(p.power_w, units.power)),
-        ("energy", units.energy(_value(p.energy_j)), _interval(p.energy_j, units.energy)),
+        ("power", units.power(_value(p.power_w)), _interval(p.power_w, units.power, missing)),
+        ("energy", units.energy(_value(p.energy_j)), _interval(p.energy_j, units.energy, missing)),
         ("peak memory", units.size(p.peak_memory_bytes), f"{units.size(p.weights_bytes)} of it weights"),
         ("utilisation", units.share(p.utilisation), "of the device's peak FLOP/s"),
     ]
@@ -260,7 +263,10 @@ def ranking_frame(ranking: Sequence[ModelPrediction]) -> DataFrame:
 def _frame(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, type] | None = None) -> DataFrame:
     """Rows as a data frame. Figures that are unknown throughout are NaN of type float64: None would make objects of them."""
     frame: DataFrame = _pandas().DataFrame(list(rows), columns=None if columns is None else list(columns))
-    figures = [c for c in frame.columns if re.search("_(s|w|j)$", c)] if columns is None else _floats(columns)
+    # A dimension of the model may be called `w`: `dim_w` is a whole number.
+    figures = (
+        [c for c in frame.columns if re.search("^(?!dim_).*_(s|w|j)$", c)] if columns is None else _floats(columns)
+    )
     return frame.astype(dict.fromkeys(figures, "float64"))
 
 
@@ -290,5 +296,5 @@ def _value(estimate: Estimate | None) -> float | None:
     return None if estimate is None else estimate.value
 
 
-def _interval(estimate: Estimate | None, unit: Any) -> str:
-    return "the device's TDP is unknown" if estimate is None else f"{unit(estimate.low)} to {unit(estimate.high)}"
+def _interval(estimate: Estimate | None, unit: Any, missing: str = "") -> str:
+    return missing if estimate is None else f"{unit(estimate.low)} to {unit(estimate.high)}"

@@ -30,6 +30,21 @@ def picture_format(path: str) -> str:
     return ending
 
 
+def check_installed(what: str) -> None:
+    """Refuse early where the library is missing.
+
+    Args:
+        what: it is wanted for, for the error.
+
+    Raises:
+        MissingExtraError: it is.
+    """
+    from importlib.util import find_spec
+
+    if find_spec("matplotlib") is None:
+        raise MissingExtraError("matplotlib", "plot", what)
+
+
 def picture(fill: Callable[[Any], None], what: str, ending: str, size: tuple[float, float]) -> bytes:
     """A picture of one pair of axes. The same bytes each time.
 

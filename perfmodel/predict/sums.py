@@ -62,6 +62,9 @@ def after_each_other(first: ModelPrediction, second: ModelPrediction) -> ModelPr
         ),
         idle_power_w=first.idle_power_w if first.idle_power_w == second.idle_power_w else None,
         power_limit_w=first.power_limit_w if first.power_limit_w == second.power_limit_w else None,
+        lowest_idle_power_w=(
+            first.lowest_idle_power_w if first.lowest_idle_power_w == second.lowest_idle_power_w else None
+        ),
     )
 
 

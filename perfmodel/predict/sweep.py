@@ -16,6 +16,7 @@ from perfmodel.models.predictor import load as load_predictor
 from perfmodel.predict import _predict, _prepare
 from perfmodel.predict.pareto import front
 from perfmodel.predict.result import ModelPrediction
+from perfmodel.predict.unpowered import NO_TDP, NO_TIME, unpowered
 
 UNITS = {"power_limit_w": "W", "clock_mhz": "MHz"}
 """What can be swept, with its unit."""
@@ -134,7 +135,8 @@ def sweep(
         predictor, dims, dtype, dtype_map, kv_dtype, software, fusion, launch, cache, entry: as there.
 
     Raises:
-        InputError: also where none or both of them are several numbers, or the device's power is unknown.
+        InputError: also where none or both of them are several numbers, the device's power is unknown, or no operator takes
+            time.
     """
     settings: dict[str, float | Sequence[float] | None] = {"power_limit_w": power_limit_w, "clock_mhz": clock_mhz}
     several = [name for name, value in settings.items() if value is not None and not isinstance(value, (int, float))]
@@ -156,6 +158,7 @@ def sweep(
                 prepared, record, dims, loaded, software, launch, setting["clock_mhz"], setting["power_limit_w"], cache
             )
             if prediction.energy_j is None:
-                raise InputError(f"{record.id} quotes no TDP: its power is unknown, and there is no curve to draw")
+                why = f"{record.id} quotes no TDP" if unpowered(prediction) == NO_TDP else NO_TIME
+                raise InputError(f"{why}: the power is unknown, and there is no curve to draw")
             points.append(Point(value, prediction))
     return Sweep(swept, tuple(points))

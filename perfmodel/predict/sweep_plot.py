@@ -57,6 +57,7 @@ def together(axes: Any, points: list[Point], factor: float) -> list[tuple[tuple[
 
     Limits above what the device draws change little or nothing.
     """
+    axes.autoscale_view()  # matplotlib scales axes when they are drawn, not when something is plotted
     groups: list[tuple[tuple[float, float], list[float]]] = []
     for point in sorted(points, key=lambda p: p.latency_s):
         place = (point.latency_s / factor, point.energy_j)

@@ -8,6 +8,7 @@ from typing import Any
 from perfmodel import units
 from perfmodel.predict.generation import GenerationPrediction
 from perfmodel.predict.result import ModelPrediction
+from perfmodel.predict.unpowered import unpowered
 from perfmodel.report.names import MOST_OF_LINE, short
 
 SOURCES = {
@@ -15,8 +16,6 @@ SOURCES = {
     "blended": "some measurements, and physics for the rest",
     "analytical": "physics alone, with an interval that is assumed or comes from other devices",
 }  # fmt: skip
-
-NO_TIME = "no operator takes time"
 
 UNSAID = "not said by the predictor"
 
@@ -42,11 +41,6 @@ def shares_of_runs(runs: Iterable[tuple[ModelPrediction, int]], attribute: str) 
             seconds[key] = seconds.get(key, 0.0) + count * operator.latency_s.value
     total = sum(seconds.values()) or 1.0
     return dict(sorted(((k, v / total) for k, v in seconds.items()), key=lambda item: -item[1]))
-
-
-def unpowered(prediction: ModelPrediction | GenerationPrediction) -> str:
-    """Why a prediction has no power."""
-    return "the device quotes no TDP" if prediction.latency_s.value > 0 else NO_TIME
 
 
 def caveats(prediction: ModelPrediction, prices: Any = None) -> Mapping[str, Any]:

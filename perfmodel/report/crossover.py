@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -56,6 +56,18 @@ class Crossing:
         }  # fmt: skip
 
 
+def checked_sizes(dimension: str, sizes: Iterable[int]) -> tuple[int, ...]:
+    """Each size once, the smallest first.
+
+    Raises:
+        InputError: too few or too many.
+    """
+    chosen = tuple(sorted(set(sizes)))
+    if not 2 <= len(chosen) <= MOST_SIZES:
+        raise InputError(f"a comparison over {dimension} needs 2 to {MOST_SIZES} sizes; got {len(chosen)}")
+    return chosen
+
+
 @dataclass
 class Curves:
     """Devices over one dimension.
@@ -105,9 +117,7 @@ class Curves:
         Raises:
             InputError: as there; or too few or too many sizes.
         """
-        chosen = tuple(sorted(set(sizes)))
-        if not 2 <= len(chosen) <= MOST_SIZES:
-            raise InputError(f"a comparison over {dimension} needs 2 to {MOST_SIZES} sizes; got {len(chosen)}")
+        chosen = checked_sizes(dimension, sizes)
         records = tuple(load_device(d) for d in devices)
         predictor = load_predictor(conditions.get("predictor", "default"))
         with without_collection():

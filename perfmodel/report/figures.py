@@ -17,7 +17,8 @@ from perfmodel.predict.kinds import formula
 from perfmodel.predict.memory import MemoryPlan
 from perfmodel.predict.memory.plan import Owner
 from perfmodel.predict.result import Estimate, ModelPrediction, OperatorPrediction
-from perfmodel.report.caveats import NO_TIME, caveats, shares, unpowered
+from perfmodel.predict.unpowered import NO_TIME, unpowered
+from perfmodel.report.caveats import caveats, shares
 from perfmodel.report.ceilings import ceilings, peak_of
 from perfmodel.report.modules import module_path, module_tree
 from perfmodel.report.names import short

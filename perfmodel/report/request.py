@@ -12,8 +12,9 @@ from perfmodel.hardware import Device, load_device
 from perfmodel.models.predictor import load as load_predictor
 from perfmodel.predict.generation import GenerationPrediction, PreparedRequest, middle, prepare_request
 from perfmodel.predict.result import Estimate
+from perfmodel.predict.unpowered import unpowered
 from perfmodel.report import figures
-from perfmodel.report.caveats import request_caveats, unpowered
+from perfmodel.report.caveats import request_caveats
 from perfmodel.report.places import operator_paths
 from perfmodel.report.what_if import title_of
 

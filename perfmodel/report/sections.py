@@ -9,8 +9,9 @@ from typing import Any
 
 from perfmodel import units
 from perfmodel.predict.result import ModelPrediction
+from perfmodel.predict.unpowered import NO_TIME
 from perfmodel.report.assets import asset
-from perfmodel.report.caveats import NO_TIME, NOT_MODELLED, SOURCES, UNSAID
+from perfmodel.report.caveats import NOT_MODELLED, SOURCES, UNSAID
 from perfmodel.report.figures import figures_of, typeset
 from perfmodel.report.names import MOST_OF_LINE, short
 from perfmodel.report.what_if import Variant
