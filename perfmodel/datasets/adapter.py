@@ -92,13 +92,13 @@ def read_table(path: Path, needed: Collection[str]) -> pd.DataFrame:
     pandas = require_pandas()
     kind = "CSV" if path.suffix.lower() == ".csv" else "Parquet"
     table: pd.DataFrame
-    if path.exists() and not path.is_file():
-        raise TraceError(f"{path} is no file; wanted a {kind} table")
     try:
+        if path.exists() and not path.is_file():
+            raise TraceError(f"{path} is no file; wanted a {kind} table")
         table = pandas.read_csv(path) if kind == "CSV" else read_parquet(path)
     except TraceError:
         raise
-    except Exception as error:  # pandas and pyarrow raise whatever their parsers do
+    except Exception as error:  # pandas and pyarrow raise whatever their parsers do; a name may be no path
         raise TraceError(f"{path} is no readable {kind} table: {first_line(error)}") from None
     table.columns = [str(name).strip() for name in table.columns]
     missing = [name for name in needed if name not in table.columns]
