@@ -128,7 +128,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return NO_READER
     except OSError as error:
         where = f"{error.filename}: " if error.filename is not None else ""
-        return _complain(f"{where}{error.strerror or error}")
+        return _complain(str(PerfmodelError(f"{where}{error.strerror or error}")))  # as short as every other line
     except KeyboardInterrupt as stop:
         interrupts.tell(" ".join(["perfmodel", *(c.name for c in COMMANDS if c.name in given[:1])]), stop)
         return interrupts.exit_code(stop)

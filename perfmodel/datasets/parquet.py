@@ -75,7 +75,11 @@ def check_unpacked(path: Path) -> None:
 
 
 def _text_bytes(path: Path, name: str, most: int) -> int:
-    """Bytes of a column's texts, each row's counted; the count ends above ``most``."""
+    """Bytes of a column's texts, each row's counted; the count ends above ``most``.
+
+    Raises:
+        TraceError: one is no UTF-8.
+    """
     import pyarrow as pa
     from pyarrow import compute
     from pyarrow.parquet import ParquetFile
@@ -84,7 +88,12 @@ def _text_bytes(path: Path, name: str, most: int) -> int:
     with ParquetFile(path, read_dictionary=[name]) as file:
         for batch in file.iter_batches(batch_size=_ROWS_AT_A_TIME, columns=[name], use_threads=False):
             values: Any = batch.column(0)
-            if pa.types.is_dictionary(values.type):
+            packed = pa.types.is_dictionary(values.type)
+            try:  # else whoever makes a Python text of one meets it
+                (values.dictionary if packed else values).validate(full=True)
+            except pa.ArrowInvalid as error:
+                raise TraceError(f"{path}: column {name!r:.200} holds no texts: {error}") from None
+            if packed:
                 lengths = compute.take(compute.binary_length(values.dictionary), values.indices)
             else:
                 lengths = compute.binary_length(values)
