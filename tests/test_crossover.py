@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from fake_predictions import prediction
 from hypothesis import given, settings
@@ -182,6 +185,116 @@ def test_crossings_are_those_of_a_search_through_all_sizes(
         last = max(at for at in told if at <= size)
         times = {d: curves.at(size)[d].latency_s.value for d in DEVICES}
         assert times[told[last]] == pytest.approx(min(times.values()))
+
+
+class Stepped(Curves):
+    """Each device costs what a function of the size says, for each sample; sizes that were asked for are noted."""
+
+    costs: dict[str, Callable[[int], float]]
+    asked: set[int]
+
+    def at(self, size: int) -> dict[str, ModelPrediction]:
+        self.asked.add(size)
+        found = {}
+        for device, cost in self.costs.items():
+            one = Estimate(*[size * cost(size)] * 3)
+            found[device] = prediction(device=device, latency_s=one, energy_j=None, workload=Workload(size))
+        return found
+
+    def leaders(self, size: int) -> set[str]:
+        each = {device: cost(size) for device, cost in self.costs.items()}
+        return {device for device, cost in each.items() if cost <= min(each.values()) * (1 + 1e-12)}
+
+
+def stepped(sizes: Sequence[int], costs: dict[str, Callable[[int], float]]) -> Stepped:
+    devices = tuple(load_device(name) for name in costs)
+    made = Stepped(None, "batch", tuple(sizes), devices, {}, Prices(), None)  # type: ignore[arg-type]
+    made.costs, made.asked = costs, set()
+    return made
+
+
+def test_a_third_device_that_takes_over_while_two_take_turns() -> None:
+    costs: dict[str, Callable[[int], float]] = {
+        "a10": lambda n: 10.0,
+        "l40s": lambda n: 11.0 if n < 10 else 10.1 if n == 19 else 9.9 if n < 20 else 9.0,
+        "h100-sxm": lambda n: 12.0 if n < 12 else 5.0,
+    }
+    found = stepped((1, 64), costs).crossings("latency")
+    assert [(c.size, c.device, c.instead_of) for c in found] == [(10, "l40s", "a10"), (12, "h100-sxm", "l40s")]
+
+
+def held_to(curves: Stepped, sizes: Iterable[int]) -> None:
+    """What the docstrings of a crossing and of the search promise, at some sizes."""
+    crossings = curves.crossings("latency")
+    last = curves.sizes[-1]
+    starts = [curves.sizes[0], *(c.size for c in crossings)]
+    assert starts == sorted(set(starts))
+    each = {n: {d: cost(n) for d, cost in curves.costs.items()} for n in range(starts[0], last + 1)}
+    for c in crossings:
+        assert c.device in curves.leaders(c.size)
+        assert each[c.size - 1][c.instead_of] <= each[c.size - 1][c.device]
+        assert curves.sizes[0] <= c.open_from <= c.size
+    leading = [curves.leaders(starts[0]), *({c.device} for c in crossings)]
+    ends = [*((c.size, c.open_from) for c in crossings), (last + 1, last + 1)]
+    for start, leaders, (end, open_from) in zip(starts, leading, ends, strict=True):
+        beaten = next((n for n in sizes if start <= n < end and not leaders & curves.leaders(n)), end)
+        assert min(open_from, end) <= beaten, (start, beaten, crossings)
+
+
+def random_curves(seed: int, sizes: Sequence[int], devices: Sequence[str]) -> Stepped:
+    """Steps of random width and height that fall as a batch fills the device, of devices that cost about the same."""
+    generator = np.random.default_rng(seed)
+    last = sizes[-1]
+    costs: dict[str, Callable[[int], float]] = {}
+    for device in devices:
+        base = 10 * generator.lognormal(0, 0.08) + generator.choice([0, 5, 50]) / np.arange(1, last + 1)
+        edges = np.sort(generator.choice(np.arange(1, last + 1), size=int(generator.integers(1, 12)), replace=False))
+        levels = generator.lognormal(0, float(generator.choice([0.02, 0.1])), size=len(edges) + 1)
+        values = base * levels[np.searchsorted(edges, np.arange(1, last + 1), side="right")]
+        costs[device] = lambda n, values=values: float(values[n - 1])  # type: ignore[misc]
+    return stepped(sizes, costs)
+
+
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_no_device_leads_at_a_size_that_was_tried_without_being_told_of(count: int) -> None:
+    devices = ("a10", "l40s", "h100-sxm", "a100-sxm-80gb")[:count]
+    for seed in range(60):
+        sizes = ((1, 64), (1, 8, 64), (2, 31, 57, 90), tuple(range(1, 41)))[seed % 4]
+        curves = random_curves(seed, sizes, devices)
+        crossings = curves.crossings("latency")
+        assert crossings == curves.crossings("latency")
+        held_to(curves, tried_by(curves, crossings))
+
+
+def tried_by(curves: Stepped, crossings: Sequence[Crossing]) -> list[int]:
+    """Sizes that are shown, and those that were tried one after the other from a crossing on, of which there are many."""
+    tried = set(curves.sizes)
+    for c in crossings:
+        row = list(itertools.takewhile(curves.asked.__contains__, itertools.count(c.size)))
+        tried |= set(row) if len(row) >= 16 else {c.size}
+    return sorted(tried)
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.floats(1.3, 2.5)), min_size=1, max_size=6))
+@settings(max_examples=40)
+def test_leads_that_last_are_found_to_the_sample(leads: list[tuple[int, float]]) -> None:
+    sizes = tuple(range(1, 41))
+    devices = ("a10", "l40s", "h100-sxm", "a100-sxm-80gb")
+    # From which size on who leads, each long enough to be no turn.
+    starts: list[tuple[int, str]] = []
+    size = 1
+    for who, factor in leads:
+        if not starts or starts[-1][1] != devices[who]:
+            starts.append((size, devices[who]))
+        size = math.ceil(size * factor)
+    starts = [(n, device) for n, device in starts if n <= sizes[-1]]
+
+    def cost(device: str) -> Callable[[int], float]:
+        return lambda n: 1.0 if [d for start, d in starts if start <= n][-1] == device else 1.2 + 0.01 * len(device)
+
+    found = stepped(sizes, {device: cost(device) for device in devices}).crossings("latency")
+    expected = [(n, device, before) for (_, before), (n, device) in itertools.pairwise(starts)]
+    assert [(c.size, c.device, c.instead_of) for c in found] == expected
 
 
 def test_the_front() -> None:
