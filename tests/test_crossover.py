@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 from collections.abc import Callable, Iterable, Sequence
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from perfmodel.report.crossover import Crossing, Curves
 from perfmodel.report.sections import crossing_lines
 
 DEVICES = ("h100-sxm", "l40s", "a10")
+L40S = files("perfmodel.hardware") / "catalogue" / "l40s.toml"
 
 
 @pytest.fixture(autouse=True)
@@ -345,6 +347,102 @@ def test_the_plot_is_the_same_each_time(over: bool) -> None:
     text = first.decode()
     assert ("h100-sxm from 11" in text) is over
     assert ("Pareto front" in text) is not over
+
+
+# -------------------------------------------------------------------------------------------------- conditions
+BODY = """func.func @main(%a: tensor<?x64xf32>, %o: tensor<?x64xf32>) -> tensor<?x64xf32> {
+  %0 = linalg.generic {indexing_maps = [affine_map<(d0, d1) -> (d0, d1)>, affine_map<(d0, d1) -> (d0, d1)>],
+    iterator_types = ["parallel", "parallel"]} ins(%a : tensor<?x64xf32>) outs(%o : tensor<?x64xf32>) {
+  ^bb0(%x: f32, %y: f32):
+    %1 = math.exp %x : f32
+    %2 = math.tanh %1 : f32
+    linalg.yield %2 : f32
+  } -> tensor<?x64xf32>
+  return %0 : tensor<?x64xf32>
+}
+"""
+"""An operation of two scalar functions: one node where nothing is fused, as the file has it; else two that fusion joins."""
+
+
+class Heard:
+    """In place of the prediction: what each was asked of."""
+
+    def __init__(self) -> None:
+        self.prepared: list[Any] = []
+
+    def __call__(self, prepared: Any, record: Any, dims: Any, *others: Any) -> ModelPrediction:
+        self.prepared.append(prepared)
+        size = next(iter(dims.values()))
+        return prediction(device=record.id, workload=Workload(size))
+
+
+def test_sizes_are_predicted_of_the_file_as_the_base_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    from perfmodel.report import crossover
+
+    heard = Heard()
+    monkeypatch.setattr(crossover, "_predict", heard)
+    Curves.of(BODY, ["h100-sxm"], "a_0", (8, 16), dims={"a_0": 8, "o_0": 8}, fusion="none")
+    assert [len(prepared.graph.nodes) for prepared in heard.prepared] == [1, 1]
+    # A processor's runtime makes its own graph of the file.
+    assert all(prepared.model is BODY for prepared in heard.prepared)
+
+
+def test_what_ifs_are_predicted_of_the_file_as_the_base_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    from perfmodel.report import what_if
+
+    for model, dims in ((BODY, {"a_0": 8, "o_0": 8}), (MODEL, {"batch": 8})):
+        heard = Heard()
+        monkeypatch.setattr(what_if, "_predict", heard)
+        study = what_if.Study.of(model, ["h100-sxm"], {"dims": dims})
+        list(study.predictions(lambda line: None))
+        study.variants(lambda line: None)
+        assert all(prepared.model is model for prepared in heard.prepared)
+        if model is BODY:
+            [plain] = [prepared for prepared in heard.prepared if prepared.fusion == "none"]
+            assert len(plain.graph.nodes) == 1
+
+
+def test_a_step_of_a_request_is_no_file_that_a_runtime_takes() -> None:
+    from perfmodel.predict import kernels_of
+    from perfmodel.predict.on_host import runtime_graph
+
+    graph, warning = runtime_graph(kernels_of(MODEL, dims={"batch": 1}), None, None)  # type: ignore[arg-type]
+    assert graph is None
+    assert "not graphs or the steps of a request" in warning
+
+
+def test_a_request_reads_a_module_as_its_fusion_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    from perfmodel.errors import InputError
+    from perfmodel.predict import generation
+
+    heard: list[int] = []
+
+    def steps(graph: Any, *others: Any) -> Any:
+        heard.append(len(graph.nodes))
+        raise InputError("enough")
+
+    monkeypatch.setattr(generation, "graphs_of", steps)
+    for fusion in ("none", "engine"):
+        with pytest.raises(InputError, match="enough"):
+            generation.prepare_request(BODY, 8, 8, {}, (None, None, None, fusion), None)
+    assert heard == [1, 2]
+
+
+def test_devices_that_share_an_id_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import perfmodel
+    from perfmodel.errors import InputError
+
+    file = tmp_path / "calibrated.toml"
+    file.write_text(L40S.read_text(encoding="utf-8"), encoding="utf-8")
+    assert main(["compare", MODEL, "--device", f"l40s,{file}", "--dim", "batch=8"]) == 2
+    assert f"two devices (l40s, {file}) have the id 'l40s'" in capsys.readouterr().err
+    for prompt in ({}, {"prompt": 8, "generate": 8}):
+        with pytest.raises(InputError, match="change `id` in the file"):
+            perfmodel.report(MODEL, ["l40s", file], dims={"batch": 8}, **prompt)
+    with pytest.raises(InputError, match="change `id` in the file"):
+        Curves.of(MODEL, ["l40s", load_device("l40s")], "batch", (8, 16), dims={"batch": 8})
+    with pytest.raises(InputError, match="change `id` in the file"):
+        comparison_html(some_ranking(), [*DEVICES, file], {"model": "net", "dims": {}, "asked": {}}, None, None)
 
 
 # ---------------------------------------------------------------------------------------------------- command

@@ -59,6 +59,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Predict on each device, write JSON and pictures where they were asked for, and show the ranking."""
+    from perfmodel.predict.conditions import distinct_devices
+
     conditions = options.prediction_conditions(arguments)
     devices = options.device_list(arguments.device)
     request = energy_options.generation(arguments)
@@ -66,6 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
     over = _over(arguments.over, conditions["dims"])
     ending = _checked_pictures(arguments)
     prices = _prices(arguments, devices)
+    distinct_devices(devices)
 
     with Progress("perfmodel compare") as progress:
         progress(f"predicting {arguments.model} on {len(devices)} devices")

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from perfmodel.hardware import Device, load_device
+from perfmodel.hardware import Device
+from perfmodel.predict.conditions import distinct_devices
 from perfmodel.predict.energy import Prices
 from perfmodel.predict.energy.ranking import RANKS, Costed, quantity
 from perfmodel.predict.generation import GenerationPrediction
@@ -52,10 +53,11 @@ def comparison_html(
         say: is told what is done next.
 
     Raises:
+        InputError: two devices have one id.
         MissingExtraError: the plotting library is not installed.
     """
     vega.check_installed()
-    records = {record.id: record for record in map(load_device, devices)}
+    records = {record.id: record for record in distinct_devices(devices)}
     shown = [
         {"id": p.device, "name": records[p.device].name, "headline": _headline(p, records[p.device], prices)}
         for p in ranking

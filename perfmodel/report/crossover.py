@@ -9,13 +9,14 @@ from typing import Any
 
 from perfmodel.errors import InputError
 from perfmodel.graph import Graph, without_collection
-from perfmodel.hardware import Device, load_device
+from perfmodel.hardware import Device
 from perfmodel.models.predictor import load as load_predictor
-from perfmodel.predict import _graph, _predict
+from perfmodel.predict import _predict
+from perfmodel.predict.conditions import distinct_devices
 from perfmodel.predict.energy import Prices
 from perfmodel.predict.energy.ranking import RANKS, quantity
 from perfmodel.predict.result import ModelPrediction
-from perfmodel.report.what_if import prepared_for
+from perfmodel.report.what_if import open_graph, prepared_for
 
 MOST_SIZES = 40
 """Sizes of the dimension that are predicted, beside those that a crossing is searched at."""
@@ -68,6 +69,7 @@ class Curves:
         conditions: keyword arguments of :func:`perfmodel.predict`.
         prices: what carbon and money follow from.
         say: is told which further size is predicted, while crossings are searched.
+        file: what ``model`` was read from, which a processor's runtime is asked for its graph of.
     """
 
     model: Graph
@@ -78,6 +80,7 @@ class Curves:
     prices: Prices
     predictor: Any
     say: Callable[[str], None] = lambda line: None
+    file: Any = None
     _known: dict[int, dict[str, ModelPrediction]] = field(default_factory=dict)
 
     @classmethod
@@ -107,11 +110,12 @@ class Curves:
         chosen = tuple(sorted(set(sizes)))
         if not 2 <= len(chosen) <= MOST_SIZES:
             raise InputError(f"a comparison over {dimension} needs 2 to {MOST_SIZES} sizes; got {len(chosen)}")
-        records = tuple(load_device(d) for d in devices)
+        records = distinct_devices(devices)
         predictor = load_predictor(conditions.get("predictor", "default"))
         with without_collection():
-            graph = _graph(model, {}, conditions.get("entry"), keep_symbolic=True)
-        made = cls(graph, dimension, chosen, records, {**conditions, "entry": None}, prices or Prices(), predictor, say)
+            graph = open_graph(model, conditions)
+        kept = {**conditions, "entry": None}
+        made = cls(graph, dimension, chosen, records, kept, prices or Prices(), predictor, say, model)
         for number, size in enumerate(chosen, 1):
             say(f"{number}/{len(chosen)} sizes: {dimension}={size}")
             made.at(size)
@@ -122,7 +126,7 @@ class Curves:
         if size not in self._known:
             c = {**self.conditions, "dims": {**(self.conditions.get("dims") or {}), self.dimension: size}}
             with without_collection():
-                prepared = prepared_for(self.model, c)
+                prepared = replace(prepared_for(self.model, c), model=self.file)
                 self._known[size] = {
                     record.id: _predict(
                         prepared, record, c["dims"], self.predictor, c.get("software"), c.get("launch", "graph"),
