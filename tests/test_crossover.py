@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from test_report import MODEL, Structure, data_of
 from perfmodel.cli import main
 from perfmodel.hardware import load_device
 from perfmodel.predict import Estimate
-from perfmodel.predict.energy import Prices
+from perfmodel.predict.energy import Hosts, Prices
 from perfmodel.predict.pareto import front
 from perfmodel.predict.result import ModelPrediction
 from perfmodel.predict.workload import Workload
@@ -347,6 +348,70 @@ def test_the_plot_is_the_same_each_time(over: bool) -> None:
     text = first.decode()
     assert ("h100-sxm from 11" in text) is over
     assert ("Pareto front" in text) is not over
+
+
+def of_devices(monkeypatch: pytest.MonkeyPatch, ranking: list[ModelPrediction], prices: Prices | None) -> str:
+    monkeypatch.setattr(vega, "check_installed", lambda: None)
+    monkeypatch.setattr(vega, "script", lambda: "")
+    devices = [p.device for p in ranking]
+    return comparison_html(ranking, devices, {"model": "net", "dims": {}, "asked": {}}, prices, None)
+
+
+def test_fronts_and_points_are_of_the_same_energy(monkeypatch: pytest.MonkeyPatch) -> None:
+    # With a kilowatt of host beside each: 1 ms and 0.5 J are 1.5 J, 2 ms and 0.3 J 2.3 J, 3 ms and 0.4 J 3.4 J.
+    text = of_devices(monkeypatch, some_ranking(), Prices(hosts=Hosts(power_w=1000.0)))
+    data = data_of(text)
+    assert data["fronts"] == {"energy": ["h100-sxm"]}
+    rows = [{row["label"]: row for row in d["headline"]} for d in data["devices"]]
+    assert [row[data["energy"]]["ends"][0] for row in rows] == [1.5, 2.3, 3.4]
+    assert [row["energy"]["ends"][0] for row in rows] == [0.5, 0.3, 0.4]
+    texts = Structure(text).texts
+    assert "latency and energy at the meter: no other device beats NVIDIA H100 SXM5 80GB" in texts
+    assert "Energy at the meter" in texts
+    assert data_of(of_devices(monkeypatch, some_ranking(), None))["energy"] == "energy"
+    over = lines((1, 8, 64), l40s=(0.0, 2.0), h100_sxm=(10.0, 1.0)).to_dict()
+    names = {"l40s": "L40S", "h100-sxm": "H100"}
+    assert crossing_lines(over, names, "energy at the meter")[1].endswith("(energy at the meter for each sample)")
+
+
+def test_a_figure_that_the_first_device_lacks_has_a_column(monkeypatch: pytest.MonkeyPatch) -> None:
+    from perfmodel.report.sections import device_table
+
+    shown = data_of(of_devices(monkeypatch, some_ranking(), Prices(per_hour={"l40s": 2.0})))["devices"]
+    table = Structure(device_table(shown)).texts
+    assert table.count("money") == 1
+    assert table.index("money") < table.index(shown[0]["name"])
+
+
+def unpowered_ranking() -> list[ModelPrediction]:
+    first, second, third = some_ranking()
+    return [first, replace(second, energy_j=None, power_w=None), third]
+
+
+def test_without_a_front_the_page_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = of_devices(monkeypatch, unpowered_ranking(), None)
+    found = Structure(text)
+    assert data_of(text)["fronts"] == {}
+    assert "chart-pareto" not in found.ids
+    [why] = [t for t in found.texts if t.startswith("There is none")]
+    assert why.endswith("the energy of some is unknown: NVIDIA L40S 48GB (the device quotes no TDP).")
+
+
+def test_the_plot_is_of_the_quantity_that_was_asked_for() -> None:
+    pytest.importorskip("matplotlib", reason="the extra plot is not installed")
+    text = draw(unpowered_ranking(), Prices(grid=400.0), None, "carbon", "svg").decode()
+    assert ">carbon [g CO2e]<" in text
+    assert ">carbon unknown: l40s<" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "now", "sizes"),
+    [("batch=1:8", 6, (1, 2, 4, 6, 8)), ("batch=1:4", 8, (1, 2, 4)), ("batch=1,3,9", 6, (1, 3, 9))],
+)
+def test_the_size_of_the_table_stands_among_those_between(text: str, now: int, sizes: tuple[int, ...]) -> None:
+    from perfmodel.cli.compare import _over
+
+    assert _over(text, {"batch": now}) == ("batch", sizes)
 
 
 # -------------------------------------------------------------------------------------------------- conditions

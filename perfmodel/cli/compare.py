@@ -106,7 +106,7 @@ def _predicted(
 
 
 def _over(text: str | None, dims: dict[str, int]) -> tuple[str, tuple[int, ...]] | None:
-    """The dimension of ``--over`` and its sizes; the size that ``--dim`` gives it stands among them.
+    """The dimension of ``--over`` and its sizes; of A:B the size that ``--dim`` gives it, too, where it lies between.
 
     Raises:
         InputError: it is neither NAME=A:B nor NAME=A,B,C, or ``--dim`` does not give NAME.
@@ -127,6 +127,8 @@ def _over(text: str | None, dims: dict[str, int]) -> tuple[str, tuple[int, ...]]
         while size < end:
             numbers.add(size)
             size *= 2
+        if min(numbers) < dims[name] < end:
+            numbers.add(dims[name])
     return name, tuple(sorted(numbers))
 
 
@@ -189,10 +191,12 @@ def _draw(
 
 def _show_crossings(curves: Curves) -> None:
     from perfmodel.cli.tables import safe
+    from perfmodel.predict.energy.ranking import called
     from perfmodel.report.sections import crossing_lines
 
     screen = console()
-    for line in crossing_lines(curves.to_dict(), {d.id: d.id for d in curves.devices}):
+    names = {d.id: d.id for d in curves.devices}
+    for line in crossing_lines(curves.to_dict(), names, called("energy", curves.prices)):
         screen.print(safe(line))
 
 
