@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from fake_predictions import prediction
 from hypothesis import given, settings
@@ -16,7 +21,7 @@ from test_report import MODEL, Structure, data_of
 from perfmodel.cli import main
 from perfmodel.hardware import load_device
 from perfmodel.predict import Estimate
-from perfmodel.predict.energy import Prices
+from perfmodel.predict.energy import Hosts, Prices
 from perfmodel.predict.pareto import front
 from perfmodel.predict.result import ModelPrediction
 from perfmodel.predict.workload import Workload
@@ -26,6 +31,7 @@ from perfmodel.report.crossover import Crossing, Curves
 from perfmodel.report.sections import crossing_lines
 
 DEVICES = ("h100-sxm", "l40s", "a10")
+L40S = files("perfmodel.hardware") / "catalogue" / "l40s.toml"
 
 
 @pytest.fixture(autouse=True)
@@ -184,6 +190,116 @@ def test_crossings_are_those_of_a_search_through_all_sizes(
         assert times[told[last]] == pytest.approx(min(times.values()))
 
 
+class Stepped(Curves):
+    """Each device costs what a function of the size says, for each sample; sizes that were asked for are noted."""
+
+    costs: dict[str, Callable[[int], float]]
+    asked: set[int]
+
+    def at(self, size: int) -> dict[str, ModelPrediction]:
+        self.asked.add(size)
+        found = {}
+        for device, cost in self.costs.items():
+            one = Estimate(*[size * cost(size)] * 3)
+            found[device] = prediction(device=device, latency_s=one, energy_j=None, workload=Workload(size))
+        return found
+
+    def leaders(self, size: int) -> set[str]:
+        each = {device: cost(size) for device, cost in self.costs.items()}
+        return {device for device, cost in each.items() if cost <= min(each.values()) * (1 + 1e-12)}
+
+
+def stepped(sizes: Sequence[int], costs: dict[str, Callable[[int], float]]) -> Stepped:
+    devices = tuple(load_device(name) for name in costs)
+    made = Stepped(None, "batch", tuple(sizes), devices, {}, Prices(), None)  # type: ignore[arg-type]
+    made.costs, made.asked = costs, set()
+    return made
+
+
+def test_a_third_device_that_takes_over_while_two_take_turns() -> None:
+    costs: dict[str, Callable[[int], float]] = {
+        "a10": lambda n: 10.0,
+        "l40s": lambda n: 11.0 if n < 10 else 10.1 if n == 19 else 9.9 if n < 20 else 9.0,
+        "h100-sxm": lambda n: 12.0 if n < 12 else 5.0,
+    }
+    found = stepped((1, 64), costs).crossings("latency")
+    assert [(c.size, c.device, c.instead_of) for c in found] == [(10, "l40s", "a10"), (12, "h100-sxm", "l40s")]
+
+
+def held_to(curves: Stepped, sizes: Iterable[int]) -> None:
+    """What the docstrings of a crossing and of the search promise, at some sizes."""
+    crossings = curves.crossings("latency")
+    last = curves.sizes[-1]
+    starts = [curves.sizes[0], *(c.size for c in crossings)]
+    assert starts == sorted(set(starts))
+    each = {n: {d: cost(n) for d, cost in curves.costs.items()} for n in range(starts[0], last + 1)}
+    for c in crossings:
+        assert c.device in curves.leaders(c.size)
+        assert each[c.size - 1][c.instead_of] <= each[c.size - 1][c.device]
+        assert curves.sizes[0] <= c.open_from <= c.size
+    leading = [curves.leaders(starts[0]), *({c.device} for c in crossings)]
+    ends = [*((c.size, c.open_from) for c in crossings), (last + 1, last + 1)]
+    for start, leaders, (end, open_from) in zip(starts, leading, ends, strict=True):
+        beaten = next((n for n in sizes if start <= n < end and not leaders & curves.leaders(n)), end)
+        assert min(open_from, end) <= beaten, (start, beaten, crossings)
+
+
+def random_curves(seed: int, sizes: Sequence[int], devices: Sequence[str]) -> Stepped:
+    """Steps of random width and height that fall as a batch fills the device, of devices that cost about the same."""
+    generator = np.random.default_rng(seed)
+    last = sizes[-1]
+    costs: dict[str, Callable[[int], float]] = {}
+    for device in devices:
+        base = 10 * generator.lognormal(0, 0.08) + generator.choice([0, 5, 50]) / np.arange(1, last + 1)
+        edges = np.sort(generator.choice(np.arange(1, last + 1), size=int(generator.integers(1, 12)), replace=False))
+        levels = generator.lognormal(0, float(generator.choice([0.02, 0.1])), size=len(edges) + 1)
+        values = base * levels[np.searchsorted(edges, np.arange(1, last + 1), side="right")]
+        costs[device] = lambda n, values=values: float(values[n - 1])  # type: ignore[misc]
+    return stepped(sizes, costs)
+
+
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_no_device_leads_at_a_size_that_was_tried_without_being_told_of(count: int) -> None:
+    devices = ("a10", "l40s", "h100-sxm", "a100-sxm-80gb")[:count]
+    for seed in range(60):
+        sizes = ((1, 64), (1, 8, 64), (2, 31, 57, 90), tuple(range(1, 41)))[seed % 4]
+        curves = random_curves(seed, sizes, devices)
+        crossings = curves.crossings("latency")
+        assert crossings == curves.crossings("latency")
+        held_to(curves, tried_by(curves, crossings))
+
+
+def tried_by(curves: Stepped, crossings: Sequence[Crossing]) -> list[int]:
+    """Sizes that are shown, and those that were tried one after the other from a crossing on, of which there are many."""
+    tried = set(curves.sizes)
+    for c in crossings:
+        row = list(itertools.takewhile(curves.asked.__contains__, itertools.count(c.size)))
+        tried |= set(row) if len(row) >= 16 else {c.size}
+    return sorted(tried)
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.floats(1.3, 2.5)), min_size=1, max_size=6))
+@settings(max_examples=40)
+def test_leads_that_last_are_found_to_the_sample(leads: list[tuple[int, float]]) -> None:
+    sizes = tuple(range(1, 41))
+    devices = ("a10", "l40s", "h100-sxm", "a100-sxm-80gb")
+    # From which size on who leads, each long enough to be no turn.
+    starts: list[tuple[int, str]] = []
+    size = 1
+    for who, factor in leads:
+        if not starts or starts[-1][1] != devices[who]:
+            starts.append((size, devices[who]))
+        size = math.ceil(size * factor)
+    starts = [(n, device) for n, device in starts if n <= sizes[-1]]
+
+    def cost(device: str) -> Callable[[int], float]:
+        return lambda n: 1.0 if [d for start, d in starts if start <= n][-1] == device else 1.2 + 0.01 * len(device)
+
+    found = stepped(sizes, {device: cost(device) for device in devices}).crossings("latency")
+    expected = [(n, device, before) for (_, before), (n, device) in itertools.pairwise(starts)]
+    assert [(c.size, c.device, c.instead_of) for c in found] == expected
+
+
 def test_the_front() -> None:
     points = [(1, 10), (2, 5), (2, 7), (3, 6), (4, 1), (5, math.inf)]
     assert front(points, lambda p: p[0], lambda p: p[1]) == ((1, 10), (2, 5), (4, 1))
@@ -232,6 +348,166 @@ def test_the_plot_is_the_same_each_time(over: bool) -> None:
     text = first.decode()
     assert ("h100-sxm from 11" in text) is over
     assert ("Pareto front" in text) is not over
+
+
+def of_devices(monkeypatch: pytest.MonkeyPatch, ranking: list[ModelPrediction], prices: Prices | None) -> str:
+    monkeypatch.setattr(vega, "check_installed", lambda: None)
+    monkeypatch.setattr(vega, "script", lambda: "")
+    devices = [p.device for p in ranking]
+    return comparison_html(ranking, devices, {"model": "net", "dims": {}, "asked": {}}, prices, None)
+
+
+def test_fronts_and_points_are_of_the_same_energy(monkeypatch: pytest.MonkeyPatch) -> None:
+    # With a kilowatt of host beside each: 1 ms and 0.5 J are 1.5 J, 2 ms and 0.3 J 2.3 J, 3 ms and 0.4 J 3.4 J.
+    text = of_devices(monkeypatch, some_ranking(), Prices(hosts=Hosts(power_w=1000.0)))
+    data = data_of(text)
+    assert data["fronts"] == {"energy": ["h100-sxm"]}
+    rows = [{row["label"]: row for row in d["headline"]} for d in data["devices"]]
+    assert [row[data["energy"]]["ends"][0] for row in rows] == [1.5, 2.3, 3.4]
+    assert [row["energy"]["ends"][0] for row in rows] == [0.5, 0.3, 0.4]
+    texts = Structure(text).texts
+    assert "latency and energy at the meter: no other device beats NVIDIA H100 SXM5 80GB" in texts
+    assert "Energy at the meter" in texts
+    assert data_of(of_devices(monkeypatch, some_ranking(), None))["energy"] == "energy"
+    over = lines((1, 8, 64), l40s=(0.0, 2.0), h100_sxm=(10.0, 1.0)).to_dict()
+    names = {"l40s": "L40S", "h100-sxm": "H100"}
+    assert crossing_lines(over, names, "energy at the meter")[1].endswith("(energy at the meter for each sample)")
+
+
+def test_a_figure_that_the_first_device_lacks_has_a_column(monkeypatch: pytest.MonkeyPatch) -> None:
+    from perfmodel.report.sections import device_table
+
+    shown = data_of(of_devices(monkeypatch, some_ranking(), Prices(per_hour={"l40s": 2.0})))["devices"]
+    table = Structure(device_table(shown)).texts
+    assert table.count("money") == 1
+    assert table.index("money") < table.index(shown[0]["name"])
+
+
+def unpowered_ranking() -> list[ModelPrediction]:
+    first, second, third = some_ranking()
+    return [first, replace(second, energy_j=None, power_w=None), third]
+
+
+def test_without_a_front_the_page_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = of_devices(monkeypatch, unpowered_ranking(), None)
+    found = Structure(text)
+    assert data_of(text)["fronts"] == {}
+    assert "chart-pareto" not in found.ids
+    [why] = [t for t in found.texts if t.startswith("There is none")]
+    assert why.endswith("the energy of some is unknown: NVIDIA L40S 48GB (the device quotes no TDP).")
+
+
+def test_the_plot_is_of_the_quantity_that_was_asked_for() -> None:
+    pytest.importorskip("matplotlib", reason="the extra plot is not installed")
+    text = draw(unpowered_ranking(), Prices(grid=400.0), None, "carbon", "svg").decode()
+    assert ">carbon [g CO2e]<" in text
+    assert ">carbon unknown: l40s<" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "now", "sizes"),
+    [("batch=1:8", 6, (1, 2, 4, 6, 8)), ("batch=1:4", 8, (1, 2, 4)), ("batch=1,3,9", 6, (1, 3, 9))],
+)
+def test_the_size_of_the_table_stands_among_those_between(text: str, now: int, sizes: tuple[int, ...]) -> None:
+    from perfmodel.cli.compare import _over
+
+    assert _over(text, {"batch": now}) == ("batch", sizes)
+
+
+# -------------------------------------------------------------------------------------------------- conditions
+BODY = """func.func @main(%a: tensor<?x64xf32>, %o: tensor<?x64xf32>) -> tensor<?x64xf32> {
+  %0 = linalg.generic {indexing_maps = [affine_map<(d0, d1) -> (d0, d1)>, affine_map<(d0, d1) -> (d0, d1)>],
+    iterator_types = ["parallel", "parallel"]} ins(%a : tensor<?x64xf32>) outs(%o : tensor<?x64xf32>) {
+  ^bb0(%x: f32, %y: f32):
+    %1 = math.exp %x : f32
+    %2 = math.tanh %1 : f32
+    linalg.yield %2 : f32
+  } -> tensor<?x64xf32>
+  return %0 : tensor<?x64xf32>
+}
+"""
+"""An operation of two scalar functions: one node where nothing is fused, as the file has it; else two that fusion joins."""
+
+
+class Heard:
+    """In place of the prediction: what each was asked of."""
+
+    def __init__(self) -> None:
+        self.prepared: list[Any] = []
+
+    def __call__(self, prepared: Any, record: Any, dims: Any, *others: Any) -> ModelPrediction:
+        self.prepared.append(prepared)
+        size = next(iter(dims.values()))
+        return prediction(device=record.id, workload=Workload(size))
+
+
+def test_sizes_are_predicted_of_the_file_as_the_base_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    from perfmodel.report import crossover
+
+    heard = Heard()
+    monkeypatch.setattr(crossover, "_predict", heard)
+    Curves.of(BODY, ["h100-sxm"], "a_0", (8, 16), dims={"a_0": 8, "o_0": 8}, fusion="none")
+    assert [len(prepared.graph.nodes) for prepared in heard.prepared] == [1, 1]
+    # A processor's runtime makes its own graph of the file.
+    assert all(prepared.model is BODY for prepared in heard.prepared)
+
+
+def test_what_ifs_are_predicted_of_the_file_as_the_base_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    from perfmodel.report import what_if
+
+    for model, dims in ((BODY, {"a_0": 8, "o_0": 8}), (MODEL, {"batch": 8})):
+        heard = Heard()
+        monkeypatch.setattr(what_if, "_predict", heard)
+        study = what_if.Study.of(model, ["h100-sxm"], {"dims": dims})
+        list(study.predictions(lambda line: None))
+        study.variants(lambda line: None)
+        assert all(prepared.model is model for prepared in heard.prepared)
+        if model is BODY:
+            [plain] = [prepared for prepared in heard.prepared if prepared.fusion == "none"]
+            assert len(plain.graph.nodes) == 1
+
+
+def test_a_step_of_a_request_is_no_file_that_a_runtime_takes() -> None:
+    from perfmodel.predict import kernels_of
+    from perfmodel.predict.on_host import runtime_graph
+
+    graph, warning = runtime_graph(kernels_of(MODEL, dims={"batch": 1}), None, None)  # type: ignore[arg-type]
+    assert graph is None
+    assert "not graphs or the steps of a request" in warning
+
+
+def test_a_request_reads_a_module_as_its_fusion_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    from perfmodel.errors import InputError
+    from perfmodel.predict import generation
+
+    heard: list[int] = []
+
+    def steps(graph: Any, *others: Any) -> Any:
+        heard.append(len(graph.nodes))
+        raise InputError("enough")
+
+    monkeypatch.setattr(generation, "graphs_of", steps)
+    for fusion in ("none", "engine"):
+        with pytest.raises(InputError, match="enough"):
+            generation.prepare_request(BODY, 8, 8, {}, (None, None, None, fusion), None)
+    assert heard == [1, 2]
+
+
+def test_devices_that_share_an_id_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import perfmodel
+    from perfmodel.errors import InputError
+
+    file = tmp_path / "calibrated.toml"
+    file.write_text(L40S.read_text(encoding="utf-8"), encoding="utf-8")
+    assert main(["compare", MODEL, "--device", f"l40s,{file}", "--dim", "batch=8"]) == 2
+    assert f"two devices (l40s, {file}) have the id 'l40s'" in capsys.readouterr().err
+    for prompt in ({}, {"prompt": 8, "generate": 8}):
+        with pytest.raises(InputError, match="change `id` in the file"):
+            perfmodel.report(MODEL, ["l40s", file], dims={"batch": 8}, **prompt)
+    with pytest.raises(InputError, match="change `id` in the file"):
+        Curves.of(MODEL, ["l40s", load_device("l40s")], "batch", (8, 16), dims={"batch": 8})
+    with pytest.raises(InputError, match="change `id` in the file"):
+        comparison_html(some_ranking(), [*DEVICES, file], {"model": "net", "dims": {}, "asked": {}}, None, None)
 
 
 # ---------------------------------------------------------------------------------------------------- command

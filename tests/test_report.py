@@ -162,6 +162,33 @@ def test_unknown_stays_unknown() -> None:
     assert shown["power"] is None
 
 
+def test_carbon_that_was_asked_for_and_is_unknown_says_why() -> None:
+    from perfmodel.predict.energy import Prices
+
+    shown = device_figures(prediction(power_w=None, energy_j=None), load_device("h100-sxm"), None, Prices(grid=400.0))
+    [row] = [row for row in shown["headline"] if row["label"] == "carbon"]
+    assert (row["text"], row["note"]) == ("unknown", "the device quotes no TDP")
+
+
+def test_what_draws_power_has_a_short_name() -> None:
+    one = operator("gemm", "a", 4e-4, name="x" * 10_000, power_w=Estimate(300.0, 200.0, 400.0),
+                   energy_j=Estimate(0.12, 0.08, 0.16))  # fmt: skip
+    shown = device_figures(prediction(operators=(one,)), load_device("h100-sxm"), None)
+    assert {len(name) for _, _, name in shown["power"]["slices"]} == {240}
+
+
+def test_scripts_and_terminal_scale_alike() -> None:
+    from perfmodel import units
+
+    base, comparison = page.asset("base.js"), page.asset("comparison.js")
+    for text, name, scales in (
+        (base, "TIME", units._TIME), (base, "SI", units._DECIMAL), (base, "JOULE", units._ENERGY),
+        (comparison, "GRAMS", units._MASS),
+    ):  # fmt: skip
+        [found] = re.findall(rf"^const {name} = (.*);$", text, re.MULTILINE)
+        assert json.loads(found.replace("\\u00b5", "u")) == [list(scale) for scale in scales]
+
+
 def test_a_run_without_time_says_why_figures_are_missing() -> None:
     nothing = Estimate(0.0, 0.0, 0.0)
     p = prediction(operators=(), latency_s=nothing, energy_j=None, power_w=None, utilisation=0.0)

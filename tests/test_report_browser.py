@@ -177,8 +177,42 @@ def test_bounds_are_hidden(browser: Chromium, pages: dict[str, Path]) -> None:
     browser.click("#bounds-key button")
     assert browser.run("PM.hiddenBounds.size") == 1
     hidden = browser.run("[...PM.hiddenBounds][0]")
-    assert all(hidden not in bound for bound in column(browser, 13))
+    shown = set(column(browser, 14))
+    assert shown
+    assert shown == {"compute", "l2", "dram", "launch"} - {hidden}
     assert browser.run("document.activeElement.getAttribute('aria-pressed')") == "false"
+
+
+def test_an_operator_of_a_hidden_bound_is_pale_in_the_tree_and_shown_when_it_is_chosen(
+    browser: Chromium, pages: dict[str, Path]
+) -> None:
+    browser.open(pages["small"])
+    draw_all(browser)
+    assert "2 operators without arithmetic" in browser.run("document.getElementById('roofline-note').textContent")
+    pale = "PM.icicle(1200).spec.data[0].values.filter((v) => v.o < 0.1).length"
+    assert browser.run(pale) == 0
+    browser.run(
+        "[...document.querySelectorAll('#bounds-key button')].find((b) => b.textContent.startsWith('compute')).click()"
+    )
+    assert browser.run(pale) > 0
+    browser.wait("!document.getElementById('roofline-note').textContent.includes('2 operators')")
+    name = browser.run("PM.operatorsOf(PM.device()).find((o) => o.k.bound === 'compute').name")
+    assert name not in column(browser, 2)
+    # What a click on an operator's block in the tree does.
+    browser.run(
+        "PM.icicle(5000).items.find((i) => i.enter && i.rows().some(([k, v]) => k === 'bound' && v === 'compute')).enter()"
+    )
+    assert browser.run("PM.hiddenBounds.size") == 0
+    assert "compute" in browser.run("document.querySelector('tr.marked').cells[14].textContent")
+    assert browser.run("document.activeElement.getAttribute('aria-expanded')") == "true"
+
+
+def test_bars_are_of_the_longest_of_all_operators(browser: Chromium, pages: dict[str, Path]) -> None:
+    browser.open(pages["large"])
+    browser.run("for (const _ of [1, 2]) document.querySelector('#operators-head th[data-key=t] button').click()")
+    browser.run("PM.find([...PM.operatorsOf(PM.device())].sort((a, b) => b.k.t[0] - a.k.t[0])[0])")
+    widths = browser.run("[...document.querySelectorAll('#operators-body .bar')].map((b) => parseFloat(b.style.width))")
+    assert max(widths) == 64
 
 
 # ------------------------------------------------------------------------------------------- pointer and keys
@@ -254,6 +288,11 @@ def test_the_tree_is_walked_into_and_out_of(browser: Chromium, pages: dict[str, 
     assert "layers.0" in browser.run("document.getElementById('crumbs').textContent")
     browser.key("Escape")
     assert "layers" not in browser.run("document.getElementById('crumbs').textContent")
+    for key in ("ArrowRight", "ArrowDown", "Enter"):
+        browser.key(key)
+    browser.click("#crumbs button")
+    assert "layers" not in browser.run("document.getElementById('crumbs').textContent")
+    assert browser.run("document.activeElement.id") == "chart-tree"
     browser.click('[data-tree="family"]')
     browser.wait("document.getElementById('chart-tree').getAttribute('aria-label').includes('operator family')")
 

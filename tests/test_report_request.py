@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -133,6 +134,18 @@ def test_the_honest_box_weighs_runs() -> None:
     assert box["time_sources"] == {"learned": pytest.approx(42 / 46), "analytical": pytest.approx(4 / 46)}
     assert box["unmodelled"] == [{"op": "Odd", "count": 2, "bytes_share": pytest.approx(0.25)}]
     assert any("2 of 4 decode steps" in note for note in box["notes"])
+
+
+def test_the_honest_box_counts_steps_that_stand_for_others() -> None:
+    whole = by_hand(4)
+    prefill, decode = whole.phases
+    (early, _), (late, _) = decode.parts
+    for last, said in (((early, 2), True), ((early, 1), False)):
+        parts = (last, (late, 1))
+        steps = sum(n for _, n in parts)
+        short = replace(whole, generate=steps + 1, phases=(prefill, replace(decode, runs=steps, parts=parts)))
+        notes = request_caveats(short, has_cache=False)["notes"]
+        assert any(f"2 of {steps} decode steps are predicted" in note for note in notes) is said
 
 
 # ------------------------------------------------------------------------------------------------------- page

@@ -68,12 +68,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Predict on each device, write JSON and pictures where they were asked for, and show the ranking."""
+    from perfmodel.predict.conditions import distinct_devices
+
     conditions = options.prediction_conditions(arguments)
     devices = options.device_list(arguments.device)
     request = energy_options.generation(arguments)
     energy_options.refuse_for_requests(arguments, ("explain", "over"))
     over = _over(arguments.over, conditions["dims"])
     prices = _prices(arguments, devices)
+    distinct_devices(devices)
 
     with Progress("perfmodel compare") as progress:
         progress(f"predicting {arguments.model} on {len(devices)} devices")
@@ -111,7 +114,7 @@ def _predicted(
 
 
 def _over(text: str | None, dims: dict[str, int]) -> tuple[str, tuple[int, ...]] | None:
-    """The dimension of ``--over`` and its sizes; the size that ``--dim`` gives it stands among them.
+    """The dimension of ``--over`` and its sizes; of A:B the size that ``--dim`` gives it, too, where it lies between.
 
     Raises:
         InputError: it is neither NAME=A:B nor NAME=A,B,C, has too few or too many sizes, or ``--dim`` does not give NAME.
@@ -132,6 +135,8 @@ def _over(text: str | None, dims: dict[str, int]) -> tuple[str, tuple[int, ...]]
         while size < end:
             numbers.add(size)
             size *= 2
+        if min(numbers) < dims[name] < end:
+            numbers.add(dims[name])
     from perfmodel.report.crossover import checked_sizes
 
     return name, checked_sizes(name, numbers)
@@ -183,10 +188,12 @@ def _draw(
 
 def _show_crossings(curves: Curves) -> None:
     from perfmodel.cli.tables import safe
+    from perfmodel.predict.energy.ranking import called
     from perfmodel.report.sections import crossing_lines
 
     screen = console()
-    for line in crossing_lines(curves.to_dict(), {d.id: d.id for d in curves.devices}):
+    names = {d.id: d.id for d in curves.devices}
+    for line in crossing_lines(curves.to_dict(), names, called("energy", curves.prices)):
         screen.print(safe(line))
 
 

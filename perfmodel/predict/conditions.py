@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from perfmodel.errors import InputError
+from perfmodel.hardware import Device, load_device
 from perfmodel.models.protocol import PredictorProtocol
 
 
@@ -45,3 +46,29 @@ def device_list(devices: Any, what: str) -> list[Any]:
     if not chosen:
         raise InputError(f"{what} needs at least one device")
     return chosen
+
+
+def distinct_devices(devices: Sequence[Any]) -> tuple[Device, ...]:
+    """The records of devices, in order, where what is shown of each bears its id.
+
+    Args:
+        devices: ids, paths or records.
+
+    Raises:
+        InputError: two of them have one id, as the file that ``perfmodel calibrate`` writes and the device that it began with.
+    """
+    records = tuple(load_device(device) for device in devices)
+    seen: dict[str, Any] = {}
+    for given, record in zip(devices, records, strict=True):
+        if record.id in seen:
+            names = [_named(given), _named(seen[record.id])]
+            raise InputError(
+                f"two devices ({names[1]}, {names[0]}) have the id {record.id!r}, by which they are told apart here:"
+                " change `id` in the file of one of them"
+            )
+        seen[record.id] = given
+    return records
+
+
+def _named(device: Any) -> str:
+    return "a record" if isinstance(device, Device) else str(device)

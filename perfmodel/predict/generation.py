@@ -320,7 +320,9 @@ def prepare_request(
         if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_BOUND:
             raise InputError(f"{name} is {value!r}: wanted a whole number of tokens, at least 1")
     given = check_given(dims)
-    steps = graphs_of(_graph(model, given, entry, keep_symbolic=True), prompt, given)
+    *_, fusion = formats
+    read = _graph(model, given, entry, joined=fusion == "none", keep_symbolic=True)
+    steps = graphs_of(read, prompt, given)
     prefill = _prepare(steps.prompt, None, *formats)
     warnings: list[str] = []
     if not steps.has_cache:

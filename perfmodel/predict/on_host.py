@@ -38,6 +38,11 @@ def runtime_graph(model: Any, host: HostKernels, dims: Mapping[str, int] | None)
     """
     from perfmodel.collect.onnxruntime_cpu import OnnxRuntimeCpu
 
+    if isinstance(model, Graph):
+        return None, (
+            "the runtime is given whole ONNX files, not graphs or the steps of a request: fused as perfmodel knows, which is"
+            " less exact here"
+        )
     if not isinstance(model, (str, os.PathLike)) or Path(model).suffix.lower() != ".onnx":
         return None, "only an ONNX file can be given to the runtime: fused as perfmodel knows, which is less exact here"
     runtime = OnnxRuntimeCpu(threads=host.threads)

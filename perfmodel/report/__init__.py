@@ -70,7 +70,8 @@ def report(
         the page's text, UTF-8 once it is written.
 
     Raises:
-        InputError: as :func:`perfmodel.predict`, or the wrong number of devices, or one of ``prompt`` and ``generate`` alone.
+        InputError: as :func:`perfmodel.predict`, or the wrong number of devices, or two with one id, or one
+            of ``prompt`` and ``generate`` alone.
         MissingExtraError: the plotting library is not installed (the extra ``report``).
     """
     from perfmodel.report import figures, page, request, vega

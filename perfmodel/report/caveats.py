@@ -102,7 +102,7 @@ def request_caveats(request: GenerationPrediction, has_cache: bool, prices: Any 
     runs = [run for phase in request.phases for run in phase.parts]
     notes = _of_intervals(request)
     steps = len(runs) - 1
-    if steps and runs[-1][1] > 1:
+    if 0 < steps < request.generate - 1:
         notes.append(f"{steps} of {request.generate - 1:,} decode steps are predicted, each for those around it")
     notes.append("errors of runs of one model go the same way: the ends of their intervals are added")
     notes.append(

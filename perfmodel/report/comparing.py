@@ -7,16 +7,18 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from perfmodel.hardware import Device, load_device
+from perfmodel import units
+from perfmodel.hardware import Device
+from perfmodel.predict.conditions import distinct_devices
 from perfmodel.predict.energy import Prices
-from perfmodel.predict.energy.ranking import RANKS, Costed, quantity
+from perfmodel.predict.energy.ranking import RANKS, Costed, called, quantity
 from perfmodel.predict.generation import GenerationPrediction
 from perfmodel.predict.pareto import front
 from perfmodel.predict.picture import BLUE, GREY, ORANGE, picture, time_unit
 from perfmodel.predict.result import ModelPrediction
+from perfmodel.predict.unpowered import unpowered
 from perfmodel.report import figures, page, request, vega
 from perfmodel.report.crossover import Curves
-from perfmodel.units import UNKNOWN
 
 _COLOURS = (BLUE, ORANGE, "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", GREY)
 _MARKERS = "os^DvPX*"
@@ -52,25 +54,35 @@ def comparison_html(
         say: is told what is done next.
 
     Raises:
+        InputError: two devices have one id.
         MissingExtraError: the plotting library is not installed.
     """
     vega.check_installed()
-    records = {record.id: record for record in map(load_device, devices)}
+    records = {record.id: record for record in distinct_devices(devices)}
     shown = [
         {"id": p.device, "name": records[p.device].name, "headline": _headline(p, records[p.device], prices)}
         for p in ranking
     ]
     say("writing the page")
     over = None if curves is None else curves.to_dict()
-    return page.comparison_page(shown, title, fronts(ranking, prices or Prices()), over, vega.script())
+    energy = called("energy", prices)
+    return page.comparison_page(shown, title, fronts(ranking, prices or Prices()), over, vega.script(), energy)
 
 
 def _headline(
     prediction: ModelPrediction | GenerationPrediction, device: Device, prices: Prices | None
 ) -> list[dict[str, Any]]:
+    """The figures of a device; where its energy is not that of the meter, which devices are compared by, both."""
     if isinstance(prediction, ModelPrediction):
-        return figures.headline(prediction, device, prices)
-    return request.headline(prediction, device, prices)
+        rows = figures.headline(prediction, device, prices)
+    else:
+        rows = request.headline(prediction, device, prices)
+    name = called("energy", prices)
+    if prices is not None and name != "energy":
+        joules = prediction.cost(prices).per_run.energy_j
+        at = next(i for i, row in enumerate(rows) if row["label"] == "energy")
+        rows.insert(at + 1, figures.figure(name, joules, units.energy, "", unpowered(prediction)))
+    return rows
 
 
 def draw(
@@ -83,7 +95,8 @@ def draw(
     """A picture: what a sample or token costs over the dimension, or latency against energy (or ``by``) of each device.
 
     Args:
-        by: one of :data:`~perfmodel.predict.energy.ranking.RANKS`; None: energy where it is known.
+        by: one of :data:`~perfmodel.predict.energy.ranking.RANKS`; latency or None: energy. Devices of which it is unknown are
+            named in the title, and not drawn.
         ending: one of :data:`~perfmodel.predict.picture.FORMATS`.
 
     Raises:
@@ -94,10 +107,9 @@ def draw(
         return picture(
             lambda axes: _over(axes, curves, by or "latency", title), "a plot of devices", ending, (7.0, 4.2)
         )
-    known = fronts(ranking, prices or Prices())
-    against = by if by in known else "energy"
+    against = "energy" if by in (None, "latency") else str(by)
     return picture(
-        lambda axes: _pareto(axes, ranking, prices or Prices(), against, known), "a plot of devices", ending, (7.0, 4.2)
+        lambda axes: _pareto(axes, ranking, prices or Prices(), against), "a plot of devices", ending, (7.0, 4.2)
     )
 
 
@@ -121,7 +133,7 @@ def _over(axes: Any, curves: Curves, by: str, title: str) -> None:
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
     axes.set(
-        xlabel=curves.dimension, ylabel=f"{by} for each {curves.unit} [{_UNITS[by]}]",
+        xlabel=curves.dimension, ylabel=f"{called(by, curves.prices)} for each {curves.unit} [{_UNITS[by]}]",
         title=title,
     )  # fmt: skip
     axes.set_xticks(curves.sizes, [str(s) for s in curves.sizes])
@@ -134,20 +146,21 @@ def _pareto(
     ranking: Sequence[ModelPrediction | GenerationPrediction],
     prices: Prices,
     by: str,
-    known: Mapping[str, Sequence[str]],
 ) -> None:
     factor, unit = time_unit(max(p.latency_s.value for p in ranking))
-    best = known.get(by, ())
-    points = {p.device: (p.latency_s.value / factor, quantity(p, by, prices)) for p in ranking}
+    name, amount = called(by, prices), partial(quantity, by=by, prices=prices)
+    known = [p for p in ranking if math.isfinite(amount(p))]
+    best = [p.device for p in front(known, lambda p: p.latency_s.value, amount)]
+    points = {p.device: (p.latency_s.value / factor, amount(p)) for p in known}
     line = sorted(points[device] for device in best)
     axes.plot([x for x, _ in line], [y for _, y in line], "--", color=GREY, linewidth=0.9, label="Pareto front")
     for device, (x, y) in points.items():
-        if not math.isfinite(y):
-            continue
         axes.plot([x], [y], "o", color=BLUE if device in best else GREY, markersize=5)
         axes.annotate(device, (x, y), xytext=(4, 4), textcoords="offset points", fontsize=7)
+    missing = ", ".join(p.device for p in ranking if p.device not in points)
     axes.set(
-        xlabel=f"latency [{unit}]", ylabel=f"{by} [{_UNITS.get(by, UNKNOWN)}]",
-        title=f"{ranking[0].model} on {len(ranking)} devices", xlim=(0, None), ylim=(0, None),
+        xlabel=f"latency [{unit}]", ylabel=f"{name} [{_UNITS[by]}]",
+        title=f"{ranking[0].model} on {len(ranking)} devices" + (f"\n{name} unknown: {missing}" if missing else ""),
+        xlim=(0, None), ylim=(0, None),
     )  # fmt: skip
     axes.legend()

@@ -127,18 +127,17 @@ def priced(
     prediction: ModelPrediction | GenerationPrediction, prices: Any, each_time: str = "a run"
 ) -> list[dict[str, Any]]:
     """Carbon and money, as :func:`headline`; ``each_time`` is what the prediction is of."""
+    not_asked = {"label": "carbon", "text": "not asked", "note": "give --grid, as in --grid FRA", "ends": None}
     if prices is None:
-        return [{"label": "carbon", "text": "not asked", "note": "give --grid, as in --grid FRA", "ends": None}]
+        return [not_asked]
     cost = prediction.cost(prices)
-    rows = []
-    if prices.grid is not None and cost.per_run.carbon_g is not None:
+    rows = [not_asked]
+    if prices.grid is not None:
         each = (
             f"{units.mass(cost.per_million.carbon_g.value)} a million {cost.unit}" if cost.per_million.carbon_g else ""
         )
         where = "" if cost.grid is None else f", {cost.grid.name}"
-        rows.append(figure("carbon", cost.per_run.carbon_g, units.mass, each + where))
-    else:
-        rows += priced(prediction, None)
+        rows = [figure("carbon", cost.per_run.carbon_g, units.mass, each + where, unpowered(prediction))]
     if cost.per_run.money is not None and cost.per_million.money is not None:
         note = f"for a million {cost.unit}; {units.money(cost.per_run.money.value)} {each_time}"
         rows.append(figure("money", cost.per_million.money, units.money, note))
@@ -223,7 +222,6 @@ def _memory(plan: MemoryPlan, operators: Sequence[OperatorPrediction], device: D
     steps = np.array([v or 0.0 for v in known]) if timed else np.ones(len(known))
     ends = np.cumsum(steps)
     profile = np.asarray(plan.profile, dtype=np.float64)
-    peak = int(profile.argmax()) if len(profile) else -1
     group = max(1, -(-len(profile) // MOST_MEMORY_POINTS))
     points = []
     for start in range(0, len(profile), group):
@@ -239,7 +237,6 @@ def _memory(plan: MemoryPlan, operators: Sequence[OperatorPrediction], device: D
     return {
         "axis": "time" if timed else "node", "points": points, "weights": rounded(plan.weights_bytes),
         "peak": rounded(plan.peak_bytes), "peak_node": short(plan.peak_node or ""), "device_bytes": device.memory_bytes,
-        "peak_at": None if peak < 0 else rounded(ends[peak] - steps[peak] / 2), "runtime": plan.runtime,
         "parts": {name: rounded(size) for name, size in parts.items() if size},
         "owners": [_owner(o) for o in plan.owners],
     }  # fmt: skip
@@ -274,7 +271,8 @@ def power_over_time(prediction: ModelPrediction | GenerationPrediction) -> dict[
 
 def _doing(record: Mapping[str, Any]) -> str:
     """What takes most of the energy of a stretch: an operator, and its phase where there are several."""
-    return str(record["name"]) if record["phase"] is None else f"{record['phase']}: {record['name']}"
+    name = short(str(record["name"]))
+    return name if record["phase"] is None else f"{record['phase']}: {name}"
 
 
 def rounded(value: float) -> float:

@@ -98,6 +98,7 @@ def comparison_page(
     fronts: Mapping[str, Any],
     over: Mapping[str, Any] | None,
     library: str,
+    energy: str = "energy",
 ) -> str:
     """The page of ``perfmodel compare --html``.
 
@@ -107,17 +108,18 @@ def comparison_page(
         fronts: by quantity the devices that no other beats in it and in latency.
         over: :meth:`perfmodel.report.crossover.Curves.to_dict`; None: no dimension was asked for.
         library: the plotting library's script.
+        energy: the label of the figure by which the energy of devices is compared.
     """
     names, model = [str(d["name"]) for d in shown], short(str(title["model"]))
     contents = [("devices", "Side by side"), *([("over", "Crossovers")] if over else []), ("pareto", "Pareto front")]
-    body = [sections.device_table(shown), sections.comparison_charts(shown, over, fronts)]
+    body = [sections.device_table(shown), sections.comparison_charts(shown, over, fronts, energy)]
     return document(
         title=f"{model} on {len(names)} devices",
         heading=model,
         subtitle=sections.subtitle(title, names),
         contents=contents,
         body="\n".join(body),
-        data={"model": model, "devices": shown, "fronts": fronts, "over": over},
+        data={"model": model, "devices": shown, "fronts": fronts, "over": over, "energy": energy},
         scripts=COMPARISON_SCRIPTS,
         library=library,
     )

@@ -8,8 +8,9 @@ from typing import Any
 from perfmodel import units
 from perfmodel.errors import InputError
 from perfmodel.graph import without_collection
-from perfmodel.hardware import Device, load_device
+from perfmodel.hardware import Device
 from perfmodel.models.predictor import load as load_predictor
+from perfmodel.predict.conditions import distinct_devices
 from perfmodel.predict.generation import GenerationPrediction, PreparedRequest, middle, prepare_request
 from perfmodel.predict.result import Estimate
 from perfmodel.predict.unpowered import unpowered
@@ -176,7 +177,7 @@ def study(
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:  # fmt: skip
     """The request on each device, in order: what the page shows of each, and the page's title."""
     c = conditions
-    records = [load_device(d) for d in devices]
+    records = distinct_devices(devices)
     predictor = load_predictor(c.get("predictor", "default"))
     formats = (c.get("dtype"), c.get("dtype_map"), c.get("kv_dtype"), c.get("fusion", "engine"))
     with without_collection():

@@ -106,7 +106,7 @@ def device_table(shown: Sequence[Mapping[str, Any]]) -> str:
     """The headline's figures side by side; nothing for a single device."""
     if len(shown) < 2:
         return ""
-    labels = [row["label"] for row in shown[0]["headline"]]
+    labels = list(dict.fromkeys(row["label"] for device in shown for row in device["headline"]))
     rows = []
     for device in shown:
         cells = []
@@ -342,12 +342,13 @@ QUANTITIES = {"latency": "faster", "energy": "thriftier", "carbon": "cleaner", "
 """What a device is that has less of a quantity."""
 
 
-def crossing_lines(over: Mapping[str, Any], names: Mapping[str, str]) -> list[str]:
+def crossing_lines(over: Mapping[str, Any], names: Mapping[str, str], energy: str = "energy") -> list[str]:
     """``from batch=24 on L40S is cheaper than H100 (money for each sample)``; and who leads everywhere.
 
     Args:
         over: :meth:`perfmodel.report.crossover.Curves.to_dict`.
         names: what a device is called, by id.
+        energy: what energy is called.
     """
     lines = []
     for by, curves in over["curves"].items():
@@ -355,17 +356,19 @@ def crossing_lines(over: Mapping[str, Any], names: Mapping[str, str]) -> list[st
         if not mine:
             leader = min(curves, key=lambda device: curves[device][0])
             span = f"{over['dimension']}={over['sizes'][0]} to {over['sizes'][-1]}"
-            lines.append(f"{by}: {names[leader]} is the {_most(QUANTITIES[by])} from {span}")
-        lines += [_crossing_line(c, over, names) for c in mine]
+            lines.append(
+                f"{energy if by == 'energy' else by}: {names[leader]} is the {_most(QUANTITIES[by])} from {span}"
+            )
+        lines += [_crossing_line(c, over, names, energy) for c in mine]
     return lines
 
 
-def _crossing_line(crossing: Mapping[str, Any], over: Mapping[str, Any], names: Mapping[str, str]) -> str:
+def _crossing_line(crossing: Mapping[str, Any], over: Mapping[str, Any], names: Mapping[str, str], energy: str) -> str:
     by, size, start = crossing["by"], crossing["size"], crossing["open_from"]
     near = f"; from {start} to {size - 1} they take turns or differ by less than 5 %" if size - start > 1 else ""
     return (
         f"from {over['dimension']}={size} on {names[crossing['device']]} is {QUANTITIES[by]} than"
-        f" {names[crossing['instead_of']]} ({by} for each {over['unit']}{near})"
+        f" {names[crossing['instead_of']]} ({energy if by == 'energy' else by} for each {over['unit']}{near})"
     )
 
 
@@ -374,14 +377,17 @@ def _most(comparative: str) -> str:
 
 
 def comparison_charts(
-    shown: Sequence[Mapping[str, Any]], over: Mapping[str, Any] | None, fronts: Mapping[str, Any]
+    shown: Sequence[Mapping[str, Any]],
+    over: Mapping[str, Any] | None,
+    fronts: Mapping[str, Any],
+    energy: str = "energy",
 ) -> str:
-    """The places of the comparison's charts, and what they say in words."""
+    """The places of the comparison's charts, and what they say in words; ``energy`` is what energy is called."""
     names = {d["id"]: d["name"] for d in shown}
-    crossings = "" if over is None else _list(crossing_lines(over, names))
+    crossings = "" if over is None else _list(crossing_lines(over, names, energy))
     buttons = "" if over is None else _choice("quantity", "Quantity", list(over["curves"]))
     beaten = [
-        f"latency and {by}: no other device beats {', '.join(names[device] for device in front)}"
+        f"latency and {energy if by == 'energy' else by}: no other device beats {', '.join(names[device] for device in front)}"
         for by, front in fronts.items()
     ]
     first = shown[0] if shown else {"headline": []}
@@ -389,9 +395,20 @@ def comparison_charts(
     charts = Template(asset("comparison.html")).substitute(
         phases=phases,
         hidden="" if over else "hidden", dimension=escape(short(over["dimension"], 80) if over else ""), crossings=crossings,
-        quantities=buttons, pareto=_list(beaten), fronts=_choice("front", "Against latency", list(fronts)),
+        quantities=buttons, energy=escape(energy.capitalize()), front=_front(shown, beaten, list(fronts), energy),
     )  # fmt: skip
     return charts
+
+
+def _front(shown: Sequence[Mapping[str, Any]], beaten: Sequence[str], quantities: Sequence[str], energy: str) -> str:
+    """What stands in the section about fronts; where there is none, why."""
+    if quantities:
+        choice = _choice("front", "Against latency", quantities)
+        return Template(asset("comparison_front.html")).substitute(fronts=choice, beaten=_list(beaten))
+    rows = [(device["name"], figures_of(device, energy)) for device in shown]
+    unknown = [f"{short(name, 80)} ({row.get('note', units.UNKNOWN)})" for name, row in rows if not row.get("ends")]
+    why = f"There is none, since it is of all devices, and the {energy} of some is unknown: {', '.join(unknown)}."
+    return f'<p class="lead">{escape(why)}</p>'
 
 
 def _choice(name: str, label: str, values: Sequence[str]) -> str:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
 
 from perfmodel.dtypes import GEMM_DTYPES
 from perfmodel.errors import PerfmodelError
+from perfmodel.features.mlir.detect import is_mlir
 from perfmodel.graph import Graph, without_collection
 from perfmodel.hardware import Device, device_ids, load_device
 from perfmodel.models.predictor import load as load_predictor
 from perfmodel.predict import FUSIONS, LAUNCHES, _graph, _predict, _prepare, _Prepared
+from perfmodel.predict.conditions import distinct_devices
 from perfmodel.predict.result import ModelPrediction
 from perfmodel.predict.workload import BATCH_DIMS, SEQUENCE_DIMS
 from perfmodel.report.places import operator_paths
@@ -64,9 +66,9 @@ class Study:
         """Reads the model once.
 
         Raises:
-            InputError: as :func:`perfmodel.predict`.
+            InputError: as :func:`perfmodel.predict`; or two devices have one id.
         """
-        records = tuple(load_device(d) for d in devices)
+        records = distinct_devices(devices)
         predictor = load_predictor(conditions.get("predictor", "default"))
         with without_collection():
             prepared = prepared_for(model, conditions)
@@ -132,15 +134,19 @@ class Study:
     def _prepared_for(self, changed: Mapping[str, Any]) -> _Prepared:
         conditions = {**self.conditions, **changed}
         if "dims" in changed:
-            return prepared_for(self._open, conditions)
-        return prepared_for(self.prepared.bound, {**conditions, "dims": None, "entry": None})
+            prepared = prepared_for(self._open, {**conditions, "entry": None})
+        elif "fusion" in changed and not isinstance(self.model, Graph) and is_mlir(self.model):
+            return prepared_for(self.model, conditions)  # what a module's operations become depends on it
+        else:
+            prepared = prepared_for(self.prepared.bound, {**conditions, "dims": None, "entry": None})
+        # A processor's runtime is asked for its graph of the file.
+        return replace(prepared, model=self.model)
 
     @property
     def _open(self) -> Graph:
         """The model with its dimensions open, read when the first of them changes."""
         if "graph" not in self._read:
-            entry = self.conditions.get("entry")
-            self._read["graph"] = _graph(self.model, {}, entry, keep_symbolic=True)
+            self._read["graph"] = open_graph(self.model, self.conditions)
         return self._read["graph"]
 
     _read: dict[str, Graph] = field(default_factory=dict)
@@ -200,6 +206,12 @@ def title_of(model: str, conditions: Mapping[str, Any]) -> dict[str, Any]:
     """What a page is about: ``model``, ``dims``, and ``asked``, the other conditions that were given."""
     asked = {k: v for k, v in conditions.items() if k not in ("dims", "predictor", "entry") and v}
     return {"model": model, "dims": dict(conditions.get("dims") or {}), "asked": asked}
+
+
+def open_graph(model: Any, conditions: Mapping[str, Any]) -> Graph:
+    """A model with its dimensions open, read as the keyword arguments of :func:`perfmodel.predict` ask for."""
+    joined = conditions.get("fusion", "engine") == "none"
+    return _graph(model, {}, conditions.get("entry"), joined=joined, keep_symbolic=True)
 
 
 def prepared_for(model: Any, conditions: Mapping[str, Any]) -> _Prepared:

@@ -14,6 +14,15 @@ RANKS = ("latency", "energy", "carbon", "money")
 """What devices may be ranked by."""
 
 
+AT_THE_METER = "energy at the meter"
+
+
+def called(by: str, prices: Prices | None) -> str:
+    """What one of :data:`RANKS` is called: energy is that of the device alone, unless a host's power or the PUE is given."""
+    at_the_meter = prices is not None and (prices.hosts.power_w is not None or prices.pue is not None)
+    return AT_THE_METER if by == "energy" and at_the_meter else by
+
+
 class Costed(Protocol):
     """A prediction that has a cost: of one run, or of a generation request."""
 

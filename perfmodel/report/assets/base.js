@@ -14,8 +14,8 @@ PM.digits = (v) => {
   return m >= 0.1 ? v.toFixed(3) : v.toPrecision(3);
 };
 const TIME = [[1e-9, "ns"], [1e-6, "\u00b5s"], [1e-3, "ms"], [1, "s"]];
-const SI = [[1, ""], [1e3, "k"], [1e6, "M"], [1e9, "G"], [1e12, "T"], [1e15, "P"]];
-const JOULE = [[1e-9, "nJ"], [1e-6, "\u00b5J"], [1e-3, "mJ"], [1, "J"], [1e3, "kJ"]];
+const SI = [[1, ""], [1e3, "k"], [1e6, "M"], [1e9, "G"], [1e12, "T"], [1e15, "P"], [1e18, "E"]];
+const JOULE = [[1e-12, "pJ"], [1e-9, "nJ"], [1e-6, "\u00b5J"], [1e-3, "mJ"], [1, "J"], [1e3, "kJ"], [1e6, "MJ"]];
 PM.scale = (v, scales) => {
   let found = v ? scales[0] : scales.find((s) => s[0] === 1);
   for (const s of scales) if (Math.abs(v) / s[0] >= 0.9995) found = s;

@@ -8,17 +8,18 @@ const figure = (device, label) => device.headline.find((row) => row.label === la
 const money = (v) => (v >= 0.001 ? PM.digits(v) : v.toExponential(2));
 const mass = (g) => { const [f, n] = PM.scale(g, GRAMS); return `${PM.digits(g / f)} ${n}`; };
 const SHOWN = { latency: PM.time, energy: PM.energy, carbon: mass, money };
+const GRAMS = [[1e-9, "ng"], [1e-6, "\u00b5g"], [1e-3, "mg"], [1, "g"], [1e3, "kg"], [1e6, "t"]];
+// Energy is compared at the meter where what is between the device and it is known.
+const called = (by) => (by === "energy" ? PM.data.energy : by);
 // Factor and name of the unit of an axis that reaches up to a value.
-const JOULES = [[1e-9, "nJ"], [1e-6, "\u00b5J"], [1e-3, "mJ"], [1, "J"], [1e3, "kJ"]];
-const GRAMS = [[1e-9, "ng"], [1e-6, "\u00b5g"], [1e-3, "mg"], [1, "g"], [1e3, "kg"]];
 const axisUnit = (by, most) => {
   if (by === "latency" || by.startsWith("time ")) return PM.timeScale(most);
-  if (by === "energy") return PM.scale(most, JOULES);
+  if (by.startsWith("energy")) return PM.energyScale(most);
   if (by === "carbon") { const [factor, name] = PM.scale(most, GRAMS); return [factor, `${name} CO2e`]; }
   return [1, "currency of the prices"];
 };
 // Money is small: it is shown for a million samples or tokens.
-const MILLION = 1e6, named = (by, unit) => (by === "money" ? `money for a million ${unit}s` : `${by} for each ${unit}`);
+const MILLION = 1e6, named = (by, unit) => (by === "money" ? `money for a million ${unit}s` : `${called(by)} for each ${unit}`);
 const WORK = ((figure(DEVICES[0], "throughput").note || "samples").split(";")[0]).replace(/s$/, "");
 // About six round numbers between two: 1, 2, 5, 10, ... or the powers of ten alone.
 const roundTicks = (low, high) => {
@@ -121,13 +122,13 @@ const overChart = (width) => {
 // ----------------------------------------------------------------------------------------------------- Pareto
 const paretoChart = (width) => {
   const by = state.front, front = PM.data.fronts[by] || [];
-  const rows = DEVICES.map((d) => ({ d, t: figure(d, "latency").ends, q: figure(d, by).ends })).filter((r) => r.t && r.q);
+  const rows = DEVICES.map((d) => ({ d, t: figure(d, "latency").ends, q: figure(d, called(by)).ends })).filter((r) => r.t && r.q);
   const line = rows.filter((r) => front.includes(r.d.id)).sort((a, b) => a.t[0] - b.t[0]);
-  if (!rows.length) return { label: "", empty: `Latency or ${by} is unknown.`, items: [] };
+  if (!rows.length) return { label: "", empty: `Latency or ${called(by)} is unknown.`, items: [] };
   const [factor, unit] = PM.timeScale(Math.max(1e-30, ...rows.map((r) => r.t[2]))), [per, perUnit] = axisUnit(by, Math.max(1e-30, ...rows.map((r) => r.q[2])));
   return {
-    label: `Latency against ${by}; on the front: ${line.map((r) => r.d.name).join(", ")}.`,
-    items: rows.map((r, i) => ({ i, title: r.d.name, rows: () => [["latency", PM.time(r.t[0])], [by, SHOWN[by](r.q[0])], ["front", front.includes(r.d.id) ? "yes" : "no"]], x: (v) => v.scale("x")(r.t[0] / factor), y: (v) => v.scale("y")(r.q[0] / per) })),
+    label: `Latency against ${called(by)}; on the front: ${line.map((r) => r.d.name).join(", ")}.`,
+    items: rows.map((r, i) => ({ i, title: r.d.name, rows: () => [["latency", PM.time(r.t[0])], [called(by), SHOWN[by](r.q[0])], ["front", front.includes(r.d.id) ? "yes" : "no"]], x: (v) => v.scale("x")(r.t[0] / factor), y: (v) => v.scale("y")(r.q[0] / per) })),
     spec: {
       width, height: 360, signals: [PM.focusSignal],
       data: [
@@ -140,7 +141,7 @@ const paretoChart = (width) => {
       ],
       axes: [
         { scale: "x", orient: "bottom", grid: true, title: `latency [${unit}]`, tickCount: 6 },
-        { scale: "y", orient: "left", grid: true, title: `${by === "money" ? named(by, WORK) : by} [${perUnit}]`, tickCount: 6 },
+        { scale: "y", orient: "left", grid: true, title: `${by === "money" ? named(by, WORK) : called(by)} [${perUnit}]`, tickCount: 6 },
       ],
       marks: [
         { type: "rule", interactive: false, from: { data: "r" }, encode: { enter: { x: { scale: "x", field: "xl" }, x2: { scale: "x", field: "xh" }, y: { scale: "y", field: "y" }, stroke: { field: "c" }, strokeOpacity: { value: 0.35 } } } },
@@ -170,7 +171,7 @@ for (const [id, label] of [["chart-first-token", "time to first token"], ["chart
   if (place) PM.chart(place, intervals(label));
 }
 PM.chart(document.getElementById("chart-latency"), intervals("latency"));
-PM.chart(document.getElementById("chart-energy"), intervals("energy"));
+PM.chart(document.getElementById("chart-energy"), intervals(called("energy")));
 const choose = (key, draw) => {
   const buttons = [...document.querySelectorAll(`[data-${key}]`)];
   if (buttons.length) state[key] = buttons[0].dataset[key];

@@ -42,7 +42,7 @@ PM.roofline = (width) => {
     ...memory.map((c) => ({ c: c.kind, x: x0, y: c.value * x0, x2: top / c.value, y2: top, label: width < 560 ? c.label.replace("last-level ", "") : `${c.label} ${PM.bytes(c.value)}/s`, dash: c.kind === "l2" })),
     ...compute.map((c) => ({ c: "compute", x: c.value / Math.max(...memory.map((m) => m.value)), y: c.value, x2: x1, y2: c.value, label: `${c.label} ${PM.rate(c.value)}` })),
   ];
-  const idle = PM.operatorsOf(device).filter((o) => !(o.k.flops > 0));
+  const idle = PM.operatorsOf(device).filter((o) => !(o.k.flops > 0) && PM.isShown(o.k));
   const without = idle.reduce((s, o) => s + o.k.t[0], 0) / (device.latency_s || 1);
   const above = all.filter((o) => o.k.efficiency > 1.005);
   document.getElementById("roofline-note").textContent = [
@@ -172,10 +172,12 @@ PM.icicle = (width) => {
     r.name = r.node >= 0 ? named(r.node) : `${named(r.many[0])} to ${named(r.many[r.many.length - 1])}`;
   }
   const values = rects.map((r, i) => {
-    const parts = r.parts.length ? r.parts : [["launch", 1]];
+    // What is hidden elsewhere is pale here, so that the widths stay those of the time.
+    const seen = r.parts.filter(([bound]) => !PM.hiddenBounds.has(bound)), hidden = r.parts.length > 0 && !seen.length;
+    const parts = seen.length ? seen : r.parts.length ? r.parts : [["launch", 1]];
     const strong = r.seconds ? parts[0][1] / r.seconds : 1, room = Math.floor(((r.x2 - r.x) * width - 10) / 6.6);
     const text = `${r.name}  ${PM.share(r.seconds / (device.latency_s || 1))}`;
-    return { i, x: r.x, x2: r.x2, y: r.depth * ROW, c: PM.boundColour(parts[0][0]), o: r.depth === 0 ? 0.1 : 0.14 + 0.3 * strong, t: room < 4 || r.node < 0 ? "" : PM.spread(room >= text.length ? text : r.name, room) };
+    return { i, x: r.x, x2: r.x2, y: r.depth * ROW, c: PM.boundColour(parts[0][0]), o: hidden ? 0.04 : r.depth === 0 ? 0.1 : 0.14 + 0.3 * strong, tc: PM.colour(hidden ? "faint" : "ink"), t: room < 4 || r.node < 0 ? "" : PM.spread(room >= text.length ? text : r.name, room) };
   });
   const items = rects.map((r, i) => {
     const leaf = r.node < 0 ? -1 : tree.operator[r.node], up = rects[r.up], place = up ? up.kids.indexOf(i) : -1;
@@ -205,7 +207,7 @@ PM.icicle = (width) => {
           fill: { field: "c" }, fillOpacity: { field: "o" }, cornerRadius: { value: 3 }, tooltip: { signal: "datum" },
         }, update: { stroke: { signal: `focus === datum.i ? '${PM.colour("ink")}' : null` }, strokeWidth: { value: 2 } } } },
         { type: "text", interactive: false, from: { data: "r" }, encode: { enter: {
-          x: { scale: "x", field: "x", offset: 6 }, y: { field: "y", offset: (ROW - 2) / 2 }, baseline: { value: "middle" }, text: { field: "t" },
+          x: { scale: "x", field: "x", offset: 6 }, y: { field: "y", offset: (ROW - 2) / 2 }, baseline: { value: "middle" }, text: { field: "t" }, fill: { field: "tc" },
         } } },
       ],
     },
@@ -217,6 +219,6 @@ PM.crumbs = () => {
   box.replaceChildren(...way.flatMap((node, i) => {
     const name = PM.middle(node === 0 ? PM.data.model : tree.labels[node], 60);
     if (i === way.length - 1) return [PM.element("span", {}, `${name} \u00b7 ${PM.time(tree.seconds[node])}`)];
-    return [PM.element("button", { type: "button", onclick: () => { PM.treeState.root = node; PM.crumbs(); PM.drawTree(); } }, name), " \u203a "];
+    return [PM.element("button", { type: "button", onclick: () => { PM.treeState.root = node; PM.crumbs(); PM.drawTree(); document.getElementById("chart-tree").focus(); } }, name), " \u203a "];
   }));
 };

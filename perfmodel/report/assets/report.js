@@ -58,7 +58,7 @@
     const pages = Math.max(1, Math.ceil(rows.length / PAGE));
     if (state.marked !== null) state.page = Math.max(0, Math.floor(rows.findIndex((r) => r.i === state.marked) / PAGE));
     state.page = Math.min(state.page, pages - 1);
-    const most = Math.max(1e-30, ...rows.slice(0, 5000).map((r) => r.t));
+    const most = rows.reduce((longest, r) => Math.max(longest, r.t), 1e-30);
     body.replaceChildren(...rows.slice(state.page * PAGE, (state.page + 1) * PAGE).flatMap((r) => {
       const open = state.open.has(r.i), id = `how-${r.i}`;
       const toggle = PM.element("button", { type: "button", class: "expand", "aria-expanded": String(open), "aria-controls": id, "aria-label": `How ${PM.middle(r.name, 72)} was estimated`, onclick: () => {
@@ -113,7 +113,8 @@
     document.getElementById("operators-search").value = "";
     document.getElementById("operators-grouped").checked = false;
     state.open.add(o.i);
-    show();
+    // One whose bound is hidden is in the tree alone: choosing it shows them again.
+    if (PM.hiddenBounds.delete(o.k.bound)) PM.refresh(); else show();
     const button = body.querySelector(`[aria-controls="how-${o.i}"]`);
     button?.focus({ preventScroll: true });
     button?.scrollIntoView({ block: "center" });
