@@ -238,6 +238,25 @@ def test_a_predictor_is_the_old_or_the_new_one_whenever_its_installation_dies(
     assert sorted(p.name for p in folder.iterdir()) == [".new", "gemm", "manifest.json"]
 
 
+def test_new_files_that_are_half_removed_are_not_the_predictors(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = load(folder).predict(GEMM, TOY).latency_s
+    write_predictor(artefact.begin(folder), ("toy", "bf16", (0.9, 0.8)))
+    (folder / ".new").rename(folder / ".installing")  # its process was killed before the manifest was moved
+
+    def dies(path: Path, **options: Any) -> None:
+        if Path(path).is_dir():
+            (Path(path) / "manifest.json").unlink()
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.rmtree", dies)
+        with pytest.raises(Killed):
+            artefact.begin(folder)
+    assert load(folder).predict(GEMM, TOY).latency_s == before
+    artefact.begin(folder)
+    assert load(folder).predict(GEMM, TOY).latency_s == before
+
+
 def test_what_is_raised_amid_an_installation_is_settled_at_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     replace, moved = Path.replace, []
 

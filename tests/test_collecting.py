@@ -21,7 +21,7 @@ pytest.importorskip("onnxruntime", reason="the extra collect is not installed")
 
 from perfmodel.collect.sweeps.families import usual_weights  # noqa: E402
 from perfmodel.collecting.choice import MOST_CHANGE, chain_weights, kernel_spread  # noqa: E402
-from perfmodel.collecting.journal import MOST_STARTS, Journal, about_table  # noqa: E402
+from perfmodel.collecting.journal import MOST_STARTS, Journal, about_table, check_names  # noqa: E402
 from perfmodel.collecting.pieces import dims_of_inputs  # noqa: E402
 from perfmodel.collecting.session import Wanted, collect, paces, per_event_s  # noqa: E402
 from perfmodel.datasets.schema import read_traces  # noqa: E402
@@ -268,6 +268,10 @@ def test_models_that_cannot_be_measured_are_named(tmp_path):
         run(tmp_path / "u.parquet", 8, models=[(tmp_path / "nothere.onnx", {})])
     with pytest.raises(InputError, match="both called 'bad'"):
         run(tmp_path / "u.parquet", 8, models=[(bad, {}), (other, {})])
+    capital = tmp_path / "more" / "Bad.onnx"
+    with pytest.raises(InputError, match="both called 'Bad'"):
+        check_names([bad, capital])
+    check_names([bad, capital], {"bad", "Bad"})  # as they lie there, measured
     assert not (tmp_path / "u.parquet").exists()
 
 

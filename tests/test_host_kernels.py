@@ -123,6 +123,15 @@ def test_a_trained_predictor_judges_traces_as_they_are(machine):
     assert all(g["mape"] < 0.1 for g in report["groups"])
 
 
+def test_kernels_of_several_numbers_of_threads_are_judged_all_the_same(machine):
+    own, table, folder = machine
+    mixed = pd.concat([table, table.assign(threads=4)], ignore_index=True)
+    one, both = (evaluate(rows, folder, device=own, by=["op"])["groups"] for rows in (table, mixed))
+    assert [(g["op"], g["n"], g["mape"]) for g in both] == [
+        (g["op"], 2 * g["n"], pytest.approx(g["mape"])) for g in one
+    ]
+
+
 def test_rows_of_software_that_nothing_was_learned_of_stay_beside_each_other():
     one = traces("xeon-8380", models=2)
     gpu = one[one["op"] == "gemm"].drop(columns=[*COLUMNS]).assign(device="h100-sxm")

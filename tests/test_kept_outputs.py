@@ -124,7 +124,9 @@ def test_a_file_is_no_folder(train: Callable[[Path], None], tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("train", HOW)
-@pytest.mark.parametrize("left", [None, ".partial/x.json", ".new/card.md", ".installing/card.md", "predictor"])
+@pytest.mark.parametrize(
+    "left", [None, ".gitignore", ".partial/x.json", ".new/card.md", ".installing/card.md", "predictor"]
+)
 def test_what_a_training_left_is_trained_into(train: Callable[[Path], None], left: str | None, tmp_path: Path) -> None:
     if left == "predictor":
         write_predictor(tmp_path, ("h100-sxm", "bf16", (0.5,)))

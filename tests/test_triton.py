@@ -213,6 +213,15 @@ def test_a_formula_of_an_own_space_that_divides_by_0_prunes() -> None:
     assert own.perf_model(**arguments(), **bad.all_kwargs()) == math.inf
 
 
+def test_a_formula_of_the_problem_alone_that_divides_by_0_is_said() -> None:
+    described = {
+        "id": "own", "op": "gemm", "columns": {"DEPTH": {}},
+        "roles": {"tile_m": "64", "tile_n": "64", "tile_k": "16", "threads": "256", "unroll": "1 / (op.k - op.k)"},
+    }  # fmt: skip
+    with pytest.raises(InputError, match="the space own: a role is 0 that others are divided by"):
+        Pruning("rtx-3090", space=described).early_config_prune([Config({"DEPTH": 1})], arguments())
+
+
 def test_names_and_number_formats() -> None:
     config = Config({"TILE_M": 128, "TILE_N": 128, "TILE_K": 32})
     with pytest.raises(InputError, match="lacks BLOCK_SIZE_M"):

@@ -149,11 +149,13 @@ def _installed(output: str) -> tuple[int, int, int] | None:
 
 def _left(arguments: argparse.Namespace, before: tuple[int, int, int] | None) -> str:
     """What an interrupted training leaves."""
+    from perfmodel.training.resume import FOLDER
+
     output = arguments.output
     if _installed(output) != before:
         if arguments.only is None and arguments.base is None:
             return f"the latency's predictor is written to {output}; --only power adds what the traces say of power"
         return f"{output} is written"
-    kept = Path(arguments.resume or f"{output}/.partial")
-    goes_on = arguments.only != "power" and arguments.base is None and kept.is_dir() and any(kept.iterdir())
+    kept = Path(arguments.resume or f"{output}/{FOLDER}")
+    goes_on = arguments.only != "power" and arguments.base is None and any(kept.glob("*.npz"))
     return f"the same command goes on from {kept}" if goes_on else f"{output} is as it was"

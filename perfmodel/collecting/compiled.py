@@ -119,9 +119,8 @@ def collect_modules(
                 rows, counted = _measured(wanted, sources, said)
                 journal.add(name, rows, said)
             except (KeyboardInterrupt, OSError, PerfmodelError):
-                journal.unstart(
-                    name
-                )  # not the piece ended the process, but somebody, a full disk, or what is missing here
+                # Not the piece ended the process, but somebody, a full disk, or what is missing here.
+                journal.unstart(name)
                 raise
             there = sum(len(done.about["modules"]) for done in journal.done)
             total = wanted.modules + len(wanted.real)
@@ -303,8 +302,8 @@ def _sha256(text: str) -> str:
 
 def _check_real(journal: Journal, wanted: Wanted) -> None:
     """Refuses modules of others that would be passed over for another one of their name, or timed with its inputs."""
-    check_names(wanted.real)
     known = {record["module"]: record.get("text_sha256") for done in journal.done for record in done.about["modules"]}
+    check_names(wanted.real, {name.removeprefix("real-") for name in known})
     for path in wanted.real:
         before = known.get(f"real-{path.stem}")
         if before is not None and before != _sha256(_text(path)):
@@ -320,5 +319,5 @@ def _check_same(journal: Journal, wanted: Wanted, compiler: str) -> None:
         if found != (wanted.seed, wanted.cpu, compiler):
             raise InputError(
                 f"{journal.folder} holds modules for {found[1]} by {found[2]} with the seed {found[0]}, not for {wanted.cpu} by"
-                f" {compiler} with {wanted.seed}: choose another folder, or remove that one"
+                f" {compiler} with {wanted.seed}: choose another folder, or remove that one and give --force"
             )

@@ -7,7 +7,7 @@ file is whole. A piece counts as done when the table that holds it is in place; 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -148,15 +148,19 @@ class Journal:
         write_whole(self.output, _parquet(arrow))
 
 
-def check_names(files: Iterable[Path]) -> None:
+def check_names(files: Iterable[Path], there: Collection[str] = ()) -> None:
     """Refuses models whose pieces would be one file: of one name, or of names that differ in capitals alone.
+
+    Args:
+        files: the models.
+        there: names of which there are pieces already: this machine tells them apart.
 
     Raises:
         InputError: two are called alike.
     """
     names: dict[str, Path] = {}
     for path in files:
-        name = path.stem.casefold()
+        name = path.stem if path.stem in there else path.stem.casefold()
         if name in names:
             raise InputError(f"{names[name]} and {path} are both called {path.stem!r} in the table: rename one")
         names[name] = path

@@ -352,17 +352,18 @@ def _check_models(models: Sequence[Path]) -> None:
     for path in models:
         if not path.is_file():
             raise InputError(f"{path} is no file")
-    check_names(models)
 
 
 def _check_measured(journal: Journal, models: Sequence[tuple[Path, Mapping[str, int]]]) -> None:
-    """Refuses models that would be passed over for another one; pieces of earlier versions do not say what they are of."""
+    """Refuses models that are called alike, or would be passed over for another one; pieces of earlier versions do not say
+    what they are of."""
     measured = {piece.name: piece for piece in journal.done}
+    check_names((path for path, _ in models), {name.removeprefix("model-") for name in measured})
     for path, given in models:
         piece = measured.get(f"model-{path.stem}")
         if piece is None or "model_sha256" not in piece.about:
             continue
-        remedy = f"give this one another name, or remove {piece.path} to measure it anew"
+        remedy = f"give this one another name, or remove {piece.path} and give --force to measure it anew"
         if piece.about["model_sha256"] != _sha256(path):
             raise InputError(f"{journal.output} holds {path.stem} from another file than {path}: {remedy}")
         before, now = piece.about.get("dims"), _dims(path, given)
@@ -390,7 +391,7 @@ def _check_same(journal: Journal, device: Device, seed: int) -> None:
         if found != (device.id, seed):
             raise InputError(
                 f"{journal.folder} holds pieces of {found[0]} with the seed {found[1]}, not of {device.id} with {seed}:"
-                " choose another output, or remove that folder"
+                " choose another output, or remove that folder and give --force"
             )
 
 

@@ -22,7 +22,7 @@ from perfmodel.hardware.device import Device
 from perfmodel.hardware.loader import load_device
 from perfmodel.ops import Gemm
 from perfmodel.ops.base import Operator
-from perfmodel.rank.physics import Physics
+from perfmodel.rank.physics import Physics, undefined_role
 from perfmodel.rank.pretrained import Pretrained
 from perfmodel.rank.single import prepare
 from perfmodel.rank.space import Space
@@ -109,7 +109,11 @@ class Pruning:
         rows = [self._parameters({**kwargs, **_settings(config)}) for config in configs]
         columns = {name: np.array([row[name] for row in rows]) for name in self.space.columns}
         with np.errstate(all="ignore"):  # of impossible shapes, which are refused
-            refused = np.broadcast_to(physics.refusal(physics.costs(columns)), (len(rows),))
+            try:
+                costs = physics.costs(columns)
+            except ArithmeticError:  # of numbers that no column stands in
+                raise InputError(undefined_role(self.space)) from None
+            refused = np.broadcast_to(physics.refusal(costs), (len(rows),))
         kept = [config for config, code in zip(configs, refused, strict=True) if code == 0]
         if kept:
             return kept

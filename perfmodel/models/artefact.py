@@ -180,7 +180,10 @@ def _settle(folder: Path) -> None:
     rest = folder / _REST
     if _is_installed(folder):
         _move(rest)
-    shutil.rmtree(rest, ignore_errors=True)
+    if rest.is_dir():
+        # Half of it removed under its own name would count as installed.
+        rest.replace(folder / _NEW)
+        shutil.rmtree(folder / _NEW, ignore_errors=True)
 
 
 def _is_installed(folder: Path) -> bool:

@@ -16,9 +16,9 @@ from perfmodel.models.power.device import DevicePower
 from perfmodel.models.power.energy import Estimated, energy_terms
 from perfmodel.rank.physics import Costs, Physics
 
-_LONGEST_STRETCH = 1e4
-_HALVINGS = 44
-"""Of the logarithm of that, after which nothing is left that a clock could tell."""
+_STEPS = 4
+"""Towards the time without a cap: within 1 % of it. Where a cap leaves hardly any power, the time under it hardly follows the
+kernel's own, and the exact inverse would take a measurement that is 5 % off for one that is 90 % off."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def powered(
 
 
 def without_cap(physics: Physics, costs: Costs, latency_s: np.ndarray, power_limit_w: float) -> np.ndarray:
-    """Seconds without a cap of kernels that took so long under it: the inverse of :func:`powered`, shape ``[rows]``.
+    """Seconds without a cap of kernels that took so long under it: nearly the inverse of :func:`powered`, shape ``[rows]``.
 
     Args:
         physics: of the space, problem and device.
@@ -96,14 +96,10 @@ def without_cap(physics: Physics, costs: Costs, latency_s: np.ndarray, power_lim
         latency_s: seconds of one execution under the cap, shape ``[rows]``.
         power_limit_w: the cap.
     """
-    # The shorter a kernel's time, the more power it wants, but the slower it is under a cap all the same: no two meet.
-    low, high = np.log(latency_s) - np.log(_LONGEST_STRETCH), np.log(latency_s)
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        under = powered(physics, costs, np.exp(middle), power_limit_w)
+    free = latency_s
+    for _ in range(_STEPS):
+        under = powered(physics, costs, free, power_limit_w)
         if under is None:  # power that is unknown limits nothing
             return latency_s
-        slower = under.latency_s > latency_s
-        low, high = np.where(slower, low, middle), np.where(slower, middle, high)
-    found: np.ndarray = np.exp(low)
-    return found
+        free = latency_s * free / under.latency_s
+    return free

@@ -137,7 +137,7 @@ class Tables:
                 )
             if any(not 1 <= len(m) <= 3 for m in members):
                 raise ValueError("a table of no parameter, or of more than three")
-            if len(edges) != len(columns) or any(np.any(np.diff(e) <= 0) for e in edges):
+            if len(edges) != len(columns) or any(e.ndim != 1 or np.any(np.diff(e) <= 0) for e in edges):
                 raise ValueError("edges do not fit the columns")
             if not sum(float(np.abs(c).max()) for c in cells) + abs(value["base"]) <= _MOST_LN:
                 raise ValueError(f"a cell is no number, or they add up to more than {_MOST_LN:g}")

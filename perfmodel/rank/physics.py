@@ -71,6 +71,11 @@ REASONS = (
 _UNDEFINED = len(REASONS) - 1
 
 
+def undefined_role(space: Space) -> str:
+    """What is said where a formula of problem and device alone has no value, so that no configuration has one."""
+    return f"the space {space.id}: a role is 0 that others are divided by, or leaves all bounds"
+
+
 @dataclass(frozen=True)
 class Costs:
     """One configuration a row: arrays of shape ``[rows]``, or plain numbers.

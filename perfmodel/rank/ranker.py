@@ -211,10 +211,9 @@ class Ranker:
             [place] = self._candidates[self._places([row])]
             mean, deviation = self._forecast()
             wide = self._half_width() * deviation[place]
-            latency = np.exp(mean[[place]])
-            under = None if self.power_limit_w is None else self._powered(np.array([place]), latency)
-        seconds = float((latency if under is None else under.latency_s)[0])
-        return seconds * float(np.exp(-wide)), seconds * float(np.exp(wide))
+            here = np.array([place])
+            low, high = (self._under_limit(here, np.exp(mean[here] + sign * wide)) for sign in (-1, 1))
+        return float(low[0]), float(high[0])
 
     def ranking(self, top_k: int | None = None) -> Ranking:
         """The candidates in order of the objective, as far as is known now.
@@ -247,14 +246,13 @@ class Ranker:
             value[failed] = np.inf
         order = _first(value, min(len(value) - len(failed), len(value) if top_k is None else top_k))
         chosen = self._powered(order, latency[order])
-        stretched = latency[order] if chosen is None else chosen.latency_s
         wide = half_width * deviation[order]
         return Ranking(
             rows=self._row_of_place[order],
             columns={n: v[order] for n, v in self._columns.items()},
-            latency_s=stretched,
-            latency_low_s=stretched * np.exp(-wide),
-            latency_high_s=stretched * np.exp(wide),
+            latency_s=latency[order] if chosen is None else chosen.latency_s,
+            latency_low_s=self._under_limit(order, latency[order] * np.exp(-wide)),
+            latency_high_s=self._under_limit(order, latency[order] * np.exp(wide)),
             power_w=None if chosen is None else chosen.power_w,
             energy_j=None if chosen is None else chosen.energy_j,
             objective=self.objective,
@@ -339,6 +337,13 @@ class Ranker:
     def _powered(self, places: np.ndarray, latency_s: np.ndarray) -> Powered | None:
         costs = self.physics.costs({n: v[places] for n, v in self._columns.items()})
         return powered(self.physics, costs, latency_s, self.power_limit_w)
+
+    def _under_limit(self, places: np.ndarray, latency_s: np.ndarray) -> np.ndarray:
+        """Seconds under the power limit of what takes so long without."""
+        if self.power_limit_w is None:
+            return latency_s
+        under = self._powered(places, latency_s)
+        return latency_s if under is None else under.latency_s
 
     def _without_cap(self, places: np.ndarray, seconds: np.ndarray) -> np.ndarray:
         """What is learned of: times as they would be without the power limit, which rankings put on again."""

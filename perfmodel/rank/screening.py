@@ -9,6 +9,7 @@ import numpy as np
 
 from perfmodel.errors import InputError
 from perfmodel.rank.opinions import Opinions
+from perfmodel.rank.physics import undefined_role
 
 KEPT_AT_LEAST = 20_000
 KEPT_SHARE = 0.2
@@ -51,9 +52,7 @@ def screen(opinions: Opinions, columns: Mapping[str, np.ndarray]) -> Screened:
             try:
                 costs = physics.costs({n: v[part] for n, v in columns.items()})
             except ArithmeticError:  # of numbers that no column stands in: arrays divide to infinity
-                raise InputError(
-                    f"the space {physics.space.id}: a role is 0 that others are divided by, or leaves all bounds"
-                ) from None
+                raise InputError(undefined_role(physics.space)) from None
             log_s[part], code[part] = np.log(costs.latency_s), physics.refusal(costs)
     counts = np.bincount(code, minlength=len(physics.reasons))
     refused = {reason: int(c) for reason, c in zip(physics.reasons[1:], counts[1:], strict=True) if c}

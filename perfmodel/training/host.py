@@ -152,6 +152,18 @@ def _main_dtype(dtypes: np.ndarray, work: np.ndarray) -> str:
     return str(names[int(np.argmax(of_each))]) if max(of_each) > 0 else "-"
 
 
+def by_threads(rows: pd.DataFrame) -> list[pd.DataFrame]:
+    """The rows of one device and software, apart by the number of threads that they were measured with."""
+    if "threads" not in rows:
+        return [rows]
+    return [same for _, same in rows.groupby(_threads(rows), sort=True)]
+
+
+def _threads(rows: pd.DataFrame) -> np.ndarray:
+    """Of each row; those that do not say had one."""
+    return np.nan_to_num(rows["threads"].to_numpy(dtype=np.float64, na_value=np.nan), nan=1.0)
+
+
 def threads_of(rows: pd.DataFrame, device: Device) -> int:
     """With how many threads the rows of one device and software were measured; those that do not say had one.
 
@@ -161,7 +173,7 @@ def threads_of(rows: pd.DataFrame, device: Device) -> int:
     """
     if "threads" not in rows:
         return 1
-    stated = np.nan_to_num(rows["threads"].to_numpy(dtype=np.float64, na_value=np.nan), nan=1.0)
+    stated = _threads(rows)
     *others, most = (f"{number:g}" for number in np.unique(stated).tolist())
     if others:
         raise InputError(

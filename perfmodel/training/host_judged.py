@@ -9,10 +9,11 @@ import numpy as np
 
 from perfmodel.datasets.schema import require_pandas
 from perfmodel.evaluate import JudgedRows
+from perfmodel.hardware import load_device
 from perfmodel.models.host.boosters import HostKernels, host_kernels_of, stretched
 from perfmodel.models.host.composition import Composition
 from perfmodel.models.learned import size_bucket
-from perfmodel.training.host import HostTable, Runs, composition_for, kernel_intervals
+from perfmodel.training.host import HostTable, Runs, by_threads, composition_for, kernel_intervals
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -105,16 +106,18 @@ def judged_as_predicted(
     rest, host = split_host(tables)
     judged: list[JudgedRows] = []
     for rows in host:
-        table = prepared(rows)
-        known = host_kernels_of(learned, table.device, table.software) or host_kernels_of(learned, table.device, None)
+        device, software = load_device(str(rows["device"].iloc[0])), str(rows["software"].iloc[0])
+        known = host_kernels_of(learned, device, software) or host_kernels_of(learned, device, None)
         if known is None:
             for op, some in rows.groupby("op"):
                 # Other processors and software, and GPUs, have rows of the same operator.
                 rest[str(op)] = pandas.concat([rest[str(op)], some], ignore_index=True) if op in rest else some
             continue
-        found = known.predict(table.table, table.device)
-        judged += _by_family(table, found.latency_s, found.low_s, found.high_s, 1)
-        runs = Runs.of(table, found.latency_s)
-        for index in np.flatnonzero(runs.real & np.isfinite(runs.run_s)).tolist():
-            judged.append(_run(table, runs, index, known.composition, None))
+        for same in by_threads(rows):
+            table = prepared(same)
+            found = known.predict(table.table, device)
+            judged += _by_family(table, found.latency_s, found.low_s, found.high_s, 1)
+            runs = Runs.of(table, found.latency_s)
+            for index in np.flatnonzero(runs.real & np.isfinite(runs.run_s)).tolist():
+                judged.append(_run(table, runs, index, known.composition, None))
     return rest, judged

@@ -26,7 +26,8 @@ def check_output(output: Path, pieces: Path | None = None) -> None:
     own = {FOLDER, *artefact.STAGING}
     if pieces is not None and pieces.resolve().is_relative_to(output.resolve()):
         own |= set(pieces.resolve().relative_to(output.resolve()).parts[:1])
-    others = sorted(path.name for path in output.iterdir() if path.name not in own)
+    # What begins with a dot, no training touches but its own: notes of systems and of version control.
+    others = sorted(path.name for path in output.iterdir() if path.name not in own and not path.name.startswith("."))
     if others and not _is_predictor(output):
         more = f" and {len(others) - 1} more" if len(others) > 1 else ""
         raise InputError(f"{output} holds {others[0]}{more} and is no predictor: take another folder")
