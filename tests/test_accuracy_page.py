@@ -101,7 +101,7 @@ def test_targets_are_means_over_devices() -> None:
     assert reached["GEMM bf16, a device left out"] == "20.0% (2 devices)"
     assert reached["90 % interval, coverage, shapes held out"] == "90.0% (lowest of 3 tables 90.0%)"
     assert reached["GEMM bf16, a hardware family left out"] is None
-    assert reached["mixture of experts, shapes held out, formats by their rows"] is None
+    assert reached["mixture of experts, shapes held out, each row weighing the same"] is None
     assert "| GEMM bf16, a hardware family left out | – | ≤ 9.5 % | not measured |" in TOOL.targets(made_up())
 
 

@@ -133,7 +133,7 @@ TARGETS = (
         "attention prefill / decode, shapes held out", "3–8 % (PM2Lat, profiled device)", "≤ 6 %",
         lambda a: _both(*(mean_over_devices(a, "shapes", f"attention_{phase}") for phase in ("prefill", "decode"))),
     ),
-    Target("mixture of experts, shapes held out, formats by their rows", "–", "≤ 10 %", lambda a: by_files(a, "shapes", "moe")),
+    Target("mixture of experts, shapes held out, each row weighing the same", "–", "≤ 10 %", lambda a: by_files(a, "shapes", "moe")),
     Target(
         "fp32 GEMM rows on a GPU of NeuSight's that was left out", "25.7 % linear, 26.0 % batched (NeuSight)", "≤ 15 %",
         neusight_gemms,
@@ -247,7 +247,7 @@ SUMMARY = (
     ("GEMM in bf16, a GPU of an unmeasured family", "family", "gemm", "bf16"),
     ("attention of prompts, unseen shapes", "shapes", "attention_prefill", None),
     ("attention of decode steps, unseen shapes", "shapes", "attention_decode", None),
-    ("mixture of experts, unseen shapes, all formats alike", "shapes", "moe", None),
+    ("mixture of experts, unseen shapes, each format weighing the same", "shapes", "moe", None),
     ("3x3 convolution in fp32, unseen shapes", "shapes", "conv", None),
 )
 """Rows of the README's table: their names, what is held out, family and dtype."""
