@@ -28,7 +28,8 @@ def software(raw: pd.DataFrame, path: Path) -> pd.Series | str:
     framework, version = path.parts[-3:-1]
     if "version" not in raw:
         return f"{framework}-{version}"
-    stack: pd.Series = framework + "-" + raw["version"].fillna(version).astype(str)
+    own = raw["version"].astype(object)  # a damaged file's may be numbers
+    stack: pd.Series = framework + "-" + own.where(own.notna(), version).astype(str)
     return stack
 
 
