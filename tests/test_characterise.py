@@ -106,6 +106,25 @@ def test_tiles_of_ones_own(folder: Path) -> None:
         characterise(matmul(64, 64, 64), model=folder, vector_tiles=(4, 8))
 
 
+def test_a_disk_that_is_full_leaves_the_model_that_was_there(
+    trained: tuple[Learned, dict[str, bytes]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learned, boosters = trained
+    training.save(learned, boosters, tmp_path, {"seed": 0})
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+
+    def full(path: Path, data: bytes) -> None:
+        if path.name == "manifest.json":
+            raise OSError(28, "No space left on device")
+        path.write_bytes(data)
+
+    monkeypatch.setattr("perfmodel.models.artefact.write_whole", full)
+    with pytest.raises(OSError, match="No space left"):
+        training.save(learned, {name: data + b" " for name, data in boosters.items()}, tmp_path, {"seed": 1})
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+    assert load(tmp_path).target == learned.target
+
+
 def test_a_changed_booster_is_refused(trained: tuple[Learned, dict[str, bytes]], tmp_path: Path) -> None:
     training.save(*trained, tmp_path, {})
     (tmp_path / "executed.json.gz").write_bytes(b"x")

@@ -277,6 +277,51 @@ def test_costs_of_an_earlier_annotation_are_found_wherever_they_stand() -> None:
     assert without_costs(CLEAN) == CLEAN
 
 
+_PLACES = """func.func @f(%a: tensor<8x8xf32>) -> tensor<8x8xf32>FUNCTION {
+  %attributes = "stablehlo.dot"(%a, %a)DOT : (tensor<8x8xf32>, tensor<8x8xf32>) -> tensor<8x8xf32>
+  %1 = stablehlo.tanh %attributesTANH : tensor<8x8xf32>
+  return %1 : tensor<8x8xf32>
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("at", "costs", "left"),
+    [
+        ("DOT", " {mine = 1 : i64, // why\n perfmodel.x = 2}", " {mine = 1 : i64 // why\n}"),
+        ("DOT", " { // mine\n perfmodel.x = 2}", " // mine\n"),
+        ("DOT", " {perfmodel.x = 2, // a\n perfmodel.y, // b\r\n mine}", " { // a\n// b\r\n mine}"),
+        ("DOT", ' {perfmodel.x = "// no", // yes\n perfmodel.y = [1, // in\n 2]\n}', " // yes\n // in\n\n"),
+        ("DOT", " {perfmodel.x,   mine}", " {  mine}"),
+        ("DOT", " {mine.a =\n {perfmodel.x = 2}}", " {mine.a =\n {}}"),
+        ("DOT", " {mine.a = // of\n {perfmodel.x = 2 // mine\n}}", " {mine.a = // of\n { // mine\n}}"),
+        ("DOT", "\n  {perfmodel.x = 2}", "\n"),
+        ("TANH", " {perfmodel.x = 2}", ""),
+        ("FUNCTION", " attributes\n {perfmodel.x = 2}", "\n"),
+        ("FUNCTION", " attributes // costs {\n {perfmodel.x = 2}", " // costs {\n"),
+        ("FUNCTION", " attributes { // costs\n perfmodel.x = 2}", " // costs\n"),
+    ],
+)
+def test_comments_and_lines_among_earlier_costs_stay(at: str, costs: str, left: str) -> None:
+    def text(put: str) -> str:
+        return re.sub("FUNCTION|DOT|TANH", "", _PLACES.replace(at, put))
+
+    def operations(of: str) -> list[str]:
+        return [
+            repr((o.name, {k: v for k, v in o.attributes.items() if not k.startswith("perfmodel.")}))
+            for o in read_text(of).walk()
+        ]
+
+    before = text(costs)
+    after = without_costs(before)
+    assert after == text(left)
+    assert "perfmodel" not in after
+    assert len(operations(after)) > 3
+    result, warnings = costs_for(before, "h100-sxm")
+    assert warnings == []
+    assert without_costs(result) == after
+
+
 def costs_for(text: str, device: str) -> tuple[str, list[str]]:
     return mlir_text.annotated(text, perfmodel.predict(text, device, predictor="analytical"))
 

@@ -20,6 +20,7 @@ import perfmodel
 from perfmodel.characterise import characterise
 from perfmodel.errors import InputError
 from perfmodel.predict import Estimate
+from perfmodel.predict.unpowered import NO_TDP, NO_TIME, unpowered
 from perfmodel.training.resume import fingerprint
 
 ROOT = Path(__file__).parent.parent
@@ -147,6 +148,21 @@ def test_runs_of_one_model_are_multiplied(results: dict[str, Any]) -> None:
     assert three.power_w == p.power_w
     assert three.workload.samples == 6
     assert 1 * p is p
+
+
+def test_a_model_that_takes_no_time_adds_no_energy_and_leaves_the_power() -> None:
+    nothing = Estimate(0.0, 0.0, 0.0)
+    p, views = prediction(), prediction(model="views", latency_s=nothing, power_w=None, energy_j=None)
+    for both in (p + views, views + p):
+        assert (both.latency_s, both.energy_j, both.power_w) == (p.latency_s, p.energy_j, p.power_w)
+        assert both.utilisation == p.utilisation
+    neither = views + views
+    assert (neither.energy_j, neither.power_w) == (None, None)
+    assert unpowered(neither) == NO_TIME
+    unknown = prediction(power_w=None, energy_j=None)
+    for both in (p + unknown, unknown + p, unknown + views, views + unknown):
+        assert (both.energy_j, both.power_w) == (None, None)
+        assert unpowered(both) == NO_TDP
 
 
 @pytest.mark.parametrize("times", [0, -1, 1.5, float("nan")])

@@ -217,30 +217,34 @@ def offsets(error: np.ndarray) -> tuple[float, float]:
 
 
 def save(learned: Learned, boosters: Mapping[str, bytes], folder: Path, about: Mapping[str, Any]) -> None:
-    """Writes a characteriser's folder.
+    """Writes a characteriser's folder; whatever is raised meanwhile leaves it as it was.
 
     Args:
         learned: the model.
         boosters: XGBoost's JSON by target.
         folder: where; it may exist.
         about: further keys of the manifest: data, versions, seed.
+
+    Raises:
+        OSError: it cannot be written to.
     """
-    entries = []
-    for name, part in learned.parts.items():
-        file = f"{name}.json.gz"
-        sha256 = artefact.write_file(folder, file, artefact.compress(boosters[name]))
-        entries.append(
-            {
-                "target": name,
-                "file": file,
-                "sha256": sha256,
-                "weights": part.weights.tolist(),
-                "interval": list(part.interval),
-            }
-        )
-    manifest = {
-        "schema": artefact.SCHEMA, "kind": "characteriser", "target": learned.target.to_dict(), "floor_s": learned.floor_s,
-        "peak_flops": learned.peak_flops, "processor": learned.processor, "features": list(names()),
-        "module_features": list(module_names()), "boosters": entries,
-    }  # fmt: skip
-    artefact.write_json(folder, artefact.MANIFEST, {**about, **manifest})
+    with artefact.staged(folder) as new:
+        entries = []
+        for name, part in learned.parts.items():
+            file = f"{name}.json.gz"
+            sha256 = artefact.write_file(new, file, artefact.compress(boosters[name]))
+            entries.append(
+                {
+                    "target": name,
+                    "file": file,
+                    "sha256": sha256,
+                    "weights": part.weights.tolist(),
+                    "interval": list(part.interval),
+                }
+            )
+        manifest = {
+            "schema": artefact.SCHEMA, "kind": "characteriser", "target": learned.target.to_dict(), "floor_s": learned.floor_s,
+            "peak_flops": learned.peak_flops, "processor": learned.processor, "features": list(names()),
+            "module_features": list(module_names()), "boosters": entries,
+        }  # fmt: skip
+        artefact.write_json(new, artefact.MANIFEST, {**about, **manifest})

@@ -1,7 +1,7 @@
 """The text of a module without the costs of an earlier annotation: attributes ``perfmodel.*``, wherever they stand.
 
 What is left is the text as it was before, so that a new annotation is the only one. Dictionaries that held nothing else go
-with their attributes; lines keep their numbers.
+with their attributes; comments stay, and lines keep their numbers.
 """
 
 from __future__ import annotations
@@ -13,11 +13,14 @@ from perfmodel.features.mlir.lexer import END, WORD, Lexer
 
 _SEEN = re.compile(rf'"[^"\\\n]*(?:\\.[^"\\\n]*)*"|//[^\n]*|(?<![\w.$#%@!^-])({re.escape(PREFIX)}[\w.$]+)')
 """Strings and comments, which are stepped over, and names that begin as costs do."""
-_BEFORE_DICTIONARY = re.compile(r"[ \t]*(?:\battributes|\battrs[ \t]*=)?[ \t]*\Z")
-_LONGEST_WORD = 40
-"""Characters before a dictionary among which the word that introduces it is looked for."""
-_HOLDS_A_DICTIONARY = "=<,([{"
-"""After these a dictionary is the value of something, or its properties, and stays though it is empty."""
+_STAYS = re.compile(r'"[^"\\\n]*(?:\\.[^"\\\n]*)*"|([ \t]*//[^\n]*|\r?\n)')
+"""Strings, which go, and in a group what stays where attributes go: comments and ends of lines."""
+_LAST_WORD = re.compile(r"[\w.$#%@!^-]*\Z")
+_BLANKS = re.compile(r"[ \t]*\Z")
+_LONGEST = 40
+"""Characters before a dictionary among which the word that introduces it, and blanks, are looked for."""
+_HOLDS_A_DICTIONARY = "<,([{"
+"""After these, as after ``=``, a dictionary is the value of something, or its properties, and stays though it is empty."""
 
 
 def without_costs(text: str, label: str = "") -> str:
@@ -41,11 +44,11 @@ def without_costs(text: str, label: str = "") -> str:
         if found.start() < done:
             continue
         opened = _before(text, found.start(), comments)
-        cut = _cut(text, label, opened, found.start()) if opened >= 0 and text[opened] in "{," else None
+        cut = _cut(text, label, opened, found.start(), comments) if opened >= 0 and text[opened] in "{," else None
         if cut is None:
             continue
         start, end = cut
-        pieces += [text[done:start], "\n" * text.count("\n", start, end)]
+        pieces += [text[done:start], *_STAYS.findall(text, start, end)]
         done = end
     return "".join([*pieces, text[done:]])
 
@@ -63,13 +66,14 @@ def _before(text: str, position: int, comments: dict[int, int]) -> int:
     return at - 1
 
 
-def _cut(text: str, label: str, opened: int, position: int) -> tuple[int, int] | None:
+def _cut(text: str, label: str, opened: int, position: int, comments: dict[int, int]) -> tuple[int, int] | None:
     """From where to where the attributes that begin at a position go; None: what stands there is no attribute.
 
     Args:
         text, label: the module.
         opened: where the bracket or comma before them stands.
         position: of the first of them.
+        comments: where each comment before them begins, by where it ends.
     """
     lexer = Lexer(text, label, position)
     while lexer.kind == WORD and lexer.token.startswith(PREFIX):
@@ -84,19 +88,37 @@ def _cut(text: str, label: str, opened: int, position: int) -> tuple[int, int] |
             else:
                 lexer.advance()
         if lexer.token == "}":
-            return _to_the_end(text, opened, position, lexer)
+            return _to_the_end(text, opened, position, lexer, comments)
         lexer.advance()
-    end = lexer.before  # behind a comma; a comment there stays
-    while text[end : end + 1] in (" ", "\t"):
-        end += 1
-    return position, end
+    end = lexer.before  # behind a comma, after which one blank was written; a comment there stays
+    return position, end + 1 if text[end : end + 1] == " " else end
 
 
-def _to_the_end(text: str, opened: int, position: int, lexer: Lexer) -> tuple[int, int]:
+def _to_the_end(text: str, opened: int, position: int, lexer: Lexer, comments: dict[int, int]) -> tuple[int, int]:
     """The last attributes of a dictionary, at whose end the cursor stands; with the dictionary where nothing else is in it."""
     if text[opened] == ",":
         return opened, lexer.before
-    # At least blanks match.
-    introduced = _BEFORE_DICTIONARY.search(text, max(0, opened - _LONGEST_WORD), opened)
-    start = opened if introduced is None else introduced.start()
-    return (position, lexer.start) if text[start - 1] in _HOLDS_A_DICTIONARY else (start, lexer.end)
+    introduced = _introduced(text, opened, comments)
+    if introduced is None:
+        return position, lexer.start
+    return _last(_BLANKS, text, introduced).start(), lexer.end
+
+
+def _introduced(text: str, opened: int, comments: dict[int, int]) -> int | None:
+    """Where a dictionary of attributes begins, with the word before it if there is one; None: it stays, though it is empty."""
+    last, word = _before(text, opened, comments), "attributes"
+    if last >= 0 and text[last] == "=":
+        last, word = _before(text, last, comments), "attrs"
+    found = _last(_LAST_WORD, text, last + 1)
+    if found[0] == word:
+        return found.start()
+    if word == "attrs" or (last >= 0 and text[last] in _HOLDS_A_DICTIONARY):
+        return None
+    return opened
+
+
+def _last(pattern: re.Pattern[str], text: str, end: int) -> re.Match[str]:
+    """What matches a pattern, which takes nothing too, before a place."""
+    found = pattern.search(text, max(0, end - _LONGEST), end)
+    assert found is not None
+    return found

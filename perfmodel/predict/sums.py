@@ -15,8 +15,9 @@ def after_each_other(first: ModelPrediction, second: ModelPrediction) -> ModelPr
     """The sum of two predictions: an encoder and its decoder, say.
 
     Latency, energy and work add up, the ends of intervals too: errors of like operators go the same way. Power is the mean over
-    the time of both. The weights of both stay in memory, so that the peak is the higher of either's own peak beside the other's
-    weights; there is no memory plan of both. Samples are the first's, tokens are added where both know theirs.
+    the time of both; a model that takes no time leaves power and energy as the other's are. The weights of both stay in memory,
+    so that the peak is the higher of either's own peak beside the other's weights; there is no memory plan of both. Samples are
+    the first's, tokens are added where both know theirs.
 
     Raises:
         InputError: the devices differ.
@@ -27,7 +28,7 @@ def after_each_other(first: ModelPrediction, second: ModelPrediction) -> ModelPr
             " (perfmodel.Comparison compares others)"
         )
     latency = first.latency_s.plus(second.latency_s)
-    energy = None if first.energy_j is None or second.energy_j is None else first.energy_j.plus(second.energy_j)
+    power, energy = _power_and_energy(first, second)
     moved = first.bytes + second.bytes
     tokens = first.workload.tokens, second.workload.tokens
     return ModelPrediction(
@@ -35,7 +36,7 @@ def after_each_other(first: ModelPrediction, second: ModelPrediction) -> ModelPr
         device=first.device,
         predictor=" + ".join(dict.fromkeys((first.predictor, second.predictor))),
         latency_s=latency,
-        power_w=_mean(first, second),
+        power_w=power,
         energy_j=energy,
         flops=first.flops + second.flops,
         flops_executed=first.flops_executed + second.flops_executed,
@@ -113,14 +114,22 @@ def _repeated(o: OperatorPrediction, runs: int) -> OperatorPrediction:
     )
 
 
-def _mean(first: ModelPrediction, second: ModelPrediction) -> Estimate | None:
-    one, other = first.power_w, second.power_w
-    if one is None or other is None:
-        return None
-    value, low, high = (
-        _weighted(getattr(one, kind), getattr(other, kind), first, second) for kind in ("value", "low", "high")
-    )
-    return Estimate(value, low, high)
+def _power_and_energy(first: ModelPrediction, second: ModelPrediction) -> tuple[Estimate | None, Estimate | None]:
+    """Mean power and energy. Where nothing takes time they are unknown, but then nothing is to be added."""
+    for one, other in ((first, second), (second, first)):
+        if not other.latency_s.value:
+            return one.power_w, one.energy_j
+    power = energy = None
+    if first.power_w is not None and second.power_w is not None:
+        power = Estimate(
+            *(
+                _weighted(getattr(first.power_w, kind), getattr(second.power_w, kind), first, second)
+                for kind in ("value", "low", "high")
+            )
+        )
+    if first.energy_j is not None and second.energy_j is not None:
+        energy = first.energy_j.plus(second.energy_j)
+    return power, energy
 
 
 def _weighted(one: float, other: float, first: ModelPrediction, second: ModelPrediction) -> float:
