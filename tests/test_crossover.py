@@ -406,9 +406,10 @@ def test_a_page_with_a_front_says_why_another_is_missing(monkeypatch: pytest.Mon
     found = Structure(text)
     assert list(data_of(text)["fronts"]) == ["money"]
     assert "chart-pareto" in found.ids
-    without = "is drawn: it would need the {0} of every device, which is unknown of NVIDIA L40S 48GB (the device quotes no TDP)."
+    lacking = "NVIDIA L40S 48GB (the device quotes no TDP)"
+    without = "is drawn: it would need the {} of every device, which is unknown of"
     reasons = [t for t in found.texts if t.startswith("No front")]
-    assert reasons == [f"No front against {by} {without.format(by)}" for by in ("energy", "carbon")]
+    assert reasons == [f"No front against {by} {without.format(by)} {lacking}." for by in ("energy", "carbon")]
     text = of_devices(monkeypatch, some_ranking(), Prices(per_hour={"l40s": 2.0}))
     [why] = [t for t in Structure(text).texts if t.startswith("No front")]
     assert why.startswith("No front against money is drawn: ")
@@ -545,8 +546,9 @@ def test_devices_that_share_an_id_are_refused(tmp_path: Path, capsys: pytest.Cap
             perfmodel.report(MODEL, ["l40s", file], dims={"batch": 8}, **prompt)
     with pytest.raises(InputError, match="l40s is given twice: name each device once"):
         Curves.of(MODEL, ["l40s", load_device("l40s")], "batch", (8, 16), dims={"batch": 8})
+    again = f"{file},{tmp_path}/./{file.name}"
     for command in (["compare"], ["report", "-o", str(tmp_path / "x.html")]):
-        for devices, said in ((f"l40s,{file}", "have the id 'l40s'"), (f"{file},{file}", "l40s is given twice")):
+        for devices, said in ((f"l40s,{file}", "have the id 'l40s'"), (again, "l40s is given twice")):
             # Before prices by their names, which such devices share.
             wrong = [*command, MODEL, "--device", devices, "--dim", "batch=8", "--price-per-hour", f"l40s=1,{file}=2"]
             assert main(wrong) == 2

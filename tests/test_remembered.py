@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -84,7 +84,7 @@ def test_predictions_from_memory_are_equal() -> None:
 class Counted:
     """In place of the runtime: counts what it is asked for, and changes nothing."""
 
-    asked: list[Path] = []
+    asked: ClassVar[list[Path]] = []
 
     def __init__(self, threads: int = 1) -> None:
         pass
