@@ -22,6 +22,7 @@ from perfmodel.cli import main
 from perfmodel.hardware import load_device
 from perfmodel.predict import Estimate
 from perfmodel.predict.energy import Hosts, Prices
+from perfmodel.predict.energy.ranking import labels
 from perfmodel.predict.pareto import front
 from perfmodel.predict.result import ModelPrediction
 from perfmodel.predict.workload import Workload
@@ -92,19 +93,19 @@ def test_no_crossing() -> None:
     curves = lines((1, 64), l40s=(0.0, 2.0), h100_sxm=(0.0, 1.0))
     assert curves.crossings("latency") == []
     names = {"l40s": "L40S", "h100-sxm": "H100"}
-    assert crossing_lines(curves.to_dict(), names)[0] == "latency: H100 is the fastest from batch=1 to 64"
+    assert crossing_lines(curves.to_dict(), names, labels(None))[0] == "latency: H100 is the fastest from batch=1 to 64"
 
 
 def test_crossings_in_words() -> None:
     curves = lines((1, 8, 64), l40s=(0.0, 2.0), h100_sxm=(10.0, 1.0))
     names = {"l40s": "L40S", "h100-sxm": "H100"}
-    assert crossing_lines(curves.to_dict(), names) == [
+    assert crossing_lines(curves.to_dict(), names, labels(None)) == [
         "from batch=11 on H100 is faster than L40S (latency for each sample)",
         "from batch=11 on H100 is thriftier than L40S (energy for each sample)",
     ]
     # 0.1 / n + 1.98 against 2: equal at 5, and never 5 % apart.
     curves = lines((1, 11, 64), l40s=(0.0, 2.0), h100_sxm=(0.1, 1.98))
-    assert crossing_lines(curves.to_dict(), names)[0] == (
+    assert crossing_lines(curves.to_dict(), names, labels(None))[0] == (
         "from batch=6 on H100 is faster than L40S (latency for each sample;"
         " from 1 to 5 they take turns or differ by less than 5 %)"
     )
@@ -363,15 +364,16 @@ def test_fronts_and_points_are_of_the_same_energy(monkeypatch: pytest.MonkeyPatc
     data = data_of(text)
     assert data["fronts"] == {"energy": ["h100-sxm"]}
     rows = [{row["label"]: row for row in d["headline"]} for d in data["devices"]]
-    assert [row[data["energy"]]["ends"][0] for row in rows] == [1.5, 2.3, 3.4]
+    assert [row[data["labels"]["energy"]]["ends"][0] for row in rows] == [1.5, 2.3, 3.4]
     assert [row["energy"]["ends"][0] for row in rows] == [0.5, 0.3, 0.4]
     texts = Structure(text).texts
     assert "latency and energy at the meter: no other device beats NVIDIA H100 SXM5 80GB" in texts
     assert "Energy at the meter" in texts
-    assert data_of(of_devices(monkeypatch, some_ranking(), None))["energy"] == "energy"
+    assert "energy at the meter" in texts  # the button
+    assert data_of(of_devices(monkeypatch, some_ranking(), None))["labels"]["energy"] == "energy"
     over = lines((1, 8, 64), l40s=(0.0, 2.0), h100_sxm=(10.0, 1.0)).to_dict()
     names = {"l40s": "L40S", "h100-sxm": "H100"}
-    assert crossing_lines(over, names, "energy at the meter")[1].endswith("(energy at the meter for each sample)")
+    assert crossing_lines(over, names, data["labels"])[1].endswith("(energy at the meter for each sample)")
 
 
 def test_a_figure_that_the_first_device_lacks_has_a_column(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -393,8 +395,41 @@ def test_without_a_front_the_page_says_why(monkeypatch: pytest.MonkeyPatch) -> N
     found = Structure(text)
     assert data_of(text)["fronts"] == {}
     assert "chart-pareto" not in found.ids
-    [why] = [t for t in found.texts if t.startswith("There is none")]
-    assert why.endswith("the energy of some is unknown: NVIDIA L40S 48GB (the device quotes no TDP).")
+    [why] = [t for t in found.texts if t.startswith("No front")]
+    assert why.endswith("the energy of every device, which is unknown of NVIDIA L40S 48GB (the device quotes no TDP).")
+
+
+def test_a_page_with_a_front_says_why_another_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    # What is paid for by the hour is known without energy, carbon is not; of prices two are missing below.
+    per_hour = {"h100-sxm": 9.0, "l40s": 2.0, "a10": 0.5}
+    text = of_devices(monkeypatch, unpowered_ranking(), Prices(grid=400.0, per_hour=per_hour))
+    found = Structure(text)
+    assert list(data_of(text)["fronts"]) == ["money"]
+    assert "chart-pareto" in found.ids
+    lacking = "NVIDIA L40S 48GB (the device quotes no TDP)"
+    without = "is drawn: it would need the {} of every device, which is unknown of"
+    reasons = [t for t in found.texts if t.startswith("No front")]
+    assert reasons == [f"No front against {by} {without.format(by)} {lacking}." for by in ("energy", "carbon")]
+    text = of_devices(monkeypatch, some_ranking(), Prices(per_hour={"l40s": 2.0}))
+    [why] = [t for t in Structure(text).texts if t.startswith("No front")]
+    assert why.startswith("No front against money is drawn: ")
+    assert why.endswith("unknown of NVIDIA H100 SXM5 80GB, NVIDIA A10 24GB.")
+    assert not any(t.startswith("No front") for t in Structure(of_devices(monkeypatch, some_ranking(), None)).texts)
+
+
+def test_curves_of_a_quantity_that_a_device_lacks_are_drawn_of_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("matplotlib", reason="the extra plot is not installed")
+    curves = lines((1, 8, 64), l40s=(0.0, 2.0), h100_sxm=(10.0, 1.0))
+    curves.prices = Prices(per_hour={"l40s": 2.0})
+
+    def searched(by: str) -> None:
+        raise AssertionError(by)
+
+    monkeypatch.setattr(curves, "crossings", searched)
+    text = draw(some_ranking(), None, curves, "money", "svg").decode()
+    assert ">money unknown: h100-sxm<" in text
+    assert ">l40s<" in text
+    assert ">h100-sxm<" not in text
 
 
 def test_the_plot_is_of_the_quantity_that_was_asked_for() -> None:
@@ -453,8 +488,12 @@ def test_sizes_are_predicted_of_the_file_as_the_base_is(monkeypatch: pytest.Monk
 
 
 def test_what_ifs_are_predicted_of_the_file_as_the_base_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    from perfmodel.features.mlir import parse_operations
     from perfmodel.report import what_if
 
+    parsings: list[int] = []
+    parse = parse_operations.parse
+    monkeypatch.setattr(parse_operations, "parse", lambda *given: (parsings.append(1), parse(*given))[1])
     for model, dims in ((BODY, {"a_0": 8, "o_0": 8}), (MODEL, {"batch": 8})):
         heard = Heard()
         monkeypatch.setattr(what_if, "_predict", heard)
@@ -465,6 +504,7 @@ def test_what_ifs_are_predicted_of_the_file_as_the_base_is(monkeypatch: pytest.M
         if model is BODY:
             [plain] = [prepared for prepared in heard.prepared if prepared.fusion == "none"]
             assert len(plain.graph.nodes) == 1
+            assert parsings == [1]
 
 
 def test_a_step_of_a_request_is_no_file_that_a_runtime_takes() -> None:
@@ -504,8 +544,15 @@ def test_devices_that_share_an_id_are_refused(tmp_path: Path, capsys: pytest.Cap
     for prompt in ({}, {"prompt": 8, "generate": 8}):
         with pytest.raises(InputError, match="change `id` in the file"):
             perfmodel.report(MODEL, ["l40s", file], dims={"batch": 8}, **prompt)
-    with pytest.raises(InputError, match="change `id` in the file"):
+    with pytest.raises(InputError, match="l40s is given twice: name each device once"):
         Curves.of(MODEL, ["l40s", load_device("l40s")], "batch", (8, 16), dims={"batch": 8})
+    again = f"{file},{tmp_path}/./{file.name}"
+    for command in (["compare"], ["report", "-o", str(tmp_path / "x.html")]):
+        for devices, said in ((f"l40s,{file}", "have the id 'l40s'"), (again, "l40s is given twice")):
+            # Before prices by their names, which such devices share.
+            wrong = [*command, MODEL, "--device", devices, "--dim", "batch=8", "--price-per-hour", f"l40s=1,{file}=2"]
+            assert main(wrong) == 2
+            assert said in capsys.readouterr().err
     with pytest.raises(InputError, match="change `id` in the file"):
         comparison_html(some_ranking(), [*DEVICES, file], {"model": "net", "dims": {}, "asked": {}}, None, None)
 

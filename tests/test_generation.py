@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,10 +19,17 @@ from onnx import TensorProto, helper
 from perfmodel.errors import InputError
 from perfmodel.features.onnx import read_onnx
 from perfmodel.graph import Graph, Tensor
+from perfmodel.hardware import load_device
 from perfmodel.ops import Attention
-from perfmodel.predict import predict
+from perfmodel.predict import _on_host, predict
 from perfmodel.predict.energy import Hosts, Prices
-from perfmodel.predict.generation import GenerationPrediction, _chunks, compare_generation, predict_generation
+from perfmodel.predict.generation import (
+    GenerationPrediction,
+    _chunks,
+    compare_generation,
+    predict_generation,
+    prepare_request,
+)
 from perfmodel.predict.steps import steps_of
 
 # Two layers of two heads of eight values; it takes its past keys and values and returns them longer.
@@ -105,6 +114,27 @@ def test_a_causal_file_without_a_cache_gets_one() -> None:
     # Two heads of keys and two of values, 8 values of 2 bytes, 2 sequences, 13 tokens.
     assert r.kv_cache_bytes == 2 * 2 * 8 * 2 * 2 * 13
     assert any("no inputs for past keys and values" in w for w in r.warnings)
+
+
+def test_a_processor_with_learned_kernels_reads_the_cache_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared = prepare_request(causal(), 10, 4, {}, (None, None, None, "engine"), None)
+    steps = [p for phase, _, p in prepared.parts if phase == "decode"]
+    # What a runtime on a processor runs is fused from the bound graph, not from that of engines.
+    reads = [[n.op.kv_len for n in p.on_cpu.nodes if isinstance(n.op, Attention)] for p in steps]
+    assert reads == [[11], [12], [13]]
+    kernels = SimpleNamespace(threads=1)
+    monkeypatch.setattr("perfmodel.models.host.boosters.host_kernels_of", lambda *given: kernels)
+    lost = "cost the same after any prompt"
+    for step in steps:
+        graph, host, warning = _on_host(step, load_device("xeon-8380"), None, None, None)
+        assert (graph, host) == (step.on_cpu, kernels)
+        assert lost not in warning
+    # Attention in parts, of which none is known to read a cache.
+    parts = tuple(n for n in steps[0].bound.nodes if not isinstance(n.op, Attention))
+    in_parts = replace(steps[0], bound=replace(steps[0].bound, nodes=parts))
+    for step in (in_parts, replace(in_parts, dtype="bf16")):
+        assert lost in _on_host(step, load_device("xeon-8380"), None, None, None)[2]
+    assert lost not in _on_host(replace(in_parts, cache_added=False), load_device("xeon-8380"), None, None, None)[2]
 
 
 def test_a_window_stays() -> None:

@@ -303,7 +303,7 @@ def test_options_that_would_not_be_used_are_refused(capsys: pytest.CaptureFixtur
 
 def test_the_command_and_the_page_say_what_it_takes_to_know_how_steady_a_figure_is() -> None:
     silent = replace(MY, measured={k: v for k, v in MY.measured.items() if not k.startswith("uncertainty.")})
-    rule = "six moments, each 3 s or more after the last"  # LEAST_MOMENTS, MOMENT_S
+    rule = "must be measured at six moments at least, 3 s or more apart"  # LEAST_MOMENTS, MOMENT_S
     assert (LEAST_MOMENTS, MOMENT_S) == (6, 3.0)
     assert rule.replace("six", "6") in str(_rough(MeasuredDevice(silent, measurement(), ())))
     page = (Path(__file__).parent.parent / "docs" / "calibrating.md").read_text(encoding="utf-8")

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+import os
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
 from perfmodel import predict
+from perfmodel.features.onnx import read_onnx
 from perfmodel.graph import Graph, Node, Tensor
 from perfmodel.hardware import load_device
 from perfmodel.models.predictor import Predictor, load
 from perfmodel.ops import Gemm
+from perfmodel.predict.on_host import runtime_graph
 from perfmodel.predict.remembered import MAX_CALLS, Remembered, remembered
 
 
@@ -74,3 +79,40 @@ def test_predictions_from_memory_are_equal() -> None:
     node = Node("g", Gemm(m=64, n=64, k=64, dtype="bf16"), ("a", "b"), ("c",))
     graph = Graph("one", tensors, (node,), ("a", "b"), ("c",))
     assert predict(graph, "h100-sxm") == predict(graph, "h100-sxm")
+
+
+class Counted:
+    """In place of the runtime: counts what it is asked for, and changes nothing."""
+
+    asked: ClassVar[list[Path]] = []
+
+    def __init__(self, threads: int = 1) -> None:
+        pass
+
+    def why_not(self) -> None:
+        return None
+
+    def optimise(self, model: Path, target: Path) -> None:
+        self.asked.append(model)
+        target.write_bytes(model.read_bytes())
+
+
+def test_a_runtime_is_asked_once_for_its_graph_of_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("perfmodel.collect.onnxruntime_cpu.OnnxRuntimeCpu", Counted)
+    monkeypatch.setattr(Counted, "asked", [])
+    examples = Path(__file__).parent.parent / "examples"
+    path = tmp_path / "net.onnx"
+    path.write_bytes((examples / "resnet18.onnx").read_bytes())
+    one, four = (SimpleNamespace(threads=n) for n in (1, 4))
+    for batch in (1, 8, 64):
+        graph, warning = runtime_graph(str(path), one, {"batch": batch})  # type: ignore[arg-type]
+        assert warning == ""
+        assert graph == read_onnx(path, dims={"batch": batch})
+    assert Counted.asked == [path]
+    runtime_graph(path, four, {"batch": 1})  # type: ignore[arg-type]
+    assert len(Counted.asked) == 2  # threads decide what is fused
+    os.utime(path, ns=(1, 1))
+    runtime_graph(path, one, {"batch": 1})  # type: ignore[arg-type]
+    assert len(Counted.asked) == 3  # it was written again
+    path.unlink()
+    assert "no such file" in runtime_graph(path, one, {"batch": 1})[1]  # type: ignore[arg-type]

@@ -164,8 +164,8 @@ def _rough(found: MeasuredDevice) -> str | None:
     known = {k: v for k, v in found.device.measured.items() if k.startswith(UNCERTAINTY)}
     if not known:
         return (
-            f"how steady the figures are is not known: that takes visits in {LEAST_MOMENTS} moments, each {MOMENT_S:g} s or "
-            "more after the last; give it more --seconds"
+            f"how steady the figures are is not known: each must be measured at {LEAST_MOMENTS} moments at least,"
+            f" {MOMENT_S:g} s or more apart; give it more --seconds"
         )
     rough = [share for share in known.values() if share > BOUND]
     if not rough:

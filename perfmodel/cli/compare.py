@@ -75,8 +75,8 @@ def run(arguments: argparse.Namespace) -> int:
     request = energy_options.generation(arguments)
     energy_options.refuse_for_requests(arguments, ("explain", "over"))
     over = _over(arguments.over, conditions["dims"])
-    prices = _prices(arguments, devices)
     distinct_devices(devices)
+    prices = _prices(arguments, devices)
 
     with Progress("perfmodel compare") as progress:
         progress(f"predicting {arguments.model} on {len(devices)} devices")
@@ -188,12 +188,12 @@ def _draw(
 
 def _show_crossings(curves: Curves) -> None:
     from perfmodel.cli.tables import safe
-    from perfmodel.predict.energy.ranking import called
+    from perfmodel.predict.energy.ranking import labels
     from perfmodel.report.sections import crossing_lines
 
     screen = console()
     names = {d.id: d.id for d in curves.devices}
-    for line in crossing_lines(curves.to_dict(), names, called("energy", curves.prices)):
+    for line in crossing_lines(curves.to_dict(), names, labels(curves.prices)):
         screen.print(safe(line))
 
 

@@ -214,7 +214,10 @@ def _per_hour(text: str | None, devices: Sequence[str]) -> Any:
     from perfmodel.hardware import load_device
 
     # A device file is called by its path or by the id that stands in it.
-    ids = {name: record.id for device in devices for record in [load_device(device)] for name in (device, record.id)}
+    ids: dict[str, str] = {}
+    for given in devices:
+        record = load_device(given)
+        ids[given] = ids[record.id] = record.id
     found: dict[str, float] = {}
     for part in text.split(","):
         device, equals, number = part.rpartition("=")

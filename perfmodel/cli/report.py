@@ -46,9 +46,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Predict, draw, write."""
+    from perfmodel.predict.conditions import distinct_devices
+
     conditions = options.prediction_conditions(arguments)
     devices = options.device_list(arguments.device)
     request = energy_options.generation(arguments)
+    distinct_devices(devices)
     prices = energy_options.prices_of_page(arguments, devices)
 
     from perfmodel.report import report

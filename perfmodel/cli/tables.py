@@ -128,9 +128,10 @@ def conditions(prediction: ModelPrediction | GenerationPrediction, dtype: str | 
 
 
 def _figures(prediction: ModelPrediction, device_memory_bytes: int | None) -> Table:
-    latency, power, energy, missing = (
-        prediction.latency_s, prediction.power_w, prediction.energy_j, unpowered(prediction),
-    )  # fmt: skip
+    latency = prediction.latency_s
+    power = prediction.power_w
+    energy = prediction.energy_j
+    why = unpowered(prediction)
     rows = [("latency", units.duration(latency.value), interval_note(latency, units.duration))]
     work = prediction.workload
     batch = next((value for name, value in prediction.dims.items() if name.lower() in BATCH_DIMS), None)
@@ -139,8 +140,8 @@ def _figures(prediction: ModelPrediction, device_memory_bytes: int | None) -> Ta
     elif batch is not None and latency.value:
         rows.append(("throughput", units.rate(batch / latency.value), f"{batch} in each run"))
     rows += [
-        ("power", units.power(value_of(power)), interval_note(power, units.power, missing)),
-        ("energy", units.energy(value_of(energy)), interval_note(energy, units.energy, missing)),
+        ("power", units.power(value_of(power)), interval_note(power, units.power, why)),
+        ("energy", units.energy(value_of(energy)), interval_note(energy, units.energy, why)),
         ("memory", units.size(prediction.peak_memory_bytes), _memory_note(prediction, device_memory_bytes)),
         ("work", units.flops(prediction.flops_executed), f"{units.size(prediction.bytes)} read and written"),
         ("utilisation", units.share(prediction.utilisation), "of the device's peak FLOP/s"),

@@ -67,7 +67,7 @@ def check(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> Non
         if other != option:
             raise InputError(f"{other} and {option} both write {target}: give each a name of its own")
         if str(path) in models:
-            raise InputError(f"{option} {target}: is the model itself; give what is written a name of its own")
+            raise InputError(f"{option} {target} is the model itself, which is not replaced: choose another name")
 
 
 def _models(arguments: argparse.Namespace) -> Iterator[str]:

@@ -16,6 +16,7 @@ from perfmodel.hardware import Device, load_device
 from perfmodel.models.host.boosters import HostKernels
 from perfmodel.models.predictor import load as load_predictor
 from perfmodel.models.protocol import PredictorProtocol
+from perfmodel.ops import Attention
 from perfmodel.predict.conditions import device_list
 from perfmodel.predict.result import Comparison, Estimate, ModelPrediction, OperatorPrediction
 
@@ -129,7 +130,10 @@ def kernels_of(
 
 @dataclass(frozen=True)
 class _Prepared:
-    """What does not depend on the device: the bound graph as the file has it, and fused and in the formats asked for."""
+    """What does not depend on the device: the bound graph as the file has it, and fused and in the formats asked for.
+
+    ``cache_added``: the graphs are of a step whose cache the file knows nothing of.
+    """
 
     model: Any
     bound: Graph
@@ -138,6 +142,7 @@ class _Prepared:
     dtype: str | None
     dtype_map: Mapping[str, str]
     kv_dtype: str | None
+    cache_added: bool = False
 
     @cached_property
     def on_cpu(self) -> Graph:
@@ -234,14 +239,17 @@ def _on_host(
     if host is None or prepared.fusion == "none":
         return prepared.graph, None, ""
     if prepared.dtype is not None or prepared.dtype_map or prepared.kv_dtype is not None:
-        return (
-            prepared.on_cpu,
-            host,
-            "formats that the file does not have: fused as perfmodel knows, which is less exact",
-        )
-    from perfmodel.predict.on_host import runtime_graph
+        graph, warning = None, "formats that the file does not have: fused as perfmodel knows, which is less exact"
+    else:
+        from perfmodel.predict.on_host import runtime_graph
 
-    graph, warning = runtime_graph(prepared.model, host, dims)
+        graph, warning = runtime_graph(prepared.model, host, dims)
+    if prepared.cache_added and not any(isinstance(node.op, Attention) for node in prepared.bound.nodes):
+        # The runtime runs attention in parts where the file has it so, and no part says what it would read of a cache.
+        warning += (
+            "; the file has neither inputs for past keys and values nor attention as one operator: decode steps do not count"
+            " what is read from the cache, and cost the same after any prompt"
+        )
     return (prepared.on_cpu if graph is None else graph), host, warning
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
@@ -55,20 +56,24 @@ def distinct_devices(devices: Sequence[Any]) -> tuple[Device, ...]:
         devices: ids, paths or records.
 
     Raises:
-        InputError: two of them have one id, as the file that ``perfmodel calibrate`` writes and the device that it began with.
+        InputError: one is given twice; or two have one id, as the file that ``perfmodel calibrate`` writes and the device that
+            it began with.
     """
     records = tuple(load_device(device) for device in devices)
-    seen: dict[str, Any] = {}
+    seen: dict[str, tuple[Any, Device]] = {}
     for given, record in zip(devices, records, strict=True):
         if record.id in seen:
-            names = [_named(given), _named(seen[record.id])]
+            other, first = seen[record.id]
+            names = [_named(other), _named(given)]
+            if first is record or os.path.realpath(names[0]) == os.path.realpath(names[1]):
+                raise InputError(f"{record.id} is given twice: name each device once")
             raise InputError(
-                f"two devices ({names[1]}, {names[0]}) have the id {record.id!r}, by which they are told apart here:"
+                f"two devices ({names[0]}, {names[1]}) have the id {record.id!r}, by which they are told apart here:"
                 " change `id` in the file of one of them"
             )
-        seen[record.id] = given
+        seen[record.id] = given, record
     return records
 
 
 def _named(device: Any) -> str:
-    return "a record" if isinstance(device, Device) else str(device)
+    return f"a record of {device.id}" if isinstance(device, Device) else str(device)

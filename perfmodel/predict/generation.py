@@ -339,7 +339,12 @@ def prepare_request(
         if once is None:
             prepared = _prepare(steps.step(cached), None, *formats)
         else:
-            prepared = replace(once, graph=with_cache(once.graph, prefill.graph, cached))
+            prepared = replace(
+                once,
+                bound=with_cache(once.bound, prefill.bound, cached),
+                graph=with_cache(once.graph, prefill.graph, cached),
+                cache_added=True,
+            )
         parts.append(("decode", runs, prepared))
     last = (once or parts[-1][2]).graph
     return PreparedRequest(prompt, generate, dict(dims or {}), tuple(parts), last, steps.has_cache, tuple(warnings))

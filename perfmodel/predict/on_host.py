@@ -10,6 +10,7 @@ import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,9 @@ from perfmodel.ops import View
 from perfmodel.predict.result import Estimate
 
 Stand = tuple[float, ...]
+
+MAX_FILES = 4
+"""Files whose optimised graphs are kept: a report and a comparison ask for one again and again, at other sizes."""
 
 
 def runtime_graph(model: Any, host: HostKernels, dims: Mapping[str, int] | None) -> tuple[Graph | None, str]:
@@ -49,20 +53,44 @@ def runtime_graph(model: Any, host: HostKernels, dims: Mapping[str, int] | None)
     if runtime.why_not() is not None:
         return None, "onnxruntime is not installed: fused as perfmodel knows its fusions, which is less exact here"
     from perfmodel.features.onnx import read_onnx
+    from perfmodel.features.opening import opening
+
+    # Not where links lead: weights in files of their own lie beside the name that was given.
+    path = os.path.abspath(model)
+    try:
+        with opening(str(model)):
+            stat = os.stat(path)
+        optimised, known = _optimised(path, stat.st_mtime_ns, stat.st_size, host.threads)
+        graph = read_onnx(optimised, dims={name: n for name, n in (dims or {}).items() if name in known})
+    except PerfmodelError as problem:
+        return (
+            None,
+            f"the runtime's own graph cannot be had ({problem}): fused as perfmodel knows, which is less exact",
+        )
+    return replace(graph, name=Path(model).stem), ""
+
+
+@lru_cache(maxsize=MAX_FILES)
+def _optimised(path: str, changed_ns: int, size: int, threads: int) -> tuple[bytes, frozenset[str]]:
+    """The runtime's graph of a file, serialised without large weights, and its dimensions, which are open: one for all sizes.
+
+    Args:
+        path: of the file.
+        changed_ns, size: of it, since a file that was written again has another graph.
+        threads: that the runtime has.
+
+    Raises:
+        PerfmodelError: the runtime cannot load the file, or its graph cannot be read; the next call tries again.
+    """
+    from perfmodel.collect.onnxruntime_cpu import OnnxRuntimeCpu
+    from perfmodel.features.onnx.load import without_weights
     from perfmodel.features.onnx.reader import model_dims
 
     with tempfile.TemporaryDirectory(prefix="perfmodel-") as folder:
-        path = Path(folder) / "optimised.onnx"
-        try:
-            runtime.optimise(Path(model), path)
-            known = set(model_dims(path))
-            graph = read_onnx(path, dims={name: n for name, n in (dims or {}).items() if name in known})
-        except PerfmodelError as problem:
-            return (
-                None,
-                f"the runtime's own graph cannot be had ({problem}): fused as perfmodel knows, which is less exact",
-            )
-    return replace(graph, name=Path(model).stem), ""
+        target = Path(folder) / "optimised.onnx"
+        OnnxRuntimeCpu(threads=threads).optimise(Path(path), target)
+        optimised = without_weights(target)
+    return optimised, frozenset(model_dims(optimised))
 
 
 def stands_of(graph: Graph) -> list[Stand]:

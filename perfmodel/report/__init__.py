@@ -24,7 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Unpack
 
 from perfmodel.errors import InputError, checked_keywords
-from perfmodel.predict.conditions import CONDITIONS, PredictionConditions, device_list
+from perfmodel.predict.conditions import CONDITIONS, PredictionConditions, device_list, distinct_devices
 
 if TYPE_CHECKING:
     from perfmodel.graph import Graph
@@ -81,6 +81,7 @@ def report(
     if len(chosen) > MOST_DEVICES:
         raise InputError(f"a report has 1 to {MOST_DEVICES} devices; got {len(chosen)}")
     request.check_request(prompt, generate)
+    distinct_devices(chosen)
     say, tell = progress or (lambda line: None), predicted or (lambda prediction: None)
     vega.check_installed()
     # Making the library's script takes seconds of another core, the predictions of this one.

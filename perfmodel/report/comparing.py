@@ -11,7 +11,7 @@ from perfmodel import units
 from perfmodel.hardware import Device
 from perfmodel.predict.conditions import distinct_devices
 from perfmodel.predict.energy import Prices
-from perfmodel.predict.energy.ranking import RANKS, Costed, called, quantity
+from perfmodel.predict.energy.ranking import RANKS, Costed, called, labels, quantity
 from perfmodel.predict.generation import GenerationPrediction
 from perfmodel.predict.pareto import front
 from perfmodel.predict.picture import BLUE, GREY, ORANGE, picture, time_unit
@@ -65,8 +65,8 @@ def comparison_html(
     ]
     say("writing the page")
     over = None if curves is None else curves.to_dict()
-    energy = called("energy", prices)
-    return page.comparison_page(shown, title, fronts(ranking, prices or Prices()), over, vega.script(), energy)
+    best = fronts(ranking, prices or Prices())
+    return page.comparison_page(shown, title, best, over, vega.script(), labels(prices))
 
 
 def _headline(
@@ -114,7 +114,9 @@ def draw(
 
 
 def _over(axes: Any, curves: Curves, by: str, title: str) -> None:
-    for i, (device, values) in enumerate(curves.curves(by).items()):
+    name, costs = called(by, curves.prices), curves.curves(by)
+    known = {device: values for device, values in costs.items() if all(map(math.isfinite, values))}
+    for i, (device, values) in enumerate(known.items()):
         axes.plot(
             curves.sizes,
             values,
@@ -124,7 +126,8 @@ def _over(axes: Any, curves: Curves, by: str, title: str) -> None:
             linewidth=1.2,
             label=device,
         )
-    for crossing in curves.crossings(by):
+    # Who is the cheapest is known only where all are.
+    for crossing in curves.crossings(by) if len(known) == len(costs) else ():
         axes.axvline(crossing.size, color=GREY, linestyle=":", linewidth=0.8)
         axes.annotate(
             f"{crossing.device} from {crossing.size}", (crossing.size, 0.98), xycoords=("data", "axes fraction"),
@@ -133,12 +136,18 @@ def _over(axes: Any, curves: Curves, by: str, title: str) -> None:
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
     axes.set(
-        xlabel=curves.dimension, ylabel=f"{called(by, curves.prices)} for each {curves.unit} [{_UNITS[by]}]",
-        title=title,
+        xlabel=curves.dimension, ylabel=f"{name} for each {curves.unit} [{_UNITS[by]}]",
+        title=title + _unknown(name, [device for device in costs if device not in known]),
     )  # fmt: skip
     axes.set_xticks(curves.sizes, [str(s) for s in curves.sizes])
     axes.minorticks_off()
-    axes.legend()
+    if known:
+        axes.legend()
+
+
+def _unknown(name: str, devices: Sequence[str]) -> str:
+    """The line of a title that names the devices that cannot be drawn; empty where all can."""
+    return f"\n{name} unknown: {', '.join(devices)}" if devices else ""
 
 
 def _pareto(
@@ -157,10 +166,10 @@ def _pareto(
     for device, (x, y) in points.items():
         axes.plot([x], [y], "o", color=BLUE if device in best else GREY, markersize=5)
         axes.annotate(device, (x, y), xytext=(4, 4), textcoords="offset points", fontsize=7)
-    missing = ", ".join(p.device for p in ranking if p.device not in points)
+    missing = [p.device for p in ranking if p.device not in points]
     axes.set(
         xlabel=f"latency [{unit}]", ylabel=f"{name} [{_UNITS[by]}]",
-        title=f"{ranking[0].model} on {len(ranking)} devices" + (f"\n{name} unknown: {missing}" if missing else ""),
+        title=f"{ranking[0].model} on {len(ranking)} devices{_unknown(name, missing)}",
         xlim=(0, None), ylim=(0, None),
     )  # fmt: skip
     axes.legend()

@@ -98,7 +98,7 @@ def comparison_page(
     fronts: Mapping[str, Any],
     over: Mapping[str, Any] | None,
     library: str,
-    energy: str = "energy",
+    labels: Mapping[str, str],
 ) -> str:
     """The page of ``perfmodel compare --html``.
 
@@ -108,18 +108,18 @@ def comparison_page(
         fronts: by quantity the devices that no other beats in it and in latency.
         over: :meth:`perfmodel.report.crossover.Curves.to_dict`; None: no dimension was asked for.
         library: the plotting library's script.
-        energy: the label of the figure by which the energy of devices is compared.
+        labels: what each quantity is called (:func:`perfmodel.predict.energy.ranking.labels`).
     """
     names, model = [str(d["name"]) for d in shown], short(str(title["model"]))
     contents = [("devices", "Side by side"), *([("over", "Crossovers")] if over else []), ("pareto", "Pareto front")]
-    body = [sections.device_table(shown), sections.comparison_charts(shown, over, fronts, energy)]
+    body = [sections.device_table(shown), sections.comparison_charts(shown, over, fronts, labels)]
     return document(
         title=f"{model} on {len(names)} devices",
         heading=model,
         subtitle=sections.subtitle(title, names),
         contents=contents,
         body="\n".join(body),
-        data={"model": model, "devices": shown, "fronts": fronts, "over": over, "energy": energy},
+        data={"model": model, "devices": shown, "fronts": fronts, "over": over, "labels": labels},
         scripts=COMPARISON_SCRIPTS,
         library=library,
     )

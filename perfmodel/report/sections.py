@@ -342,13 +342,13 @@ QUANTITIES = {"latency": "faster", "energy": "thriftier", "carbon": "cleaner", "
 """What a device is that has less of a quantity."""
 
 
-def crossing_lines(over: Mapping[str, Any], names: Mapping[str, str], energy: str = "energy") -> list[str]:
+def crossing_lines(over: Mapping[str, Any], names: Mapping[str, str], labels: Mapping[str, str]) -> list[str]:
     """``from batch=24 on L40S is cheaper than H100 (money for each sample)``; and who leads everywhere.
 
     Args:
         over: :meth:`perfmodel.report.crossover.Curves.to_dict`.
         names: what a device is called, by id.
-        energy: what energy is called.
+        labels: what each quantity is called (:func:`perfmodel.predict.energy.ranking.labels`).
     """
     lines = []
     for by, curves in over["curves"].items():
@@ -356,19 +356,17 @@ def crossing_lines(over: Mapping[str, Any], names: Mapping[str, str], energy: st
         if not mine:
             leader = min(curves, key=lambda device: curves[device][0])
             span = f"{over['dimension']}={over['sizes'][0]} to {over['sizes'][-1]}"
-            lines.append(
-                f"{energy if by == 'energy' else by}: {names[leader]} is the {_most(QUANTITIES[by])} from {span}"
-            )
-        lines += [_crossing_line(c, over, names, energy) for c in mine]
+            lines.append(f"{labels[by]}: {names[leader]} is the {_most(QUANTITIES[by])} from {span}")
+        lines += [_crossing_line(c, over, names, labels[by]) for c in mine]
     return lines
 
 
-def _crossing_line(crossing: Mapping[str, Any], over: Mapping[str, Any], names: Mapping[str, str], energy: str) -> str:
+def _crossing_line(crossing: Mapping[str, Any], over: Mapping[str, Any], names: Mapping[str, str], label: str) -> str:
     by, size, start = crossing["by"], crossing["size"], crossing["open_from"]
     near = f"; from {start} to {size - 1} they take turns or differ by less than 5 %" if size - start > 1 else ""
     return (
         f"from {over['dimension']}={size} on {names[crossing['device']]} is {QUANTITIES[by]} than"
-        f" {names[crossing['instead_of']]} ({energy if by == 'energy' else by} for each {over['unit']}{near})"
+        f" {names[crossing['instead_of']]} ({label} for each {over['unit']}{near})"
     )
 
 
@@ -380,14 +378,14 @@ def comparison_charts(
     shown: Sequence[Mapping[str, Any]],
     over: Mapping[str, Any] | None,
     fronts: Mapping[str, Any],
-    energy: str = "energy",
+    labels: Mapping[str, str],
 ) -> str:
-    """The places of the comparison's charts, and what they say in words; ``energy`` is what energy is called."""
+    """The places of the comparison's charts, and what they say in words; ``labels``: what each quantity is called."""
     names = {d["id"]: d["name"] for d in shown}
-    crossings = "" if over is None else _list(crossing_lines(over, names, energy))
-    buttons = "" if over is None else _choice("quantity", "Quantity", list(over["curves"]))
+    crossings = "" if over is None else _list(crossing_lines(over, names, labels))
+    buttons = "" if over is None else _choice("quantity", "Quantity", over["curves"], labels)
     beaten = [
-        f"latency and {energy if by == 'energy' else by}: no other device beats {', '.join(names[device] for device in front)}"
+        f"latency and {labels[by]}: no other device beats {', '.join(names[device] for device in front)}"
         for by, front in fronts.items()
     ]
     first = shown[0] if shown else {"headline": []}
@@ -395,25 +393,42 @@ def comparison_charts(
     charts = Template(asset("comparison.html")).substitute(
         phases=phases,
         hidden="" if over else "hidden", dimension=escape(short(over["dimension"], 80) if over else ""), crossings=crossings,
-        quantities=buttons, energy=escape(energy.capitalize()), front=_front(shown, beaten, list(fronts), energy),
+        quantities=buttons, energy=escape(labels["energy"].capitalize()), front=_front(shown, beaten, fronts, labels),
     )  # fmt: skip
     return charts
 
 
-def _front(shown: Sequence[Mapping[str, Any]], beaten: Sequence[str], quantities: Sequence[str], energy: str) -> str:
-    """What stands in the section about fronts; where there is none, why."""
-    if quantities:
-        choice = _choice("front", "Against latency", quantities)
-        return Template(asset("comparison_front.html")).substitute(fronts=choice, beaten=_list(beaten))
-    rows = [(device["name"], figures_of(device, energy)) for device in shown]
-    unknown = [f"{short(name, 80)} ({row.get('note', units.UNKNOWN)})" for name, row in rows if not row.get("ends")]
-    why = f"There is none, since it is of all devices, and the {energy} of some is unknown: {', '.join(unknown)}."
-    return f'<p class="lead">{escape(why)}</p>'
+def _front(
+    shown: Sequence[Mapping[str, Any]], beaten: Sequence[str], fronts: Mapping[str, Any], labels: Mapping[str, str]
+) -> str:
+    """What stands in the section about fronts; and of each quantity that was asked for and has none, why."""
+    drawn = ""
+    if fronts:
+        choice = _choice("front", "Against latency", fronts, labels)
+        drawn = Template(asset("comparison_front.html")).substitute(fronts=choice, beaten=_list(beaten))
+    missing = [label for by, label in labels.items() if by != "latency" and by not in fronts]
+    reasons = [why for label in missing if (why := _without_front(shown, label))]
+    return drawn + "".join(f'<p class="lead">{escape(why)}</p>' for why in reasons)
 
 
-def _choice(name: str, label: str, values: Sequence[str]) -> str:
+def _without_front(shown: Sequence[Mapping[str, Any]], label: str) -> str:
+    """Why there is no front against a quantity; empty where nothing was given that it would follow from."""
+    rows = [(device["name"], figures_of(device, label)) for device in shown]
+    if all(row.get("text", "not asked") == "not asked" for _, row in rows):
+        return ""
+    unknown = [
+        short(name, 80) + (f" ({row['note']})" if row.get("note") else "") for name, row in rows if not row.get("ends")
+    ]
+    return (
+        f"No front against {label} is drawn: it would need the {label} of every device, which is unknown of"
+        f" {', '.join(unknown)}."
+    )
+
+
+def _choice(name: str, label: str, values: Iterable[str], texts: Mapping[str, str]) -> str:
     buttons = "".join(
-        f'<button type="button" data-{name}="{escape(v)}" aria-pressed="{"false" if i else "true"}">{escape(v)}</button>'
+        f'<button type="button" data-{name}="{escape(v)}" aria-pressed="{"false" if i else "true"}">{escape(texts[v])}'
+        "</button>"
         for i, v in enumerate(values)
     )
     return f'<div class="choice" role="group" aria-label="{escape(label)}">{buttons}</div>'

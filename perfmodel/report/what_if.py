@@ -10,6 +10,8 @@ from typing import Any
 from perfmodel.dtypes import GEMM_DTYPES
 from perfmodel.errors import PerfmodelError
 from perfmodel.features.mlir.detect import is_mlir
+from perfmodel.features.mlir.ir import Module
+from perfmodel.features.mlir.source import read
 from perfmodel.graph import Graph, without_collection
 from perfmodel.hardware import Device, device_ids, load_device
 from perfmodel.models.predictor import load as load_predictor
@@ -59,6 +61,8 @@ class Study:
     conditions: Mapping[str, Any]
     prepared: _Prepared
     predictor: Any
+    source: Any
+    """What graphs are made from: of MLIR the module, parsed once; else the model."""
     found: dict[str, ModelPrediction] = field(default_factory=dict)
 
     @classmethod
@@ -71,8 +75,9 @@ class Study:
         records = distinct_devices(devices)
         predictor = load_predictor(conditions.get("predictor", "default"))
         with without_collection():
-            prepared = prepared_for(model, conditions)
-        return cls(model, records, dict(conditions), prepared, predictor)
+            source = parsed(model)
+            prepared = replace(prepared_for(source, conditions), model=model)
+        return cls(model, records, dict(conditions), prepared, predictor, source)
 
     @property
     def title(self) -> Mapping[str, Any]:
@@ -135,8 +140,8 @@ class Study:
         conditions = {**self.conditions, **changed}
         if "dims" in changed:
             prepared = prepared_for(self._open, {**conditions, "entry": None})
-        elif "fusion" in changed and not isinstance(self.model, Graph) and is_mlir(self.model):
-            return prepared_for(self.model, conditions)  # what a module's operations become depends on it
+        elif "fusion" in changed and isinstance(self.source, Module):
+            prepared = prepared_for(self.source, conditions)  # what a module's operations become depends on it
         else:
             prepared = prepared_for(self.prepared.bound, {**conditions, "dims": None, "entry": None})
         # A processor's runtime is asked for its graph of the file.
@@ -146,7 +151,7 @@ class Study:
     def _open(self) -> Graph:
         """The model with its dimensions open, read when the first of them changes."""
         if "graph" not in self._read:
-            self._read["graph"] = open_graph(self.model, self.conditions)
+            self._read["graph"] = open_graph(self.source, self.conditions)
         return self._read["graph"]
 
     _read: dict[str, Graph] = field(default_factory=dict)
@@ -206,6 +211,11 @@ def title_of(model: str, conditions: Mapping[str, Any]) -> dict[str, Any]:
     """What a page is about: ``model``, ``dims``, and ``asked``, the other conditions that were given."""
     asked = {k: v for k, v in conditions.items() if k not in ("dims", "predictor", "entry") and v}
     return {"model": model, "dims": dict(conditions.get("dims") or {}), "asked": asked}
+
+
+def parsed(model: Any) -> Any:
+    """An MLIR model as its module, of which each way of reading makes another graph; any other model as it is."""
+    return model if isinstance(model, Graph) or not is_mlir(model) else read(model)
 
 
 def open_graph(model: Any, conditions: Mapping[str, Any]) -> Graph:

@@ -85,7 +85,7 @@ def load(source: str | os.PathLike[str] | bytes | onnx.ModelProto) -> LoadedMode
     else:
         path = Path(source)
         label, name, folder = _label(path), _stem(path), path.parent
-        proto = _read(path, label)
+        proto = _parse(_read(path, label), label)
     check.check_graph(proto, label)
     check.check_tensors(proto, label)
     try:
@@ -117,7 +117,16 @@ def _stem(path: Path) -> str:
     return name
 
 
-def _read(path: Path, label: str) -> onnx.ModelProto:
+def without_weights(path: str | os.PathLike[str]) -> bytes:
+    """A file's bytes without the contents of its large tensors, from which :func:`load` makes the same model.
+
+    Raises:
+        ModelFileError: with the path and what is wrong with the file.
+    """
+    return bytes(_read(Path(path), _label(Path(path))))
+
+
+def _read(path: Path, label: str) -> Any:
     with opening(label):
         size = path.stat().st_size
         if path.is_dir():
@@ -127,12 +136,12 @@ def _read(path: Path, label: str) -> onnx.ModelProto:
         _check_size(size, label)
         with path.open("rb") as file:
             if size <= STRIP_ABOVE_BYTES:
-                return _parse(file.read(), label)
+                return file.read()
             import mmap
 
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
                 _check_beginning(view[:64], label)
-                return _parse(_stripped(view, label), label)
+                return _stripped(view, label)
 
 
 def _check_size(size: int, label: str) -> None:

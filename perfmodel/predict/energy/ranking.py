@@ -23,6 +23,11 @@ def called(by: str, prices: Prices | None) -> str:
     return AT_THE_METER if by == "energy" and at_the_meter else by
 
 
+def labels(prices: Prices | None) -> dict[str, str]:
+    """What each of :data:`RANKS` is called (:func:`called`)."""
+    return {by: called(by, prices) for by in RANKS}
+
+
 class Costed(Protocol):
     """A prediction that has a cost: of one run, or of a generation request."""
 

@@ -9,8 +9,7 @@ const money = (v) => (v >= 0.001 ? PM.digits(v) : v.toExponential(2));
 const mass = (g) => { const [f, n] = PM.scale(g, GRAMS); return `${PM.digits(g / f)} ${n}`; };
 const SHOWN = { latency: PM.time, energy: PM.energy, carbon: mass, money };
 const GRAMS = [[1e-9, "ng"], [1e-6, "\u00b5g"], [1e-3, "mg"], [1, "g"], [1e3, "kg"], [1e6, "t"]];
-// Energy is compared at the meter where what is between the device and it is known.
-const called = (by) => (by === "energy" ? PM.data.energy : by);
+const called = (by) => PM.data.labels[by];
 // Factor and name of the unit of an axis that reaches up to a value.
 const axisUnit = (by, most) => {
   if (by === "latency" || by.startsWith("time ")) return PM.timeScale(most);
