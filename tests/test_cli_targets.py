@@ -102,7 +102,9 @@ def test_two_results_in_one_file(
 def test_the_model_is_not_written_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = tmp_path / "m.onnx"
     model.write_bytes(b"weights")
-    assert "is the model itself, which is not replaced" in complaint(capsys, "predict", str(model), "--device", "a10", "--json", str(model))
+    assert "is the model itself, which is not replaced" in complaint(
+        capsys, "predict", str(model), "--device", "a10", "--json", str(model)
+    )
     assert model.read_bytes() == b"weights"
 
 

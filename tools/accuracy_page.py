@@ -133,7 +133,10 @@ TARGETS = (
         "attention prefill / decode, shapes held out", "3–8 % (PM2Lat, profiled device)", "≤ 6 %",
         lambda a: _both(*(mean_over_devices(a, "shapes", f"attention_{phase}") for phase in ("prefill", "decode"))),
     ),
-    Target("mixture of experts, shapes held out, each row weighing the same", "–", "≤ 10 %", lambda a: by_files(a, "shapes", "moe")),
+    Target(
+        "mixture of experts, shapes held out, each row weighing the same", "–", "≤ 10 %",
+        lambda a: by_files(a, "shapes", "moe"),
+    ),  # fmt: skip
     Target(
         "fp32 GEMM rows on a GPU of NeuSight's that was left out", "25.7 % linear, 26.0 % batched (NeuSight)", "≤ 15 %",
         neusight_gemms,
