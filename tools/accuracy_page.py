@@ -136,7 +136,7 @@ TARGETS = (
     Target(
         "mixture of experts, shapes held out, each row weighing the same", "–", "≤ 10 %",
         lambda a: by_files(a, "shapes", "moe"),
-    ),  # fmt: skip
+    ),
     Target(
         "fp32 GEMM rows on a GPU of NeuSight's that was left out", "25.7 % linear, 26.0 % batched (NeuSight)", "≤ 15 %",
         neusight_gemms,

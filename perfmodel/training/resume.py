@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import re
+import warnings
 import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
@@ -63,7 +64,8 @@ class Pieces:
             with zipfile.ZipFile(self.folder / f"{key}.npz") as members:
                 if sum(member.file_size for member in members.infolist()) > _MOST_BYTES:
                     return None
-            with np.load(self.folder / f"{key}.npz", allow_pickle=False) as arrays:
+            with warnings.catch_warnings(), np.load(self.folder / f"{key}.npz", allow_pickle=False) as arrays:
+                warnings.simplefilter("error")  # no piece of ours has a header of Python 2
                 return data, dict(arrays)
         except Exception:  # a damaged archive raises whatever its parts do, and is none: the piece is made again
             return None
