@@ -97,22 +97,27 @@ class Counted:
         target.write_bytes(model.read_bytes())
 
 
+def stand_in(threads: int) -> Any:
+    """All that is asked of the kernels of a processor."""
+    return SimpleNamespace(threads=threads)
+
+
 def test_a_runtime_is_asked_once_for_its_graph_of_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("perfmodel.collect.onnxruntime_cpu.OnnxRuntimeCpu", Counted)
     monkeypatch.setattr(Counted, "asked", [])
     examples = Path(__file__).parent.parent / "examples"
     path = tmp_path / "net.onnx"
     path.write_bytes((examples / "resnet18.onnx").read_bytes())
-    one, four = (SimpleNamespace(threads=n) for n in (1, 4))
+    one, four = stand_in(1), stand_in(4)
     for batch in (1, 8, 64):
-        graph, warning = runtime_graph(str(path), one, {"batch": batch})  # type: ignore[arg-type]
+        graph, warning = runtime_graph(str(path), one, {"batch": batch})
         assert warning == ""
         assert graph == read_onnx(path, dims={"batch": batch})
     assert Counted.asked == [path]
-    runtime_graph(path, four, {"batch": 1})  # type: ignore[arg-type]
+    runtime_graph(path, four, {"batch": 1})
     assert len(Counted.asked) == 2  # threads decide what is fused
     os.utime(path, ns=(1, 1))
-    runtime_graph(path, one, {"batch": 1})  # type: ignore[arg-type]
+    runtime_graph(path, one, {"batch": 1})
     assert len(Counted.asked) == 3  # it was written again
     path.unlink()
-    assert "no such file" in runtime_graph(path, one, {"batch": 1})[1]  # type: ignore[arg-type]
+    assert "no such file" in runtime_graph(path, one, {"batch": 1})[1]

@@ -353,7 +353,8 @@ def test_the_policy_stops_what_slips_through(browser: Chromium, pages: dict[str,
 # --------------------------------------------------------------------------------------------------- comparison
 @pytest.mark.parametrize("width", [1280, 390])
 def test_the_comparison_draws(browser: Chromium, tmp_path: Path, library: str, width: int) -> None:
-    from test_crossover import DEVICES, lines, some_ranking
+    from test_comparing import some_ranking
+    from test_crossover import DEVICES, lines
 
     from perfmodel.report.comparing import comparison_html
 
@@ -395,7 +396,8 @@ def overlapping(boxes: list[list[float]], others: list[list[float]]) -> list[tup
 
 
 def test_names_in_the_comparison_lie_over_nothing(browser: Chromium, tmp_path: Path, library: str) -> None:
-    from test_crossover import lines, some_ranking
+    from test_comparing import some_ranking
+    from test_crossover import lines
 
     from perfmodel.report.comparing import comparison_html
 

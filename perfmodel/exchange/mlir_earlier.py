@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 
 from perfmodel.exchange.costs import PREFIX
-from perfmodel.features.mlir.lexer import END, WORD, Lexer
+from perfmodel.exchange.mlir_places import skip
+from perfmodel.features.mlir.lexer import WORD, Lexer
 
 _SEEN = re.compile(rf'"[^"\\\n]*(?:\\.[^"\\\n]*)*"|//[^\n]*|(?<![\w.$#%@!^-])({re.escape(PREFIX)}[\w.$]+)')
 """Strings and comments, which are stepped over, and names that begin as costs do."""
@@ -81,12 +82,8 @@ def _cut(text: str, label: str, opened: int, position: int, comments: dict[int, 
         if lexer.token not in ("=", ",", "}"):
             return None
         while lexer.token not in (",", "}"):
-            if lexer.kind == END:
+            if not skip(lexer):
                 return None
-            if lexer.token in ("(", "[", "{", "<"):
-                lexer.jump(lexer.closing(lexer.start))
-            else:
-                lexer.advance()
         if lexer.token == "}":
             return _to_the_end(text, opened, position, lexer, comments)
         lexer.advance()

@@ -84,7 +84,7 @@ def _new(lexer: Lexer, word: str = "") -> Place:
     return Place(lexer.before, f" {word} {{" if word else " {", "}")
 
 
-def _skip(lexer: Lexer) -> bool:
+def skip(lexer: Lexer) -> bool:
     """Step over a token, or over all that stands in a bracket; False at the end."""
     if lexer.kind == END:
         return False
@@ -102,7 +102,7 @@ def _before_colon(lexer: Lexer) -> Place | None:
         if lexer.token == "{" and last != "=" and _is_dictionary(lexer):
             return _in_dictionary(lexer)
         last = lexer.token
-        if lexer.token == "}" or not _skip(lexer):
+        if lexer.token == "}" or not skip(lexer):
             return None
     return _new(lexer)
 
@@ -118,7 +118,7 @@ def _before_body(lexer: Lexer) -> Place | None:
     last = ""
     while lexer.token != "{":
         last = lexer.token
-        if lexer.token == "}" or not _skip(lexer):
+        if lexer.token == "}" or not skip(lexer):
             return None
     return _in_dictionary(lexer) if last == "attributes" else _new(lexer, "attributes")
 
@@ -129,7 +129,7 @@ def _before_keyword(lexer: Lexer, keyword: str) -> Place | None:
         if lexer.token == "attributes" and lexer.peek()[1] == "{":
             lexer.advance()
             return _in_dictionary(lexer)
-        if lexer.token == "}" or not _skip(lexer):
+        if lexer.token == "}" or not skip(lexer):
             return None
     return _new(lexer, "attributes")
 
@@ -137,10 +137,10 @@ def _before_keyword(lexer: Lexer, keyword: str) -> Place | None:
 def _behind_body(lexer: Lexer) -> Place | None:
     """``scf.for ... {body} else {body} {attributes}``."""
     while lexer.token != "{":
-        if lexer.token == "}" or not _skip(lexer):
+        if lexer.token == "}" or not skip(lexer):
             return None
     while lexer.token == "{":
-        _skip(lexer)
+        skip(lexer)
         if lexer.token in ("else", "do"):
             lexer.advance()
         elif lexer.token == "{" and not lexer.new_line():
@@ -153,14 +153,14 @@ def _behind_body(lexer: Lexer) -> Place | None:
 def _behind_launch(lexer: Lexer) -> Place | None:
     """``gpu.launch_func @kernels::@k blocks in (...) threads in (...) : i64 args(...) {attributes}``."""
     while lexer.token != "threads":
-        if lexer.token == "}" or not _skip(lexer):
+        if lexer.token == "}" or not skip(lexer):
             return None
     for _ in range(3):  # threads, in, (...)
-        _skip(lexer)
+        skip(lexer)
     for word in (":", "dynamic_shared_memory_size", "args"):
         if lexer.token == word:
             lexer.advance()
-            _skip(lexer)
+            skip(lexer)
     return _in_dictionary(lexer) if lexer.token == "{" and not lexer.new_line() else _new(lexer)
 
 
@@ -171,7 +171,7 @@ def _before_operands(lexer: Lexer) -> Place | None:
         if lexer.token == "{" and last not in ("=", "<"):
             return _in_dictionary(lexer)
         last = lexer.token
-        if lexer.token == "}" or not _skip(lexer):
+        if lexer.token == "}" or not skip(lexer):
             return None
     return _new(lexer)
 
@@ -182,14 +182,14 @@ _FURTHER = re.compile(r"(permutation|dimensions)\Z")
 def _behind_outs(lexer: Lexer, keyword: str) -> Place | None:
     """``linalg.generic ... outs(...) attrs = {attributes} {body}``, ``linalg.transpose ... permutation = [...] {...}``."""
     while lexer.token != "outs":
-        if lexer.token == "}" or not _skip(lexer):
+        if lexer.token == "}" or not skip(lexer):
             return None
     lexer.advance()
-    _skip(lexer)
+    skip(lexer)
     while _FURTHER.match(lexer.token):
         for _ in range(2):
             lexer.advance()
-        _skip(lexer)
+        skip(lexer)
     if keyword and lexer.token == keyword:
         for _ in range(2):
             lexer.advance()
