@@ -234,6 +234,19 @@ def test_loops_name_their_arguments_and_bounds() -> None:
     assert [b.label for b in branch.successors] == ["bb1", "bb2"]
 
 
+def test_brackets_in_comments_close_nothing() -> None:
+    module = read_text(
+        """
+        func.func @f() attributes {a = #mine.layout<(x) // :> ) " not the end
+            [y]>} {
+          return
+        }
+        """
+    )
+    assert one(module, "func.func").attributes["sym_name"] == "f"
+    assert [o.name for o in one(module, "func.func").regions[0].blocks[0].operations] == ["func.return"]
+
+
 def test_unknown_dialects_keep_their_structure() -> None:
     module = read(Path(__file__).parent / "mlir_forms" / "unknown.mlir")
     machine = one(module, "mine.machine")

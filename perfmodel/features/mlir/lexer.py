@@ -35,7 +35,7 @@ _TOKEN = re.compile(
     r"|(->|::|\{-\#|\#-\}|\S)"
     r"|(\Z))"
 )
-_BRACKET = re.compile(r'[][(){}"]|->|>=|[<>]')
+_BRACKET = re.compile(r'[][(){}"]|->|>=|[<>]|//[^\n]*')
 _PAIRS = {"(": ")", "[": "]", "{": "}", "<": ">"}
 _NEWLINE = re.compile("\n")
 _ESCAPE = re.compile(r"\\(?:([0-9A-Fa-f]{2})|(.))", re.DOTALL)
@@ -123,6 +123,8 @@ class Lexer:
                 opened.append((mark, at - 1))
             elif mark == '"':
                 at = self.string_end(at - 1)
+            elif mark[0] == "/":
+                continue  # a comment, whatever brackets it holds
             elif mark != "->" and mark != ">=":
                 bracket, begin = opened[-1]
                 if _PAIRS[bracket] != mark:
