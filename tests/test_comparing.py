@@ -18,13 +18,14 @@ from perfmodel.cli import main
 from perfmodel.hardware import load_device
 from perfmodel.predict import Estimate
 from perfmodel.predict.energy import Hosts, Prices
+from perfmodel.predict.energy.ranking import labels
 from perfmodel.predict.pareto import front
 from perfmodel.predict.result import ModelPrediction
 from perfmodel.predict.workload import Workload
-from perfmodel.report import vega
+from perfmodel.report import figures, vega
 from perfmodel.report.comparing import comparison_html, draw, fronts
 from perfmodel.report.crossover import Curves
-from perfmodel.report.sections import crossing_lines
+from perfmodel.report.sections import comparison_charts, crossing_lines
 
 DEVICES = ("h100-sxm", "l40s", "a10")
 L40S = files("perfmodel.hardware") / "catalogue" / "l40s.toml"
@@ -133,6 +134,26 @@ def test_without_a_front_the_page_says_why(monkeypatch: pytest.MonkeyPatch) -> N
     assert "chart-pareto" not in found.ids
     [why] = [t for t in found.texts if t.startswith("No front")]
     assert why.endswith("the energy of every device, which is unknown of NVIDIA L40S 48GB (the device quotes no TDP).")
+
+
+def test_charts_over_a_dimension_say_which_curves_are_missing_and_why() -> None:
+    prices = Prices(grid=400.0)
+    shown = [
+        {"id": p.device, "name": p.device, "headline": figures.headline(p, load_device(p.device), prices)}
+        for p in unpowered_ranking()
+    ]
+    cost = {d: [1.0, 2.0] for d in DEVICES}
+    over = {"dimension": "batch", "sizes": [1, 2], "unit": "sample", "curves": {"latency": cost}, "crossings": []}
+    found = Structure(comparison_charts(shown, over, {}, labels(prices))).texts
+    assert [t for t in found if t.startswith("No curves")] == [
+        f"No curves of {of} are drawn: it would need the {of} of every device, which is unknown of l40s"
+        " (the device quotes no TDP)."
+        for of in ("energy", "carbon")
+    ]
+    whole = {**over, "curves": dict.fromkeys(("latency", "energy", "carbon"), cost)}
+    assert not any(
+        t.startswith("No curves") for t in Structure(comparison_charts(shown, whole, {}, labels(prices))).texts
+    )
 
 
 def test_a_page_with_a_front_says_why_another_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -382,7 +382,10 @@ def comparison_charts(
 ) -> str:
     """The places of the comparison's charts, and what they say in words; ``labels``: what each quantity is called."""
     names = {d["id"]: d["name"] for d in shown}
-    crossings = "" if over is None else _list(crossing_lines(over, names, labels))
+    crossings = ""
+    if over is not None:
+        absent = _absent(shown, over["curves"], labels, "No curves of {} are drawn")
+        crossings = _list(crossing_lines(over, names, labels)) + absent
     buttons = "" if over is None else _choice("quantity", "Quantity", over["curves"], labels)
     beaten = [
         f"latency and {labels[by]}: no other device beats {', '.join(names[device] for device in front)}"
@@ -406,23 +409,25 @@ def _front(
     if fronts:
         choice = _choice("front", "Against latency", fronts, labels)
         drawn = Template(asset("comparison_front.html")).substitute(fronts=choice, beaten=_list(beaten))
-    missing = [label for by, label in labels.items() if by != "latency" and by not in fronts]
-    reasons = [why for label in missing if (why := _without_front(shown, label))]
-    return drawn + "".join(f'<p class="lead">{escape(why)}</p>' for why in reasons)
+    return drawn + _absent(shown, fronts, labels, "No front against {} is drawn")
 
 
-def _without_front(shown: Sequence[Mapping[str, Any]], label: str) -> str:
-    """Why there is no front against a quantity; empty where nothing was given that it would follow from."""
+def _absent(shown: Sequence[Mapping[str, Any]], drawn: Iterable[str], labels: Mapping[str, str], without: str) -> str:
+    """Of each quantity that was asked for and is not among those drawn, why; ``without`` says what there is not of it."""
+    missing = [label for by, label in labels.items() if by != "latency" and by not in drawn]
+    reasons = [f"{without.format(label)}: {why}" for label in missing if (why := _unknown_of(shown, label))]
+    return "".join(f'<p class="lead">{escape(why)}</p>' for why in reasons)
+
+
+def _unknown_of(shown: Sequence[Mapping[str, Any]], label: str) -> str:
+    """Which devices a quantity is unknown of; empty where none is, or nothing was given that it would follow from."""
     rows = [(device["name"], figures_of(device, label)) for device in shown]
     if all(row.get("text", "not asked") == "not asked" for _, row in rows):
         return ""
     unknown = [
         short(name, 80) + (f" ({row['note']})" if row.get("note") else "") for name, row in rows if not row.get("ends")
     ]
-    return (
-        f"No front against {label} is drawn: it would need the {label} of every device, which is unknown of"
-        f" {', '.join(unknown)}."
-    )
+    return f"it would need the {label} of every device, which is unknown of {', '.join(unknown)}." if unknown else ""
 
 
 def _choice(name: str, label: str, values: Iterable[str], texts: Mapping[str, str]) -> str:
