@@ -1,10 +1,13 @@
-"""SI numbers as people read them, three significant digits: for the screen only. None and NaN are ``unknown``."""
+"""SI numbers as people read them, three significant digits: for the screen only. None and NaN are ``unknown``. And what a
+measured time may be."""
 
 from __future__ import annotations
 
 import math
 
 UNKNOWN = "unknown"
+SHORTEST_S, LONGEST_S = 1e-12, 1e9
+"""What a measured time may be: no kernel runs within a picosecond, and none was waited for over thirty years."""
 
 _TIME = ((1e-9, "ns"), (1e-6, "us"), (1e-3, "ms"), (1.0, "s"))
 _DECIMAL = ((1.0, ""), (1e3, "k"), (1e6, "M"), (1e9, "G"), (1e12, "T"), (1e15, "P"), (1e18, "E"))

@@ -25,6 +25,7 @@ from perfmodel.rank.ranking import OBJECTIVES, Ranking
 from perfmodel.rank.screening import screen
 from perfmodel.rank.space import Space, recognised, space
 from perfmodel.rank.table import named_columns, parameters, unmatched
+from perfmodel.units import LONGEST_S, SHORTEST_S
 
 CANDIDATES = 20_000
 """Configurations that measurements are learned for; of more, the likeliest."""
@@ -37,8 +38,6 @@ Control for Time Series Prediction", 2023). A search measures where it is most h
 too narrow."""
 FAILED = 2.0
 """ln by how much a configuration that failed counts as slower than the fastest."""
-SHORTEST_S, LONGEST_S = 1e-12, 1e9
-"""What a measured time may be: no kernel runs within a picosecond, and none was waited for over thirty years."""
 
 FAILURE = "failed when it was measured"
 """Its reason among those of what cannot run."""

@@ -12,7 +12,6 @@ again.
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,6 +24,7 @@ from perfmodel.errors import InputError, TraceError
 from perfmodel.files import write_whole
 from perfmodel.ops.base import Operator
 from perfmodel.ops.table import columns_of
+from perfmodel.units import LONGEST_S, SHORTEST_S
 
 FORMAT, VERSION = "perfmodel-operator-sweep", 1
 RUN, OPERATORS = "run.json", "operators.jsonl"
@@ -143,7 +143,7 @@ def _measurement(line: str) -> Measurement | None:
         given = dict(record["op"])
         op = make_descriptor(given.pop("op"), {k: v for k, v in given.items() if v is not None}, "a recorded operator")
         seconds = tuple(float(s) for s in record["seconds"])
-        if not all(math.isfinite(s) and s > 0 for s in seconds) or (record["status"] == "ok" and len(seconds) < 2):
+        if not all(SHORTEST_S <= s <= LONGEST_S for s in seconds) or (record["status"] == "ok" and len(seconds) < 2):
             return None
         hash(op)  # a list or a mapping in the place of a number
         return Measurement(op, str(record["status"]), seconds, dict(record["columns"]))
