@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from model_doubles import predictor, residual
 
+from perfmodel.cli import DONE, FAILED_THRESHOLD, main
 from perfmodel.errors import InputError, TraceError
 from perfmodel.evaluate import (
     JudgedRows,
@@ -23,7 +24,7 @@ from perfmodel.evaluate import (
     software_noise,
 )
 from perfmodel.hardware import load_device
-from perfmodel.models.predictor import Predictor
+from perfmodel.models.predictor import Predictor, load_trained
 from perfmodel.ops import Attention, Gemm
 from perfmodel.ops.table import stack
 
@@ -169,6 +170,20 @@ def test_predicting_traces_as_they_are() -> None:
     assert (group["device"], group["dtype"], group["software"]) == ("h100-sxm", "bf16", "stack0-1.0")
     assert (group["op"], group["size"], group["n"]) == (None, None, 4)
     assert report["protocol"] == "predict"
+
+
+@pytest.mark.parametrize(("most", "code"), [("19.9", FAILED_THRESHOLD), ("20.1", DONE)])
+def test_a_threshold_decides_the_exit_code(
+    most: str, code: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # As above: every prediction is a fifth below what was measured.
+    path = tmp_path / "t.csv"
+    measured_at(load_trained("analytical"), 1.25, cache="warm").to_csv(path, index=False)
+    command = ["evaluate", str(path), "--predictor", "analytical", "--max-mape", most, "--json", "-"]
+    assert main(command) == code
+    out, err = capsys.readouterr()
+    assert json.loads(out)["overall"]["mape"] == pytest.approx(0.2)
+    assert err == ("perfmodel: the mean MAPE is 20 %, above the 19.9 % of --max-mape\n" if code else "")
 
 
 def test_rows_are_judged_under_their_own_software_and_cache() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import Any
 
 from perfmodel.cli import options
@@ -17,6 +18,7 @@ EXAMPLE = (
     "  perfmodel evaluate traces.parquet runs.parquet --protocol models\n"
     "  perfmodel evaluate neusight --from path/to/neusight --protocol neusight\n"
     "  perfmodel evaluate zeus --protocol caps\n"
+    "  perfmodel evaluate new-traces.parquet --predictor my-predictor --max-mape 15\n"
     "  perfmodel evaluate perfcastdb --from path/to/perfcastdb --protocol scores"
 )
 
@@ -51,16 +53,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", metavar="D", help="the device file of a device that the catalogue lacks, or an id")
     parser.add_argument("--seed", metavar="N", type=int, default=0, help="of the folds (default 0)")
     parser.add_argument("--jobs", metavar="N", type=int, default=1, help="processes to train in (default 1)")
+    parser.add_argument(
+        "--max-mape",
+        metavar="PERCENT",
+        type=options.positive,
+        help="exit code 1 where the mean over the groups is above it: for a CI that guards a predictor",
+    )
     options.add_json_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Evaluate, write the JSON where it was asked for, and show the tables."""
+    """Evaluate, write the JSON where it was asked for, show the tables, and hold the mean against a threshold."""
+    from perfmodel.cli import DONE, FAILED_THRESHOLD
     from perfmodel.evaluate import BY, evaluate
     from perfmodel.power_accuracy import BY as POWER_BY
 
     by = None if arguments.by is None else tuple(options.names_of(arguments.by) or ())
     if arguments.protocol == "scores":
+        if arguments.max_mape is not None:
+            raise InputError("--max-mape is not for the protocol scores, whose groups are also of the baselines")
         for option, value in (("--predictor", arguments.predictor), ("--device", arguments.device)):
             if value is not None:
                 raise InputError(
@@ -94,7 +105,10 @@ def run(arguments: argparse.Namespace) -> int:
         console().print(_table(result["groups"], by or usual, overall=result["overall"]))
         if "size" not in (by or usual) and result["by_size"]:
             console().print(_table(result["by_size"], ("size",)))
-    return 0
+    if arguments.max_mape is not None and (mape := 100 * result["overall"]["mape"]) > arguments.max_mape:
+        sys.stderr.write(f"perfmodel: the mean MAPE is {mape:.4g} %, above the {arguments.max_mape:g} % of --max-mape\n")
+        return FAILED_THRESHOLD
+    return DONE
 
 
 def _power_table(
