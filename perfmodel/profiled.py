@@ -233,5 +233,5 @@ def network_in(graph: Graph) -> str:
     operators are not in it; of graphs without weights, their operators are."""
     weights = {name: t for name, t in graph.tensors.items() if t.is_weight and t.shape is not None and len(t.shape) > 1}
     shapes = [sorted(map(str, weights[n].shape or ())) for node in graph.nodes for n in node.inputs if n in weights]
-    said = sorted(shapes) or [node.source_op for node in graph.nodes]
+    said: list[Any] = sorted(shapes) or [node.source_op for node in graph.nodes]
     return f"graph-{hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]}"

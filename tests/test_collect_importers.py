@@ -91,6 +91,63 @@ def test_onednn(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+def product(source: str, weights: str, attributes: str = "") -> str:
+    """A line of 8 rows of 256 by 256 columns of 512."""
+    return (
+        f"onednn_verbose,v1,primitive,exec,cpu,matmul,brg:avx512_core,undef,src:{source}::blocked:ab::f0 "
+        f"wei:{weights}::blocked:ab::f0 dst:{source}::blocked:ab::f0,{attributes},,8x256:256x512,0.5\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "weights", "attributes", "dtype"),
+    [
+        ("bf16", "s8", "attr-fpmath:bf16:true", "w8a16"),
+        ("f32", "u8", "", "w8a32"),
+        # 256 terms share a scale where no group is written; 128 is the usual group, which the name leaves out.
+        ("bf16", "s4", "attr-fpmath:bf16:true", "w4a16_g256"),
+        (
+            "f16",
+            "u4",
+            "attr-scales:src:0+wei:3:f16:128x1 attr-zero-points:wei:3:u4:128x1 attr-fpmath:f16:true",
+            "w4a16",
+        ),
+        ("u8", "s8", "attr-scales:src:0:f32+wei:2:f32", "int8"),
+        ("s8", "s4", "", "int8"),
+        ("bf16", "bf16", "attr-fpmath:bf16", "bf16"),
+        ("f32", "f32", "attr-fpmath:strict", "fp32"),
+    ],
+)
+def test_onednn_formats_of_products(tmp_path: Path, source: str, weights: str, attributes: str, dtype: str) -> None:
+    (tmp_path / "log").write_text(product(source, weights, attributes))
+    (row,) = rows(read_onednn(tmp_path / "log", "local-cpu", "onednn-3.5"))
+    assert part(row, "m", "n", "k", "dtype") == (8, 512, 256, dtype)
+
+
+@pytest.mark.parametrize(
+    ("source", "weights", "attributes", "why"),
+    [
+        ("f32", "f32", "attr-fpmath:bf16", "of f32 under fpmath:bf16: which arithmetic was used, it does not say"),
+        ("f32", "s8", "attr-fpmath:any:true", "of f32 under fpmath:any: which"),
+        ("bf16", "s2", "", "of operands whose product has no format here"),
+        ("f32", "bf16", "", "of operands whose product has no format here"),
+        ("f8_e4m3", "bf16", "", "of operands whose product has no format here"),
+    ],
+)
+def test_onednn_products_without_a_format(tmp_path: Path, source: str, weights: str, attributes: str, why: str) -> None:
+    (tmp_path / "log").write_text(product(source, weights, attributes))
+    with pytest.raises(TraceError, match=f"matmul {why}"):
+        read_onednn(tmp_path / "log", "local-cpu", "onednn-3.5")
+
+
+def test_onednn_products_with_more_in_their_kernel_are_other_kernels(tmp_path: Path) -> None:
+    after = "attr-scratchpad:user attr-post-ops:eltwise_relu+binary_add:f32:2"
+    (tmp_path / "log").write_text(product("f32", "f32") + product("f32", "f32", after))
+    found = read_onednn(tmp_path / "log", "local-cpu", "onednn-3.5").columns
+    bare = "matmul:brg:avx512_core"
+    assert found["kernel"] == [bare, f"{bare}+eltwise_relu+binary_add:f32:2"]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
