@@ -292,7 +292,8 @@ def test_kernels_of_one_execution_are_one_row(tmp_path: Path) -> None:
 
 def test_kernels_of_one_execution_in_nsight_compute(tmp_path: Path) -> None:
     header = '"ID","Process ID","Kernel Name","Block Size","Grid Size","Metric Name","Metric Unit","Metric Value"\n'
-    for first, second in ((f"{RANGE}/{SPLIT[0]}", f"{RANGE}/{SPLIT[1]}"), (RANGE, RANGE)):
+    alike = f"{RANGE}/void cutlass::Kernel2<{'x' * 200}"
+    for first, second in ((f"{RANGE}/{SPLIT[0]}", f"{RANGE}/{SPLIT[1]}"), (RANGE, RANGE), (f"{alike}A>", f"{alike}B>")):
         lines = [
             f'"{i}","17","{second if i % 2 else first}","(128, 1, 1)","({64 - i % 2}, 1, 1)","Duration","us","{us}"\n'
             for i, us in enumerate((900, 3, 904, 5))

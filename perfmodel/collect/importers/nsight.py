@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -41,6 +41,7 @@ NO_EXECUTION = (
     "kernels of ranges of which it is unclear which kernels are one execution (they did not run equally often)"
 )
 LONGEST_NAME = 200
+_GRID = ("GrdX", "GrdY", "GrdZ", "BlkX", "BlkY", "BlkZ")
 _COLUMN = re.compile(r"(?P<name>[\w ]+?) \((?P<unit>\w+)\)")
 
 
@@ -75,7 +76,7 @@ def read_nsight_systems(path: str | Path, device: str, software: str, source: st
             rows.passed_over[NO_OPERATOR] += 1
         elif "Instances" not in row:
             group = launches.setdefault((range_name, row.get("Device", "")), _Launches(op))
-            group.add(kernel, values.get("Duration"))
+            group.add(kernel, " ".join(row.get(axis, "") for axis in _GRID), values.get("Duration"))
         elif values.get("Med", values.get("Avg", 0)) > 0:
             average = values.get("Avg", values.get("Med", 0))
             instances = max(int(number(row.get("Instances")) or 1), 1)
@@ -112,9 +113,7 @@ def read_nsight_compute(path: str | Path, device: str, software: str, source: st
         if op is None:
             rows.passed_over[NO_OPERATOR] += 1
         else:
-            # Where the range stands in the place of the name, grid and block still tell its kernels apart.
-            which = kernel if kernel != name else f"{kernel} {grid}".strip()
-            groups.setdefault((process, _range_of(name, kernel)), _Launches(op)).add(which, seconds)
+            groups.setdefault((process, _range_of(name, kernel)), _Launches(op)).add(kernel, grid, seconds)
     for group in groups.values():
         group.into(rows)
     return rows.imported(str(path))
@@ -131,15 +130,17 @@ class _Launches:
 
     Attributes:
         op: what the range describes.
-        kernels, seconds: of each launch; no seconds where its time is unknown.
+        kernels: of each launch, by name and by grid and block: the name may be the range's.
+        seconds: of each launch; 0 where its time is unknown.
     """
 
     op: Operator
-    kernels: list[str] = field(default_factory=list)
+    kernels: list[tuple[str, str]] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
 
-    def add(self, kernel: str, seconds: float | None) -> None:
-        self.kernels.append(kernel[:LONGEST_NAME])
+    def add(self, kernel: str, grid: str, seconds: float | None) -> None:
+        """The next launch."""
+        self.kernels.append((kernel, grid))
         self.seconds.append(seconds if seconds is not None and seconds > 0 else 0.0)
 
     def into(self, rows: Rows) -> None:
@@ -149,16 +150,16 @@ class _Launches:
             return
         if rest := len(self.kernels) % length:
             rows.passed_over[NO_EXECUTION] += rest
-        longest = self.kernels[max(range(length), key=lambda place: sum(self.seconds[place::length]))]
+        longest = max(range(length), key=lambda place: sum(self.seconds[place::length]))
         for begin in range(0, len(self.seconds) - length + 1, length):
             parts = self.seconds[begin : begin + length]
             if all(parts):
-                rows.add(self.op, sum(parts), longest if length > 1 else self.kernels[begin])
+                rows.add(self.op, sum(parts), self.kernels[begin + longest][0][:LONGEST_NAME])
             else:
                 rows.passed_over[NO_TIME] += parts.count(0.0)
 
 
-def _period(kernels: Sequence[str]) -> int | None:
+def _period(kernels: Sequence[Hashable]) -> int | None:
     """How many launches one execution is; None where no number of them is.
 
     Each kernel runs once in an execution, in the same order (``a b a b``; the last may be cut off). Kernels that ran often
@@ -195,6 +196,7 @@ class _Summaries:
     tables: list[dict[tuple[str, ...], _Summary]] = field(default_factory=lambda: [{}])
 
     def add(self, which: tuple[str, ...], summary: _Summary) -> None:
+        """The next line."""
         if which in self.tables[-1]:  # a table has each once: this is the next one
             self.tables.append({})
         self.tables[-1][which] = summary

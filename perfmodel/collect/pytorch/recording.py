@@ -53,12 +53,8 @@ class Recording:
         else:
             self.about = {"format": FORMAT, "version": VERSION, **about}
             self._begin()
-        for name in _SAME if about is not None else ():
-            begun, now = self.about.get(name), about[name]
-            if name == "device_name" and begun == _ANY_PROCESSOR and about["threads"] is not None:
-                continue
-            if begun != now:
-                raise InputError(f"{folder} was begun with {name} {begun!r}, and this is {now!r}: take another folder")
+        if about is not None:
+            self._check_same(about)
         self._done: dict[Operator, Measurement] = {}
         whole = 0
         if (self.folder / OPERATORS).is_file():
@@ -71,6 +67,16 @@ class Recording:
                     self._done[measured.op] = measured
             if about is not None:
                 os.truncate(self.folder / OPERATORS, whole)
+
+    def _check_same(self, about: Mapping[str, Any]) -> None:
+        for name in _SAME:
+            begun, now = self.about.get(name), about[name]
+            if name == "device_name" and begun == _ANY_PROCESSOR and about["threads"] is not None:
+                continue
+            if begun != now:
+                raise InputError(
+                    f"{self.folder} was begun with {name} {begun!r}, and this is {now!r}: take another folder"
+                )
 
     def _begin(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
