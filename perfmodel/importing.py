@@ -10,7 +10,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +30,7 @@ class ImportedTable:
     """Imported files as one table.
 
     Attributes:
-        table: operator traces; ``collection`` is the name of the file.
+        table: operator traces; ``collection`` is the file, with as much of its path as tells the given ones apart.
         formats: the format of each file, by its name.
         passed_over: what is no row, by reason, and how often.
     """
@@ -60,19 +60,36 @@ def import_traces(
     if not paths:
         raise InputError("no trace was given")
     pandas = require_pandas()
-    request = replace(request, device=load_device(request.device).id)
+    device = load_device(request.device)
     chosen = None if format is None else registry.format_of(format, _OF_GRAPHS)
     tables, found, passed_over = [], {}, Counter[str]()
-    for done, path in enumerate(map(Path, paths)):
-        report(f"{done}/{len(paths)} files read; reading {path.name}")
+    files = list(map(Path, paths))
+    collections = _collections(files)
+    for done, (path, collection) in enumerate(zip(files, collections, strict=True)):
+        report(f"{done}/{len(paths)} files read; reading {collection}")
         kind = registry.detect(path, _OF_GRAPHS) if chosen is None else chosen
         imported = kind.read(path, request)
-        table = pandas.DataFrame(imported.columns).assign(collection=path.name)
+        table = pandas.DataFrame(imported.columns).assign(collection=collection)
         check_traces(table, str(path))
-        tables.append(table)
+        tables.append(table.assign(device=table["device"].replace(request.device, device.id)))
         found[str(path)] = kind.name
         passed_over.update(imported.passed_over)
     return ImportedTable(pandas.concat(tables, ignore_index=True), found, dict(passed_over))
+
+
+def _collections(files: list[Path]) -> list[str]:
+    """What each file is called in the table: its name, and of its folders as many as tell the files apart."""
+    found: dict[Path, str] = {}
+    depth = 1
+    while rest := [file for file in dict.fromkeys(files) if file not in found]:
+        alike = Counter(file.parts[-depth:] for file in rest)
+        found |= {
+            file: Path(*file.parts[-depth:]).as_posix()
+            for file in rest
+            if alike[file.parts[-depth:]] == 1 or depth >= len(file.parts)
+        }
+        depth += 1
+    return [found[file] for file in files]
 
 
 def format_names() -> list[str]:

@@ -7,8 +7,11 @@ node; nodes without one are joined in their order, where as many of a kind ran a
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +19,18 @@ from perfmodel.collect.kernels import EventCost, Kernel, Profile, event_cost
 from perfmodel.datasets import columns as c
 from perfmodel.datasets.runs import operator_table
 from perfmodel.datasets.schema import check_traces
-from perfmodel.errors import TraceError
+from perfmodel.errors import InputError, TraceError
+from perfmodel.hardware import load_device
 from perfmodel.models.host.context import contexts
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from perfmodel.graph import Graph, Node
+
+
+_TIMED = ("", "CPUExecutionProvider")
+"""Providers whose calls are over when their kernels are; a profile may not say which one ran."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +108,10 @@ def operator_traces(
     left_out = [(k.node, f"no {k.op_type} of that name is in the graph", k.latency_s * k.calls) for k in missing]
     rows = []
     for order, (kernel, node) in enumerate(joined):
+        if kernel.provider not in _TIMED:
+            why = f"run by {kernel.provider}: the time is that of its call, not of its kernel"
+            left_out.append((node.name, why, kernel.latency_s * kernel.calls))
+            continue
         if node.op.op not in c.REQUIRED_OF_FAMILY:
             left_out.append((node.name, f"{node.source_op} is {node.op.op}", kernel.latency_s * kernel.calls))
             continue
@@ -108,7 +120,10 @@ def operator_traces(
             continue
         rows.append((node.op, max(1, round(kernel.calls)), _row(kernel, node) | stands[id(node)] | {"order": order}))
     if not rows:
-        raise TraceError(f"none of the {len(profile.kernels)} kernels of {profile.model} is an operator of the graph")
+        [(why, _)] = Counter(reason for _, reason, _ in left_out).most_common(1)
+        raise TraceError(
+            f"none of the {len(profile.kernels)} kernels of {profile.model} is an operator of the graph: {why}"
+        )
     table = whole(operator_table(rows)).assign(
         device=device, software=profile.software, source=source, collection=profile.model, threads=profile.threads,
         status=profile.status,
@@ -181,7 +196,7 @@ def import_profile(
     """A profile of ONNX Runtime that somebody else took, with the graph that was saved beside it.
 
     The graph is that of ``SessionOptions.optimized_model_filepath``. Nothing was run without the profiler, so that the usual
-    share of the profiler is taken off.
+    share of the profiler is taken off. ``network`` is what profiles of one network share, whatever their files are called.
 
     Args:
         path: the JSON that ``end_profiling`` names.
@@ -192,12 +207,31 @@ def import_profile(
         threads: what the session was allowed.
 
     Raises:
+        InputError: the device is no processor.
         TraceError: it is no profile, or not of that graph.
         ModelFileError: the graph cannot be read.
         UnboundDimensionError: one of its dimensions has no number.
     """
+    from perfmodel.collect.onnxruntime_cpu import copies_of
     from perfmodel.collect.onnxruntime_profile import read_profile
+    from perfmodel.features import read_onnx
 
-    kernels, total, events = read_profile(path, warm_up=warm_up)
+    if (known := load_device(device)).kind != "cpu":
+        raise InputError(
+            f"{path}: a profile of ONNX Runtime has times of calls on the host, and {known.id} is a {known.kind}: profile the "
+            "model with Nsight Systems, Nsight Compute or torch.profiler"
+        )
+    read = read_onnx(graph, dims=dict(dims or {}))
+    kernels, total, events = read_profile(path, warm_up=warm_up, copies=copies_of(Path(graph)))
     profile = Profile(Path(graph).stem, software, kernels, total, events, threads=threads)
-    return operator_traces(profile, graph, device, dims=dims, cost=EventCost(), source=source)
+    found = operator_traces(profile, read, device, cost=EventCost(), source=source)
+    return replace(found, table=found.table.assign(network=network_in(read)))
+
+
+def network_in(graph: Graph) -> str:
+    """What graphs of one network share, as a name: the shapes of their weights. Batch, lengths, number formats and the order of
+    operators are not in it; of graphs without weights, their operators are."""
+    weights = {name: t for name, t in graph.tensors.items() if t.is_weight and t.shape is not None and len(t.shape) > 1}
+    shapes = [sorted(map(str, weights[n].shape or ())) for node in graph.nodes for n in node.inputs if n in weights]
+    said: list[Any] = sorted(shapes) or [node.source_op for node in graph.nodes]
+    return f"graph-{hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]}"

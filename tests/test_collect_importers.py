@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from perfmodel import Conv, Gemm
+from perfmodel.collect.importers import chrome
 from perfmodel.collect.importers import rows as rows_module
 from perfmodel.collect.importers.chrome import read_chrome
 from perfmodel.collect.importers.kernel_tuner import read_kernel_tuner
 from perfmodel.collect.importers.onednn import read_onednn
-from perfmodel.collect.importers.rows import Imported
+from perfmodel.collect.importers.rows import Imported, Rows
 from perfmodel.datasets.schema import check_traces
 from perfmodel.errors import TraceError
 
@@ -88,6 +89,63 @@ def test_onednn(tmp_path: Path) -> None:
     assert found.passed_over == {
         "reorder": 1, "convolution": 1, "matmul of another form": 1, "lines without a time": 1, "lines of another form": 1,
     }  # fmt: skip
+
+
+def product(source: str, weights: str, attributes: str = "") -> str:
+    """A line of 8 rows of 256 by 256 columns of 512."""
+    return (
+        f"onednn_verbose,v1,primitive,exec,cpu,matmul,brg:avx512_core,undef,src:{source}::blocked:ab::f0 "
+        f"wei:{weights}::blocked:ab::f0 dst:{source}::blocked:ab::f0,{attributes},,8x256:256x512,0.5\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "weights", "attributes", "dtype"),
+    [
+        ("bf16", "s8", "attr-fpmath:bf16:true", "w8a16"),
+        ("f32", "u8", "", "w8a32"),
+        # 256 terms share a scale where no group is written; 128 is the usual group, which the name leaves out.
+        ("bf16", "s4", "attr-fpmath:bf16:true", "w4a16_g256"),
+        (
+            "f16",
+            "u4",
+            "attr-scales:src:0+wei:3:f16:128x1 attr-zero-points:wei:3:u4:128x1 attr-fpmath:f16:true",
+            "w4a16",
+        ),
+        ("u8", "s8", "attr-scales:src:0:f32+wei:2:f32", "int8"),
+        ("s8", "s4", "", "int8"),
+        ("bf16", "bf16", "attr-fpmath:bf16", "bf16"),
+        ("f32", "f32", "attr-fpmath:strict", "fp32"),
+    ],
+)
+def test_onednn_formats_of_products(tmp_path: Path, source: str, weights: str, attributes: str, dtype: str) -> None:
+    (tmp_path / "log").write_text(product(source, weights, attributes))
+    (row,) = rows(read_onednn(tmp_path / "log", "local-cpu", "onednn-3.5"))
+    assert part(row, "m", "n", "k", "dtype") == (8, 512, 256, dtype)
+
+
+@pytest.mark.parametrize(
+    ("source", "weights", "attributes", "why"),
+    [
+        ("f32", "f32", "attr-fpmath:bf16", "of f32 under fpmath:bf16: which arithmetic was used, it does not say"),
+        ("f32", "s8", "attr-fpmath:any:true", "of f32 under fpmath:any: which"),
+        ("bf16", "s2", "", "of operands whose product has no format here"),
+        ("f32", "bf16", "", "of operands whose product has no format here"),
+        ("f8_e4m3", "bf16", "", "of operands whose product has no format here"),
+    ],
+)
+def test_onednn_products_without_a_format(tmp_path: Path, source: str, weights: str, attributes: str, why: str) -> None:
+    (tmp_path / "log").write_text(product(source, weights, attributes))
+    with pytest.raises(TraceError, match=f"matmul {why}"):
+        read_onednn(tmp_path / "log", "local-cpu", "onednn-3.5")
+
+
+def test_onednn_products_with_more_in_their_kernel_are_other_kernels(tmp_path: Path) -> None:
+    after = "attr-scratchpad:user attr-post-ops:eltwise_relu+binary_add:f32:2"
+    (tmp_path / "log").write_text(product("f32", "f32") + product("f32", "f32", after))
+    found = read_onednn(tmp_path / "log", "local-cpu", "onednn-3.5").columns
+    bare = "matmul:brg:avx512_core"
+    assert found["kernel"] == [bare, f"{bare}+eltwise_relu+binary_add:f32:2"]
 
 
 @pytest.mark.parametrize(
@@ -230,7 +288,7 @@ def test_chrome_on_a_processor(tmp_path: Path) -> None:
     assert part(conv, "c_in", "c_out", "h", "kernel_h", "stride_h", "pad_w", "groups") == (3, 64, 224, 7, 2, 3, 1)
     assert part(softmax, "rows", "cols") == (4 * 12 * 128, 128)
     assert part(norm, "kind", "rows", "cols") == ("layernorm", 32 * 128, 768)
-    assert part(mul, "kind", "elements", "inputs") == ("mul", 32 * 128, 2)
+    assert part(mul, "kind", "elements", "inputs", "input_elements") == ("mul", 32 * 128, 1, 32 * 128 + 128)
     assert found.passed_over == {"aten::mm of another form": 2}
 
 
@@ -253,6 +311,68 @@ def test_chrome_on_a_gpu(tmp_path: Path) -> None:
     assert part(conv, "kernel", "c_out") == ("implicit_gemm", 8)
     assert conv["latency_s"] == pytest.approx(31e-6)
     assert found.passed_over == {"aten::mm that launched no kernel": 1}
+
+
+def test_traces_of_the_other_kind_of_device_are_refused(tmp_path: Path) -> None:
+    product = call("aten::mm", 0, 20, [[64, 64], [64, 64]], external=1)
+    with pytest.raises(TraceError, match=r"no kernels .*, and h100-sxm is a gpu: profile with ProfilerActivity\.CUDA$"):
+        read_chrome(trace(tmp_path, product), "h100-sxm", "torch-2.9.0")
+    with pytest.raises(TraceError, match="holds kernels of a GPU, and local-cpu is a cpu"):
+        read_chrome(trace(tmp_path, product, kernel("gemm", 8.0, 1)), "local-cpu", "torch-2.9.0")
+
+
+@pytest.mark.parametrize(
+    ("dims", "kinds", "elements", "inputs", "input_elements"),
+    [
+        ([[64, 32], [64, 32], []], ("float", "float", "Scalar"), 2048, 2, None),  # the last is alpha
+        ([[64, 1], [1, 32], []], ("float", "float", "Scalar"), 2048, 0, 64 + 32),
+        ([[64, 32], [32]], ("float", "float"), 2048, 1, 2048 + 32),
+        ([[32], [64, 32]], ("float", "float"), 2048, 1, 2048 + 32),
+        ([[64, 32], []], ("float", "double"), 2048, 1, None),  # x * 0.5
+        ([[], [64, 32]], ("double", "c10::Half"), 2048, 1, None),
+        ([[], []], ("float", "float"), 1, 2, None),
+    ],
+)
+def test_operands_that_broadcast(
+    tmp_path: Path, dims: Any, kinds: Any, elements: int, inputs: int, input_elements: int | None
+) -> None:
+    event = call("aten::mul", 0, 5, dims)
+    event["args"]["Input type"] = list(kinds)
+    (row,) = rows(read_chrome(trace(tmp_path, event), "local-cpu", "torch"))
+    assert part(row, "elements", "inputs", "input_elements") == (elements, inputs, input_elements)
+    assert row["dtype"] == ("fp16" if "c10::Half" in kinds else "fp32")
+
+
+@pytest.mark.parametrize(
+    ("dims", "kinds"),
+    [
+        ([[64, 3], [64, 2]], ("float", "float")),
+        ([[64], [64]], ("float", "c10::Half")),
+        ([[0], [1]], ("float", "float")),
+    ],
+)
+def test_operands_that_are_no_descriptor(tmp_path: Path, dims: Any, kinds: Any) -> None:
+    event = call("aten::mul", 0, 5, dims)
+    event["args"]["Input type"] = list(kinds)
+    with pytest.raises(TraceError, match=r"aten::mul of another form \(1\)"):
+        read_chrome(trace(tmp_path, event), "local-cpu", "torch")
+
+
+def test_long_traces_are_looked_at_once() -> None:
+    """Each of 300 operators, one after the other, looks at itself alone."""
+    looked_at = []
+
+    class Calls(list[chrome.Call]):
+        def __getitem__(self, place: Any) -> Any:
+            found = super().__getitem__(place)
+            looked_at.append(len(found) if isinstance(place, slice) else 1)
+            return found
+
+    found = Rows({"device": "h100-sxm", "software": "torch", "source": "x"})
+    calls = [chrome.Call("aten::relu", 20.0 * i, 20.0 * i + 10, i, [[8]], ["float"], [""]) for i in range(300)]
+    chrome._add(found, Calls(calls), {i: [("k", 1e-6)] for i in range(300)})
+    assert found.imported("x").columns["samples"] == [300]
+    assert sum(looked_at) == 300
 
 
 def test_kernels_that_bear_their_correlation_alone(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import textwrap
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -497,6 +498,42 @@ def test_without_pytorch_it_says_what_is_missing(monkeypatch: pytest.MonkeyPatch
     why = PyTorch().why_not()
     assert why is not None
     assert "pip install torch" in why
+
+
+# ------------------------------------------------------------------------------------------------ what goes on
+ABOUT = {"software": "torch-2.9.0", "device_name": "EPYC", "threads": 1, "cache": "warm", "seed": 0}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"threads": 32}, "was begun with threads 1, and this is 32: take another folder"),
+        ({"device_name": "Xeon"}, "was begun with device_name 'EPYC', and this is 'Xeon': take another folder"),
+        ({"threads": None, "device_name": "H100"}, "begun with device_name 'EPYC', and this is 'H100'"),
+    ],
+)
+def test_a_recording_goes_on_as_it_was_begun(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    Recording(tmp_path / "run", ABOUT)
+    Recording(tmp_path / "run", ABOUT)
+    with pytest.raises(InputError, match=message):
+        Recording(tmp_path / "run", {**ABOUT, **change})
+
+
+def test_a_recording_of_a_processor_without_a_name_goes_on(tmp_path: Path) -> None:
+    Recording(tmp_path / "run", {**ABOUT, "device_name": "cpu"})
+    assert Recording(tmp_path / "run", ABOUT).about["device_name"] == "cpu"
+    with pytest.raises(InputError, match="begun with device_name 'cpu', and this is 'H100'"):
+        Recording(tmp_path / "run", {**ABOUT, "device_name": "H100", "threads": None})
+
+
+def test_a_processor_is_called_by_its_name() -> None:
+    from perfmodel.hardware import load_device
+
+    torch = SimpleNamespace(
+        device=lambda name: name, __version__="2.9.0+cpu", get_num_threads=lambda: 4,
+        backends=SimpleNamespace(cuda=SimpleNamespace(matmul=SimpleNamespace()), cudnn=SimpleNamespace()),
+    )  # fmt: skip
+    assert TorchRuntime("cpu", torch).device_name == load_device("local-cpu").name
 
 
 # ------------------------------------------------------------------------------------------------ PyTorch itself

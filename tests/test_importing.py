@@ -6,6 +6,7 @@ from __future__ import annotations
 import gzip
 import json
 import random
+import re
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from perfmodel import Conv, Gemm, cli
 from perfmodel.collect.importers import registry
 from perfmodel.collect.importers.cutlass import read_cutlass
 from perfmodel.collect.importers.descriptor import descriptor_in, parse_descriptor
-from perfmodel.collect.importers.nsight import NO_OPERATOR, read_nsight_compute, read_nsight_systems
+from perfmodel.collect.importers.nsight import NO_EXECUTION, NO_OPERATOR, read_nsight_compute, read_nsight_systems
 from perfmodel.collect.importers.registry import Request
 from perfmodel.collect.importers.tables import number
 from perfmodel.collect.importers.tvm import read_autotvm, read_meta_schedule
@@ -255,6 +256,80 @@ def test_nsight_compute_as_it_writes_its_sections(tmp_path: Path) -> None:
     path.write_text(whole[: whole.index('9,632"') + 1])
     with pytest.raises(TraceError, match="kernels without a time"):
         read_nsight_compute(path, "h100-sxm", "torch-2.11.0")
+
+
+# A product that splits its sum: 900 us of partial sums, and 3 us of a kernel that adds them up.
+SPLIT = ("ampere_bf16_s16816gemm_splitk", "splitKreduce_kernel")
+
+
+def summary(tmp_path: Path, *kernels: tuple[str, int, float]) -> Path:
+    """A summary of Nsight Systems: kernels of one range's name, their instances and their medians in us."""
+    lines = ["Time (%),Total Time (ns),Instances,Avg (ns),Med (ns),Min (ns),Max (ns),StdDev (ns),Name"]
+    lines += [f'1,1,{count},{us * 1e3},{us * 1e3},1,1,{us * 10},"{RANGE}:{name}"' for name, count, us in kernels]
+    return written(tmp_path, "sum.csv", "\n".join(lines) + "\n")
+
+
+def launched(tmp_path: Path, *kernels: tuple[str, float]) -> Path:
+    """A trace of Nsight Systems: launches of one range's name, and their us."""
+    lines = ["Start (us),Duration (us),CorrId,Device,Strm,Name"]
+    lines += [f'{i},{us},{i},A100,7,"{RANGE}:{name}"' for i, (name, us) in enumerate(kernels)]
+    return written(tmp_path, "gpu.csv", "\n".join(lines) + "\n")
+
+
+def test_kernels_of_one_execution_are_one_row(tmp_path: Path) -> None:
+    """900 us and 3 us are 903 us; deviations of 9 and 0.03 us, independent of each other, are 9.00005 us."""
+    (split, add_up), path = SPLIT, summary(tmp_path, (SPLIT[1], 10, 3.0), (SPLIT[0], 10, 900.0))
+    [row] = import_traces(path, request=HERE).table.to_dict("records")
+    assert (row["latency_s"], row["samples"], row["kernel"]) == (pytest.approx(903e-6), 10, split)
+    assert row["latency_rel_std"] == pytest.approx(9.00005 / 903)
+    path = launched(tmp_path, (split, 890.0), (add_up, 3.0), (split, 910.0), (add_up, 5.0), (split, 1.0))
+    found = import_traces(path, request=HERE)  # the file ends amid an execution
+    [row] = found.table.to_dict("records")
+    # The mean of 893 and 915 us.
+    assert (row["latency_s"], row["samples"], row["kernel"]) == (pytest.approx(904e-6), 2, split)
+    assert found.passed_over == {NO_EXECUTION: 1}
+
+
+def test_kernels_of_one_execution_in_nsight_compute(tmp_path: Path) -> None:
+    header = '"ID","Process ID","Kernel Name","Block Size","Grid Size","Metric Name","Metric Unit","Metric Value"\n'
+    alike = f"{RANGE}/void cutlass::Kernel2<{'x' * 200}"
+    for first, second in ((f"{RANGE}/{SPLIT[0]}", f"{RANGE}/{SPLIT[1]}"), (RANGE, RANGE), (f"{alike}A>", f"{alike}B>")):
+        lines = [
+            f'"{i}","17","{second if i % 2 else first}","(128, 1, 1)","({64 - i % 2}, 1, 1)","Duration","us","{us}"\n'
+            for i, us in enumerate((900, 3, 904, 5))
+        ]
+        found = read_nsight_compute(written(tmp_path, "split.csv", header + "".join(lines)), "a100-sxm-80gb", "s-1")
+        # The mean of 903 and 909 us.
+        assert (found.columns["latency_s"], found.columns["samples"]) == ([pytest.approx(906e-6)], [2])
+
+
+def test_other_kernels_of_one_range_are_ways_of_their_own(tmp_path: Path) -> None:
+    (one, other), us = SPLIT, 1e-6
+    table = import_traces(launched(tmp_path, (one, 9.0), (one, 9.0), (other, 3.0), (other, 3.0)), request=HERE).table
+    assert table[["kernel", "latency_s", "samples"]].to_numpy().tolist() == [
+        [one, pytest.approx(9 * us), 2], [other, pytest.approx(3 * us), 2],
+    ]  # fmt: skip
+    # Names of ranges that say more than the operator keep ways of computing it apart in a summary.
+    text = (
+        summary(tmp_path, (one, 10, 9.0), (other, 10, 3.0))
+        .read_text()
+        .replace(f"{RANGE}:{other}", f"mine {RANGE}:{other}")
+    )
+    table = import_traces(written(tmp_path, "two.csv", text), request=HERE).table
+    assert table["latency_s"].tolist() == pytest.approx([9 * us, 3 * us])
+    # Two tables in one file: the second measured the same again.
+    text = summary(tmp_path, (one, 10, 9.0), (other, 10, 3.0)).read_text()
+    assert import_traces(written(tmp_path, "two.csv", text + text), request=HERE).table["latency_s"].tolist() == (
+        pytest.approx([12 * us, 12 * us])
+    )
+
+
+def test_kernels_that_ran_unequally_often_are_no_execution(tmp_path: Path) -> None:
+    (one, other), reason = SPLIT, re.escape(NO_EXECUTION)
+    with pytest.raises(TraceError, match=rf"{reason} \(2\)"):
+        import_traces(summary(tmp_path, (one, 10, 9.0), (other, 7, 3.0)), request=HERE)
+    with pytest.raises(TraceError, match=rf"{reason} \(3\)"):
+        import_traces(launched(tmp_path, (one, 9.0), (other, 3.0), (other, 3.0)), request=HERE)
 
 
 def test_cutlass(tmp_path: Path) -> None:

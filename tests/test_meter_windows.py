@@ -245,12 +245,20 @@ def test_measuring_waits_until_the_power_stands_still() -> None:
 
 
 def test_measuring_gives_up() -> None:
-    clock = Clock()
-    meter = Simulated(counter_info(), Load(lambda t: 100.0 + 20 * t), clock)
-    meter.load.energy = lambda t, steps=0: 100.0 * t + 10 * t * t  # type: ignore[method-assign]
-    found = measure(meter, clock.work())
+    def moving(**times: float) -> tuple[Window, float]:
+        clock = Clock()
+        meter = Simulated(counter_info(), Load(lambda t: 100.0 + 20 * t), clock)
+        meter.load.energy = lambda t, steps=0: 100.0 * t + 10 * t * t  # type: ignore[method-assign]
+        return measure(meter, clock.work(), **times), clock.now - 100.0
+
+    found, took = moving()
     assert names(found, "the power still moves")
-    assert clock.now - 100.0 < 2 + 3 * 3.3
+    # Windows of 3 s and twice 0.1 and 0.02 s more, in pieces of 0.02 s: the third begins after 2 + 2 * 3.24 s. None begins
+    # after the longest time: the second would after 5.24 s.
+    assert found.settled_s == pytest.approx(2 + 2 * 3.24, abs=0.1)
+    assert took == pytest.approx(2 + 3 * 3.24, abs=0.1)
+    for longest, settled in ((5.1, 2.0), (5.4, 2 + 3.24)):
+        assert moving(longest_s=longest)[0].settled_s == pytest.approx(settled, abs=0.1)
 
 
 def test_less_settling_is_no_measurement() -> None:

@@ -36,6 +36,7 @@ class Kernel:
         samples: calls that were timed.
         rel_std: standard deviation of the calls over their mean.
         inputs, outputs: (element type, shape) of each operand, as the profiler names types; shapes of the first call.
+        provider: which part of the runtime ran it, as ``CPUExecutionProvider``; empty where the profiler does not say.
     """
 
     node: str
@@ -46,6 +47,7 @@ class Kernel:
     rel_std: float = 0.0
     inputs: tuple[tuple[str, tuple[int, ...]], ...] = ()
     outputs: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    provider: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -168,7 +168,7 @@ class OnnxRuntimeCpu:
         """
         record = read_run(folder)
         kernels, total, events = read_profile(
-            Path(folder) / PROFILE, warm_up=record["warm_up"], copies=_copies(Path(folder) / GRAPH)
+            Path(folder) / PROFILE, warm_up=record["warm_up"], copies=copies_of(Path(folder) / GRAPH)
         )
         return Profile(
             model=record["model"],
@@ -220,7 +220,7 @@ class OnnxRuntimeCpu:
         return seconds
 
 
-def _copies(graph: Path) -> dict[tuple[str, str], int]:
+def copies_of(graph: Path) -> dict[tuple[str, str], int]:
     """How often a name and operator occur in a saved graph, where that is more than once."""
     import onnx
 

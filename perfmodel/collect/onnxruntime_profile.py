@@ -1,8 +1,8 @@
 """ONNX Runtime's profile: a JSON list of events in the Chrome trace format, times in whole microseconds.
 
 An event with ``cat`` ``Node`` and a name that ends with ``_kernel_time`` is a call of a kernel; ``args`` has its operator
-(``op_name``), and types and shapes of its operands. ``model_run`` events bracket runs. If, Loop and Scan have events of
-their own that contain those of their bodies.
+(``op_name``), its execution provider, and types and shapes of its operands. ``model_run`` events bracket runs. If, Loop and
+Scan have events of their own that contain those of their bodies. The call of a GPU's kernel is over when it is enqueued.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ class Event:
     thread: int
     inputs: tuple[tuple[str, tuple[int, ...]], ...]
     outputs: tuple[tuple[str, tuple[int, ...]], ...]
+    provider: str = ""
 
 
 def read_profile(
@@ -109,6 +110,7 @@ def _kernel(node: str, op_type: str, events: list[Event], runs: int) -> Kernel:
         rel_std=pstdev(seconds) / fmean(seconds) if fmean(seconds) > 0 else 0.0,
         inputs=events[0].inputs,
         outputs=events[0].outputs,
+        provider=events[0].provider,
     )
 
 
@@ -155,6 +157,7 @@ def _events(path: Path) -> tuple[list[tuple[float, float]], list[Event]]:
                     thread=item["tid"] if isinstance(item.get("tid"), int) else 0,
                     inputs=_operands(arguments.get("input_type_shape")),
                     outputs=_operands(arguments.get("output_type_shape")),
+                    provider=str(arguments.get("provider") or ""),
                 )
             )
     if not events:

@@ -43,9 +43,22 @@ def local_cpu() -> Device:
     return describe(_ROOT)
 
 
+def processor_name() -> str:
+    """What this machine's processor is called; nothing is measured."""
+    return _name(_cpu(_ROOT))
+
+
+def _cpu(root: Path) -> Cpu:
+    return parse_cpuinfo(_read(root / "proc/cpuinfo") or "", platform.machine())
+
+
+def _name(cpu: Cpu) -> str:
+    return cpu.name or platform.processor() or f"CPU ({cpu.architecture})"
+
+
 def describe(root: Path) -> Device:
     """The record of the machine whose ``/proc`` and ``/sys`` lie below ``root``; bandwidth is measured here."""
-    cpu = parse_cpuinfo(_read(root / "proc/cpuinfo") or "", platform.machine())
+    cpu = _cpu(root)
     cpus = usable_cpus()
     cores = usable_cores(root, cpus)
     rates = flops_per_clock(cpu)
@@ -67,7 +80,7 @@ def describe(root: Path) -> Device:
         sources[f"peak_flops.{arithmetic}"] = "units x peak_clock_hz x flops_per_clock_per_unit of this record"
     return Device(
         id="local-cpu",
-        name=cpu.name or platform.processor() or f"CPU ({cpu.architecture})",
+        name=_name(cpu),
         vendor=cpu.vendor or "unknown",
         kind="cpu",
         family=cpu.family_name,

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 
 from perfmodel.dtypes import dtype as dtype_record
 from perfmodel.dtypes import gemm_dtype, is_floating
-from perfmodel.features.fusion.formats import is_narrow
 from perfmodel.graph import Graph, Node, Tensor
 from perfmodel.ops import GEMM_LIKE, Attention, Gemm, Operator
+from perfmodel.ops.formats import is_narrow
 from perfmodel.ops.memory import Copy, Elementwise, Embedding, Norm, Pool, Quantize, Reduce, Softmax, View
 from perfmodel.predict import dtype_map as maps
 from perfmodel.predict.conversions import convert

@@ -9,6 +9,7 @@ which they were measured.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -199,11 +200,16 @@ def host_table(rows: pd.DataFrame, device: Device) -> HostTable:
     model = np.asarray(table["collection"], dtype=object).astype(str)
     network = np.asarray(table.get("network", model), dtype=object)
     known = np.array([isinstance(n, str) for n in network.tolist()])
+    network = np.where(known, network, model).astype(str)
+    # Files of one name may hold different networks: a profiler calls every file alike.
+    networks_of = Counter(name for name, _ in set(zip(model.tolist(), network.tolist(), strict=True)))
+    pairs = zip(model.tolist(), network.tolist(), strict=True)
+    model = np.array([f"{name}/{of}" if networks_of[name] > 1 else name for name, of in pairs], dtype=str)
     return HostTable(
         table=table, device=device, software=str(table["software"][0]),
         threads=threads_of(rows, device),
         measured_s=np.asarray(table["latency_s"], dtype=np.float64) / pace, model=model,
-        network=np.where(known, network, model).astype(str),
+        network=network,
         count=np.asarray(table.get("count", np.ones(len(base))), dtype=np.float64),
         numbers=columns, base_s=base, words=features.words(table),
         amounts=amounts, places=places,

@@ -17,8 +17,11 @@ def importing(name: str) -> Callable[[bytes, Path], str]:
         from perfmodel.collect.importers.registry import Request
         from perfmodel.importing import import_traces
 
+        # Times of the host's calls are refused for GPUs, and those of kernels for processors.
+        on_host = name == "onnxruntime" or (name == "torch-profiler" and b'"kernel"' not in data)
         request = Request(
-            "a100-sxm-80gb", "stack-1.0", op=parse_descriptor("gemm m=4096 n=4096 k=4096 dtype=fp32"),
+            "epyc-9654" if on_host else "a100-sxm-80gb", "stack-1.0",
+            op=parse_descriptor("gemm m=4096 n=4096 k=4096 dtype=fp32"),
             graph=small_profile()[1] if name == "onnxruntime" else None, dims={"batch": 2},
         )  # fmt: skip
         path = written(folder, "trace", data)
@@ -69,7 +72,9 @@ def chrome_seeds() -> Iterable[bytes]:
         ),
         t.call("aten::mul", 620, 7, [[32, 128], [128]]),
     ]
-    yield json.dumps({"schemaVersion": 1, "traceEvents": [{"ph": "M", "name": "process_name"}, *events]}).encode()
+    for more in ([], [t.kernel("gemm_64x64", 8.0, 1)]):
+        events[0]["args"]["External id"] = 1
+        yield json.dumps({"traceEvents": [{"ph": "M", "name": "process_name"}, *events, *more]}).encode()
 
 
 @cache

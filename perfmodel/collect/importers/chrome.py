@@ -2,22 +2,24 @@
 
 An operator is an event of the category ``cpu_op`` whose ``args`` have ``Input Dims``, ``Input type`` and ``Concrete
 Inputs``; a kernel is one of the category ``kernel`` and bears the ``External id`` of the operator that launched it.
-Times are microseconds. Where the trace has kernels, an operator takes as long as the kernels that it, and the
-operators that it calls, launched; otherwise it ran on the processor and takes as long as its own event.
+Times are microseconds. On a GPU an operator takes as long as the kernels that it, and the operators that it calls,
+launched; on a processor as long as its own event.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, TypeGuard
 
 from perfmodel.collect.importers.rows import Imported, Rows, parse_json, read_text
 from perfmodel.errors import DescriptorError, DtypeError, TraceError, is_finite_number
+from perfmodel.hardware import load_device
 from perfmodel.ops import Attention, Conv, Elementwise, Gemm, Norm, Operator, Softmax
 
 _DTYPES = {"float": "fp32", "double": "fp64", "c10::Half": "fp16", "c10::BFloat16": "bf16"}
@@ -47,7 +49,9 @@ def read_chrome(path: str | Path, device: str, software: str, source: str = "tor
         source: what the rows bear.
 
     Raises:
-        TraceError: it is no such trace, was taken without shapes, or holds no operator that is understood.
+        TraceError: it is no such trace, was taken without shapes, holds no kernels where the device is no processor or some
+            where it is one, or holds no operator that is understood.
+        DeviceError: an unknown device.
     """
     items = _events(path)
     threads: dict[Any, list[Call]] = {}
@@ -75,6 +79,14 @@ def read_chrome(path: str | Path, device: str, software: str, source: str = "tor
                 kernels.setdefault(found_by, []).append((str(item.get("name")), length * MICROSECOND))
     if threads and not any(call.shapes for calls in threads.values() for call in calls):
         raise TraceError(f"{path} was taken without shapes: profile with record_shapes=True")
+    known = load_device(device)
+    if threads and not kernels and known.kind != "cpu":
+        raise TraceError(
+            f"{path} holds no kernels that operators launched, and {known.id} is a {known.kind}: profile with "
+            "ProfilerActivity.CUDA"
+        )
+    if kernels and known.kind == "cpu":
+        raise TraceError(f"{path} holds kernels of a GPU, and {known.id} is a cpu: give the device that they ran on")
     rows = Rows({"device": device, "software": software, "source": source})
     for calls in threads.values():
         calls.sort(key=lambda c: (c.begin, -c.end))
@@ -115,7 +127,8 @@ def _add(rows: Rows, calls: list[Call], kernels: dict[int, list[tuple[str, float
         if not kernels:
             rows.add(op, max((call.end - call.begin) * MICROSECOND, 1e-9), call.name)
             continue
-        within = [c for c in calls[bisect_left(begins, call.begin) :] if c.begin <= call.end and c.end <= call.end]
+        nearby = calls[bisect_left(begins, call.begin) : bisect_right(begins, call.end)]
+        within = [c for c in nearby if c.end <= call.end]
         launched = [k for c in within if c.external is not None for k in kernels.get(c.external, ())]
         if not launched:
             rows.passed_over[f"{call.name} that launched no kernel"] += 1
@@ -217,12 +230,31 @@ def _attention(causal: int) -> Callable[[Call], Operator]:
 
 
 def _elementwise(kind: str, operands: int) -> Callable[[Call], Operator]:
+    """A scalar function of operands that broadcast to one shape; a number has the shape ``[]``."""
+
     def rule(call: Call) -> Operator:
-        shapes = [_shape(call, place) for place, s in enumerate(call.shapes[:operands]) if isinstance(s, list)]
-        elements = max(math.prod(s) for s in shapes)
-        return Elementwise(dtype=_dtype(call, 0), kind=kind, elements=elements, inputs=operands)
+        shapes = {place: _shape(call, place) for place, s in enumerate(call.shapes[:operands]) if isinstance(s, list)}
+        elements = math.prod(_broadcast(list(shapes.values())))
+        whole = [place for place, shape in shapes.items() if math.prod(shape) == elements]
+        smaller = sum(math.prod(shape) for place, shape in shapes.items() if shape and place not in whole)
+        [dtype] = {_dtype(call, place) for place in whole or shapes}
+        return Elementwise(
+            dtype=dtype, kind=kind, elements=elements, inputs=len(whole),
+            input_elements=len(whole) * elements + smaller if smaller else None,
+        )  # fmt: skip
 
     return rule
+
+
+def _broadcast(shapes: list[list[int]]) -> list[int]:
+    """Raises ValueError for shapes that do not go together."""
+    found: list[int] = []
+    for sizes in zip_longest(*(reversed(shape) for shape in shapes), fillvalue=1):
+        size = max(sizes)
+        if any(s not in (1, size) for s in sizes):
+            raise ValueError(shapes)
+        found.append(size)
+    return found[::-1]
 
 
 RULES: dict[str, Callable[[Call], Operator]] = {

@@ -8,17 +8,26 @@ a launch and a line of units below the header; the time is ``gpu__time_duration.
 Neither knows shapes. A kernel's name tells its tile (``..._128x256_32x3_...``), not its problem, so that a kernel is an
 operator only where the name of an NVTX range describes it (:mod:`perfmodel.collect.importers.descriptor`):
 ``cuda_gpu_kern_sum:nvtx-name`` puts that before the kernel's name, ``ncu --nvtx --print-nvtx-rename kernel`` in its place.
+
+One execution of the operator may be several kernels, such as a product whose partial sums another kernel adds up: all
+kernels of a range's name are one row whose time is their sum. That they belong together is seen from a summary by their
+instances, which are equally many, and from a list of launches by their order, which repeats.
 """
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Collection, Iterator
+from collections import Counter
+from collections.abc import Collection, Hashable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from perfmodel.collect.importers.descriptor import descriptor_in
 from perfmodel.collect.importers.rows import Imported, Rows
 from perfmodel.collect.importers.tables import csv_rows, number
+from perfmodel.ops.base import Operator
 
 SECONDS = {
     "ns": 1e-9, "nsecond": 1e-9, "us": 1e-6, "usecond": 1e-6, "ms": 1e-3, "msecond": 1e-3, "s": 1.0, "second": 1.0,
@@ -27,7 +36,12 @@ SECONDS = {
 DURATIONS = ("gpu__time_duration.sum", "gpu__time_duration.avg", "Duration")
 NO_OPERATOR = "kernels whose name describes no operator (a name tells the tile, not the problem)"
 NO_KERNEL = "copies and fills"
+NO_TIME = "kernels without a time"
+NO_EXECUTION = (
+    "kernels of ranges of which it is unclear which kernels are one execution (they did not run equally often)"
+)
 LONGEST_NAME = 200
+_GRID = ("GrdX", "GrdY", "GrdZ", "BlkX", "BlkY", "BlkZ")
 _COLUMN = re.compile(r"(?P<name>[\w ]+?) \((?P<unit>\w+)\)")
 
 
@@ -44,6 +58,8 @@ def read_nsight_systems(path: str | Path, device: str, software: str, source: st
         TraceError: it is no such table, or no kernel's name describes an operator.
     """
     rows = Rows({"device": device, "software": software, "source": source})
+    summaries: dict[str, _Summaries] = {}
+    launches: dict[tuple[str, ...], _Launches] = {}
     for row in csv_rows(path, _is_nsys_header, "CSV table of nsys stats"):
         values = {}
         for column, text in row.items():
@@ -55,17 +71,25 @@ def read_nsight_systems(path: str | Path, device: str, software: str, source: st
             rows.passed_over[NO_KERNEL] += 1
             continue
         op, kernel = descriptor_in(name)
+        range_name = _range_of(name, kernel)
         if op is None:
             rows.passed_over[NO_OPERATOR] += 1
-        elif values.get("Duration", 0) > 0:
-            rows.add(op, values["Duration"], kernel[:LONGEST_NAME])
+        elif "Instances" not in row:
+            group = launches.setdefault((range_name, row.get("Device", "")), _Launches(op))
+            group.add(kernel, " ".join(row.get(axis, "") for axis in _GRID), values.get("Duration"))
         elif values.get("Med", values.get("Avg", 0)) > 0:
             average = values.get("Avg", values.get("Med", 0))
-            spread = values["StdDev"] / average if "StdDev" in values and average > 0 else None
-            samples = max(int(number(row.get("Instances")) or 1), 1)
-            rows.add_summary(op, values.get("Med", average), kernel[:LONGEST_NAME], samples, spread)
+            instances = max(int(number(row.get("Instances")) or 1), 1)
+            summary = _Summary(kernel, instances, values.get("Med", average), average, values.get("StdDev"))
+            # The report of grids and blocks has a line for each.
+            which = (kernel, row.get("GridXYZ", ""), row.get("BlockXYZ", ""))
+            summaries.setdefault(range_name, _Summaries(op)).add(which, summary)
         else:
-            rows.passed_over["kernels without a time"] += 1
+            rows.passed_over[NO_TIME] += 1
+    for group in launches.values():
+        group.into(rows)
+    for of_range in summaries.values():
+        of_range.into(rows)
     return rows.imported(str(path))
 
 
@@ -83,37 +107,134 @@ def read_nsight_compute(path: str | Path, device: str, software: str, source: st
         TraceError: as :func:`read_nsight_systems`.
     """
     rows = Rows({"device": device, "software": software, "source": source})
-    for name, seconds in _launches(path):
+    groups: dict[tuple[str, str], _Launches] = {}
+    for process, name, grid, seconds in _launches(path):
         op, kernel = descriptor_in(name)
         if op is None:
             rows.passed_over[NO_OPERATOR] += 1
-        elif seconds is None or not seconds > 0:
-            rows.passed_over["kernels without a time"] += 1
         else:
-            rows.add(op, seconds, kernel[:LONGEST_NAME])
+            groups.setdefault((process, _range_of(name, kernel)), _Launches(op)).add(kernel, grid, seconds)
+    for group in groups.values():
+        group.into(rows)
     return rows.imported(str(path))
 
 
-def _launches(path: str | Path) -> Iterator[tuple[str, float | None]]:
-    """Name and seconds of each launch."""
+def _range_of(name: str, kernel: str) -> str:
+    """The range's name, before that of the kernel or in its place."""
+    return name.removesuffix(kernel) or name
+
+
+@dataclass
+class _Launches:
+    """The launches of a range's name, in their order.
+
+    Attributes:
+        op: what the range describes.
+        kernels: of each launch, by name and by grid and block: the name may be the range's.
+        seconds: of each launch; 0 where its time is unknown.
+    """
+
+    op: Operator
+    kernels: list[tuple[str, str]] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+
+    def add(self, kernel: str, grid: str, seconds: float | None) -> None:
+        """The next launch."""
+        self.kernels.append((kernel, grid))
+        self.seconds.append(seconds if seconds is not None and seconds > 0 else 0.0)
+
+    def into(self, rows: Rows) -> None:
+        """Adds what one execution takes, once for each."""
+        if (length := _period(self.kernels)) is None:
+            rows.passed_over[NO_EXECUTION] += len(self.kernels)
+            return
+        if rest := len(self.kernels) % length:
+            rows.passed_over[NO_EXECUTION] += rest
+        longest = max(range(length), key=lambda place: sum(self.seconds[place::length]))
+        for begin in range(0, len(self.seconds) - length + 1, length):
+            parts = self.seconds[begin : begin + length]
+            if all(parts):
+                rows.add(self.op, sum(parts), self.kernels[begin + longest][0][:LONGEST_NAME])
+            else:
+                rows.passed_over[NO_TIME] += parts.count(0.0)
+
+
+def _period(kernels: Sequence[Hashable]) -> int | None:
+    """How many launches one execution is; None where no number of them is.
+
+    Each kernel runs once in an execution, in the same order (``a b a b``; the last may be cut off). Kernels that ran often
+    before another ran (``a a b b``) are different ways of computing the same, each with executions of its own.
+    """
+    length = len(set(kernels))
+    if all(kernel == kernels[place % length] for place, kernel in enumerate(kernels)):
+        return length
+    changes = sum(one != other for one, other in pairwise(kernels))
+    return 1 if changes == length - 1 and min(Counter(kernels).values()) > 1 else None
+
+
+@dataclass(frozen=True)
+class _Summary:
+    """A kernel of a range's name: how often it ran, and its seconds; no deviation where it is unknown."""
+
+    kernel: str
+    instances: int
+    median_s: float
+    average_s: float
+    std_s: float | None
+
+
+@dataclass
+class _Summaries:
+    """The kernels of a range's name.
+
+    Attributes:
+        op: what the range describes.
+        tables: its kernels in each table of the file, by what tells them apart.
+    """
+
+    op: Operator
+    tables: list[dict[tuple[str, ...], _Summary]] = field(default_factory=lambda: [{}])
+
+    def add(self, which: tuple[str, ...], summary: _Summary) -> None:
+        """The next line."""
+        if which in self.tables[-1]:  # a table has each once: this is the next one
+            self.tables.append({})
+        self.tables[-1][which] = summary
+
+    def into(self, rows: Rows) -> None:
+        """Adds a row for each table."""
+        for table in self.tables:
+            kernels = list(table.values())
+            if len({k.instances for k in kernels}) > 1:
+                rows.passed_over[NO_EXECUTION] += len(kernels)
+                continue
+            average = sum(k.average_s for k in kernels)
+            # As if the kernels scattered independently of each other.
+            known = [k.std_s for k in kernels if k.std_s is not None]
+            spread = math.hypot(*known) / average if len(known) == len(kernels) and average > 0 else None
+            longest = max(kernels, key=lambda k: k.average_s).kernel[:LONGEST_NAME]
+            rows.add_summary(self.op, sum(k.median_s for k in kernels), longest, kernels[0].instances, spread)
+
+
+def _launches(path: str | Path) -> Iterator[tuple[str, str, str, float | None]]:
+    """Process, name, grid with block, and seconds of each launch."""
     units: dict[str, str] = {}
-    by_metric: dict[tuple[str, str], tuple[str, float | None]] = {}
+    by_metric: dict[tuple[str, str], tuple[str, str, str, float | None]] = {}
     # Lines of metrics lack the last columns of the header, which are of rules (seen with ncu 2025.3).
     for row in csv_rows(path, _is_ncu_header, "CSV table of Nsight Compute", through="Metric Value"):
+        process = row.get("Process ID", "")
+        launch = (process, row["Kernel Name"], f"{row.get('Grid Size', '')} {row.get('Block Size', '')}".strip())
         if "Metric Name" in row:
-            key = (row.get("Process ID", ""), row["ID"])
-            by_metric.setdefault(key, (row["Kernel Name"], None))
+            key = (process, row["ID"])
+            by_metric.setdefault(key, (*launch, None))
             if row["Metric Name"] in DURATIONS:
-                by_metric[key] = (row["Kernel Name"], _seconds(row.get("Metric Value"), row.get("Metric Unit")))
+                by_metric[key] = (*launch, _seconds(row.get("Metric Value"), row.get("Metric Unit")))
             continue
         column = next((name for name in DURATIONS if name in row), None)
         if not row["ID"]:
             units = row
         else:
-            yield (
-                row["Kernel Name"],
-                None if column is None else _seconds(row[column], units.get(column, "nsecond")),
-            )
+            yield (*launch, None if column is None else _seconds(row[column], units.get(column, "nsecond")))
     yield from by_metric.values()
 
 

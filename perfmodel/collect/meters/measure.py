@@ -6,12 +6,15 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from itertools import count
 from typing import Protocol
 
 from perfmodel.collect.meters.base import THREAD, Meter, Reading
 from perfmodel.collect.meters.window import Window, window_of
 from perfmodel.errors import InputError
 
+MOST_WINDOWS = 3
+"""Of one measurement, where nothing else is wanted."""
 CONDITIONS_EVERY_S = 0.5
 """Clocks, temperature and limits are read this often."""
 
@@ -121,7 +124,7 @@ def measure(
             finished when it returns.
         settle_s: seconds before the first window; default: what the meter needs. With less, nothing is called measured.
         window_s: seconds of a window; default: the shortest that the meter makes a label of.
-        longest_s: no further window begins after this; default: three windows after settling.
+        longest_s: no further window begins so long after the beginning; default: there are at most :data:`MOST_WINDOWS`.
 
     Returns:
         The last window. ``measured`` says whether it is one, ``defects`` why not.
@@ -135,13 +138,12 @@ def measure(
     length = info.min_window_s if window_s is None else window_s
     if not (settle >= 0 and length > 0):
         raise InputError(f"wanted a settle time of 0 s or more and a window above 0 s, got {settle} s and {length} s")
-    longest = settle + 3 * length if longest_s is None else longest_s
     # The window is cut at readings, and at updates of the counter: a little more is measured so that enough is left.
     length += 2 * (info.update_s + info.interval_s)
     with sampler_for(meter) as sampler:
         start = meter.clock()
         _run(meter, sampler, work, start + settle)
-        while True:
+        for number in count(1):
             begin = meter.clock()
             executions, end = _run(meter, sampler, work, begin + length)
             window = window_of(
@@ -153,8 +155,10 @@ def measure(
                 executions=executions,
                 busy_s=end - begin,
             )
-            if window.steady or meter.clock() - start + length > longest:
-                return window
+            over = number >= MOST_WINDOWS if longest_s is None else meter.clock() - start > longest_s
+            if window.steady or over:
+                break
+        return window
 
 
 def _run(meter: Meter, sampler: Sampler, work: Work, until_s: float) -> tuple[int, float]:

@@ -28,8 +28,10 @@ from perfmodel.units import LONGEST_S, SHORTEST_S
 
 FORMAT, VERSION = "perfmodel-operator-sweep", 1
 RUN, OPERATORS = "run.json", "operators.jsonl"
-_SAME = ("software", "device_name", "cache", "seed")
+_SAME = ("software", "device_name", "threads", "cache", "seed")
 """What two calls that write into one folder must share."""
+_ANY_PROCESSOR = "cpu"
+"""The ``device_name`` of processors before they were told apart."""
 
 
 class Recording:
@@ -37,7 +39,7 @@ class Recording:
 
     Args:
         folder: it is made where it is missing.
-        about: what it is run on: ``software``, ``device_name``, ``cache``, ``seed`` and more; None: only read it.
+        about: what it is run on: ``software``, ``device_name``, ``threads``, ``cache``, ``seed`` and more; None: only read it.
 
     Raises:
         InputError: it was begun with something else.
@@ -51,12 +53,8 @@ class Recording:
         else:
             self.about = {"format": FORMAT, "version": VERSION, **about}
             self._begin()
-        for name in _SAME:
-            if about is not None and self.about.get(name) != about[name]:
-                raise InputError(
-                    f"{folder} was begun with {name} {self.about.get(name)!r}, and this is {about[name]!r}: "
-                    "take another folder"
-                )
+        if about is not None:
+            self._check_same(about)
         self._done: dict[Operator, Measurement] = {}
         whole = 0
         if (self.folder / OPERATORS).is_file():
@@ -69,6 +67,16 @@ class Recording:
                     self._done[measured.op] = measured
             if about is not None:
                 os.truncate(self.folder / OPERATORS, whole)
+
+    def _check_same(self, about: Mapping[str, Any]) -> None:
+        for name in _SAME:
+            begun, now = self.about.get(name), about[name]
+            if name == "device_name" and begun == _ANY_PROCESSOR and about["threads"] is not None:
+                continue
+            if begun != now:
+                raise InputError(
+                    f"{self.folder} was begun with {name} {begun!r}, and this is {now!r}: take another folder"
+                )
 
     def _begin(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Any, Protocol
 
 from perfmodel.errors import InputError, PerfmodelError
+from perfmodel.hardware.local_cpu import processor_name
 from perfmodel.ops.base import Operator
 
 Work = Callable[[], object]
@@ -42,6 +43,7 @@ class Runtime(Protocol):
     software: str
     """The stack, as in ``torch-2.9.0``."""
     device_name: str
+    """Of the GPU, or of the processor."""
     threads: int | None
     """Processors that one operator may use; None on a GPU."""
 
@@ -112,7 +114,7 @@ class TorchRuntime:
         if self._gpu and (self.device.index or 0) >= count:
             raise InputError(f"PyTorch has no device {device!r}; it sees {count}, counted from 0")
         self.software: str = f"torch-{str(self.torch.__version__).partition('+')[0]}"
-        self.device_name: str = str(self.torch.cuda.get_device_name(self.device)) if self._gpu else "cpu"
+        self.device_name: str = str(self.torch.cuda.get_device_name(self.device)) if self._gpu else processor_name()
         self.threads: int | None = None if self._gpu else int(self.torch.get_num_threads())
         self._cache_bytes = cache_bytes
         self._scratch: Any = None

@@ -19,11 +19,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from perfmodel.features.fusion.formats import LARGEST_GROUP, is_narrow, product_format, weight_format
 from perfmodel.features.fusion.noops import permutation
 from perfmodel.features.fusion.rewrite import Rewriter, Vertex, same
 from perfmodel.graph import Tensor
 from perfmodel.ops import Conv, Copy, Elementwise, Gemm, Operator, Quantize
+from perfmodel.ops.formats import LARGEST_GROUP, is_narrow, product_format, weight_format
 
 MULTIPLIED = "its operand is multiplied as {}"
 STORED = "the {} reads its weights as {}"

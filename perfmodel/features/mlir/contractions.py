@@ -14,10 +14,10 @@ from math import prod
 from typing import Any
 
 from perfmodel import ops
-from perfmodel.features.fusion.formats import LARGEST_GROUP, is_narrow, weight_format
 from perfmodel.features.mlir.call import DefinitionError, Modelled, RuleError
 from perfmodel.graph import Tensor
 from perfmodel.ops.base import is_symbolic
+from perfmodel.ops.formats import LARGEST_GROUP, is_narrow, weight_format
 
 Letters = Sequence[Hashable]
 

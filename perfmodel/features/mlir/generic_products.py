@@ -14,13 +14,13 @@ from math import prod
 from typing import Any
 
 from perfmodel import ops
-from perfmodel.features.fusion.formats import is_narrow
 from perfmodel.features.mlir.attributes import AffineMap
 from perfmodel.features.mlir.contractions import is_one
 from perfmodel.features.mlir.element_types import dtype_of
 from perfmodel.features.mlir.ir import Block, Operation, Value
 from perfmodel.features.mlir.kinds import SCALAR_KINDS
 from perfmodel.graph import Tensor
+from perfmodel.ops.formats import is_narrow
 
 _SCALING = frozenset("add sub mul div neg shift and or xor copy round clip".split())
 """Scalar functions that bring an operand into the form in which it is multiplied."""

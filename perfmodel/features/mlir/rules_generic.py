@@ -14,7 +14,6 @@ from typing import Any
 
 from perfmodel import ops
 from perfmodel.features.fusion.bodies import BODY
-from perfmodel.features.fusion.formats import is_narrow
 from perfmodel.features.mlir.attributes import AffineMap, DialectAttribute
 from perfmodel.features.mlir.bodies import REDUCTIONS
 from perfmodel.features.mlir.call import Call, Rule, RuleError
@@ -34,6 +33,7 @@ from perfmodel.features.mlir.kinds import SCALAR_KINDS
 from perfmodel.features.mlir.scalar_bodies import Body
 from perfmodel.features.onnx.rules_elementwise import share
 from perfmodel.graph import Tensor
+from perfmodel.ops.formats import is_narrow
 
 
 def generic(call: Call) -> None:
