@@ -27,10 +27,11 @@ def activated(rule: Rule, *, residual: int | None = None, attribute: str = "acti
     def fused(call: Call) -> Modelled:
         answer = rule(call)
         plain = answer if isinstance(answer, Modelled) else Modelled(answer)
-        kinds, read = [], plain.extra_bytes_read
+        kinds, read, attributes = [], plain.extra_bytes_read, plain.attributes
         if residual is not None and call.has(residual):
             kinds.append("add")
             read = read + call.tensor(residual).bytes
+            attributes = {**attributes, "residual": True}
         name = str(call.get(attribute, ""))
         if name:
             if name not in _ACTIVATIONS:
@@ -40,7 +41,7 @@ def activated(rule: Rule, *, residual: int | None = None, attribute: str = "acti
             return plain
         out = call.result()
         step = ops.Elementwise(kind="+".join(kinds), elements=out.elements, inputs=0, dtype=out.dtype)
-        return Modelled(plain.op, plain.attributes, (*plain.fused, step), read)
+        return Modelled(plain.op, attributes, (*plain.fused, step), read)
 
     return fused
 
