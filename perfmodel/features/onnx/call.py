@@ -58,7 +58,7 @@ class Modelled:
         op: the descriptor.
         attributes: goes to ``Node.attributes``.
         fused: goes to ``Node.fused`` (a bias is added by the same kernel in ONNX).
-        extra_bytes_read: goes to ``Node.extra_bytes_read``.
+        extra_bytes_read: goes to ``Node.extra_bytes_read``; what further outputs write, too.
     """
 
     op: Operator
@@ -117,6 +117,14 @@ class Call:
     def elements(self, index: int) -> Any:
         """Elements of input ``index``."""
         return elements(self.shape(index))
+
+    def further_results(self) -> Any:
+        """Bytes of all outputs but the first, where the descriptor writes that alone.
+
+        Raises:
+            RuleError: the rank of one is unknown.
+        """
+        return sum(self.result(i).bytes for i, t in enumerate(self.outputs) if i and t is not None)
 
     @property
     def dtype(self) -> str:

@@ -144,8 +144,12 @@ def bias_softmax(call: Call) -> Modelled:
 
 
 def bias_dropout(call: Call) -> ops.Operator:
-    """BiasDropout(data, bias, residual): at inference the sums are left of it."""
+    """BiasDropout(data, bias, residual, ratio, training): at inference the sums are left of it."""
     added = sum(call.has(i) for i in (1, 2))
+    if rules_movement.trains(call, 3):
+        kinds = "+".join([*["add"] * added, rules_movement.DROPPING])
+        operands = sum(call.tensor(i).bytes for i in (0, 1, 2) if call.has(i))
+        return every_operand(call, kinds, call.elements(0), dtype=call.dtype, read=operands)
     read = sum(call.elements(i) for i in (0, 1, 2) if call.has(i))
     return ops.Elementwise(
         kind="+".join(["add"] * added), elements=call.elements(0), input_elements=read, dtype=call.dtype

@@ -32,10 +32,15 @@ def trailing_norm(kind: str) -> Rule:
 
 
 def batch_norm(call: Call) -> Modelled:
-    """BatchNormalization at inference: one scale and one shift a channel."""
+    """BatchNormalization: one scale and one shift a channel; in training, the channel's own mean and variance first."""
     shape = call.shape(0)
     channels = shape[1] if len(shape) > 1 else 1
-    op = ops.Norm(kind="batchnorm", rows=channels, cols=elements(shape[:1] + shape[2:]), dtype=call.dtype)
+    cols = elements(shape[:1] + shape[2:])
+    # Before operator set 14, results beside the first say so.
+    if call.get("training_mode", 0) or any(t is not None for t in call.outputs[1:]):
+        plain = _norm(call, "instancenorm", channels, cols, {"axis": 1}, parameters=4)
+        return Modelled(plain.op, plain.attributes, (), call.further_results())
+    op = ops.Norm(kind="batchnorm", rows=channels, cols=cols, dtype=call.dtype)
     return Modelled(op, {"epsilon": float(call.get("epsilon", 1e-5)), "axis": 1})
 
 

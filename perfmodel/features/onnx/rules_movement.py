@@ -20,6 +20,23 @@ def view(kind: str) -> Rule:
     return rule
 
 
+DROPPING = "random+less+where+mul"
+"""What a dropout does in training: of a random number an element, whether it is kept; the scale of what is."""
+
+
+def trains(call: Call, ratio: int) -> bool:
+    """Whether a dropout drops: its ratio, input ``ratio``, is not 0 and the one after it says that the model is trained."""
+    share, mode = (call.values(i) if call.has(i) else None for i in (ratio, ratio + 1))
+    return bool(mode and mode[0]) and not (share and share[0] == 0)
+
+
+def dropout(call: Call) -> ops.Operator:
+    """Dropout: nothing moves at inference; in training a mask is made, applied, and written where it is wanted."""
+    if not trains(call, 1):
+        return ops.View(kind="dropout", dtype=call.dtype)
+    return every_operand(call, DROPPING, call.elements(0), dtype=call.dtype, read=call.tensor(0).bytes)
+
+
 def reshape(call: Call) -> ops.View:
     """Reshape: the same elements."""
     before, after = call.elements(0), call.result().elements
@@ -197,7 +214,7 @@ RULES: dict[str, Rule] = {
     "Unsqueeze": view("unsqueeze"),
     "Flatten": view("flatten"),
     "Identity": view("identity"),
-    "Dropout": view("dropout"),
+    "Dropout": dropout,
     "Shape": view("shape"),
     "Size": view("shape"),
     "Optional": view("optional"),

@@ -1,0 +1,74 @@
+"""What operators read and write beside their first operand and result, counted by hand on small shapes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import onnx
+import pytest
+from onnx import TensorProto, helper
+from onnx_models import BOOL, FLOAT, FLOAT16, INT64, constant, model, value, weight
+
+from perfmodel import ops
+from perfmodel.features import read_onnx
+from perfmodel.features.fusion import fuse
+from perfmodel.graph import Node
+
+node = helper.make_node
+MICROSOFT = "com.microsoft"
+
+
+def only(proto: onnx.ModelProto, **dims: int) -> Node:
+    (found,) = read_onnx(proto, dims=dims).nodes
+    return found
+
+
+# ------------------------------------------------------------------------------------------------- training
+
+
+@pytest.mark.parametrize(
+    ("opset", "outputs", "attributes", "extra"),
+    [
+        (15, ["y"], {"training_mode": 1}, 0),
+        (15, ["y", "m", "v"], {"training_mode": 1}, 2 * 4 * 6),
+        (9, ["y", "m", "v", "m1", "v1"], {}, 4 * 4 * 6),  # the results say that it trains
+    ],
+)
+def test_batchnorm_in_training_takes_means_of_its_own(
+    opset: int, outputs: list[str], attributes: dict[str, Any], extra: int
+) -> None:
+    nodes = [node("Conv", ["x", "w"], ["c"]), node("BatchNormalization", ["c", *"gggg"], outputs, **attributes)]
+    results = [value("y", [2, 6, 4, 4]), *(value(n, [6]) for n in outputs[1:])]
+    graph = read_onnx(
+        model(nodes, [value("x", [2, 3, 4, 4])], results, [weight("w", [6, 3, 1, 1]), weight("g", [6])], opset=opset)
+    )
+    conv, norm = fuse(graph).nodes  # nothing is folded: the scale follows from the data
+    # 6 channels of 32 elements: 7 FLOPs an element, 8 a channel. Scale, shift and both running statistics are read.
+    assert (norm.flops, norm.op.bytes_read, norm.op.bytes_written) == (7 * 192 + 8 * 6, 4 * (192 + 4 * 6), 4 * 192)
+    assert norm.extra_bytes_read == extra
+    assert conv.flops == 2 * 192 * 3
+
+
+def dropout(op_type: str, operands: list[str], ratio: float, trains: bool, outputs: list[str]) -> Node:
+    domain = MICROSOFT if op_type == "BiasDropout" else ""
+    stored = [constant("r", [ratio], FLOAT, []), constant("t", [trains], BOOL, [])]
+    results = [value("y", [5, 8]), value("m", [5, 8], BOOL)][: len(outputs)]
+    inputs = [value(n, [5, 8]) for n in operands]
+    return only(
+        model([node(op_type, [*operands, "r", "t"], outputs, domain=domain)], inputs, results, stored, domains=[MICROSOFT])
+    )
+
+
+def test_dropout_in_training_is_computed_and_its_mask_written() -> None:
+    found = dropout("Dropout", ["x"], 0.5, True, ["y", "m"])
+    # Compared, selected, scaled; 40 elements in and out, and a byte each for the mask.
+    assert (found.flops, found.op.bytes_read, found.op.bytes_written) == (3 * 40, 4 * 40, 4 * 40 + 40)
+    assert dropout("Dropout", ["x"], 0.5, True, ["y"]).bytes == 2 * 4 * 40
+    for inactive in (dropout("Dropout", ["x"], 0.5, False, ["y"]), dropout("Dropout", ["x"], 0.0, True, ["y"])):
+        assert isinstance(inactive.op, ops.View)
+
+
+def test_dropout_behind_a_bias_and_a_residual_in_training() -> None:
+    found = dropout("BiasDropout", ["x", "b", "s"], 0.5, True, ["y", "m"])
+    assert (found.flops, found.op.bytes_read, found.op.bytes_written) == (5 * 40, 3 * 4 * 40, 4 * 40 + 40)
+    assert dropout("BiasDropout", ["x", "b", "s"], 0.5, False, ["y"]).flops == 2 * 40
