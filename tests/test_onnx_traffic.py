@@ -72,3 +72,38 @@ def test_dropout_behind_a_bias_and_a_residual_in_training() -> None:
     found = dropout("BiasDropout", ["x", "b", "s"], 0.5, True, ["y", "m"])
     assert (found.flops, found.op.bytes_read, found.op.bytes_written) == (5 * 40, 3 * 4 * 40, 4 * 40 + 40)
     assert dropout("BiasDropout", ["x", "b", "s"], 0.5, False, ["y"]).flops == 2 * 40
+
+
+# ------------------------------------------------------------------------------------ norms after a residual
+
+
+def contrib(
+    op_type: str, shapes: list[list[int] | None], outputs: tuple[str, ...] = ("y",), elem_type: int = FLOAT, **attributes: Any
+) -> Node:
+    """An operator of ONNX Runtime on inputs of these shapes, None where one is absent; so is an output without a name."""
+    names = ["" if shape is None else f"x{i}" for i, shape in enumerate(shapes)]
+    inputs = [value(name, shape, elem_type) for name, shape in zip(names, shapes, strict=True) if name]
+    nodes = [node(op_type, names, outputs, domain=MICROSOFT, **attributes)]
+    return only(model(nodes, inputs, [o for o in outputs if o], domains=[MICROSOFT]))
+
+
+def test_sum_with_a_residual_is_written_where_it_is_wanted() -> None:
+    x, gamma = [1, 128, 64], [64]
+    # 128 rows of 64: layer norm 7 FLOPs an element and 8 a row, the sum 1 an element. Two tensors are read, and gamma.
+    flops, read = 8192 * (7 + 1) + 128 * 8, 2 * 4 * 8192 + 4 * 64
+    alone = contrib("SkipLayerNormalization", [x, x, gamma])
+    assert (alone.flops, alone.bytes) == (flops, read + 4 * 8192)
+    both = contrib("SkipLayerNormalization", [x, x, gamma], ("y", "", "", "sum"))
+    assert (both.flops, both.bytes) == (flops, read + 2 * 4 * 8192)
+    # The RMS form: 4 FLOPs an element, and 1 for a bias that is added, too.
+    biased = contrib("SkipSimplifiedLayerNormalization", [x, x, gamma, [64]])
+    assert (biased.flops, biased.bytes) == (8192 * (4 + 2) + 128 * 8, read + 4 * 64 + 4 * 8192)
+    shared = contrib("SkipLayerNormalization", [[8, 128, 64], x, gamma])  # one residual for 8 sequences
+    assert shared.bytes == 2 * 8 * 4 * 8192 + 4 * 8192 + 4 * 64
+
+
+def test_group_norm_whose_sum_nobody_wants() -> None:
+    x = [2, 4, 4, 8]
+    found = contrib("SkipGroupNorm", [x, [8], [8], x], elem_type=FLOAT16, groups=2, activation=1)
+    # 4 groups of 64: 7 FLOPs an element and 8 a group, the sum 1, SiLU 15; scale and shift count as wide as the rest.
+    assert (found.flops, found.bytes) == (256 * (7 + 1 + 15) + 4 * 8, 2 * (3 * 256 + 16))
