@@ -107,3 +107,24 @@ def test_group_norm_whose_sum_nobody_wants() -> None:
     found = contrib("SkipGroupNorm", [x, [8], [8], x], elem_type=FLOAT16, groups=2, activation=1)
     # 4 groups of 64: 7 FLOPs an element and 8 a group, the sum 1, SiLU 15; scale and shift count as wide as the rest.
     assert (found.flops, found.bytes) == (256 * (7 + 1 + 15) + 4 * 8, 2 * (3 * 256 + 16))
+
+
+# ------------------------------------------------------------------------------------------- operands of two widths
+
+
+def test_condition_is_a_byte_an_element() -> None:
+    nodes = [node("Where", ["c", "x", "z"], ["y"])]
+    inputs = [value("c", [1000], BOOL), value("x", [1000]), value("z", [1000])]
+    both = only(model(nodes, inputs))
+    assert both.bytes == 13 * 1000  # 1 + 4 + 4 read, 4 written
+    filled = only(model(nodes, inputs[:2], ["y"], [constant("z", [0.0], FLOAT, [])]))
+    assert filled.bytes == 9 * 1000 + 4
+    turned = only(model(nodes, [value("c", [10, 1], BOOL), value("x", [10, 100]), value("z", [])]))
+    assert turned.bytes == 10 + 4000 + 4 + 4000  # each at its own size
+    assert both.flops == turned.flops == 1000
+
+
+def test_exponents_of_another_dtype_are_read_as_wide_as_they_are() -> None:
+    found = only(model([node("Pow", ["x", "e"], ["y"])], [value("x", [100], FLOAT16), value("e", [100], INT64)]))
+    assert found.bytes == (2 + 8 + 2) * 100
+    assert found.op.dtype == "fp16"

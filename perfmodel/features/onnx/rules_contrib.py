@@ -135,7 +135,7 @@ def embed_layer_norm(tables: tuple[int, ...]) -> Rule:
 def bias_activation(kind: str) -> Rule:
     """BiasGelu, FastGelu, BiasAdd: an optional bias first."""
 
-    def rule(call: Call) -> ops.Elementwise:
+    def rule(call: Call) -> Modelled:
         operands = sum(t is not None for t in call.inputs)
         return elementwise(
             call, "+".join(["add"] * (operands - 1) + [kind]) if kind else "+".join(["add"] * (operands - 1))
