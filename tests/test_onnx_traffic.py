@@ -128,3 +128,61 @@ def test_exponents_of_another_dtype_are_read_as_wide_as_they_are() -> None:
     found = only(model([node("Pow", ["x", "e"], ["y"])], [value("x", [100], FLOAT16), value("e", [100], INT64)]))
     assert found.bytes == (2 + 8 + 2) * 100
     assert found.op.dtype == "fp16"
+
+
+# ----------------------------------------------------------------------------------- positions and other results
+
+
+@pytest.mark.parametrize("positions", [True, False])
+def test_positions_of_maxima_are_written_where_they_are_wanted(positions: bool) -> None:
+    outputs = ["y", "i"][: 1 + positions]
+    results = [value("y", [1, 4, 4, 4]), value("i", [1, 4, 4, 4], INT64)][: 1 + positions]
+    proto = model([node("MaxPool", ["x"], outputs, kernel_shape=[2, 2], strides=[2, 2])], [value("x", [1, 4, 8, 8])], results)
+    assert only(proto).bytes == 4 * (256 + 64) + 8 * 64 * positions
+
+
+def test_masks_of_pooling_are_read() -> None:
+    found = contrib("MaxpoolWithMask", [[1, 4, 8, 8], [1, 4, 8, 8]], kernel_shape=[2, 2], strides=[2, 2])
+    assert found.bytes == 4 * (2 * 256 + 64)
+
+
+@pytest.mark.parametrize(
+    ("op_type", "second", "elem_type", "attributes", "result", "read"),
+    [
+        # 256 values and their positions in, four times as many out
+        ("MaxUnpool", [1, 4, 8, 8], INT64, {"kernel_shape": [2, 2], "strides": [2, 2]}, [1, 4, 16, 16], (4 + 8) * 256),
+        ("Compress", [8], BOOL, {"axis": 2}, [1, 4, 3, 8], 4 * 256 + 8),
+        ("ReverseSequence", [8], INT64, {"time_axis": 0, "batch_axis": 2}, [1, 4, 8, 8], 4 * 256 + 8 * 8),
+    ],
+)
+def test_what_says_which_elements_is_read(
+    op_type: str, second: list[int], elem_type: int, attributes: dict[str, Any], result: list[int], read: int
+) -> None:
+    inputs = [value("x", [1, 4, 8, 8]), value("i", second, elem_type)]
+    found = only(model([node(op_type, ["x", "i"], ["y"], **attributes)], inputs, [value("y", result)]))
+    written = 4 * result[0] * result[1] * result[2] * result[3]
+    assert found.bytes == read + written
+
+
+@pytest.mark.parametrize(
+    ("op_type", "given", "made", "attributes", "expected"),
+    [
+        ("NonZero", (BOOL, [3, 100]), (INT64, [2, 40]), {}, 300 + 8 * 80),
+        ("Bernoulli", (FLOAT, [1000]), (TensorProto.DOUBLE, [1000]), {"dtype": TensorProto.DOUBLE}, (4 + 8) * 1000),
+        ("Multinomial", (FLOAT, [2, 50]), (TensorProto.INT32, [2, 10]), {"sample_size": 10}, 4 * (100 + 20)),
+        ("Multinomial", (FLOAT, [2, 50]), (INT64, [2, 10]), {"sample_size": 10, "dtype": INT64}, 4 * 100 + 8 * 20),
+    ],
+)
+def test_results_are_as_wide_as_they_are_stored(
+    op_type: str, given: tuple[int, list[int]], made: tuple[int, list[int]], attributes: dict[str, Any], expected: int
+) -> None:
+    inputs, results = [value("x", given[1], given[0])], [value("y", made[1], made[0])]
+    assert only(model([node(op_type, ["x"], ["y"], **attributes)], inputs, results)).bytes == expected
+
+
+def test_state_of_a_causal_convolution_is_written() -> None:
+    proto = model(
+        [node("CausalConvWithState", ["x", "w"], ["y", "s"])], [value("x", [2, 4, 8]), value("w", [4, 1, 4])],
+        [value("y", [2, 4, 8]), value("s", [2, 4, 3])], opset=27,
+    )  # fmt: skip
+    assert only(proto).bytes == 4 * (64 + 16 + 64 + 24)

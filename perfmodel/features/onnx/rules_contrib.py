@@ -289,7 +289,7 @@ CONTRIB: dict[str, Rule] = {
     "ReduceSumInteger": rules_memory.reduction("sum"),
     "RelativePositionBias": relative_bias,
     "RemovePadding": rules_movement.copy("gather"),
-    "RestorePadding": rules_movement.copy("scatter"),
+    "RestorePadding": rules_movement.copy("scatter", places=1),
     "RotaryEmbedding": rules_elementwise.rotary((2, 3)),
     "SimplifiedLayerNormalization": rules_memory.trailing_norm("rmsnorm"),
     "SkipGroupNorm": group_norm,

@@ -193,6 +193,8 @@ def hardmax(call: Call) -> Modelled:
 def pool(kind: str, *, last: bool = False) -> Rule:
     """MaxPool, AveragePool, LpPool with one to three spatial axes; three are folded into two.
 
+    Positions of maxima are written where they are an output, and a mask (MaxpoolWithMask) is read.
+
     Args:
         last: the channels are the last axis instead of the second.
     """
@@ -210,7 +212,8 @@ def pool(kind: str, *, last: bool = False) -> Rule:
             h=elements(x[2:-1]), w=x[-1], out_h=elements(y[2:-1]), out_w=y[-1],
             kernel_h=elements(tuple(window[:-1])), kernel_w=window[-1], dtype=call.dtype,
         )  # fmt: skip
-        return Modelled(op, {"kernel": tuple(window), "strides": tuple(strides)})
+        extra = call.further_results() + (call.tensor(1).bytes if call.has(1) else 0)
+        return Modelled(op, {"kernel": tuple(window), "strides": tuple(strides)}, (), extra)
 
     return rule
 

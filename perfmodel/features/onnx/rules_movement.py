@@ -45,18 +45,22 @@ def reshape(call: Call) -> ops.View:
     return ops.View(kind="reshape", dtype=call.dtype)
 
 
-def copy(kind: str, *, reads_all: bool = False, operand: int = 0) -> Rule:
+def copy(kind: str, *, reads_all: bool = False, operand: int = 0, places: int | None = None) -> Rule:
     """What is written was read once; with ``reads_all`` the whole operand is read instead.
 
     Args:
         operand: the one that is copied.
+        places: an operand that says which elements, or where to, and is read whole.
     """
 
-    def rule(call: Call) -> ops.Copy:
-        read = call.elements(operand) if reads_all else None
-        return ops.Copy(
-            kind=kind, elements=call.result().elements, read_elements=read, dtype=call.tensor(operand).dtype
-        )
+    def rule(call: Call) -> Modelled:
+        out, source = call.result(), call.tensor(operand)
+        op = ops.Copy(
+            kind=kind, elements=out.elements, read_elements=source.elements if reads_all else None, dtype=source.dtype,
+            out_dtype=None if out.dtype == source.dtype else out.dtype,
+        )  # fmt: skip
+        read = call.tensor(places).bytes if places is not None and call.has(places) else 0
+        return Modelled(op, {}, (), read + call.further_results())
 
     return rule
 
@@ -234,10 +238,10 @@ RULES: dict[str, Rule] = {
     "Pad": pad,
     "Expand": copy("expand", reads_all=True),
     "Tile": copy("tile", reads_all=True),
-    "Compress": copy("compress", reads_all=True),
+    "Compress": copy("compress", reads_all=True, places=1),
     "DepthToSpace": copy("depth_to_space"),
     "SpaceToDepth": copy("space_to_depth"),
-    "ReverseSequence": copy("reverse"),
+    "ReverseSequence": copy("reverse", places=1),
     "CenterCropPad": copy("pad"),
     "Trilu": copy("trilu"),
     "OneHot": one_hot,
@@ -254,7 +258,7 @@ RULES: dict[str, Rule] = {
     "Bernoulli": copy("random"),
     "Multinomial": copy("random", reads_all=True),
     "NonZero": copy("nonzero", reads_all=True),
-    "MaxUnpool": copy("scatter", reads_all=True),
+    "MaxUnpool": copy("scatter", reads_all=True, places=1),
     "SequenceConstruct": view("sequence"),
     "SequenceEmpty": view("sequence"),
     "SequenceInsert": view("sequence"),

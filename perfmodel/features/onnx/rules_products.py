@@ -250,7 +250,8 @@ def convolution(
 
 
 def causal_conv(call: Call) -> Modelled:
-    """CausalConvWithState(input, weight, bias, past): a depthwise convolution along the last axis, as long as its input."""
+    """CausalConvWithState(input, weight, bias, past): a depthwise convolution along the last axis, as long as its input; its
+    last values are the next state."""
     x, w = call.shape(0), call.shape(1)
     if len(x) != 3 or len(w) != 3 or call.get("channels_last", 0):
         raise RuleError("its operands do not have the rank 3, or its channels come last")
@@ -264,7 +265,7 @@ def causal_conv(call: Call) -> Modelled:
         out = call.result()
         step = ops.Elementwise(kind="silu", elements=out.elements, inputs=0, dtype=out.dtype)
         plain = Modelled(op, plain.attributes, (*plain.fused, step), plain.extra_bytes_read)
-    state = call.tensor(3).bytes if call.has(3) else 0
+    state = call.further_results() + (call.tensor(3).bytes if call.has(3) else 0)
     return Modelled(op, plain.attributes, plain.fused, plain.extra_bytes_read + state)
 
 
