@@ -186,3 +186,33 @@ def test_state_of_a_causal_convolution_is_written() -> None:
         [value("y", [2, 4, 8]), value("s", [2, 4, 3])], opset=27,
     )  # fmt: skip
     assert only(proto).bytes == 4 * (64 + 16 + 64 + 24)
+
+
+# ------------------------------------------------------------------------------------------------- attention
+
+
+def grouped(q_len: int, cache: tuple[int, list[int]], further: dict[int, tuple[int, list[int]]], **attributes: Any) -> Node:
+    """A GroupQueryAttention in fp16 of 8 heads of 64 over 2 of keys and values, with a cache and further operands."""
+    operands: dict[int, tuple[int, list[int]]] = {
+        0: (FLOAT16, [1, q_len, 512]), 1: (FLOAT16, [1, q_len, 128]), 2: (FLOAT16, [1, q_len, 128]), 3: cache, 4: cache,
+        5: (TensorProto.INT32, [1]), 6: (TensorProto.INT32, [1]), **further,
+    }  # fmt: skip
+    names = [f"x{i}" if i in operands else "" for i in range(max(operands) + 1)]
+    inputs = [value(f"x{i}", shape, elem_type) for i, (elem_type, shape) in operands.items()]
+    nodes = [node("GroupQueryAttention", names, ["y"], domain=MICROSOFT, num_heads=8, kv_num_heads=2, **attributes)]
+    return only(model(nodes, inputs, domains=[MICROSOFT]))
+
+
+def test_bias_of_grouped_attention_is_added_to_the_scores() -> None:
+    cache, bias = (FLOAT16, [1, 2, 48, 64]), {10: (FLOAT16, [1, 8, 16, 64])}
+    plain, biased = grouped(16, cache, {}), grouped(16, cache, bias)
+    # 8 heads of 16 queries times 48 + 16 keys
+    assert biased.flops - plain.flops == 8 * 16 * 64
+    assert biased.bytes - plain.bytes == 2 * 8 * 16 * 64
+
+
+def test_four_bits_of_a_cache_lie_in_pairs() -> None:
+    scales = {12: (FLOAT, [1]), 13: (FLOAT, [1])}
+    found = grouped(1, (TensorProto.UINT8, [1, 2, 63, 32]), scales, kv_cache_bit_width=4)
+    # Queries and results of 8 x 64 in fp16; keys and values of 2 x 64 of 63 + 1 tokens in half a byte; two scales.
+    assert found.bytes == 2 * (2 * 512) + 2 * 2 * 64 * 64 // 2 + 2 * 4
