@@ -55,7 +55,9 @@ def dropout(op_type: str, operands: list[str], ratio: float, trains: bool, outpu
     results = [value("y", [5, 8]), value("m", [5, 8], BOOL)][: len(outputs)]
     inputs = [value(n, [5, 8]) for n in operands]
     return only(
-        model([node(op_type, [*operands, "r", "t"], outputs, domain=domain)], inputs, results, stored, domains=[MICROSOFT])
+        model(
+            [node(op_type, [*operands, "r", "t"], outputs, domain=domain)], inputs, results, stored, domains=[MICROSOFT]
+        )
     )
 
 
@@ -78,7 +80,11 @@ def test_dropout_behind_a_bias_and_a_residual_in_training() -> None:
 
 
 def contrib(
-    op_type: str, shapes: list[list[int] | None], outputs: tuple[str, ...] = ("y",), elem_type: int = FLOAT, **attributes: Any
+    op_type: str,
+    shapes: list[list[int] | None],
+    outputs: tuple[str, ...] = ("y",),
+    elem_type: int = FLOAT,
+    **attributes: Any,
 ) -> Node:
     """An operator of ONNX Runtime on inputs of these shapes, None where one is absent; so is an output without a name."""
     names = ["" if shape is None else f"x{i}" for i, shape in enumerate(shapes)]
@@ -137,7 +143,9 @@ def test_exponents_of_another_dtype_are_read_as_wide_as_they_are() -> None:
 def test_positions_of_maxima_are_written_where_they_are_wanted(positions: bool) -> None:
     outputs = ["y", "i"][: 1 + positions]
     results = [value("y", [1, 4, 4, 4]), value("i", [1, 4, 4, 4], INT64)][: 1 + positions]
-    proto = model([node("MaxPool", ["x"], outputs, kernel_shape=[2, 2], strides=[2, 2])], [value("x", [1, 4, 8, 8])], results)
+    proto = model(
+        [node("MaxPool", ["x"], outputs, kernel_shape=[2, 2], strides=[2, 2])], [value("x", [1, 4, 8, 8])], results
+    )
     assert only(proto).bytes == 4 * (256 + 64) + 8 * 64 * positions
 
 
@@ -191,7 +199,9 @@ def test_state_of_a_causal_convolution_is_written() -> None:
 # ------------------------------------------------------------------------------------------------- attention
 
 
-def grouped(q_len: int, cache: tuple[int, list[int]], further: dict[int, tuple[int, list[int]]], **attributes: Any) -> Node:
+def grouped(
+    q_len: int, cache: tuple[int, list[int]], further: dict[int, tuple[int, list[int]]], **attributes: Any
+) -> Node:
     """A GroupQueryAttention in fp16 of 8 heads of 64 over 2 of keys and values, with a cache and further operands."""
     operands: dict[int, tuple[int, list[int]]] = {
         0: (FLOAT16, [1, q_len, 512]), 1: (FLOAT16, [1, q_len, 128]), 2: (FLOAT16, [1, q_len, 128]), 3: cache, 4: cache,
@@ -216,3 +226,16 @@ def test_four_bits_of_a_cache_lie_in_pairs() -> None:
     found = grouped(1, (TensorProto.UINT8, [1, 2, 63, 32]), scales, kv_cache_bit_width=4)
     # Queries and results of 8 x 64 in fp16; keys and values of 2 x 64 of 63 + 1 tokens in half a byte; two scales.
     assert found.bytes == 2 * (2 * 512) + 2 * 2 * 64 * 64 // 2 + 2 * 4
+
+
+# ------------------------------------------------------------------------------------------------------ casts
+
+
+@pytest.mark.parametrize("target", [TensorProto.FLOAT8E5M2, TensorProto.FLOAT8E4M3FN])
+def test_cast_between_two_formats_of_eight_bits_is_a_kernel(target: int) -> None:
+    nodes = [node("Cast", ["x"], ["y"], to=target)]
+    graph = read_onnx(
+        model(nodes, [value("x", [1000], TensorProto.FLOAT8E4M3FN)], [value("y", [1000], target)], opset=23)
+    )
+    for found in (graph, fuse(graph)):
+        assert found.total("bytes") == (2 * 1000 if target == TensorProto.FLOAT8E5M2 else 0)

@@ -137,6 +137,10 @@ class Call:
         out = self.result().dtype
         return None if out == self.dtype else out
 
+    def keeps_type(self) -> bool:
+        """Whether the first output has the first input's type; one dtype may stand for several types of the file."""
+        return self.out_dtype is None
+
     def get(self, name: str, default: Any) -> Any:
         """An attribute, or ``default``."""
         value = self.attributes.get(name)

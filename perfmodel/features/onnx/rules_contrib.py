@@ -93,7 +93,9 @@ def _after_residual(
         op = op.replace(residual=True)
     elif call.has(skip):  # the sum stays on chip
         kinds, read = ["add", *kinds], call.tensor(skip).bytes
-    fused = [ops.Elementwise(kind="+".join(kinds), elements=call.elements(0), inputs=0, dtype=call.dtype)] if kinds else []
+    fused = (
+        [ops.Elementwise(kind="+".join(kinds), elements=call.elements(0), inputs=0, dtype=call.dtype)] if kinds else []
+    )
     return Modelled(op, attributes, tuple(fused), read)
 
 

@@ -205,9 +205,9 @@ def one_hot(call: Call) -> ops.Copy:
 
 
 def cast(call: Call) -> ops.Operator:
-    """Cast and CastLike; to the same dtype it is a view."""
+    """Cast and CastLike; to the same type it is a view."""
     out = call.result()
-    if out.dtype == call.dtype:
+    if call.keeps_type():
         return ops.View(kind="identity", dtype=call.dtype)
     return ops.Copy(kind="cast", elements=out.elements, out_dtype=out.dtype, dtype=call.dtype)
 
