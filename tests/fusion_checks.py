@@ -40,7 +40,9 @@ def composites(graph: Graph) -> Counter[str]:
 
 def converts_elsewhere(graph: Graph) -> bool:
     """Whether a Q or DQ may move over an operator that has more elements on one side than on the other."""
-    changes_size = (isinstance(n.op, ops.Pool) or getattr(n.op, "kind", "") in ("slice", "pad") for n in graph.nodes)
+    changes_size = (
+        isinstance(n.op, ops.Pool) or getattr(n.op, "kind", "") in ("slice", "pad", "gather") for n in graph.nodes
+    )
     return any(isinstance(n.op, ops.Quantize) for n in graph.nodes) and any(changes_size)
 
 

@@ -255,10 +255,30 @@ def test_narrow_table() -> None:
     rows = b.node("Gather", table, b.input(7, elem_type=7))
     graph = fused(b, b.node("MatMul", rows, b.node("Transpose", table, perm=[1, 0])))
     look_up, head = graph.nodes
-    assert (look_up.op.dtype, look_up.bytes) == ("int8", 7 * 16 + 2 * 7 * 16 + 8 * 7)
+    # 7 rows of 16 in, and made wide, 2 FLOPs a value; 7 indices, and a scale of fp16 a row
+    assert (look_up.op.dtype, look_up.bytes) == ("int8", 7 * 16 + 2 * 7 * 16 + 8 * 7 + 2 * 7)
+    assert look_up.flops == 2 * 7 * 16
     assert head.op.dtype == "w8a16"
     assert graph.weights_bytes == 1600 + 2 * 100
     assert head.attributes["transpose_b"]
+
+
+@pytest.mark.parametrize(
+    ("axis", "block", "zeros", "read"),
+    [
+        (1, None, False, 2 * 64),  # a scale a column: all of them, once
+        (1, 32, False, 7 * 2 * 2),  # two blocks a row, each with a scale of 2 bytes
+        (1, 32, True, 7 * 2 * (2 + 1)),  # and a zero point
+        (0, 20, False, 7 * 64 * 2),  # the rows of a block share theirs, and rows come from any
+        (None, None, False, 0),  # one number is part of the kernel
+    ],
+)
+def test_scales_of_what_is_looked_up_are_read(axis: int | None, block: int | None, zeros: bool, read: int) -> None:
+    b = Builder(FLOAT16)
+    rows = b.node("Gather", b.stored(100, 64, axis=axis, block=block, zeros=zeros), b.input(7, elem_type=7))
+    (node,) = fused(b, rows).nodes
+    assert node.bytes == 7 * 64 + 2 * 7 * 64 + 8 * 7 + read
+    assert node.flops == 2 * 7 * 64
 
 
 def test_other_constants_are_made_wide_once() -> None:

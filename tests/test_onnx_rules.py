@@ -126,7 +126,9 @@ PRODUCTS = [
     ([4, 6], [5, 6, 8], "a", (1, 40, 4, 6)),  # a weight on the left: the transposed product
     ([4, 6], [6, 8], "a", (1, 8, 4, 6)),
     ([3, 4, 6], [3, 6, 8], "a", (3, 4, 8, 6)),
-    ([1, 3, 4, 6], [5, 3, 6, 8], "", (15, 4, 8, 6)),
+    ([1, 3, 4, 6], [5, 3, 6, 8], "", (3, 40, 4, 6)),  # A is shared along one axis: its batches are columns, turned
+    ([4, 1, 64, 64], [4, 8, 64, 32], "", (4, 256, 64, 64)),
+    ([5, 1, 4, 6], [1, 3, 6, 8], "", (1, 20, 24, 6)),  # each along another one: all rows with all columns
     ([6], [6, 8], "b", (1, 1, 8, 6)),
     ([2, 4, 6], [6], "", (1, 8, 1, 6)),
     ([6], [6], "", (1, 1, 1, 6)),
@@ -140,6 +142,7 @@ def test_matrix_products(a: list[int], b: list[int], weights: str, expected: tup
     op = only(model([helper.make_node("MatMul", ["a", "b"], ["y"])], inputs, ["y"], stored)).op
     assert isinstance(op, ops.Gemm)
     assert (op.batch, op.m, op.n, op.k) == expected
+    assert op.bytes_read == 4 * (prod(a) + prod(b))  # each operand once
 
 
 EINSUMS = [
@@ -147,6 +150,7 @@ EINSUMS = [
     ("bshd,bthd->bhst", [2, 6, 3, 4], [2, 7, 3, 4], (6, 6, 7, 4)),
     ("...ij,jk->...ik", [2, 9, 3, 4], [4, 5], (1, 54, 5, 4)),
     ("ij,jk", [3, 4], [4, 5], (1, 3, 5, 4)),
+    ("...ij,...jk", [8, 3, 4], [8, 4, 5], (8, 3, 5, 4)),  # the axes of an ellipsis are kept
     ("i,i->", [9], [9], (1, 1, 1, 9)),
 ]
 

@@ -325,6 +325,7 @@ def test_group_norms_with_channels_last() -> None:
     assert isinstance(skip.op, ops.Norm)
     assert skip.op.residual
     assert skip.op.bytes_written == 2 * 2 * 256
+    assert skip.flops == 256 * (7 + 1) + 4 * 8
 
 
 def test_embeddings_are_summed_and_normalised() -> None:

@@ -256,6 +256,16 @@ def test_output_extent_is_the_number_of_positions(size: int, kernel: int, stride
     assert conv.flops == len(positions) * 3 * 2 * kernel * 2
 
 
+@pytest.mark.parametrize(("kernel", "pad"), [(1, 0), (3, 1)])
+def test_input_without_rows_has_an_output_without_rows(kernel: int, pad: int) -> None:
+    sizes = {"kernel_h": kernel, "kernel_w": kernel, "pad_h": pad, "pad_w": pad}
+    conv = Conv(c_in=2, c_out=3, h=0, w=8, dtype="fp32", **sizes)
+    assert (conv.out_h, conv.out_w, conv.flops, conv.bytes_written) == (0, 8, 0, 0)
+    assert Conv(c_in=2, c_out=3, h=np.array([0, 8]), w=8, dtype="fp32", **sizes).out_h.tolist() == [0, 8]
+    with pytest.raises(DescriptorError, match="out_h would be -1"):  # 0 - 2 rows, and 1
+        Conv(c_in=2, c_out=3, h=0, w=8, kernel_h=3, kernel_w=1, pad_h=0.5, dtype="fp32")
+
+
 @given(size=st.integers(1, 8), kernel=st.integers(1, 5), stride=st.integers(1, 4), dilation=st.integers(1, 3),
        extra=st.integers(0, 2))  # fmt: skip
 @settings(max_examples=150, deadline=None, derandomize=True)

@@ -106,7 +106,9 @@ def run(arguments: argparse.Namespace) -> int:
         if "size" not in (by or usual) and result["by_size"]:
             console().print(_table(result["by_size"], ("size",)))
     if arguments.max_mape is not None and (mape := 100 * result["overall"]["mape"]) > arguments.max_mape:
-        sys.stderr.write(f"perfmodel: the mean MAPE is {mape:.4g} %, above the {arguments.max_mape:g} % of --max-mape\n")
+        sys.stderr.write(
+            f"perfmodel: the mean MAPE is {mape:.4g} %, above the {arguments.max_mape:g} % of --max-mape\n"
+        )
         return FAILED_THRESHOLD
     return DONE
 

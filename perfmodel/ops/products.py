@@ -159,9 +159,10 @@ class Conv(Operator):
             raise DescriptorError(
                 f"Conv has c_in {self.c_in} and c_out {self.c_out}, which its {self.groups} groups do not divide"
             )
-        for name in ("out_h", "out_w", "out_d"):
+        for name, size in (("out_h", self.h), ("out_w", self.w), ("out_d", self.depth)):
             value = lowest(getattr(self, name))
-            if value is not None and value < (0 if self.transposed else 1):
+            # Nothing is made of nothing: an input without rows has an output without rows.
+            if value is not None and value < (0 if self.transposed or lowest(size) == 0 else 1):
                 raise DescriptorError(f"Conv has a kernel larger than its padded input: {name} would be {value}")
 
     def _out(self, size: Dim, kernel: Dim, stride: Dim, pad: Dim, dilation: Dim, out_pad: Dim) -> Any:

@@ -28,7 +28,7 @@ _ACTIVATIONS = {
 }  # fmt: skip
 _RESIDUAL_KINDS = ("add", "sub")
 _position = attrgetter("key")
-_RESIDUAL = "residual"  # attribute of a host that has taken a residual in: kernels have room for one
+_RESIDUAL = "residual"  # attribute of a host that takes a residual in: kernels have room for one
 
 MAX_EPILOGUE = 16
 """Operators that one kernel applies to its result at most; what follows is a kernel of its own."""
@@ -42,7 +42,10 @@ def fold_constants(ws: Rewriter, accepts: Callable[[Vertex], bool] | None = None
         accepts: a runtime's own limits on where they go; None means those of engines.
     """
     for host in ws.vertices(Conv, Gemm, Norm):
-        if len(host.inputs) < 2 or not ws.is_constant(host.inputs[1]) or len(host.node.outputs) != 1:
+        # What a residual or a bias computed at run time adds is not scaled with the weights.
+        if len(host.inputs) < 2 or not all(map(ws.is_constant, host.inputs[1:])) or host.node.attributes.get(_RESIDUAL):
+            continue
+        if len(host.node.outputs) != 1:
             continue
         if isinstance(host.op, Norm) and host.kind != "batchnorm":
             continue

@@ -33,7 +33,8 @@ def _is_noop(ws: Rewriter, vertex: Vertex) -> bool:
     if isinstance(vertex.op, Elementwise):
         return _is_neutral(ws, vertex)
     if vertex.kind == "cast":
-        return same_shape(ws.shape(source), ws.shape(result))
+        # One dtype stands for all 8-bit floating-point formats; a cast that keeps the format is a view already.
+        return ws.dtype(source) != "fp8" and same_shape(ws.shape(source), ws.shape(result))
     if vertex.kind == "transpose":
         return moves_nothing(ws, vertex)
     if vertex.kind not in _ORDER_KEEPING or len([n for n in vertex.inputs if not ws.is_constant(n)]) > 1:

@@ -17,12 +17,15 @@ and DQ around elementwise operators are parts of their kernels (``elementwise``)
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
+from perfmodel.dtypes import element_bytes
 from perfmodel.features.fusion.noops import permutation
 from perfmodel.features.fusion.rewrite import Rewriter, Vertex, same
 from perfmodel.graph import Tensor
 from perfmodel.ops import Conv, Copy, Elementwise, Gemm, Operator, Quantize
+from perfmodel.ops.base import at_least, floor_div, storage_bytes
 from perfmodel.ops.formats import LARGEST_GROUP, is_narrow, product_format, weight_format
 
 MULTIPLIED = "its operand is multiplied as {}"
@@ -208,7 +211,7 @@ def _in_format(ws: Rewriter, op: Operator, dtype: str, weights: _Narrow, result:
 
 
 def _look_up(ws: Rewriter, gather: Vertex) -> None:
-    """A selection from a narrow table: only the selected values are made wide."""
+    """A selection from a narrow table: only the selected values are made wide, with their share of the scales."""
     dq = ws.maker(gather.inputs[0])
     if dq is None or not dequantizes(dq) or not ws.is_constant(dq.inputs[0]):
         return
@@ -216,9 +219,31 @@ def _look_up(ws: Rewriter, gather: Vertex) -> None:
     if not isinstance(gather.op, Copy) or gather.op.dtype != ws.dtype(dq.output):
         return
     op = gather.op.replace(dtype=narrow, out_dtype=gather.op.out_dtype or gather.op.dtype)
-    ws.update(gather, op=op)
-    ws.reroute(gather, {dq.output: dq.inputs[0]})
+    scales = parameters(ws, dq)
+    read = sum(_selected_bytes(ws, gather, dq, name) for name in scales)
+    fused = (arithmetic_of(dq, gather.op.elements), *gather.node.fused)
+    ws.update(gather, op=op, fused=fused, extra_bytes_read=gather.node.extra_bytes_read + read)
+    ws.reroute(gather, {dq.output: dq.inputs[0]}, scales)
     ws.drop_unread(dq, LOOKED_UP.format(narrow))
+
+
+def _selected_bytes(ws: Rewriter, gather: Vertex, dq: Vertex, name: str) -> Any:
+    """Bytes of those scales or zero points that belong to what a look-up selects: for each place along its axis those of
+    that place, or all where they do not change along it."""
+    table, scales = ws.shape(dq.inputs[0]) or (), ws.shape(name) or ()
+    axis = gather.node.attributes.get("axis")
+    axis = axis if isinstance(axis, int) else 0
+    if len(scales) != len(table):  # one a place along the axis of the quantisation
+        own = dq.node.attributes.get("axis")
+        own = (1 if own is None else own) % max(len(table), 1)
+        scales = tuple(prod(scales) if a == own else 1 for a in range(len(table)))
+    if axis >= len(table) or same(scales[axis], 1):
+        return ws.bytes(name)
+    of_a_place = prod(size for a, size in enumerate(table) if a != axis)
+    places = floor_div(ws.elements(gather.output), at_least(of_a_place, 1))
+    return storage_bytes(
+        places * prod(size for a, size in enumerate(scales) if a != axis), 8 * element_bytes(ws.dtype(name))
+    )
 
 
 def store_constants(ws: Rewriter) -> None:

@@ -58,7 +58,7 @@ class Modelled:
         op: the descriptor.
         attributes: goes to ``Node.attributes``.
         fused: goes to ``Node.fused`` (a bias is added by the same kernel in ONNX).
-        extra_bytes_read: goes to ``Node.extra_bytes_read``.
+        extra_bytes_read: goes to ``Node.extra_bytes_read``; what further outputs write, too.
     """
 
     op: Operator
@@ -118,6 +118,14 @@ class Call:
         """Elements of input ``index``."""
         return elements(self.shape(index))
 
+    def further_results(self) -> Any:
+        """Bytes of all outputs but the first, where the descriptor writes that alone.
+
+        Raises:
+            RuleError: the rank of one is unknown.
+        """
+        return sum(self.result(i).bytes for i, t in enumerate(self.outputs) if i and t is not None)
+
     @property
     def dtype(self) -> str:
         """Dtype of the first input."""
@@ -128,6 +136,10 @@ class Call:
         """Dtype of the first output where it differs from the first input's, else None."""
         out = self.result().dtype
         return None if out == self.dtype else out
+
+    def keeps_type(self) -> bool:
+        """Whether the first output has the first input's type; one dtype may stand for several types of the file."""
+        return self.out_dtype is None
 
     def get(self, name: str, default: Any) -> Any:
         """An attribute, or ``default``."""

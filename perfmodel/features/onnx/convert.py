@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from perfmodel.errors import DescriptorError, DtypeError, ModelFileError, PerfmodelError
@@ -184,7 +185,8 @@ class Conversion:
     def _node(self, node: Any, name: str, unmodelled: str | None) -> Node:
         inputs = tuple(None if v is None else self.tensor(v) for v in node.inputs)
         outputs = tuple(self.tensor(v) if v.name else None for v in node.outputs)
-        call = Call(
+        call = _NodeCall(
+            node=node,
             op_type=node.op_type,
             opset=self.model.opset_imports.get("" if node.domain == "ai.onnx" else node.domain, 1),
             inputs=inputs,
@@ -258,6 +260,17 @@ class Conversion:
         for text, name in self._notes:
             names.setdefault(text, []).append(name)
         return [f"{text} ({_some(which)})" for text, which in names.items()]
+
+
+@dataclass(slots=True)
+class _NodeCall(Call):
+    """A call that knows its node of the file."""
+
+    node: Any
+
+    def keeps_type(self) -> bool:
+        types = {self.node.inputs[0].dtype, self.node.outputs[0].dtype} - {None}
+        return Call.keeps_type(self) and len(types) < 2
 
 
 def _contradiction(node: Any, error: Exception) -> str:

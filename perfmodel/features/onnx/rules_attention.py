@@ -144,7 +144,10 @@ def linear_attention(call: Call) -> Modelled:
 
 
 def group_query_attention(call: Call) -> Modelled:
-    """GroupQueryAttention and SparseAttention: causal, with a cache; Q, K and V may come packed as the query."""
+    """GroupQueryAttention and SparseAttention: causal, with a cache; Q, K and V may come packed as the query.
+
+    Of the former, input 10 is added to the scores, and 12 and 13 are the scales of a quantised cache.
+    """
     query = call.shape(0)
     heads, kv_heads = int(call.get("num_heads", 0)), int(call.get("kv_num_heads", 0))
     if len(query) != 3 or not heads or not kv_heads:
@@ -157,17 +160,22 @@ def group_query_attention(call: Call) -> Modelled:
     elif call.has(3):
         kv_len = kv_len + call.shape(3)[2]
     window = int(call.get("local_window_size", -1))
-    # The cache may be stored narrower than the queries.
+    # The cache may be stored narrower than the queries; values of four bits lie in pairs in a byte.
     kv_dtype = call.tensor(3).dtype if call.has(3) else None
+    if kv_dtype is not None and call.get("kv_cache_bit_width", 0) == 4:
+        kv_dtype = "int4"
     op = described(
         call, query[0], query[1], kv_len, heads, head_dim, kv_heads=kv_heads, causal=True,
         window=window if window > 0 else None, kv_dtype=kv_dtype,
     )  # fmt: skip
-    extra: tuple[ops.Operator, ...] = on_scores(op, *_soft_cap(call))
+    # SparseAttention has other operands there.
+    further = [i for i in (10, 12, 13) if call.op_type == "GroupQueryAttention" and call.has(i)]
+    extra: tuple[ops.Operator, ...] = on_scores(op, *_soft_cap(call), *(["add"] if 10 in further else []))
     if call.get("do_rotary", 0):
         rotated = query[0] * query[1] * (heads + kv_heads) * head_dim
         extra = (*extra, ops.Elementwise(kind="rope", elements=rotated, dtype=call.dtype))
-    return Modelled(op, {"causal": True, "scale": call.get("scale", None), "mask": None}, extra)
+    read = sum(call.tensor(i).bytes for i in further)
+    return Modelled(op, {"causal": True, "scale": call.get("scale", None), "mask": None}, extra, read)
 
 
 def multi_head_attention(call: Call) -> Modelled:

@@ -27,10 +27,11 @@ def activated(rule: Rule, *, residual: int | None = None, attribute: str = "acti
     def fused(call: Call) -> Modelled:
         answer = rule(call)
         plain = answer if isinstance(answer, Modelled) else Modelled(answer)
-        kinds, read = [], plain.extra_bytes_read
+        kinds, read, attributes = [], plain.extra_bytes_read, plain.attributes
         if residual is not None and call.has(residual):
             kinds.append("add")
             read = read + call.tensor(residual).bytes
+            attributes = {**attributes, "residual": True}
         name = str(call.get(attribute, ""))
         if name:
             if name not in _ACTIVATIONS:
@@ -40,7 +41,7 @@ def activated(rule: Rule, *, residual: int | None = None, attribute: str = "acti
             return plain
         out = call.result()
         step = ops.Elementwise(kind="+".join(kinds), elements=out.elements, inputs=0, dtype=out.dtype)
-        return Modelled(plain.op, plain.attributes, (*plain.fused, step), read)
+        return Modelled(plain.op, attributes, (*plain.fused, step), read)
 
     return fused
 
@@ -62,17 +63,40 @@ def gemm_fast_gelu(call: Call) -> Modelled:
 
 
 def skip_norm(kind: str, parameters: tuple[int, ...]) -> Rule:
-    """SkipLayerNormalization and its RMS form: add the residual, normalise, and maybe keep the sum."""
+    """SkipLayerNormalization and its RMS form: add the residual, normalise, and write the sum where it is wanted.
+
+    Args:
+        parameters: the operands that are scale, shift and, last, the bias that is added with the residual.
+    """
 
     def rule(call: Call) -> Modelled:
         shape = call.shape(0)
         read = sum(call.elements(i) for i in parameters if call.has(i))
-        op = ops.Norm(
-            kind=kind, rows=elements(shape[:-1]), cols=shape[-1], residual=True, parameters=read, dtype=call.dtype
-        )
-        return Modelled(op, {"axis": len(shape) - 1, "epsilon": float(call.get("epsilon", 1e-12))})
+        op = ops.Norm(kind=kind, rows=elements(shape[:-1]), cols=shape[-1], parameters=read, dtype=call.dtype)
+        kinds = ["add"] * call.has(parameters[-1])
+        attributes = {"axis": len(shape) - 1, "epsilon": float(call.get("epsilon", 1e-12))}
+        return _after_residual(call, op, attributes, kinds, skip=1, total=3)
 
     return rule
+
+
+def _after_residual(
+    call: Call, op: ops.Norm, attributes: dict[str, Any], kinds: list[str], *, skip: int, total: int
+) -> Modelled:
+    """A norm of the sum of input 0 and, where it is there, input ``skip``; output ``total`` is that sum.
+
+    Args:
+        kinds: further scalar functions of each element.
+    """
+    read: Any = 0
+    if call.has(skip) and total < len(call.outputs) and call.outputs[total] is not None:
+        op = op.replace(residual=True)
+    elif call.has(skip):  # the sum stays on chip
+        kinds, read = ["add", *kinds], call.tensor(skip).bytes
+    fused = (
+        [ops.Elementwise(kind="+".join(kinds), elements=call.elements(0), inputs=0, dtype=call.dtype)] if kinds else []
+    )
+    return Modelled(op, attributes, tuple(fused), read)
 
 
 def group_norm(call: Call) -> Modelled:
@@ -80,18 +104,12 @@ def group_norm(call: Call) -> Modelled:
     shape, groups = call.shape(0), int(call.get("groups", 1))
     if len(shape) < 3 or groups < 1:
         raise RuleError("it has no channels to group")
-    skip = call.has(3)
     rows = shape[0] * groups
     read = sum(call.elements(i) for i in (1, 2, 4) if call.has(i))
-    op = ops.Norm(
-        kind="groupnorm", rows=rows, cols=rules_elementwise.share(elements(shape), rows), residual=skip, parameters=read,
-        dtype=call.dtype,
-    )  # fmt: skip
+    cols = rules_elementwise.share(elements(shape), rows)
+    op = ops.Norm(kind="groupnorm", rows=rows, cols=cols, parameters=read, dtype=call.dtype)
     kinds = (["add"] if call.has(4) else []) + (["silu"] if call.get("activation", 0) else [])
-    step = (
-        ops.Elementwise(kind="+".join(kinds), elements=elements(shape), inputs=0, dtype=call.dtype) if kinds else None
-    )
-    return Modelled(op, {"groups": groups}, (step,) if step else ())
+    return _after_residual(call, op, {"groups": groups}, kinds, skip=3, total=1)
 
 
 def embed_layer_norm(tables: tuple[int, ...]) -> Rule:
@@ -119,7 +137,7 @@ def embed_layer_norm(tables: tuple[int, ...]) -> Rule:
 def bias_activation(kind: str) -> Rule:
     """BiasGelu, FastGelu, BiasAdd: an optional bias first."""
 
-    def rule(call: Call) -> ops.Elementwise:
+    def rule(call: Call) -> Modelled:
         operands = sum(t is not None for t in call.inputs)
         return elementwise(
             call, "+".join(["add"] * (operands - 1) + [kind]) if kind else "+".join(["add"] * (operands - 1))
@@ -143,8 +161,12 @@ def bias_softmax(call: Call) -> Modelled:
 
 
 def bias_dropout(call: Call) -> ops.Operator:
-    """BiasDropout(data, bias, residual): at inference the sums are left of it."""
+    """BiasDropout(data, bias, residual, ratio, training): at inference the sums are left of it."""
     added = sum(call.has(i) for i in (1, 2))
+    if rules_movement.trains(call, 3):
+        kinds = "+".join([*["add"] * added, rules_movement.DROPPING])
+        operands = sum(call.tensor(i).bytes for i in (0, 1, 2) if call.has(i))
+        return every_operand(call, kinds, call.elements(0), dtype=call.dtype, read=operands)
     read = sum(call.elements(i) for i in (0, 1, 2) if call.has(i))
     return ops.Elementwise(
         kind="+".join(["add"] * added), elements=call.elements(0), input_elements=read, dtype=call.dtype
@@ -269,7 +291,7 @@ CONTRIB: dict[str, Rule] = {
     "ReduceSumInteger": rules_memory.reduction("sum"),
     "RelativePositionBias": relative_bias,
     "RemovePadding": rules_movement.copy("gather"),
-    "RestorePadding": rules_movement.copy("scatter"),
+    "RestorePadding": rules_movement.copy("scatter", places=1),
     "RotaryEmbedding": rules_elementwise.rotary((2, 3)),
     "SimplifiedLayerNormalization": rules_memory.trailing_norm("rmsnorm"),
     "SkipGroupNorm": group_norm,

@@ -24,8 +24,10 @@ def einsum(call: Call) -> Modelled:
     if arrow:
         out = [label for label, _ in _labels(right, call.result_shape())]
     else:
+        # The axes of an ellipsis, then the labels that occur once, by the alphabet.
         flat = [label for term in names for label in term]
-        out = sorted(label for label in set(flat) if flat.count(label) == 1)
+        hidden = dict.fromkeys(label for label in flat if label.startswith("."))
+        out = [*hidden, *sorted(label for label in flat if label not in hidden and flat.count(label) == 1)]
     attributes = {"equation": equation}
     if len(terms) == 1:
         return Modelled(_of_one(call, names[0], out), attributes)

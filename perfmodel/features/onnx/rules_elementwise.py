@@ -31,22 +31,23 @@ KINDS: dict[str, str] = {
 """Operators that are one scalar function, and its name in :data:`perfmodel.ops.costs.FLOPS_PER_ELEMENT`."""
 
 
-def elementwise(call: Call, kind: str, *, outputs: int = 1) -> ops.Elementwise:
-    """The descriptor of a scalar function over the operands' broadcast: each operand is read once, at its own size."""
+def elementwise(call: Call, kind: str) -> Modelled:
+    """A scalar function over the operands' broadcast: each operand is read once, at its own size and width."""
     out = call.result()
     inputs = [t for t in call.inputs if t is not None]
     dtype = inputs[0].dtype
     if len(inputs) > 1 and inputs[0].dtype == "bool":
         dtype = inputs[1].dtype  # Where: the condition is a byte an element, the operands are not
-    return ops.Elementwise(
+    op = ops.Elementwise(
         kind=kind,
         elements=out.elements,
         inputs=len(inputs),
-        input_elements=sum(call.elements(i) for i, t in enumerate(call.inputs) if t is not None),
+        input_elements=sum(call.elements(i) for i, t in enumerate(call.inputs) if t is not None and t.dtype == dtype),
         out_dtype=None if out.dtype == dtype else out.dtype,
-        outputs=outputs,
         dtype=dtype,
     )
+    others = sum(call.tensor(i).bytes for i, t in enumerate(call.inputs) if t is not None and t.dtype != dtype)
+    return Modelled(op, {}, (), others)
 
 
 def every_operand(
@@ -102,18 +103,18 @@ def log2(count: Any) -> Any:
 def named(kind: str) -> Rule:
     """The rule of an operator that is one scalar function."""
 
-    def rule(call: Call) -> ops.Elementwise:
+    def rule(call: Call) -> Modelled:
         return elementwise(call, kind)
 
     return rule
 
 
-def gelu(call: Call) -> ops.Elementwise:
+def gelu(call: Call) -> Modelled:
     """Gelu, exact or with tanh."""
     return elementwise(call, "gelu_tanh" if call.get("approximate", "none") == "tanh" else "gelu")
 
 
-def swish(call: Call) -> ops.Elementwise:
+def swish(call: Call) -> Modelled:
     """Swish: x · sigmoid(alpha · x); SiLU where alpha is 1."""
     return elementwise(call, "silu" if call.get("alpha", 1.0) == 1.0 else "swish")
 

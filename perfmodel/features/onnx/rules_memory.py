@@ -32,10 +32,15 @@ def trailing_norm(kind: str) -> Rule:
 
 
 def batch_norm(call: Call) -> Modelled:
-    """BatchNormalization at inference: one scale and one shift a channel."""
+    """BatchNormalization: one scale and one shift a channel; in training, the channel's own mean and variance first."""
     shape = call.shape(0)
     channels = shape[1] if len(shape) > 1 else 1
-    op = ops.Norm(kind="batchnorm", rows=channels, cols=elements(shape[:1] + shape[2:]), dtype=call.dtype)
+    cols = elements(shape[:1] + shape[2:])
+    # Before operator set 14, results beside the first say so.
+    if call.get("training_mode", 0) or any(t is not None for t in call.outputs[1:]):
+        plain = _norm(call, "instancenorm", channels, cols, {"axis": 1}, parameters=4)
+        return Modelled(plain.op, plain.attributes, (), call.further_results())
+    op = ops.Norm(kind="batchnorm", rows=channels, cols=cols, dtype=call.dtype)
     return Modelled(op, {"epsilon": float(call.get("epsilon", 1e-5)), "axis": 1})
 
 
@@ -188,6 +193,8 @@ def hardmax(call: Call) -> Modelled:
 def pool(kind: str, *, last: bool = False) -> Rule:
     """MaxPool, AveragePool, LpPool with one to three spatial axes; three are folded into two.
 
+    Positions of maxima are written where they are an output, and a mask (MaxpoolWithMask) is read.
+
     Args:
         last: the channels are the last axis instead of the second.
     """
@@ -205,7 +212,8 @@ def pool(kind: str, *, last: bool = False) -> Rule:
             h=elements(x[2:-1]), w=x[-1], out_h=elements(y[2:-1]), out_w=y[-1],
             kernel_h=elements(tuple(window[:-1])), kernel_w=window[-1], dtype=call.dtype,
         )  # fmt: skip
-        return Modelled(op, {"kernel": tuple(window), "strides": tuple(strides)})
+        extra = call.further_results() + (call.tensor(1).bytes if call.has(1) else 0)
+        return Modelled(op, {"kernel": tuple(window), "strides": tuple(strides)}, (), extra)
 
     return rule
 

@@ -20,6 +20,23 @@ def view(kind: str) -> Rule:
     return rule
 
 
+DROPPING = "random+less+where+mul"
+"""What a dropout does in training: of a random number an element, whether it is kept; the scale of what is."""
+
+
+def trains(call: Call, ratio: int) -> bool:
+    """Whether a dropout drops: its ratio, input ``ratio``, is not 0 and the one after it says that the model is trained."""
+    share, mode = (call.values(i) if call.has(i) else None for i in (ratio, ratio + 1))
+    return bool(mode and mode[0]) and not (share and share[0] == 0)
+
+
+def dropout(call: Call) -> ops.Operator:
+    """Dropout: nothing moves at inference; in training a mask is made, applied, and written where it is wanted."""
+    if not trains(call, 1):
+        return ops.View(kind="dropout", dtype=call.dtype)
+    return every_operand(call, DROPPING, call.elements(0), dtype=call.dtype, read=call.tensor(0).bytes)
+
+
 def reshape(call: Call) -> ops.View:
     """Reshape: the same elements."""
     before, after = call.elements(0), call.result().elements
@@ -28,18 +45,22 @@ def reshape(call: Call) -> ops.View:
     return ops.View(kind="reshape", dtype=call.dtype)
 
 
-def copy(kind: str, *, reads_all: bool = False, operand: int = 0) -> Rule:
+def copy(kind: str, *, reads_all: bool = False, operand: int = 0, places: int | None = None) -> Rule:
     """What is written was read once; with ``reads_all`` the whole operand is read instead.
 
     Args:
         operand: the one that is copied.
+        places: an operand that says which elements, or where to, and is read whole.
     """
 
-    def rule(call: Call) -> ops.Copy:
-        read = call.elements(operand) if reads_all else None
-        return ops.Copy(
-            kind=kind, elements=call.result().elements, read_elements=read, dtype=call.tensor(operand).dtype
-        )
+    def rule(call: Call) -> Modelled:
+        out, source = call.result(), call.tensor(operand)
+        op = ops.Copy(
+            kind=kind, elements=out.elements, read_elements=source.elements if reads_all else None, dtype=source.dtype,
+            out_dtype=None if out.dtype == source.dtype else out.dtype,
+        )  # fmt: skip
+        read = call.tensor(places).bytes if places is not None and call.has(places) else 0
+        return Modelled(op, {}, (), read + call.further_results())
 
     return rule
 
@@ -184,9 +205,9 @@ def one_hot(call: Call) -> ops.Copy:
 
 
 def cast(call: Call) -> ops.Operator:
-    """Cast and CastLike; to the same dtype it is a view."""
+    """Cast and CastLike; to the same type it is a view."""
     out = call.result()
-    if out.dtype == call.dtype:
+    if call.keeps_type():
         return ops.View(kind="identity", dtype=call.dtype)
     return ops.Copy(kind="cast", elements=out.elements, out_dtype=out.dtype, dtype=call.dtype)
 
@@ -197,7 +218,7 @@ RULES: dict[str, Rule] = {
     "Unsqueeze": view("unsqueeze"),
     "Flatten": view("flatten"),
     "Identity": view("identity"),
-    "Dropout": view("dropout"),
+    "Dropout": dropout,
     "Shape": view("shape"),
     "Size": view("shape"),
     "Optional": view("optional"),
@@ -217,10 +238,10 @@ RULES: dict[str, Rule] = {
     "Pad": pad,
     "Expand": copy("expand", reads_all=True),
     "Tile": copy("tile", reads_all=True),
-    "Compress": copy("compress", reads_all=True),
+    "Compress": copy("compress", reads_all=True, places=1),
     "DepthToSpace": copy("depth_to_space"),
     "SpaceToDepth": copy("space_to_depth"),
-    "ReverseSequence": copy("reverse"),
+    "ReverseSequence": copy("reverse", places=1),
     "CenterCropPad": copy("pad"),
     "Trilu": copy("trilu"),
     "OneHot": one_hot,
@@ -237,7 +258,7 @@ RULES: dict[str, Rule] = {
     "Bernoulli": copy("random"),
     "Multinomial": copy("random", reads_all=True),
     "NonZero": copy("nonzero", reads_all=True),
-    "MaxUnpool": copy("scatter", reads_all=True),
+    "MaxUnpool": copy("scatter", reads_all=True, places=1),
     "SequenceConstruct": view("sequence"),
     "SequenceEmpty": view("sequence"),
     "SequenceInsert": view("sequence"),

@@ -15,13 +15,14 @@ from perfmodel.ops.base import at_least, ceil_div, is_symbolic
 def fold_batches(a: tuple[Dim, ...], b: tuple[Dim, ...]) -> tuple[Dim, Dim, Dim]:
     """How many independent products the leading axes of A and B make.
 
-    An axis along which B has one element shares B between the products: it is more rows of A, not more products.
+    An axis along which B has one element shares B between the products: it is more rows of A, not more products. One
+    along which A has one element is more columns of B.
 
     Args:
         a, b: the axes before the last two.
 
     Returns:
-        (products of which each has its own A and B, factor of the rows of A, products that share A).
+        (products of which each has its own A and B, factor of the rows of A, factor of the columns of B).
     """
     rank = max(len(a), len(b))
     a = (1,) * (rank - len(a)) + a
@@ -62,9 +63,9 @@ def product(
     batch, rows, columns = fold_batches(a[:-2], b[:-2])
     # C^T = B^T · A^T puts a weight on the left, or a left side that all products share, where weights are expected.
     weight_left = operands[0].is_weight and not operands[1].is_weight
-    if _is_one(batch) and _is_one(rows) and (weight_left or not _is_one(columns)):
-        return ops.Gemm(batch=1, m=columns * n, n=m, k=k, dtype=dtype, out_dtype=out_dtype)
-    return ops.Gemm(batch=batch * columns, m=rows * m, n=n, k=k, dtype=dtype, out_dtype=out_dtype)
+    if _is_one(rows) and (not _is_one(columns) or (weight_left and _is_one(batch))):
+        return ops.Gemm(batch=batch, m=columns * n, n=m, k=k, dtype=dtype, out_dtype=out_dtype)
+    return ops.Gemm(batch=batch, m=rows * m, n=columns * n, k=k, dtype=dtype, out_dtype=out_dtype)
 
 
 def matmul_of(
@@ -249,7 +250,8 @@ def convolution(
 
 
 def causal_conv(call: Call) -> Modelled:
-    """CausalConvWithState(input, weight, bias, past): a depthwise convolution along the last axis, as long as its input."""
+    """CausalConvWithState(input, weight, bias, past): a depthwise convolution along the last axis, as long as its input; its
+    last values are the next state."""
     x, w = call.shape(0), call.shape(1)
     if len(x) != 3 or len(w) != 3 or call.get("channels_last", 0):
         raise RuleError("its operands do not have the rank 3, or its channels come last")
@@ -263,7 +265,7 @@ def causal_conv(call: Call) -> Modelled:
         out = call.result()
         step = ops.Elementwise(kind="silu", elements=out.elements, inputs=0, dtype=out.dtype)
         plain = Modelled(op, plain.attributes, (*plain.fused, step), plain.extra_bytes_read)
-    state = call.tensor(3).bytes if call.has(3) else 0
+    state = call.further_results() + (call.tensor(3).bytes if call.has(3) else 0)
     return Modelled(op, plain.attributes, plain.fused, plain.extra_bytes_read + state)
 
 
