@@ -276,6 +276,16 @@ def _unmodelled(nodes: list[Node]) -> tuple[dict[str, Any], ...]:
     return tuple({"op": k, "count": c, "bytes_share": b / total} for k, (c, b) in sorted(kinds.items()))
 
 
+def too_large(peak_bytes: float, device: Device) -> tuple[str, ...]:
+    """A warning where a device has less memory than is needed; else nothing."""
+    if peak_bytes <= device.memory_bytes:
+        return ()
+    return (
+        f"the model needs {peak_bytes / 1e9:.1f} GB, more than the {device.memory_bytes / 1e9:.1f} GB of"
+        f" {device.id}: it would not run there",
+    )
+
+
 def _warnings(
     graph: Graph, device: Device, nodes: list[Node], estimates: Estimates, memory: MemoryPlan
 ) -> tuple[str, ...]:
@@ -288,11 +298,7 @@ def _warnings(
             if len(memory.unknown) > 1
             else f"the tensor {memory.unknown[0]!r} has an unknown shape: memory leaves it out"
         )
-    if memory.peak_bytes > device.memory_bytes:
-        warnings.append(
-            f"the model needs {memory.peak_bytes / 1e9:.1f} GB, more than the {device.memory_bytes / 1e9:.1f} GB of"
-            f" {device.id}: it would not run there"
-        )
+    warnings += too_large(memory.peak_bytes, device)
     unmodelled = _unmodelled(nodes)
     if unmodelled:
         share = sum(u["bytes_share"] for u in unmodelled)
