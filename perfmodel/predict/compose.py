@@ -67,9 +67,10 @@ def compose(
     )
     # Large models repeat few kernels: each is written out once, and what follows from shapes is summed over the kinds.
     written: dict[tuple[int, int], OperatorPrediction] = {}
+    ends_j = estimates.energy_ends_j
     for node, row in zip(nodes, index, strict=True):
         if (row, node.count) not in written:
-            written[row, node.count] = _operator(node, estimates, row)
+            written[row, node.count] = _operator(node, estimates, ends_j, row)
     operators = tuple(
         replace(written[row, n.count], name=n.name, members=n.members) for n, row in zip(nodes, index, strict=True)
     )
@@ -176,17 +177,14 @@ def _kinds(firsts: list[Node], nodes: list[Node], index: list[int]) -> list[Node
     return [node.replace(count=count) for node, count in zip(firsts, counts, strict=True)]
 
 
-def _operator(node: Node, e: Estimates, row: int) -> OperatorPrediction:
+def _operator(node: Node, e: Estimates, ends_j: tuple[np.ndarray, np.ndarray], row: int) -> OperatorPrediction:
     each = Estimate(float(e.latency_s[row]), float(e.latency_low_s[row]), float(e.latency_high_s[row]))
     total = Estimate(*(node.count * v for v in (each.value, each.low, each.high)))
     power = energy = None
     if not np.isnan(e.power_w[row]):
         power = Estimate(float(e.power_w[row]), float(e.power_low_w[row]), float(e.power_high_w[row]))
-        energy = Estimate(power.value * total.value, power.low * total.low, power.high * total.high)
-        if e.energy_low_j is not None and e.energy_high_j is not None:
-            energy = replace(
-                energy, low=node.count * float(e.energy_low_j[row]), high=node.count * float(e.energy_high_j[row])
-            )
+        low, high = (node.count * float(end[row]) for end in ends_j)
+        energy = Estimate(power.value * total.value, low, high)
     return OperatorPrediction(
         name=node.name,
         op=node.op.op,

@@ -436,13 +436,14 @@ def _totals(
     """Latency, energy, mean power and highest power of runs that follow each other.
 
     Errors of runs of one model go the same way: ends of intervals are added. The mean power weighs each run by its expected
-    time.
+    time. A run that takes no time has no power, and leaves that of the others as it is.
     """
     latency = _sum([p.latency_s.scaled(n) for p, n in parts])
-    powers = [(p.power_w, n * p.latency_s.value) for p, n in parts]
-    operators = [o.power_w for p, _ in parts for o in p.operators if o.power_w is not None]
-    energies = [p.energy_j.scaled(n) for p, n in parts if p.energy_j is not None]
-    if len(energies) < len(parts) or not operators or latency.value <= 0:
+    timed = [(p, n) for p, n in parts if p.latency_s.value > 0]
+    powers = [(p.power_w, n * p.latency_s.value) for p, n in timed]
+    operators = [o.power_w for p, _ in timed for o in p.operators if o.power_w is not None]
+    energies = [p.energy_j.scaled(n) for p, n in timed if p.energy_j is not None]
+    if len(energies) < len(timed) or not operators or latency.value <= 0:
         return latency, None, None, None
     weighed = _sum([power.scaled(seconds) for power, seconds in powers if power is not None])
     peak = Estimate(*(max(getattr(w, kind) for w in operators) for kind in ("value", "low", "high")))
