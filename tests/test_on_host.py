@@ -114,7 +114,7 @@ def test_a_runtime_that_was_measured_has_its_launches_in(monkeypatch: pytest.Mon
     free, eager = on_host(monkeypatch, 1.0), on_host(monkeypatch, 1.0, launch="eager")
     assert eager.latency_s == free.latency_s
     assert eager.energy_j == free.energy_j
-    said = "launch eager changes nothing here"
+    said = "launch eager changes nothing"
     assert [said in " ".join(p.warnings) for p in (free, eager)] == [False, True]
 
 

@@ -32,7 +32,9 @@ MAX_FILES = 4
 """Files whose optimised graphs are kept: a report and a comparison ask for one again and again, at other sizes."""
 
 
-NO_LAUNCHES = "launch eager changes nothing here: what the runtime takes to call a kernel was measured on this processor, and counts"
+NO_LAUNCHES = (
+    "launch eager changes nothing: what the runtime takes to call a kernel was measured on this processor, and counts"
+)
 """Under ``--launch eager``."""
 
 
