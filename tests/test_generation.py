@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from attention_graphs import heads, merged, plain
+from fake_predictions import operator, prediction
 from fusion_graphs import Builder
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,11 +22,12 @@ from perfmodel.features.onnx import read_onnx
 from perfmodel.graph import Graph, Tensor
 from perfmodel.hardware import load_device
 from perfmodel.ops import Attention
-from perfmodel.predict import _on_host, predict
+from perfmodel.predict import Estimate, _on_host, predict
 from perfmodel.predict.energy import Hosts, Prices
 from perfmodel.predict.generation import (
     GenerationPrediction,
     _chunks,
+    _totals,
     compare_generation,
     predict_generation,
     prepare_request,
@@ -188,6 +190,22 @@ def test_operators_add_up_to_phases_and_phases_to_the_request(launch: str, gener
     assert profile.peak_w.value >= profile.percentile_w().value
     assert profile.peak_w.value >= profile.average_w.value >= (r.idle_power_w or 0.0)
     assert {record["phase"] for record in profile.slices(50)} == {p.name for p in r.phases}
+
+
+def test_a_phase_that_takes_no_time_leaves_the_power_of_the_other() -> None:
+    # 0.1 J in 1 ms; a run without time has no power, since that is energy over time.
+    one = operator("gemm", "a", 1e-3, power_w=Estimate(100.0, 80.0, 120.0), energy_j=Estimate(0.1, 0.08, 0.12))
+    busy = prediction(operators=(one,), latency_s=one.latency_s, power_w=one.power_w, energy_j=one.energy_j)
+    still = replace(busy, operators=(), latency_s=Estimate(0, 0, 0), power_w=None, energy_j=None)
+    for parts in ([(still, 1), (busy, 3)], [(busy, 3), (still, 5)]):
+        latency, energy, power, peak = _totals(parts)
+        assert latency.value == pytest.approx(3e-3)
+        assert (energy.value, energy.low, energy.high) == pytest.approx((0.3, 0.24, 0.36))
+        assert (power.value, power.low, power.high) == pytest.approx((100, 80, 120))
+        assert peak == one.power_w
+    assert _totals([(still, 2)]) == (still.latency_s, None, None, None)
+    # Where power is unknown while time passes, so is the sum.
+    assert _totals([(busy, 1), (replace(busy, power_w=None, energy_j=None), 1)])[1:] == (None, None, None)
 
 
 def test_costs_add_up() -> None:

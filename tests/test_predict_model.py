@@ -120,6 +120,17 @@ def test_eager_launches_wait_for_the_host() -> None:
     assert eager.energy_j is not None
     assert graph_mode.energy_j is not None
     assert eager.energy_j.value - graph_mode.energy_j.value == pytest.approx(14.5 * eager.launch_gap_s)
+    # A host that takes 5 or 30 us a launch makes the device wait for 4 · 5 - 17.472 or 4 · 30 - 17.472 us.
+    for end, waits_s in (("low", 2.528e-6), ("high", 102.528e-6)):
+        more = getattr(eager.energy_j, end) - getattr(graph_mode.energy_j, end)
+        assert more == pytest.approx(14.5 * waits_s)
+    assert eager.energy_j.high >= 14.5 * eager.latency_s.high  # of idling alone
+    # Kernels that draw the least beside the longest wait, and the most beside the shortest.
+    busy = {e: sum(getattr(o.power_w, e) * o.latency_s.value for o in graph_mode.operators) for e in ("low", "high")}
+    assert eager.power_w is not None
+    assert eager.power_w.low == pytest.approx((busy["low"] + 14.5 * 102.528e-6) / 120e-6)
+    assert eager.power_w.high == pytest.approx((busy["high"] + 14.5 * 2.528e-6) / 20e-6)
+    assert eager.power_w.low < eager.power_w.value < eager.power_w.high < 100
     # A kernel of a millisecond leaves the host time enough.
     long = graph(Node("fc", GEMM.replace(m=8192, n=2048)), Node("sum", ADD))
     assert run(long, launch="eager").launch_gap_s == 0

@@ -98,6 +98,18 @@ def test_data_frames_have_a_row_each(name: str, results: dict[str, Any]) -> None
     assert all(frame[c].dtype == "float64" for c in figures)
 
 
+def test_estimates_have_the_ends_of_their_energy_as_operators_do(results: dict[str, Any]) -> None:
+    e = results["estimates"]
+    [row] = e.to_pandas().to_dict("records")
+    assert row["energy_low_j"] == e.energy_low_j[0] < row["energy_j"] < row["energy_high_j"] == e.energy_high_j[0]
+    assert row["power_source"] == e.power_source[0]
+    # Without ends of their own, power times time of the ends; without a source, none.
+    [row] = replace(e, energy_low_j=None, energy_high_j=None, power_source=None).to_pandas().to_dict("records")
+    assert row["energy_low_j"] == row["power_low_w"] * row["latency_low_s"]
+    assert row["energy_high_j"] == row["power_high_w"] * row["latency_high_s"]
+    assert row["power_source"] is None
+
+
 @pytest.mark.parametrize("name", [n for n in (*LINES, "comparison", "requests") if n != "ranker"])
 def test_copies_are_like_what_was_copied(name: str, results: dict[str, Any]) -> None:
     one = results[name]

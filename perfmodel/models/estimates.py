@@ -99,9 +99,12 @@ class Estimates:
 
         names = (
             "latency_s", "latency_low_s", "latency_high_s", "power_w", "power_low_w", "power_high_w", "energy_j",
-            "analytical_s", "floor_s", "workspace_bytes", "bound", "source", "software", "algorithm",
+            "energy_low_j", "energy_high_j", "analytical_s", "floor_s", "workspace_bytes", "bound", "source", "power_source",
+            "software", "algorithm",
         )  # fmt: skip
-        frame: DataFrame = require_pandas("a data frame").DataFrame({name: getattr(self, name) for name in names})
+        low, high = self.energy_ends_j
+        columns = {name: getattr(self, name) for name in names} | {"energy_low_j": low, "energy_high_j": high}
+        frame: DataFrame = require_pandas("a data frame").DataFrame(columns)
         return frame
 
     @property
@@ -109,3 +112,10 @@ class Estimates:
         """Joules of one execution: power times latency."""
         joules: np.ndarray = self.power_w * self.latency_s
         return joules
+
+    @property
+    def energy_ends_j(self) -> tuple[np.ndarray, np.ndarray]:
+        """The 90 % interval of the energy of one execution, also where ``energy_low_j`` and ``energy_high_j`` are None."""
+        if self.energy_low_j is None or self.energy_high_j is None:
+            return self.power_low_w * self.latency_low_s, self.power_high_w * self.latency_high_s
+        return self.energy_low_j, self.energy_high_j

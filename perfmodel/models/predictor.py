@@ -28,6 +28,7 @@ from perfmodel.models.learned import Key, Residual, software_of, stack_of, varia
 from perfmodel.models.machine import Conditions, Machine
 from perfmodel.models.power.learned import LearnedPower
 from perfmodel.models.protocol import PredictorProtocol
+from perfmodel.models.times import Times
 from perfmodel.ops import Operator
 from perfmodel.ops.table import Group, groups_of
 from perfmodel.plugins import registered
@@ -77,6 +78,7 @@ class Predictor:
         power_limit_w: float | None = None,
         extra_bytes_read: np.ndarray | None = None,
         extra_flops: np.ndarray | None = None,
+        times: Times | None = None,
     ) -> Estimates:
         """Predictions for one descriptor, a list of them, or a table of columns.
 
@@ -90,6 +92,7 @@ class Predictor:
             clock_hz: a pinned clock.
             power_limit_w: a cap below the device's own.
             extra_bytes_read, extra_flops: traffic and vector arithmetic of fused epilogues, shape ``[rows]``.
+            times: of the rows, in place of what was learned of such operators.
 
         Raises:
             InputError: an unknown device, dtype, software or family; a table that lacks a column.
@@ -108,7 +111,7 @@ class Predictor:
         self._check_software(software)
         for group in groups:
             extras = Extras(more_bytes[group.rows], more_flops[group.rows])
-            part = self._estimate(group, device, conditions, extras, software, notes)
+            part = self._estimate(group, device, conditions, extras, software, times, notes)
             for name in _FLOAT_COLUMNS:
                 out[name][group.rows] = part[name]
             for name, values in part["terms"].items():
@@ -197,13 +200,14 @@ class Predictor:
         conditions: Conditions,
         extras: Extras,
         software: str | None,
+        times: Times | None,
         notes: dict[str, None],
     ) -> dict[str, Any]:
         """The columns of the estimates of a group's rows."""
         cap_w = conditions.power_limit_w
         if (why := cap.without_effect(device, cap_w)) is not None:
             notes[why] = None
-        bounds, free = self._free(group, device, Conditions(conditions.cache), extras, software, notes)
+        bounds, free = self._free(group, device, Conditions(conditions.cache), extras, software, times, notes)
         interval = self._learned.interval(group.op)
         clocks = LockedClocks(group, device, self.constants, extras, conditions.cache, interval, bounds, free)
         if cap_w is not None and cap.binds(device, cap_w):
@@ -217,6 +221,7 @@ class Predictor:
         conditions: Conditions,
         extras: Extras,
         software: str | None,
+        times: Times | None,
         notes: dict[str, None],
     ) -> tuple[Bounds, dict[str, Any]]:
         """What the analytical model says of a group's rows where nothing holds the clock, and the columns of the estimates."""
@@ -224,7 +229,11 @@ class Predictor:
         notes |= dict.fromkeys(bounds.notes)
         fused = bool(extras.bytes_read.any() or extras.flops.any())
         correction = self._correction(group.op, device)
-        if correction is None:
+        if times is not None:
+            there = replace(conditions, cache=times.cache)
+            as_measured = analyse(group, device, constants=self.constants, conditions=there, extras=extras)
+            part = times.columns(group.rows, bounds, as_measured)
+        elif correction is None:
             part = self._learned.blend(group, device, bounds, conditions, software, notes, fused=fused)
         else:
             part = corrected(

@@ -52,6 +52,8 @@ def compose(
     stands = None if host is None else on_host.stands_of(graph)
     index = _rows(nodes, stands)
     firsts = _firsts(nodes, index)
+    times = None if host is None or stands is None else on_host.times_of(host, firsts, _firsts(stands, index), device)
+    given: dict[str, Any] = {} if times is None else {"times": times}
     estimates = predictor.predict(
         [n.op for n in firsts],
         device,
@@ -61,14 +63,14 @@ def compose(
         power_limit_w=power_limit_w,
         extra_bytes_read=np.array([float(n.extra_bytes_read) for n in firsts]),
         extra_flops=np.array([float(sum(f.flops for f in n.fused)) for n in firsts]),
+        **given,
     )
-    if host is not None and stands is not None:
-        estimates = on_host.learned(host, estimates, firsts, _firsts(stands, index), device)
     # Large models repeat few kernels: each is written out once, and what follows from shapes is summed over the kinds.
     written: dict[tuple[int, int], OperatorPrediction] = {}
+    ends_j = estimates.energy_ends_j
     for node, row in zip(nodes, index, strict=True):
         if (row, node.count) not in written:
-            written[row, node.count] = _operator(node, estimates, row)
+            written[row, node.count] = _operator(node, estimates, ends_j, row)
     operators = tuple(
         replace(written[row, n.count], name=n.name, members=n.members) for n, row in zip(nodes, index, strict=True)
     )
@@ -84,7 +86,9 @@ def compose(
     if host is None:
         latency, gap_s = _with_run(latency, device.measured.get(RUN_S, 0.0), gap_s)
     else:
-        latency, gap_s = on_host.run(host, device_s, sum(n.count for n in graph.nodes))
+        free_s = device_s if times is None else on_host.total(times, nodes, index)
+        latency, rest_s = on_host.run(host, device_s, free_s, sum(n.count for n in graph.nodes))
+        gap_s = Estimate(rest_s, rest_s, rest_s)
     workspace = dict(zip((n.name for n in nodes), estimates.workspace_bytes[index].tolist(), strict=True))
     memory = plan_on_cpu(cpu_graph or graph) if device.kind == "cpu" else plan(graph, workspace=workspace)
     power, energy = _power(operators, device, latency, gap_s, power_limit_w, clock_hz)
@@ -106,18 +110,21 @@ def compose(
         unmodelled=_unmodelled(kinds),
         warnings=(
             *_warnings(graph, device, kinds, estimates, memory),
+            *((on_host.NO_LAUNCHES,) if host is not None and launch == "eager" else ()),
             # What was learned on the device absorbed the errors of its figures.
             *(() if host is not None or unknown is None else (unknown,)),
         ),
         memory=memory,
-        launch_gap_s=gap_s,
+        launch_gap_s=gap_s.value,
         removed_flops=float(sum(r.flops for r in graph.removed)),
         dims=dims,
     )
 
 
-def with_launches(device_s: Estimate, launches: float, launch: str) -> tuple[Estimate, float]:
+def with_launches(device_s: Estimate, launches: float, launch: str) -> tuple[Estimate, Estimate]:
     """Seconds of a run from those of its kernels, and for how many of them the device waits for the host.
+
+    The interval of the wait is that of a host that is quicker or slower, beside kernels that take what they are expected to.
 
     Args:
         device_s: the sum over all kernels.
@@ -126,8 +133,8 @@ def with_launches(device_s: Estimate, launches: float, launch: str) -> tuple[Est
     """
     # The host runs ahead of the device unless it is the slower of the two.
     host_s = [launches * each if launch == "eager" else 0.0 for each in _DISPATCH]
-    gap_s = max(0.0, host_s[0] - device_s.value)
-    latency = Estimate(device_s.value + gap_s, max(device_s.low, host_s[1]), max(device_s.high, host_s[2]))
+    gap_s = Estimate(*(max(0.0, seconds - device_s.value) for seconds in host_s))
+    latency = Estimate(device_s.value + gap_s.value, max(device_s.low, host_s[1]), max(device_s.high, host_s[2]))
     return latency, gap_s
 
 
@@ -148,9 +155,10 @@ def _rows(nodes: list[Node], stands: Sequence[tuple[Any, ...]] | None) -> list[i
     return rows
 
 
-def _with_run(latency: Estimate, run_s: float, gap_s: float) -> tuple[Estimate, float]:
+def _with_run(latency: Estimate, run_s: float, gap_s: Estimate) -> tuple[Estimate, Estimate]:
     """A run of a model on a processor takes some time beside its kernels, where that was measured."""
-    return Estimate(latency.value + run_s, latency.low + run_s, latency.high + run_s), gap_s + run_s
+    run = Estimate(run_s, run_s, run_s)
+    return latency.plus(run), gap_s.plus(run)
 
 
 def _firsts(items: Sequence[_T], index: list[int]) -> list[_T]:
@@ -169,17 +177,14 @@ def _kinds(firsts: list[Node], nodes: list[Node], index: list[int]) -> list[Node
     return [node.replace(count=count) for node, count in zip(firsts, counts, strict=True)]
 
 
-def _operator(node: Node, e: Estimates, row: int) -> OperatorPrediction:
+def _operator(node: Node, e: Estimates, ends_j: tuple[np.ndarray, np.ndarray], row: int) -> OperatorPrediction:
     each = Estimate(float(e.latency_s[row]), float(e.latency_low_s[row]), float(e.latency_high_s[row]))
     total = Estimate(*(node.count * v for v in (each.value, each.low, each.high)))
     power = energy = None
     if not np.isnan(e.power_w[row]):
         power = Estimate(float(e.power_w[row]), float(e.power_low_w[row]), float(e.power_high_w[row]))
-        energy = Estimate(power.value * total.value, power.low * total.low, power.high * total.high)
-        if e.energy_low_j is not None and e.energy_high_j is not None:
-            energy = replace(
-                energy, low=node.count * float(e.energy_low_j[row]), high=node.count * float(e.energy_high_j[row])
-            )
+        low, high = (node.count * float(end[row]) for end in ends_j)
+        energy = Estimate(power.value * total.value, low, high)
     return OperatorPrediction(
         name=node.name,
         op=node.op.op,
@@ -217,7 +222,7 @@ def _power(
     operators: tuple[OperatorPrediction, ...],
     device: Device,
     latency: Estimate,
-    gap_s: float,
+    waits: Estimate,
     power_limit_w: float | None,
     clock_hz: float | None,
 ) -> tuple[Estimate | None, Estimate | None]:
@@ -230,18 +235,22 @@ def _power(
     idle = min(idle, limit)
     waiting = waiting_power_w(device, power_limit_w, clock_hz) or idle
 
-    def mean(kind: str) -> float:
+    def mean(kind: str, gap_s: float) -> float:
         # Weighted by the time each operator is expected to take: the mean power of the mix.
         joules = sum(getattr(o.power_w, kind) * o.latency_s.value for o in operators if o.power_w is not None)
-        return float(min(max((joules + waiting * gap_s) / latency.value, idle), limit))
+        seconds = latency.value + (gap_s - waits.value)
+        return float(min(max((joules + waiting * gap_s) / seconds, idle), limit))
 
     def joules(kind: str) -> float:
-        return float(sum(getattr(o.energy_j, kind) for o in operators if o.energy_j is not None) + waiting * gap_s)
+        busy = sum(getattr(o.energy_j, kind) for o in operators if o.energy_j is not None)
+        return float(busy + waiting * getattr(waits, kind))
 
-    power = Estimate(mean("value"), mean("low"), mean("high"))
-    value = power.value * latency.value
+    # The longer the device waits for the host, the less it draws on average, and the more energy that takes.
+    value = mean("value", waits.value)
+    power = Estimate(value, min(mean("low", waits.high), value), max(mean("high", waits.low), value))
+    energy = power.value * latency.value
     # Errors of operators of one kind go the same way: the ends are added, as those of the latency are.
-    return power, Estimate(value, min(joules("low"), value), max(joules("high"), value))
+    return power, Estimate(energy, min(joules("low"), energy), max(joules("high"), energy))
 
 
 def _utilisation(nodes: list[Node], device: Device, latency_s: float) -> float:
@@ -265,6 +274,16 @@ def _unmodelled(nodes: list[Node]) -> tuple[dict[str, Any], ...]:
     return tuple({"op": k, "count": c, "bytes_share": b / total} for k, (c, b) in sorted(kinds.items()))
 
 
+def too_large(peak_bytes: float, device: Device) -> tuple[str, ...]:
+    """A warning where a device has less memory than is needed; else nothing."""
+    if peak_bytes <= device.memory_bytes:
+        return ()
+    return (
+        f"the model needs {peak_bytes / 1e9:.1f} GB, more than the {device.memory_bytes / 1e9:.1f} GB of"
+        f" {device.id}: it would not run there",
+    )
+
+
 def _warnings(
     graph: Graph, device: Device, nodes: list[Node], estimates: Estimates, memory: MemoryPlan
 ) -> tuple[str, ...]:
@@ -277,11 +296,7 @@ def _warnings(
             if len(memory.unknown) > 1
             else f"the tensor {memory.unknown[0]!r} has an unknown shape: memory leaves it out"
         )
-    if memory.peak_bytes > device.memory_bytes:
-        warnings.append(
-            f"the model needs {memory.peak_bytes / 1e9:.1f} GB, more than the {device.memory_bytes / 1e9:.1f} GB of"
-            f" {device.id}: it would not run there"
-        )
+    warnings += too_large(memory.peak_bytes, device)
     unmodelled = _unmodelled(nodes)
     if unmodelled:
         share = sum(u["bytes_share"] for u in unmodelled)

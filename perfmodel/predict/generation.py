@@ -22,9 +22,11 @@ from perfmodel.hardware import Device, load_device
 from perfmodel.models.predictor import load as load_predictor
 from perfmodel.models.protocol import PredictorProtocol
 from perfmodel.predict import _graph, _predict, _prepare, _Prepared
+from perfmodel.predict.compose import too_large
 from perfmodel.predict.conditions import CONDITIONS, PredictionConditions, device_list
 from perfmodel.predict.energy.cost import Cost, Prices, cost_of
 from perfmodel.predict.energy.profile import PowerBlock, PowerProfile, steps_of
+from perfmodel.predict.memory import plan, plan_on_cpu
 from perfmodel.predict.result import Estimate, ModelPrediction
 from perfmodel.predict.steps import cache_bytes, check_causal, with_cache
 from perfmodel.predict.steps import steps_of as graphs_of
@@ -106,7 +108,8 @@ class GenerationPrediction:
         latency_s, power_w, energy_j: of the whole request; power is the mean.
         peak_w: power of the operator that draws most.
         kv_cache_bytes: keys and values at the end.
-        peak_memory_bytes: the most of any run; where the file has no cache of its own, with the cache added.
+        peak_memory_bytes: the most of any run, the last step among them; where the file has no cache of its own, of the largest
+            run that is predicted, with the whole cache added.
         workload: sequences, and their tokens of prompt and answer together.
         dims: the dimensions that the model was bound to in its first run.
         dtype_map: formats by operator family or pattern of names, as they were asked for.
@@ -272,7 +275,7 @@ class PreparedRequest:
         prompt, generate: tokens of each sequence.
         dims: numbers that the user gave.
         parts: phase, number of runs that it stands for, and graph of each run that is predicted, in order.
-        last: the graph that says how large the cache is.
+        last: the last run, which says how large the cache is.
         has_cache: whether the file itself has inputs for past keys and values.
         warnings: what was assumed.
     """
@@ -281,13 +284,13 @@ class PreparedRequest:
     generate: int
     dims: Mapping[str, int]
     parts: tuple[tuple[str, int, _Prepared], ...]
-    last: Graph
+    last: _Prepared
     has_cache: bool
     warnings: tuple[str, ...]
 
     def cache_at(self, tokens: int) -> float:
         """Bytes of keys and values of so many tokens of each sequence."""
-        return cache_bytes(self.last, tokens, has_cache=self.has_cache)
+        return cache_bytes(self.last.graph, tokens, has_cache=self.has_cache)
 
     def on(
         self, record: Device, predictor: Any, software: str | None = None, launch: str = "graph",
@@ -299,7 +302,25 @@ class PreparedRequest:
             (phase, runs, _predict(p, record, shown, predictor, software, launch, clock_mhz, power_limit_w, cache))
             for phase, runs, p in self.parts
         ]
-        return _composed(self, parts)
+        return _composed(self, parts, record)
+
+    def peak_bytes(self, record: Device, parts: Sequence[ModelPrediction]) -> float:
+        """The most memory in use at any time of the request.
+
+        Args:
+            record: where it runs.
+            parts: the runs that are predicted, in order.
+        """
+        most = max(p.peak_memory_bytes for p in parts)
+        if not self.has_cache:
+            return most + self.cache_at(self.prompt + self.generate - 1)
+        if self.last is self.parts[-1][2]:
+            return most
+        # Steps that are predicted lie amid those that they stand for; the cache is the longest in the last one.
+        if record.kind == "cpu":
+            return max(most, plan_on_cpu(self.last.on_cpu).peak_bytes)
+        workspace = {o.name: o.workspace_bytes for o in parts[-1].operators}
+        return max(most, plan(self.last.graph, workspace=workspace).peak_bytes)
 
 
 def prepare_request(
@@ -346,7 +367,9 @@ def prepare_request(
                 cache_added=True,
             )
         parts.append(("decode", runs, prepared))
-    last = (once or parts[-1][2]).graph
+    last = once or parts[-1][2]
+    if once is None and parts[-1][1] > 1:
+        last = _prepare(steps.step(prompt + generate - 2), None, *formats)
     return PreparedRequest(prompt, generate, dict(dims or {}), tuple(parts), last, steps.has_cache, tuple(warnings))
 
 
@@ -361,7 +384,9 @@ def _chunks(steps: int) -> list[tuple[int, int]]:
     return [(int(p[0]), len(p)) for p in pieces if len(p)]
 
 
-def _composed(request: PreparedRequest, parts: list[tuple[str, int, ModelPrediction]]) -> GenerationPrediction:
+def _composed(
+    request: PreparedRequest, parts: list[tuple[str, int, ModelPrediction]], record: Device
+) -> GenerationPrediction:
     first, prompt, generate = parts[0][2], request.prompt, request.generate
     kept = request.cache_at(prompt + generate - 1)
     samples = first.workload.samples
@@ -369,8 +394,10 @@ def _composed(request: PreparedRequest, parts: list[tuple[str, int, ModelPredict
     if generate > 1:
         phases.append(_phase("decode", [(p, n) for name, n, p in parts if name == "decode"], samples * (generate - 1)))
     latency, energy, power, peak = _totals([(p, n) for _, n, p in parts])
-    memory = max(p.peak_memory_bytes for _, _, p in parts)
-    warnings = [*request.warnings, *(w for _, _, p in parts for w in p.warnings)]
+    memory = request.peak_bytes(record, [p for _, _, p in parts])
+    # Whether it fits is said once, of the request: each run needs another size, and some have no cache in theirs.
+    of_runs = (w for _, _, p in parts for w in p.warnings if w not in too_large(p.peak_memory_bytes, record))
+    warnings = [*request.warnings, *too_large(memory, record), *of_runs]
     return GenerationPrediction(
         model=first.model,
         device=first.device,
@@ -383,7 +410,7 @@ def _composed(request: PreparedRequest, parts: list[tuple[str, int, ModelPredict
         energy_j=energy,
         peak_w=peak,
         kv_cache_bytes=kept,
-        peak_memory_bytes=memory + (0.0 if request.has_cache else kept),
+        peak_memory_bytes=memory,
         workload=Workload(samples, samples * (prompt + generate)),
         dims=first.dims,
         dtype_map=first.dtype_map,
@@ -409,13 +436,14 @@ def _totals(
     """Latency, energy, mean power and highest power of runs that follow each other.
 
     Errors of runs of one model go the same way: ends of intervals are added. The mean power weighs each run by its expected
-    time.
+    time. A run that takes no time has no power, and leaves that of the others as it is.
     """
     latency = _sum([p.latency_s.scaled(n) for p, n in parts])
-    powers = [(p.power_w, n * p.latency_s.value) for p, n in parts]
-    operators = [o.power_w for p, _ in parts for o in p.operators if o.power_w is not None]
-    energies = [p.energy_j.scaled(n) for p, n in parts if p.energy_j is not None]
-    if len(energies) < len(parts) or not operators or latency.value <= 0:
+    timed = [(p, n) for p, n in parts if p.latency_s.value > 0]
+    powers = [(p.power_w, n * p.latency_s.value) for p, n in timed]
+    operators = [o.power_w for p, _ in timed for o in p.operators if o.power_w is not None]
+    energies = [p.energy_j.scaled(n) for p, n in timed if p.energy_j is not None]
+    if len(energies) < len(timed) or not operators or latency.value <= 0:
         return latency, None, None, None
     weighed = _sum([power.scaled(seconds) for power, seconds in powers if power is not None])
     peak = Estimate(*(max(getattr(w, kind) for w in operators) for kind in ("value", "low", "high")))

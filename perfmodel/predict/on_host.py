@@ -22,7 +22,7 @@ from perfmodel.hardware import Device
 from perfmodel.models.host.boosters import HostKernels
 from perfmodel.models.host.context import COLUMNS, contexts
 from perfmodel.models.host.features import table_of_nodes
-from perfmodel.models.predictor import Estimates
+from perfmodel.models.times import Times
 from perfmodel.ops import View
 from perfmodel.predict.result import Estimate
 
@@ -30,6 +30,12 @@ Stand = tuple[float, ...]
 
 MAX_FILES = 4
 """Files whose optimised graphs are kept: a report and a comparison ask for one again and again, at other sizes."""
+
+
+NO_LAUNCHES = (
+    "launch eager changes nothing: what the runtime takes to call a kernel was measured on this processor, and counts"
+)
+"""Under ``--launch eager``."""
 
 
 def runtime_graph(model: Any, host: HostKernels, dims: Mapping[str, int] | None) -> tuple[Graph | None, str]:
@@ -102,35 +108,47 @@ def stands_of(graph: Graph) -> list[Stand]:
     ]
 
 
-def learned(
-    host: HostKernels, estimates: Estimates, nodes: Sequence[Node], stands: Sequence[Stand], device: Device
-) -> Estimates:
-    """The estimates with the times that were learned, in a run: never below the floor."""
+def times_of(host: HostKernels, nodes: Sequence[Node], stands: Sequence[Stand], device: Device) -> Times | None:
+    """What was learned of kernels, in a run; None where there are none."""
     if not nodes:
-        return estimates
+        return None
     table = table_of_nodes(nodes, [dict(zip(COLUMNS, stand, strict=True)) for stand in stands])
     found = host.predict(table, device)
     scale = host.composition.scale
-    value = np.maximum(scale * found.latency_s, estimates.floor_s)
-    return replace(
-        estimates,
-        latency_s=value,
-        latency_low_s=np.minimum(np.maximum(scale * found.low_s, estimates.floor_s), value),
-        latency_high_s=np.maximum(scale * found.high_s, value),
+    return Times(
+        latency_s=scale * found.latency_s,
+        low_s=scale * found.low_s,
+        high_s=scale * found.high_s,
         source=np.where(found.known, "learned", "blended").astype(object),
         software=np.full(len(nodes), host.software, dtype=object),
     )
 
 
-def run(host: HostKernels, kernels: Estimate, nodes: float) -> tuple[Estimate, float]:
+def total(times: Times, nodes: Sequence[Node], rows: Sequence[int]) -> Estimate:
+    """The sum over nodes, each with the number of its row, as often as they are executed."""
+    ends = (times.latency_s.tolist(), times.low_s.tolist(), times.high_s.tolist())
+    return Estimate(*(sum(n.count * end[row] for n, row in zip(nodes, rows, strict=True)) for end in ends))
+
+
+def run(host: HostKernels, kernels: Estimate, free: Estimate, nodes: float) -> tuple[Estimate, float]:
     """Seconds of a run, and those of them that no kernel takes.
 
     Args:
         host: whose composition.
         kernels: the sum over all kernels, :attr:`Composition.scale` applied.
+        free: the same where nothing holds the clock, as runs were measured. The interval of the run is as much wider than
+            theirs as that of the kernels is.
         nodes: executed in a run, those that move nothing included.
     """
     composition = host.composition
-    value = float(composition.latency_s(kernels.value / composition.scale, nodes))
-    low, high = composition.interval_s(value)
-    return Estimate(value, low, high), max(0.0, value - kernels.value)
+    value, measured = (float(composition.latency_s(k.value / composition.scale, nodes)) for k in (kernels, free))
+    low, high = composition.interval_s(measured)
+    slower = value / measured if measured else 1.0
+    lower, higher = (
+        getattr(kernels, end) / kernels.value / (getattr(free, end) / free.value)
+        if kernels.value and free.value
+        else 1.0
+        for end in ("low", "high")
+    )
+    latency = Estimate(value, low * slower * min(lower, 1.0), high * slower * max(higher, 1.0))
+    return latency, max(0.0, value - kernels.value)

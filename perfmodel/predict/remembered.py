@@ -12,6 +12,7 @@ from perfmodel.hardware import Device
 from perfmodel.models.host.boosters import HostKernels
 from perfmodel.models.predictor import Estimates, Predictor
 from perfmodel.models.protocol import PredictorProtocol
+from perfmodel.models.times import Times
 from perfmodel.ops import Operator
 
 MAX_CALLS = 512
@@ -52,16 +53,18 @@ class Remembered:
         *,
         extra_bytes_read: np.ndarray,
         extra_flops: np.ndarray,
+        times: Times | None = None,
         **conditions: Any,
     ) -> Estimates:
         """As :meth:`perfmodel.Predictor.predict`."""
-        key = (device, tuple(ops), extra_bytes_read.tobytes(), extra_flops.tobytes(), tuple(conditions.items()))
+        given = None if times is None else times.key()
+        key = (device, tuple(ops), extra_bytes_read.tobytes(), extra_flops.tobytes(), given, tuple(conditions.items()))
         found = self._known.get(key) if len(ops) <= MAX_ROWS else None
         if found is not None:
             self._known.move_to_end(key)
             return found
         answer = self._predictor.predict(
-            ops, device, extra_bytes_read=extra_bytes_read, extra_flops=extra_flops, **conditions
+            ops, device, extra_bytes_read=extra_bytes_read, extra_flops=extra_flops, times=times, **conditions
         )
         if len(ops) <= MAX_ROWS:
             self._known[key] = answer

@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from perfmodel.errors import InputError
 from perfmodel.graph import Graph
@@ -131,12 +130,9 @@ def cache_bytes(graph: Graph, tokens: int, *, has_cache: bool) -> float:
     if has_cache:
         cache = describe(graph, find(graph, storages(graph)))
         return 0.0 if cache is None or not cache.tokens else cache.bytes * tokens / cache.tokens
-    layers = (n.op.replace(kv_len=tokens) for n in graph.nodes if isinstance(n.op, Attention))
-    return float(sum(_kept(op) for op in layers))
-
-
-def _kept(op: Any) -> float:
-    return float(op.kv_bytes)
+    # Layers that are a loop are one node, executed as often.
+    layers = ((n.count, n.op.replace(kv_len=tokens)) for n in graph.nodes if isinstance(n.op, Attention))
+    return float(sum(count * op.kv_bytes for count, op in layers))
 
 
 def _past_dims(graph: Graph, new: str) -> tuple[str, ...]:
