@@ -72,6 +72,27 @@ def test_power_over_time_and_energy(capsys: pytest.CaptureFixture[str]) -> None:
     assert [w["window_s"] for w in profile["windows"]] == [0.001, 0.1]
 
 
+def test_the_waits_between_kernels_have_a_row_of_the_energy(capsys: pytest.CaptureFixture[str]) -> None:
+    """Kernels launched one by one leave the device idle for most of the time: their shares alone are not all of the energy."""
+    options = [*H100[:2], "--dim", "batch=1", "--dtype", "bf16", "--predictor", "analytical", "--launch", "eager"]
+    lines = shown(capsys, "predict", DEMO, *options, "--energy", "--all")
+    table = lines[lines.index("energy by kind of operator:") :]
+    p = as_json(capsys, "predict", DEMO, *options)
+    gap_s, idle_w, energy_j = p["launch_gap_s"], p["idle_power_w"], p["energy_j"]
+    assert isinstance(gap_s, float)
+    assert isinstance(idle_w, float)
+    assert isinstance(energy_j, dict)
+    # "155 us 118 W 18.3 mJ 42.0 %"
+    time, _, watts, _, millijoules, _, share, _ = row(table, "launch gaps")
+    assert float(time) == pytest.approx(1e6 * gap_s, rel=0.01)
+    assert float(watts) == pytest.approx(idle_w, rel=0.01)
+    assert float(millijoules) == pytest.approx(1e3 * idle_w * gap_s, rel=0.01)
+    assert float(share) == pytest.approx(100 * idle_w * gap_s / energy_j["value"], abs=0.06)
+    shares = [float(line.split()[-2]) for line in table if line.endswith("%")]
+    assert sum(shares) == pytest.approx(100.0, abs=1.0)
+    assert shares[0] < 20  # the largest convolution is 24 % of what the kernels take
+
+
 @pytest.mark.parametrize("ending", ["svg", "png"])
 def test_the_plot_is_the_same_each_time(ending: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("matplotlib", reason="the plot needs the extra plot")

@@ -47,6 +47,14 @@ def test_only_the_longest_kinds_are_shown() -> None:
     assert "and 12 other kinds of operators" in found.texts
 
 
+def test_waits_have_a_row_so_that_shares_add_up() -> None:
+    # Kernels of 50, 200 and 100 us in a run of 400: the device waits for 50 us, an eighth.
+    texts = Cells(prediction(launch_gap_s=5e-5)._repr_html_()).texts
+    at = texts.index("launch gaps")
+    assert texts[at + 1 : at + 3] == ["50.0 us", "12.5 %"]
+    assert "launch gaps" not in Cells(prediction()._repr_html_()).texts
+
+
 def test_names_are_escaped() -> None:
     name = "<img src=x onerror=alert(1)>"
     p = prediction(model=name, operators=(operator("conv", name, 1e-5),), warnings=(name,))

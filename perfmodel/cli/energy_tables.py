@@ -79,16 +79,16 @@ def _each_second(tokens: float, of: GenerationPrediction | PhasePrediction) -> f
     return tokens / of.latency_s.value if of.latency_s.value else None
 
 
-def print_energy(console: Console, operators: Sequence[OperatorPrediction], *, heading: str, shown: int | None) -> None:
-    """Power and energy by kind of operator, those that take the most energy first.
+def print_energy(console: Console, prediction: ModelPrediction, *, heading: str, shown: int | None) -> None:
+    """Power and energy by kind of operator, those that take the most energy first, and of the waits between kernels.
 
     Args:
-        operators: of one run.
+        prediction: of one run, whose energy the shares are of.
         heading: what stands above the table.
         shown: kinds listed; None: all.
     """
     kinds: dict[tuple[str, str, str], list[OperatorPrediction]] = {}
-    for o in operators:
+    for o in prediction.operators:
         kinds.setdefault((o.op, o.dtype, o.shape), []).append(o)
     rows = []
     for (op, dtype, shape), same in kinds.items():
@@ -97,7 +97,7 @@ def print_energy(console: Console, operators: Sequence[OperatorPrediction], *, h
         energy = sum(joules) if len(joules) == len(same) else None
         rows.append((f"{op} {dtype}", shape, sum(o.count for o in same), seconds, energy))
     rows.sort(key=lambda row: -(row[4] or 0.0))
-    total = sum(row[4] or 0.0 for row in rows)
+    total = value_of(prediction.energy_j)
     table = plain_table(gap=1)
     table.add_column("op", overflow="fold")
     table.add_column("shape", overflow="fold")
@@ -119,18 +119,22 @@ def print_energy(console: Console, operators: Sequence[OperatorPrediction], *, h
             units.duration(seconds),
             *_energy_cells(joules_of, seconds, total),
         )
+    if prediction.launch_gap_s:
+        waiting, seconds = prediction.idle_power_w, prediction.launch_gap_s
+        joules_of = None if waiting is None else waiting * seconds
+        table.add_row("launch gaps", "", "", units.duration(seconds), *_energy_cells(joules_of, seconds, total))
     console.print()
     console.print(safe(heading))
     console.print(table)
     sources: dict[str, list[str]] = {}
-    for o in operators:
+    for o in prediction.operators:
         if o.power_source is not None and o.op not in sources.setdefault(o.power_source, []):
             sources[o.power_source].append(o.op)
     if sources:
         console.print(safe("power: " + "; ".join(f"{name}: {', '.join(sources[name])}" for name in sorted(sources))))
 
 
-def _energy_cells(joules: float | None, seconds: float, total: float) -> tuple[str, str, str]:
+def _energy_cells(joules: float | None, seconds: float, total: float | None) -> tuple[str, str, str]:
     power = None if joules is None or not seconds else joules / seconds
     return (
         units.power(power),
