@@ -112,7 +112,9 @@ def test_energy_of_waits_whose_power_is_unknown() -> None:
     lines = printed(energy_tables.print_energy, p, heading="energy:", shown=None)
     assert line_of(lines, "gemm") == "gemm bf16 b 1 300 us 200 W 60.0 mJ 75.0 %"  # 60 of 80 mJ
     assert line_of(lines, "launch gaps") == "launch gaps 100 us 200 W 20.0 mJ 25.0 %"  # 200 W for 0.1 ms
-    lines = printed(energy_tables.print_energy, dataclasses.replace(p, idle_power_w=None), heading="energy:", shown=None)
+    lines = printed(
+        energy_tables.print_energy, dataclasses.replace(p, idle_power_w=None), heading="energy:", shown=None
+    )
     assert line_of(lines, "launch gaps") == "launch gaps 100 us unknown unknown unknown"
 
 
