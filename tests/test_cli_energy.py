@@ -181,6 +181,29 @@ def test_compare_requests(model: str, capsys: pytest.CaptureFixture[str]) -> Non
     assert row(lines, "h100-sxm ")
 
 
+def test_requests_without_prices_say_nothing_of_the_meter(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The table has the device's energy alone: hosts and PUE are of what was not asked for."""
+    options = ["compare", model, "--device", "a10,h100-sxm", *REQUEST]
+    bare = shown(capsys, *options)
+    assert bare[1].split() == ["first"]  # the heading of the table: "first token"
+    assert not any("PUE" in line or "host" in line or "note:" in line for line in bare)
+    priced = shown(capsys, *options, "--grid", "300")
+    assert "(300 g/kWh: 300 g CO2e/kWh; no PUE; no host power)" in priced[1]
+    assert "note: the host's power was not given and is not included" in priced
+
+
+@pytest.mark.parametrize("options", ["--grid 300", "--rank energy", "--price-per-hour 2", "--host-power-w 500"])
+def test_comparisons_by_cost_explain_too(options: str, capsys: pytest.CaptureFixture[str]) -> None:
+    common = ["compare", DEMO, "--device", "h100-sxm,l40s", *H100[2:], *options.split()]
+    assert main([*common, "--explain"]) == 0  # formulas are lines of any length
+    explained = capsys.readouterr().out.splitlines()
+    assert {"h100-sxm:", "l40s:"} <= set(explained)
+    # The demo has 14 kinds of operators, of each device.
+    formulas = [line for line in explained if "max-like(" in line]
+    assert len(formulas) == 2 * 14
+    assert not any("max-like(" in line for line in shown(capsys, *common))
+
+
 # ------------------------------------------------------------------------------------------------------------- ranking
 def test_compare_by_money(capsys: pytest.CaptureFixture[str]) -> None:
     common = ["compare", DEMO, "--device", "h100-sxm,l40s,a10", *H100[2:]]
@@ -227,6 +250,7 @@ def test_compare_in_other_orders(rank: str, capsys: pytest.CaptureFixture[str]) 
         ("predict", "--price-per-hour much", "--price-per-hour 'much': wanted a price of 0 or more"),
         ("predict", "--window-ms 5", "give --power-profile, --count or --budget-w"),
         ("predict", "--prompt 8 --generate 2 --explain", "--explain is of the operators of one run"),
+        ("predict", "--prompt 8 --generate 2 --all", "--all is of kinds of operators"),
         ("predict", "--prompt 8 --generate 2 --memory", "--memory is of the operators of one run"),
         ("compare", "--prompt 8 --generate 2 --explain", "--explain is of the operators of one run"),
         ("sweep", "--power-limit-w 200:300:50 --explain", "unrecognized arguments: --explain"),

@@ -240,6 +240,6 @@ def _show(
         print_comparison(screen, runs, dtype=dtype, explain=arguments.explain)
         return
     from perfmodel.cli.energy_tables import print_cost_comparison
-    from perfmodel.predict.energy import Prices
 
-    print_cost_comparison(screen, ranking, prices or Prices(), dtype=dtype, rank=arguments.rank or "latency")
+    rank = arguments.rank or "latency"
+    print_cost_comparison(screen, ranking, prices, dtype=dtype, rank=rank, explain=arguments.explain)

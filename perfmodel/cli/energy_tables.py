@@ -17,6 +17,7 @@ from perfmodel.cli.tables import (
     interval_note,
     plain_table,
     print_common_warnings,
+    print_explanations,
     safe,
     value_of,
 )
@@ -223,19 +224,30 @@ def print_rack(console: Console, result: Rack) -> None:
 def print_cost_comparison(
     console: Console,
     ranking: Sequence[ModelPrediction | GenerationPrediction],
-    prices: Prices,
+    prices: Prices | None,
     *,
     dtype: str | None,
     rank: str,
+    explain: bool = False,
 ) -> None:
-    """One line a device with its time, energy, carbon and money, in the order of one of them."""
-    costs = [p.cost(prices) for p in ranking]
+    """One line a device with its time, energy, carbon and money, in the order of one of them.
+
+    Args:
+        prices: what carbon and money follow from; None: nothing was asked for beside the device's energy.
+        explain: also print the terms of the bounds of each device's slowest kinds of operators; not of requests.
+    """
+    from perfmodel.predict.energy import Prices
+    from perfmodel.predict.result import ModelPrediction
+
+    given = prices or Prices()
+    costs = [p.cost(given) for p in ranking]
     first = costs[0]
     console.print(safe(f"{ranking[0].model}{conditions(ranking[0], dtype)}, ranked by {rank}"), style="bold")
-    priced = prices.per_hour is not None or prices.electricity is not None
+    priced = given.per_hour is not None or given.electricity is not None
     amounts = [name for name, given in (("CO2e", first.grid is not None), ("money", priced)) if given]
     of = f"{' and '.join(amounts)} of a million {first.unit} " if amounts else ""
-    console.print(safe(f"{of}({_conditions(first)})"))
+    if prices is not None:
+        console.print(safe(f"{of}({_conditions(first)})"))
     table = plain_table(gap=1)
     table.add_column("device", overflow="fold")
     phases = getattr(ranking[0], "phases", ())
@@ -256,9 +268,12 @@ def print_cost_comparison(
             *([units.money(value_of(million.money))] if "money" in amounts else []),
         )
     console.print(table)
-    for note in dict.fromkeys(note for cost in costs for note in cost.notes):
-        console.print(safe(f"note: {note}"))
-    _print_source(console, first)
+    if explain:
+        print_explanations(console, [p for p in ranking if isinstance(p, ModelPrediction)])
+    if prices is not None:
+        for note in dict.fromkeys(note for cost in costs for note in cost.notes):
+            console.print(safe(f"note: {note}"))
+        _print_source(console, first)
     print_common_warnings(console, ranking)
 
 
