@@ -137,6 +137,15 @@ def test_predictions_add_up() -> None:
     assert sum([one, other]).latency_s == both.latency_s
 
 
+def test_a_sum_has_the_dimensions_that_hold_for_all() -> None:
+    one = prediction(dims={"batch": 8, "seq": 128, "beams": 4})
+    other = prediction(dims={"batch": 8, "seq": 1, "layers": 2})
+    assert (one + other).dims == {"batch": 8}  # a run of seq=1 alone would be said of both, beside 8 x 128 tokens
+    # What differed once does not come back with a third model.
+    assert (one + other + prediction(dims={"batch": 8, "seq": 1})).dims == {"batch": 8}
+    assert (one + one).dims == one.dims
+
+
 def test_a_sum_keeps_the_power_below_which_no_limit_lies() -> None:
     """20 devices and 1200 W leave each 60 W, below the 70 W that one draws while nothing runs."""
     steps = (operator("conv", "a", 4e-4, power_w=Estimate(312.0, 250.0, 400.0)),)
