@@ -121,9 +121,14 @@ def _packages() -> Iterator[Finding]:
         needed = _with_nested(extra, extras, inside)
         lacking = [name for name in needed if _version(name) is None]
         have = ", ".join(f"{name} {_version(name)}" for name in needed if name not in lacking)
+        install = f"pip install 'perfmodel[{extra}]'"
+        judged = [_judged(name, _version(name) or "", wanted) for name, wanted in needed.items() if name not in lacking]
+        wrong = [f"{found.name} {found.text}" for found in judged if found.state == BROKEN]
         if lacking:
-            text = f"lacks {', '.join(lacking)}: pip install 'perfmodel[{extra}]'"
-            yield Finding(f"extra {extra}", MISSING, text)
+            text = "; ".join([f"lacks {', '.join(lacking)}", *(f"has {name}" for name in wrong)])
+            yield Finding(f"extra {extra}", MISSING, f"{text}: {install}")
+        elif wrong:
+            yield Finding(f"extra {extra}", BROKEN, f"{', '.join(wrong)}: {install}")
         else:
             yield Finding(f"extra {extra}", OK, have)
     for name in OTHERS:
@@ -171,11 +176,14 @@ def _version(name: str) -> str | None:
 def _judged(name: str, version: str, wanted: str) -> Finding:
     try:
         from packaging.specifiers import SpecifierSet
+        from packaging.version import InvalidVersion, Version
     except ImportError:  # comes with many packages, and is no dependency
         return Finding(name, OK, version)
-    if SpecifierSet(wanted).contains(version, prereleases=True):
-        return Finding(name, OK, version)
-    return Finding(name, BROKEN, f"{version}; wanted {wanted}")
+    try:
+        fits = SpecifierSet(wanted).contains(Version(version), prereleases=True)
+    except InvalidVersion:  # of a build of one's own: nothing says what it is like
+        fits = True
+    return Finding(name, OK, version) if fits else Finding(name, BROKEN, f"{version} (wanted {wanted})")
 
 
 # ----------------------------------------------------------------------------------------------------------- machine

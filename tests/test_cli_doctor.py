@@ -73,9 +73,35 @@ def test_extras_say_what_they_lack(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found["extra collect"] == ("missing", "lacks absent-one: pip install 'perfmodel[collect]'")
 
 
+def test_an_extra_with_a_version_outside_its_range_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is called ok ends in the middle of a training otherwise."""
+    pytest.importorskip("packaging")
+    versions = {"pandas": "1.5", "scipy": "1.14", "pooch": "1.8"}
+    monkeypatch.setattr(
+        doctor.metadata, "requires",
+        lambda name: [
+            'pandas>=2.2,<4; extra == "train"', 'scipy>=1.13; extra == "train"', 'pooch>=1.8,<2; extra == "datasets"',
+            'perfmodel[train]; extra == "datasets"', 'absent>=1; extra == "docs"', 'pandas>=2; extra == "docs"',
+            'scipy; extra == "plain"',
+        ],
+    )  # fmt: skip
+    monkeypatch.setattr(doctor, "_version", versions.get)
+    found = {f.name: (f.state, f.text) for f in doctor._packages()}
+    assert found["extra train"] == ("broken", "pandas 1.5 (wanted >=2.2,<4): pip install 'perfmodel[train]'")
+    assert found["extra datasets"] == ("broken", "pandas 1.5 (wanted >=2.2,<4): pip install 'perfmodel[datasets]'")
+    wanted = "lacks absent; has pandas 1.5 (wanted >=2): pip install 'perfmodel[docs]'"
+    assert found["extra docs"] == ("missing", wanted)
+    assert found["extra plain"] == ("ok", "scipy 1.14")
+
+
+def test_a_version_that_no_package_can_have_is_not_judged() -> None:
+    pytest.importorskip("packaging")
+    assert doctor._judged("torch", "built-here", ">=2").state == "ok"
+
+
 def test_a_version_outside_its_range_is_broken() -> None:
     pytest.importorskip("packaging")
-    assert doctor._judged("numpy", "1.0", ">=2,<3") == doctor.Finding("numpy", "broken", "1.0; wanted >=2,<3")
+    assert doctor._judged("numpy", "1.0", ">=2,<3") == doctor.Finding("numpy", "broken", "1.0 (wanted >=2,<3)")
     assert doctor._judged("numpy", "2.1", ">=2,<3").state == "ok"
 
 
