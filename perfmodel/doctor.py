@@ -10,6 +10,7 @@ import platform
 import re
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
@@ -188,7 +189,8 @@ def _judged(name: str, version: str, wanted: str) -> Finding:
 
 # ----------------------------------------------------------------------------------------------------------- machine
 def _devices() -> Iterator[Finding]:
-    from perfmodel.hardware import device_ids
+    """The catalogue, this processor, and the accelerators that the system shows, with what the catalogue calls them."""
+    from perfmodel.hardware import accelerators, catalogue, device_ids
     from perfmodel.hardware.local_cpu import local_cpu
 
     yield Finding("catalogue", OK, f"{len(device_ids())} devices")
@@ -197,6 +199,15 @@ def _devices() -> Iterator[Finding]:
         yield Finding("local-cpu", OK, f"{cpu.name}: {cpu.units} cores, {cpu.memory_bytes / 1e9:.1f} GB of memory")
     except Exception as problem:
         yield Finding("local-cpu", BROKEN, _reason(problem))
+    names = accelerators.seen()
+    for name, number in Counter(names).items():
+        ids = accelerators.devices_named(name, catalogue().values())
+        text = "not in the catalogue by this name; `perfmodel devices --template` begins a file"
+        if ids:
+            text = f"{' or '.join(ids)} in the catalogue"
+        yield Finding(name, OK, text if number == 1 else f"{number} of them; {text}")
+    if not names:
+        yield Finding("accelerators", MISSING, "the system shows no GPU of NVIDIA or AMD")
 
 
 def _meters() -> Iterator[Finding]:
