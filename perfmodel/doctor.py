@@ -222,22 +222,62 @@ def _meters() -> Iterator[Finding]:
 
 
 def _predictors() -> Iterator[Finding]:
-    """The shipped predictors, every file held against its hash, and what packages register."""
+    """Everything that ships learned, read as commands read it and held against its hashes, and what packages register."""
     from perfmodel._resources import data_path
-    from perfmodel.models import artefact, manifest
+    from perfmodel.models import artefact
     from perfmodel.plugins import registered
 
-    for folder in sorted(p for p in data_path("models").iterdir() if (p / artefact.MANIFEST).is_file()):
+    shipped = data_path("models")
+    predictors = sorted(p for p in shipped.iterdir() if (p / artefact.MANIFEST).is_file())
+    characterisers = sorted(p.parent for p in shipped.glob(f"characterise/*/{artefact.MANIFEST}"))
+    looks: list[tuple[str, Callable[[Path], str], Path]] = [
+        *((folder.name, _predictor, folder) for folder in predictors),
+        *((f"characterise {folder.name}", _characteriser, folder) for folder in characterisers),
+        ("ranker", _ranker, shipped / "ranker"),
+        ("loop_nests", _loop_nests, shipped / "loop_nests" / "residual.json.gz"),
+    ]
+    for name, look, path in looks:
+        if not path.exists():
+            yield Finding(name, MISSING, f"this installation has no {path}")
+            continue
         try:
-            contents = manifest.read(folder)
-            boosters = len(contents.residuals)
-            yield Finding(folder.name, OK, f"every file has its hash; {boosters} boosters of latency, in {folder}")
+            yield Finding(name, OK, f"{look(path)}, in {path}")
         except Exception as problem:
-            yield Finding(folder.name, BROKEN, _reason(problem))
+            yield Finding(name, BROKEN, _reason(problem))
     for group in GROUPS:
         for name, entries in registered(group).items():
             state = OK if len(entries) == 1 else BROKEN
             yield Finding(f"{group} {name}", state, ", ".join(entry.value for entry in entries))
+
+
+def _predictor(folder: Path) -> str:
+    from perfmodel.models import artefact, manifest
+
+    boosters = len(manifest.read(folder).residuals)
+    # The boosters themselves are read when they are used.
+    files = artefact.files_of(artefact.read_manifest(folder))
+    for name, sha256 in files.items():
+        artefact.read_file(folder, name, sha256)
+    return f"each of {len(files)} files has its hash; {boosters} boosters of latency"
+
+
+def _characteriser(folder: Path) -> str:
+    from perfmodel.characterise.learned import load
+
+    return f"each of {len(load(folder).parts)} files has its hash"
+
+
+def _ranker(folder: Path) -> str:
+    from perfmodel.rank.pretrained import load
+
+    return f"each of {len(load(folder).sources)} files has its hash"
+
+
+def _loop_nests(path: Path) -> str:
+    from perfmodel.models.trees import read_booster
+
+    read_booster(path.read_bytes(), str(path))
+    return "the trees, which have no hash beside them, can be read"
 
 
 def _data() -> Iterator[Finding]:

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from perfmodel import doctor
+from perfmodel import _resources, doctor
 from perfmodel.cli import COMMANDS, main
 
 
@@ -56,6 +56,32 @@ def test_a_broken_part_is_said_and_the_others_are_looked_at(monkeypatch: pytest.
         assert texts[name] == ("broken", "OSError: the disk is gone")
     assert texts["catalogue"][0] == "ok"
     assert doctor.to_dict(found)["broken"] == 4
+
+
+def test_every_file_that_ships_learned_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A booster of one device is read when it is used: a damaged one was called ok until then."""
+    files = {
+        "default": "default/gemm/gb200/bf16.json.gz",
+        "characterise iree-llvm-cpu-haswell": "characterise/iree-llvm-cpu-haswell/spills.json.gz",
+        "ranker": "ranker/clblast_sgemm/rtx-3090.json.gz",
+        "loop_nests": "loop_nests/residual.json.gz",
+    }
+    root = _resources._root
+    models = shutil.copytree(root("models"), tmp_path / "models")
+    monkeypatch.setattr(_resources, "_root", lambda folder: models if folder == "models" else root(folder))
+
+    def states() -> dict[str, str]:
+        return {f.name: f.state for f in doctor._predictors() if not f.name.startswith("perfmodel.")}  # of packages
+
+    assert states() == dict.fromkeys(files, "ok")
+    for file in files.values():
+        data = bytearray((models / file).read_bytes())
+        data[len(data) // 2] ^= 1
+        (models / file).write_bytes(data)
+    assert states() == dict.fromkeys(files, "broken")
+    for folder in ("ranker", "loop_nests"):
+        shutil.rmtree(models / folder)
+    assert states() == dict.fromkeys(files, "broken") | {"ranker": "missing", "loop_nests": "missing"}
 
 
 def test_extras_say_what_they_lack(monkeypatch: pytest.MonkeyPatch) -> None:
