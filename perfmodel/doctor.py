@@ -10,6 +10,7 @@ import platform
 import re
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
@@ -121,9 +122,14 @@ def _packages() -> Iterator[Finding]:
         needed = _with_nested(extra, extras, inside)
         lacking = [name for name in needed if _version(name) is None]
         have = ", ".join(f"{name} {_version(name)}" for name in needed if name not in lacking)
+        install = f"pip install 'perfmodel[{extra}]'"
+        judged = [_judged(name, _version(name) or "", wanted) for name, wanted in needed.items() if name not in lacking]
+        wrong = [f"{found.name} {found.text}" for found in judged if found.state == BROKEN]
         if lacking:
-            text = f"lacks {', '.join(lacking)}: pip install 'perfmodel[{extra}]'"
-            yield Finding(f"extra {extra}", MISSING, text)
+            text = "; ".join([f"lacks {', '.join(lacking)}", *(f"has {name}" for name in wrong)])
+            yield Finding(f"extra {extra}", MISSING, f"{text}: {install}")
+        elif wrong:
+            yield Finding(f"extra {extra}", BROKEN, f"{', '.join(wrong)}: {install}")
         else:
             yield Finding(f"extra {extra}", OK, have)
     for name in OTHERS:
@@ -171,16 +177,20 @@ def _version(name: str) -> str | None:
 def _judged(name: str, version: str, wanted: str) -> Finding:
     try:
         from packaging.specifiers import SpecifierSet
+        from packaging.version import InvalidVersion, Version
     except ImportError:  # comes with many packages, and is no dependency
         return Finding(name, OK, version)
-    if SpecifierSet(wanted).contains(version, prereleases=True):
-        return Finding(name, OK, version)
-    return Finding(name, BROKEN, f"{version}; wanted {wanted}")
+    try:
+        fits = SpecifierSet(wanted).contains(Version(version), prereleases=True)
+    except InvalidVersion:  # of a build of one's own: nothing says what it is like
+        fits = True
+    return Finding(name, OK, version) if fits else Finding(name, BROKEN, f"{version} (wanted {wanted})")
 
 
 # ----------------------------------------------------------------------------------------------------------- machine
 def _devices() -> Iterator[Finding]:
-    from perfmodel.hardware import device_ids
+    """The catalogue, this processor, and the accelerators that the system shows, with what the catalogue calls them."""
+    from perfmodel.hardware import accelerators, catalogue, device_ids
     from perfmodel.hardware.local_cpu import local_cpu
 
     yield Finding("catalogue", OK, f"{len(device_ids())} devices")
@@ -189,6 +199,15 @@ def _devices() -> Iterator[Finding]:
         yield Finding("local-cpu", OK, f"{cpu.name}: {cpu.units} cores, {cpu.memory_bytes / 1e9:.1f} GB of memory")
     except Exception as problem:
         yield Finding("local-cpu", BROKEN, _reason(problem))
+    names = accelerators.seen()
+    for name, number in Counter(names).items():
+        ids = accelerators.devices_named(name, catalogue().values())
+        text = "not in the catalogue by this name; `perfmodel devices --template` begins a file"
+        if ids:
+            text = f"{' or '.join(ids)} in the catalogue"
+        yield Finding(name, OK, text if number == 1 else f"{number} of them; {text}")
+    if not names:
+        yield Finding("accelerators", MISSING, "the system shows no GPU of NVIDIA or AMD")
 
 
 def _meters() -> Iterator[Finding]:
@@ -203,22 +222,62 @@ def _meters() -> Iterator[Finding]:
 
 
 def _predictors() -> Iterator[Finding]:
-    """The shipped predictors, every file held against its hash, and what packages register."""
+    """Everything that ships learned, read as commands read it and held against its hashes, and what packages register."""
     from perfmodel._resources import data_path
-    from perfmodel.models import artefact, manifest
+    from perfmodel.models import artefact
     from perfmodel.plugins import registered
 
-    for folder in sorted(p for p in data_path("models").iterdir() if (p / artefact.MANIFEST).is_file()):
+    shipped = data_path("models")
+    predictors = sorted(p for p in shipped.iterdir() if (p / artefact.MANIFEST).is_file())
+    characterisers = sorted(p.parent for p in shipped.glob(f"characterise/*/{artefact.MANIFEST}"))
+    looks: list[tuple[str, Callable[[Path], str], Path]] = [
+        *((folder.name, _predictor, folder) for folder in predictors),
+        *((f"characterise {folder.name}", _characteriser, folder) for folder in characterisers),
+        ("ranker", _ranker, shipped / "ranker"),
+        ("loop_nests", _loop_nests, shipped / "loop_nests" / "residual.json.gz"),
+    ]
+    for name, look, path in looks:
+        if not path.exists():
+            yield Finding(name, MISSING, f"this installation has no {path}")
+            continue
         try:
-            contents = manifest.read(folder)
-            boosters = len(contents.residuals)
-            yield Finding(folder.name, OK, f"every file has its hash; {boosters} boosters of latency, in {folder}")
+            yield Finding(name, OK, f"{look(path)}, in {path}")
         except Exception as problem:
-            yield Finding(folder.name, BROKEN, _reason(problem))
+            yield Finding(name, BROKEN, _reason(problem))
     for group in GROUPS:
         for name, entries in registered(group).items():
             state = OK if len(entries) == 1 else BROKEN
             yield Finding(f"{group} {name}", state, ", ".join(entry.value for entry in entries))
+
+
+def _predictor(folder: Path) -> str:
+    from perfmodel.models import artefact, manifest
+
+    boosters = len(manifest.read(folder).residuals)
+    # The boosters themselves are read when they are used.
+    files = artefact.files_of(artefact.read_manifest(folder))
+    for name, sha256 in files.items():
+        artefact.read_file(folder, name, sha256)
+    return f"each of {len(files)} files has its hash; {boosters} boosters of latency"
+
+
+def _characteriser(folder: Path) -> str:
+    from perfmodel.characterise.learned import load
+
+    return f"each of {len(load(folder).parts)} files has its hash"
+
+
+def _ranker(folder: Path) -> str:
+    from perfmodel.rank.pretrained import load
+
+    return f"each of {len(load(folder).sources)} files has its hash"
+
+
+def _loop_nests(path: Path) -> str:
+    from perfmodel.models.trees import read_booster
+
+    read_booster(path.read_bytes(), str(path))
+    return "the trees, which have no hash beside them, can be read"
 
 
 def _data() -> Iterator[Finding]:

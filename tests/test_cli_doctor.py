@@ -15,7 +15,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from perfmodel import doctor
+from perfmodel import _resources, doctor
 from perfmodel.cli import COMMANDS, main
 
 
@@ -58,6 +58,32 @@ def test_a_broken_part_is_said_and_the_others_are_looked_at(monkeypatch: pytest.
     assert doctor.to_dict(found)["broken"] == 4
 
 
+def test_every_file_that_ships_learned_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A booster of one device is read when it is used: a damaged one was called ok until then."""
+    files = {
+        "default": "default/gemm/gb200/bf16.json.gz",
+        "characterise iree-llvm-cpu-haswell": "characterise/iree-llvm-cpu-haswell/spills.json.gz",
+        "ranker": "ranker/clblast_sgemm/rtx-3090.json.gz",
+        "loop_nests": "loop_nests/residual.json.gz",
+    }
+    root = _resources._root
+    models = shutil.copytree(root("models"), tmp_path / "models")
+    monkeypatch.setattr(_resources, "_root", lambda folder: models if folder == "models" else root(folder))
+
+    def states() -> dict[str, str]:
+        return {f.name: f.state for f in doctor._predictors() if not f.name.startswith("perfmodel.")}  # of packages
+
+    assert states() == dict.fromkeys(files, "ok")
+    for file in files.values():
+        data = bytearray((models / file).read_bytes())
+        data[len(data) // 2] ^= 1
+        (models / file).write_bytes(data)
+    assert states() == dict.fromkeys(files, "broken")
+    for folder in ("ranker", "loop_nests"):
+        shutil.rmtree(models / folder)
+    assert states() == dict.fromkeys(files, "broken") | {"ranker": "missing", "loop_nests": "missing"}
+
+
 def test_extras_say_what_they_lack(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         doctor.metadata, "requires",
@@ -73,9 +99,35 @@ def test_extras_say_what_they_lack(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found["extra collect"] == ("missing", "lacks absent-one: pip install 'perfmodel[collect]'")
 
 
+def test_an_extra_with_a_version_outside_its_range_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is called ok ends in the middle of a training otherwise."""
+    pytest.importorskip("packaging")
+    versions = {"pandas": "1.5", "scipy": "1.14", "pooch": "1.8"}
+    monkeypatch.setattr(
+        doctor.metadata, "requires",
+        lambda name: [
+            'pandas>=2.2,<4; extra == "train"', 'scipy>=1.13; extra == "train"', 'pooch>=1.8,<2; extra == "datasets"',
+            'perfmodel[train]; extra == "datasets"', 'absent>=1; extra == "docs"', 'pandas>=2; extra == "docs"',
+            'scipy; extra == "plain"',
+        ],
+    )  # fmt: skip
+    monkeypatch.setattr(doctor, "_version", versions.get)
+    found = {f.name: (f.state, f.text) for f in doctor._packages()}
+    assert found["extra train"] == ("broken", "pandas 1.5 (wanted >=2.2,<4): pip install 'perfmodel[train]'")
+    assert found["extra datasets"] == ("broken", "pandas 1.5 (wanted >=2.2,<4): pip install 'perfmodel[datasets]'")
+    wanted = "lacks absent; has pandas 1.5 (wanted >=2): pip install 'perfmodel[docs]'"
+    assert found["extra docs"] == ("missing", wanted)
+    assert found["extra plain"] == ("ok", "scipy 1.14")
+
+
+def test_a_version_that_no_package_can_have_is_not_judged() -> None:
+    pytest.importorskip("packaging")
+    assert doctor._judged("torch", "built-here", ">=2").state == "ok"
+
+
 def test_a_version_outside_its_range_is_broken() -> None:
     pytest.importorskip("packaging")
-    assert doctor._judged("numpy", "1.0", ">=2,<3") == doctor.Finding("numpy", "broken", "1.0; wanted >=2,<3")
+    assert doctor._judged("numpy", "1.0", ">=2,<3") == doctor.Finding("numpy", "broken", "1.0 (wanted >=2,<3)")
     assert doctor._judged("numpy", "2.1", ">=2,<3").state == "ok"
 
 

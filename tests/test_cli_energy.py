@@ -72,6 +72,27 @@ def test_power_over_time_and_energy(capsys: pytest.CaptureFixture[str]) -> None:
     assert [w["window_s"] for w in profile["windows"]] == [0.001, 0.1]
 
 
+def test_the_waits_between_kernels_have_a_row_of_the_energy(capsys: pytest.CaptureFixture[str]) -> None:
+    """Kernels launched one by one leave the device idle for most of the time: their shares alone are not all of the energy."""
+    options = [*H100[:2], "--dim", "batch=1", "--dtype", "bf16", "--predictor", "analytical", "--launch", "eager"]
+    lines = shown(capsys, "predict", DEMO, *options, "--energy", "--all")
+    table = lines[lines.index("energy by kind of operator:") :]
+    p = as_json(capsys, "predict", DEMO, *options)
+    gap_s, idle_w, energy_j = p["launch_gap_s"], p["idle_power_w"], p["energy_j"]
+    assert isinstance(gap_s, float)
+    assert isinstance(idle_w, float)
+    assert isinstance(energy_j, dict)
+    # "155 us 118 W 18.3 mJ 42.0 %"
+    time, _, watts, _, millijoules, _, share, _ = row(table, "launch gaps")
+    assert float(time) == pytest.approx(1e6 * gap_s, rel=0.01)
+    assert float(watts) == pytest.approx(idle_w, rel=0.01)
+    assert float(millijoules) == pytest.approx(1e3 * idle_w * gap_s, rel=0.01)
+    assert float(share) == pytest.approx(100 * idle_w * gap_s / energy_j["value"], abs=0.06)
+    shares = [float(line.split()[-2]) for line in table if line.endswith("%")]
+    assert sum(shares) == pytest.approx(100.0, abs=1.0)
+    assert shares[0] < 20  # the largest convolution is 24 % of what the kernels take
+
+
 @pytest.mark.parametrize("ending", ["svg", "png"])
 def test_the_plot_is_the_same_each_time(ending: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("matplotlib", reason="the plot needs the extra plot")
@@ -160,6 +181,29 @@ def test_compare_requests(model: str, capsys: pytest.CaptureFixture[str]) -> Non
     assert row(lines, "h100-sxm ")
 
 
+def test_requests_without_prices_say_nothing_of_the_meter(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The table has the device's energy alone: hosts and PUE are of what was not asked for."""
+    options = ["compare", model, "--device", "a10,h100-sxm", *REQUEST]
+    bare = shown(capsys, *options)
+    assert bare[1].split() == ["first"]  # the heading of the table: "first token"
+    assert not any("PUE" in line or "host" in line or "note:" in line for line in bare)
+    priced = shown(capsys, *options, "--grid", "300")
+    assert "(300 g/kWh: 300 g CO2e/kWh; no PUE; no host power)" in priced[1]
+    assert "note: the host's power was not given and is not included" in priced
+
+
+@pytest.mark.parametrize("options", ["--grid 300", "--rank energy", "--price-per-hour 2", "--host-power-w 500"])
+def test_comparisons_by_cost_explain_too(options: str, capsys: pytest.CaptureFixture[str]) -> None:
+    common = ["compare", DEMO, "--device", "h100-sxm,l40s", *H100[2:], *options.split()]
+    assert main([*common, "--explain"]) == 0  # formulas are lines of any length
+    explained = capsys.readouterr().out.splitlines()
+    assert {"h100-sxm:", "l40s:"} <= set(explained)
+    # The demo has 14 kinds of operators, of each device.
+    formulas = [line for line in explained if "max-like(" in line]
+    assert len(formulas) == 2 * 14
+    assert not any("max-like(" in line for line in shown(capsys, *common))
+
+
 # ------------------------------------------------------------------------------------------------------------- ranking
 def test_compare_by_money(capsys: pytest.CaptureFixture[str]) -> None:
     common = ["compare", DEMO, "--device", "h100-sxm,l40s,a10", *H100[2:]]
@@ -206,6 +250,7 @@ def test_compare_in_other_orders(rank: str, capsys: pytest.CaptureFixture[str]) 
         ("predict", "--price-per-hour much", "--price-per-hour 'much': wanted a price of 0 or more"),
         ("predict", "--window-ms 5", "give --power-profile, --count or --budget-w"),
         ("predict", "--prompt 8 --generate 2 --explain", "--explain is of the operators of one run"),
+        ("predict", "--prompt 8 --generate 2 --all", "--all is of kinds of operators"),
         ("predict", "--prompt 8 --generate 2 --memory", "--memory is of the operators of one run"),
         ("compare", "--prompt 8 --generate 2 --explain", "--explain is of the operators of one run"),
         ("sweep", "--power-limit-w 200:300:50 --explain", "unrecognized arguments: --explain"),

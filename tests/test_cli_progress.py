@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from perfmodel.cli import main
 from perfmodel.cli import progress as module
 from perfmodel.cli.progress import Progress
 
@@ -55,6 +57,19 @@ def test_a_line_that_counts_has_a_rate_and_an_end(monkeypatch: pytest.MonkeyPatc
     last = screen.getvalue().split("\r\x1b[2K")[-2]
     assert re.fullmatch(r"perfmodel x: 20/50 next \(4 s, 2\.5/s, 12 s left, until \d\d:\d\d\)", last)
     assert screen.getvalue().endswith("\r\x1b[2K")  # wiped
+
+
+def test_what_is_counted_next_has_a_pace_of_its_own(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+    """A report predicts its devices, then their alternatives: the time of the first is none of the others'."""
+    screen = told(monkeypatch, Terminal())
+    with Progress("perfmodel x", ticks=False, clock=clock) as progress:
+        progress("1/2 a device")
+        clock.now += 60
+        progress("what if 1/5")
+        clock.now += 2
+        progress("what if 2/5")  # 1 in 2 s: 3 more take 6 s
+    last = screen.getvalue().split("\r\x1b[2K")[-2]
+    assert re.fullmatch(r"perfmodel x: what if 2/5 \(62 s, 30\.0/min, 6 s left, until \d\d:\d\d\)", last)
 
 
 def test_slow_work_is_counted_by_the_minute_and_told_ends_win(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
@@ -111,3 +126,52 @@ def test_seconds_run_on_by_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
     assert screen.getvalue().count("perfmodel x") > 2
     assert progress._thread is not None
     assert not progress._thread.is_alive()
+
+
+DEMO = str(Path(__file__).resolve().parent.parent / "examples" / "resnet18.onnx")
+_TWO = "--device h100-sxm,l40s --dim batch=1 --predictor analytical --json -"
+
+
+@pytest.mark.parametrize(
+    ("command", "counted"),
+    [
+        (
+            "sweep DEMO --device h100-sxm --dim batch=1 --predictor analytical --power-limit-w 200:300:50 --json -",
+            ["1/3 power limit 200 W", "2/3 power limit 250 W", "3/3 power limit 300 W"],
+        ),
+        (f"compare DEMO {_TWO}", ["1/2 h100-sxm", "2/2 l40s"]),
+        (
+            f"energy-table DEMO {_TWO}",
+            ["1/2 predicting DEMO on h100-sxm", "2/2 predicting DEMO on l40s"],
+        ),
+        (
+            f"report DEMO {_TWO} --no-what-if -o PAGE",
+            ["1/2 predicting on h100-sxm", "2/2 predicting on l40s"],
+        ),
+    ],
+)
+def test_commands_count_what_they_predict(
+    command: str, counted: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Without a count a line has neither a rate nor an end."""
+    lines = list[str]()
+    monkeypatch.setattr(Progress, "__call__", lambda self, line, **_: lines.append(line))
+    words = {"DEMO": DEMO, "PAGE": str(tmp_path / "page.html")}
+    assert main([words.get(word, word) for word in command.split()]) == 0
+    assert [line for line in lines if re.match(r"\d+/\d+ ", line)] == [line.replace("DEMO", DEMO) for line in counted]
+
+
+def test_requests_count_their_devices() -> None:
+    from memory_models import decoder
+
+    from perfmodel import compare_generation
+    from perfmodel.report import report
+
+    model = decoder(width=16, heads=2, layers=1, vocabulary=50)
+    lines = list[str]()
+    conditions: Any = {"prompt": 4, "generate": 2, "dims": {"batch": 1}, "predictor": "analytical"}
+    compare_generation(model, ["h100-sxm", "l40s"], report=lines.append, **conditions)
+    assert lines == ["1/2 h100-sxm", "2/2 l40s"]
+    lines.clear()
+    report(model, ["h100-sxm", "l40s"], progress=lines.append, **conditions)
+    assert lines[1:3] == ["1/2 predicting on h100-sxm", "2/2 predicting on l40s"]

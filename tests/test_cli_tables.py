@@ -105,6 +105,19 @@ def test_what_the_table_says_of_the_unknown() -> None:
     assert lines[-2:] == ["warning: fp8: a100 has none", "warning: node 'x?[31m[bold]'"]
 
 
+def test_energy_of_waits_whose_power_is_unknown() -> None:
+    """Of a sum of runs that wait at different power, say: the time is known, and the share of the energy is not."""
+    kernel = operator("gemm", "b", 3e-4, power_w=Estimate(200.0, 200.0, 200.0), energy_j=Estimate(0.06, 0.06, 0.06))
+    p = prediction(operators=(kernel,), energy_j=Estimate(0.08, 0.08, 0.08), launch_gap_s=1e-4, idle_power_w=200.0)
+    lines = printed(energy_tables.print_energy, p, heading="energy:", shown=None)
+    assert line_of(lines, "gemm") == "gemm bf16 b 1 300 us 200 W 60.0 mJ 75.0 %"  # 60 of 80 mJ
+    assert line_of(lines, "launch gaps") == "launch gaps 100 us 200 W 20.0 mJ 25.0 %"  # 200 W for 0.1 ms
+    lines = printed(
+        energy_tables.print_energy, dataclasses.replace(p, idle_power_w=None), heading="energy:", shown=None
+    )
+    assert line_of(lines, "launch gaps") == "launch gaps 100 us unknown unknown unknown"
+
+
 def test_without_time_the_device_is_not_blamed() -> None:
     nothing = Estimate(0.0, 0.0, 0.0)
     still = prediction(operators=(), latency_s=nothing, power_w=None, energy_j=None)

@@ -367,6 +367,29 @@ def test_an_old_annotation_is_replaced(tmp_path: Path) -> None:
     assert not any("gone" in properties(node) for node in second.graph.node)
 
 
+def test_warnings_of_an_annotated_file_stand_beside_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """JSON on standard output has nothing of the file; what is said of it besides is left out there, as everywhere."""
+    weight = onnx_models.weight("w", [256, 256])
+    del weight.external_data[:]
+    weight.external_data.add(key="location", value="weights/absent.bin")
+    model = onnx_models.model(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])], [onnx_models.value("x", [8, 256])], ["y"], [weight]
+    )
+    (tmp_path / "elsewhere").mkdir()
+    target = str(tmp_path / "elsewhere" / "model.onnx")
+    arguments = ["predict", str(saved(tmp_path, model)), "--device", "h100-sxm", "--predictor", "analytical"]
+    assert main([*arguments, "--annotate", target, "--json", "-"]) == 0
+    shown = capsys.readouterr()
+    assert json.loads(shown.out)["device"] == "h100-sxm"
+    [line] = shown.err.splitlines()
+    assert line.startswith("warning: ")
+    assert "'weights/absent.bin' beside the model" in line
+    assert main([*arguments, "--annotate", target]) == 0
+    shown = capsys.readouterr()
+    assert line in shown.out.splitlines()
+    assert shown.err == ""
+
+
 def test_weights_outside_stay_where_they_are(tmp_path: Path) -> None:
     weight = onnx_models.weight("w", [256, 256])
     del weight.external_data[:]

@@ -47,6 +47,14 @@ def test_only_the_longest_kinds_are_shown() -> None:
     assert "and 12 other kinds of operators" in found.texts
 
 
+def test_waits_have_a_row_so_that_shares_add_up() -> None:
+    # Kernels of 50, 200 and 100 us in a run of 400: the device waits for 50 us, an eighth.
+    texts = Cells(prediction(launch_gap_s=5e-5)._repr_html_()).texts
+    at = texts.index("launch gaps")
+    assert texts[at + 1 : at + 3] == ["50.0 us", "12.5 %"]
+    assert "launch gaps" not in Cells(prediction()._repr_html_()).texts
+
+
 def test_names_are_escaped() -> None:
     name = "<img src=x onerror=alert(1)>"
     p = prediction(model=name, operators=(operator("conv", name, 1e-5),), warnings=(name,))
@@ -127,6 +135,15 @@ def test_predictions_add_up() -> None:
     assert both.workload == Workload(8, 120)
     assert len(both.operators) == 6
     assert sum([one, other]).latency_s == both.latency_s
+
+
+def test_a_sum_has_the_dimensions_that_hold_for_all() -> None:
+    one = prediction(dims={"batch": 8, "seq": 128, "beams": 4})
+    other = prediction(dims={"batch": 8, "seq": 1, "layers": 2})
+    assert (one + other).dims == {"batch": 8}  # a run of seq=1 alone would be said of both, beside 8 x 128 tokens
+    # What differed once does not come back with a third model.
+    assert (one + other + prediction(dims={"batch": 8, "seq": 1})).dims == {"batch": 8}
+    assert (one + one).dims == one.dims
 
 
 def test_a_sum_keeps_the_power_below_which_no_limit_lies() -> None:

@@ -12,7 +12,7 @@ from perfmodel.cli.targets import Written, page, plot
 from perfmodel.errors import InputError, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from perfmodel.predict import ModelPrediction
     from perfmodel.predict.energy import Prices
@@ -80,7 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     with Progress("perfmodel compare") as progress:
         progress(f"predicting {arguments.model} on {len(devices)} devices")
-        ranking = _predicted(arguments, devices, request, conditions)
+        ranking = _predicted(arguments, devices, request, conditions, progress)
     if prices is not None:
         from perfmodel.predict.energy.ranking import ranked
 
@@ -103,14 +103,17 @@ def _predicted(
     devices: list[str],
     request: energy_options.Generation | None,
     conditions: dict[str, Any],
+    report: Callable[[str], None],
 ) -> Sequence[ModelPrediction | GenerationPrediction]:
     if request is None:
         from perfmodel.predict import compare
 
-        return compare(arguments.model, devices, **conditions)
+        return compare(arguments.model, devices, report=report, **conditions)
     from perfmodel.predict.generation import compare_generation
 
-    return compare_generation(arguments.model, devices, prompt=request.prompt, generate=request.generate, **conditions)
+    return compare_generation(
+        arguments.model, devices, prompt=request.prompt, generate=request.generate, report=report, **conditions
+    )
 
 
 def _over(text: str | None, dims: dict[str, int]) -> tuple[str, tuple[int, ...]] | None:
@@ -237,6 +240,6 @@ def _show(
         print_comparison(screen, runs, dtype=dtype, explain=arguments.explain)
         return
     from perfmodel.cli.energy_tables import print_cost_comparison
-    from perfmodel.predict.energy import Prices
 
-    print_cost_comparison(screen, ranking, prices or Prices(), dtype=dtype, rank=arguments.rank or "latency")
+    rank = arguments.rank or "latency"
+    print_cost_comparison(screen, ranking, prices, dtype=dtype, rank=rank, explain=arguments.explain)

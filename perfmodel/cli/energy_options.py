@@ -124,8 +124,10 @@ def check(arguments: argparse.Namespace) -> None:
     """Refuse what ``predict`` cannot use before anything is predicted.
 
     Raises:
-        InputError: an impossible price, window or region; hosts or a PUE that nothing asks for.
+        InputError: an impossible price, window or region; hosts, a PUE or operators that no table asks for.
     """
+    if arguments.all and arguments.prompt is not None and not arguments.energy:
+        raise InputError("--all is of kinds of operators, which a request lists with --energy: give that as well")
     windows_s(arguments)
     if arguments.window_ms is not None and not (arguments.power_profile or asks_for_rack(arguments)):
         raise InputError("--window-ms is of power over time: give --power-profile, --count or --budget-w as well")

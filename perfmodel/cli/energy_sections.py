@@ -87,13 +87,13 @@ def _print_energy(screen: Console, prediction: ModelPrediction | GenerationPredi
 
     shown = None if everything else KINDS_SHOWN
     if isinstance(prediction, ModelPrediction):
-        print_energy(screen, prediction.operators, heading="energy by kind of operator:", shown=shown)
+        print_energy(screen, prediction, heading="energy by kind of operator:", shown=shown)
         return
     for phase in prediction.phases:
         # The part in the middle stands for all runs of the phase.
         part, _ = phase.parts[len(phase.parts) // 2]
         heading = f"energy of {phase.name} by kind of operator"
-        print_energy(screen, part.operators, heading=f"{heading}, one run of {phase.runs}:", shown=shown)
+        print_energy(screen, part, heading=f"{heading}, one run of {phase.runs}:", shown=shown)
 
 
 def _print_cost(screen: Console, costs: list[tuple[str, Cost]]) -> None:

@@ -105,8 +105,8 @@ def _model(arguments: argparse.Namespace, change: Any) -> int:
     devices = options.device_list(arguments.device)
     energies = []
     with Progress("perfmodel energy-table") as progress:
-        for d in devices:
-            progress(f"predicting {arguments.model} on {d}")
+        for number, d in enumerate(devices, 1):
+            progress(f"{number}/{len(devices)} predicting {arguments.model} on {d}")
             energies.append(model_energy(arguments.model, d, what_if=change, **conditions))
     if arguments.json is not None:
         write_json({"models": [e.to_dict() for e in energies], **_change(change)}, arguments.json)

@@ -17,6 +17,7 @@ from perfmodel.cli.tables import (
     interval_note,
     plain_table,
     print_common_warnings,
+    print_explanations,
     safe,
     value_of,
 )
@@ -79,16 +80,16 @@ def _each_second(tokens: float, of: GenerationPrediction | PhasePrediction) -> f
     return tokens / of.latency_s.value if of.latency_s.value else None
 
 
-def print_energy(console: Console, operators: Sequence[OperatorPrediction], *, heading: str, shown: int | None) -> None:
-    """Power and energy by kind of operator, those that take the most energy first.
+def print_energy(console: Console, prediction: ModelPrediction, *, heading: str, shown: int | None) -> None:
+    """Power and energy by kind of operator, those that take the most energy first, and of the waits between kernels.
 
     Args:
-        operators: of one run.
+        prediction: of one run, whose energy the shares are of.
         heading: what stands above the table.
         shown: kinds listed; None: all.
     """
     kinds: dict[tuple[str, str, str], list[OperatorPrediction]] = {}
-    for o in operators:
+    for o in prediction.operators:
         kinds.setdefault((o.op, o.dtype, o.shape), []).append(o)
     rows = []
     for (op, dtype, shape), same in kinds.items():
@@ -97,7 +98,7 @@ def print_energy(console: Console, operators: Sequence[OperatorPrediction], *, h
         energy = sum(joules) if len(joules) == len(same) else None
         rows.append((f"{op} {dtype}", shape, sum(o.count for o in same), seconds, energy))
     rows.sort(key=lambda row: -(row[4] or 0.0))
-    total = sum(row[4] or 0.0 for row in rows)
+    total = value_of(prediction.energy_j)
     table = plain_table(gap=1)
     table.add_column("op", overflow="fold")
     table.add_column("shape", overflow="fold")
@@ -119,18 +120,22 @@ def print_energy(console: Console, operators: Sequence[OperatorPrediction], *, h
             units.duration(seconds),
             *_energy_cells(joules_of, seconds, total),
         )
+    if prediction.launch_gap_s:
+        waiting, seconds = prediction.idle_power_w, prediction.launch_gap_s
+        joules_of = None if waiting is None else waiting * seconds
+        table.add_row("launch gaps", "", "", units.duration(seconds), *_energy_cells(joules_of, seconds, total))
     console.print()
     console.print(safe(heading))
     console.print(table)
     sources: dict[str, list[str]] = {}
-    for o in operators:
+    for o in prediction.operators:
         if o.power_source is not None and o.op not in sources.setdefault(o.power_source, []):
             sources[o.power_source].append(o.op)
     if sources:
         console.print(safe("power: " + "; ".join(f"{name}: {', '.join(sources[name])}" for name in sorted(sources))))
 
 
-def _energy_cells(joules: float | None, seconds: float, total: float) -> tuple[str, str, str]:
+def _energy_cells(joules: float | None, seconds: float, total: float | None) -> tuple[str, str, str]:
     power = None if joules is None or not seconds else joules / seconds
     return (
         units.power(power),
@@ -219,19 +224,30 @@ def print_rack(console: Console, result: Rack) -> None:
 def print_cost_comparison(
     console: Console,
     ranking: Sequence[ModelPrediction | GenerationPrediction],
-    prices: Prices,
+    prices: Prices | None,
     *,
     dtype: str | None,
     rank: str,
+    explain: bool = False,
 ) -> None:
-    """One line a device with its time, energy, carbon and money, in the order of one of them."""
-    costs = [p.cost(prices) for p in ranking]
+    """One line a device with its time, energy, carbon and money, in the order of one of them.
+
+    Args:
+        prices: what carbon and money follow from; None: nothing was asked for beside the device's energy.
+        explain: also print the terms of the bounds of each device's slowest kinds of operators; not of requests.
+    """
+    from perfmodel.predict.energy import Prices
+    from perfmodel.predict.result import ModelPrediction
+
+    given = prices or Prices()
+    costs = [p.cost(given) for p in ranking]
     first = costs[0]
     console.print(safe(f"{ranking[0].model}{conditions(ranking[0], dtype)}, ranked by {rank}"), style="bold")
-    priced = prices.per_hour is not None or prices.electricity is not None
+    priced = given.per_hour is not None or given.electricity is not None
     amounts = [name for name, given in (("CO2e", first.grid is not None), ("money", priced)) if given]
     of = f"{' and '.join(amounts)} of a million {first.unit} " if amounts else ""
-    console.print(safe(f"{of}({_conditions(first)})"))
+    if prices is not None:
+        console.print(safe(f"{of}({_conditions(first)})"))
     table = plain_table(gap=1)
     table.add_column("device", overflow="fold")
     phases = getattr(ranking[0], "phases", ())
@@ -252,9 +268,12 @@ def print_cost_comparison(
             *([units.money(value_of(million.money))] if "money" in amounts else []),
         )
     console.print(table)
-    for note in dict.fromkeys(note for cost in costs for note in cost.notes):
-        console.print(safe(f"note: {note}"))
-    _print_source(console, first)
+    if explain:
+        print_explanations(console, [p for p in ranking if isinstance(p, ModelPrediction)])
+    if prices is not None:
+        for note in dict.fromkeys(note for cost in costs for note in cost.notes):
+            console.print(safe(f"note: {note}"))
+        _print_source(console, first)
     print_common_warnings(console, ranking)
 
 

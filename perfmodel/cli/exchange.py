@@ -80,8 +80,8 @@ def write_files(
     arguments: argparse.Namespace,
     prediction: ModelPrediction | GenerationPrediction,
     conditions: dict[str, Any],
-) -> list[str]:
-    """Write every file that was asked for; a line about each, and the warnings.
+) -> tuple[list[str], list[str]]:
+    """Write every file that was asked for; a line about each, and what is warned of.
 
     Raises:
         InputError: a file cannot be written, or the model cannot be annotated.
@@ -95,11 +95,14 @@ def write_files(
         write_bytes(table_bytes(prediction, arguments.table), arguments.table)
         said.append(f"{arguments.table}: {len(rows_of(prediction))} operators")
     if arguments.annotate is not None and isinstance(prediction, ModelPrediction):
-        said += _annotate(arguments.model, arguments.annotate, prediction, conditions)
-    return said
+        line, warnings = _annotate(arguments.model, arguments.annotate, prediction, conditions)
+        return [*said, line], warnings
+    return said, []
 
 
-def _annotate(model: str, target: str, prediction: ModelPrediction, conditions: dict[str, Any]) -> list[str]:
+def _annotate(
+    model: str, target: str, prediction: ModelPrediction, conditions: dict[str, Any]
+) -> tuple[str, list[str]]:
     from perfmodel.features.mlir.detect import is_mlir
 
     if is_mlir(Path(model)):
@@ -110,12 +113,9 @@ def _annotate(model: str, target: str, prediction: ModelPrediction, conditions: 
             joined=conditions["fusion"] == "none",
         )  # fmt: skip
         write_text(text, target)
-        return [f"{target}: the module with costs as attributes perfmodel.*", *(f"warning: {w}" for w in warnings)]
+        return f"{target}: the module with costs as attributes perfmodel.*", list(warnings)
     from perfmodel.exchange import onnx_model
 
     data, warnings = onnx_model.annotated(model, prediction, target)
     write_bytes(data, target)
-    return [
-        f"{target}: the model with costs as metadata perfmodel.*, which Netron shows of each node",
-        *(f"warning: {w}" for w in warnings),
-    ]
+    return f"{target}: the model with costs as metadata perfmodel.*, which Netron shows of each node", list(warnings)

@@ -148,10 +148,13 @@ def write_table(table: pd.DataFrame, target: str, *, overwrite: bool = True) -> 
         write_bytes(data.getvalue(), target, overwrite=overwrite)
 
 
-def console() -> Console:
+def console(*, errors: bool = False) -> Console:
     """Standard output for tables: colours and the terminal's width there, plain 80 columns in a pipe.
 
     ``NO_COLOR``, ``FORCE_COLOR`` and ``COLUMNS`` are respected. Text is never read as markup: names come from files.
+
+    Args:
+        errors: standard error instead, beside JSON on standard output.
     """
     from rich.console import Console
 
@@ -159,7 +162,9 @@ def console() -> Console:
         def on_broken_pipe(self) -> None:
             raise BrokenPipeError  # rich would leave with exit code 1, which says that a threshold was missed
 
-    return Screen(file=cast(TextIO, _Plain(sys.stdout)), markup=False, highlight=False, emoji=False)
+    return Screen(
+        file=cast(TextIO, _Plain(sys.stderr if errors else sys.stdout)), markup=False, highlight=False, emoji=False
+    )
 
 
 class _Plain:

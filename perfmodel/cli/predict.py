@@ -47,16 +47,20 @@ def run(arguments: argparse.Namespace) -> int:
         progress(f"predicting {arguments.model} on {arguments.device}")
         prediction, result = _predict(arguments, request, conditions)
     further, sections = energy_sections.asked_for(arguments, prediction)
-    said = exchange.write_files(arguments, prediction, conditions)
+    said, warnings = exchange.write_files(arguments, prediction, conditions)
     if arguments.json is not None:
         write_json(result | further, arguments.json)
+    lines = [f"warning: {warning}" for warning in warnings]
     if arguments.json != TO_STDOUT:
         _show(arguments, prediction, conditions["dtype"], sections)
-        if said:
-            from perfmodel.cli.tables import safe
+        lines = said + lines
+    if lines:
+        from perfmodel.cli.tables import safe
 
-            for line in said:
-                console().print(safe(line), soft_wrap=True)
+        # JSON on standard output is of the prediction alone: what is wrong with a file that was written stands beside it.
+        screen = console(errors=arguments.json == TO_STDOUT)
+        for line in lines:
+            screen.print(safe(line), soft_wrap=True)
     return 0
 
 

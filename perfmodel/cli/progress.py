@@ -49,7 +49,7 @@ class Progress:
         self._logged_every_s = logged_every_s
         self._start = self._written = clock()
         self._line = ""
-        self._first: tuple[int, float] | None = None
+        self._first: tuple[int, int, float] | None = None
         self._pace = ""
         self._shown = False
         self._lock = threading.Lock()
@@ -97,9 +97,10 @@ class Progress:
         found = _COUNTED.search(line)
         if found is not None:
             done, total = int(found[1]), int(found[2])
-            if self._first is None or done < self._first[0]:
-                self._first = done, now
-            first, since = self._first
+            # Another total is of something else, as of alternatives once all devices are predicted.
+            if self._first is None or done < self._first[0] or total != self._first[1]:
+                self._first = done, total, now
+            first, _, since = self._first
             if done > first and now > since:
                 rate = (done - first) / (now - since)
                 remaining_s = (total - done) / rate if remaining_s is None else remaining_s

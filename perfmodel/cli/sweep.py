@@ -19,7 +19,6 @@ EXAMPLE = (
     "perfmodel sweep resnet.onnx --device a100-pcie-40gb --dim batch=8 --power-limit-w 100:250:25\n"
     "  perfmodel sweep resnet.onnx --device a10 --dim batch=8 --clock-mhz 600:1600:100 -o curve.svg"
 )
-_TITLES = {"power_limit_w": "power limit", "clock_mhz": "clock"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     with Progress("perfmodel sweep") as progress:
         progress(f"predicting {arguments.model} on {arguments.device}")
-        curve = sweep(arguments.model, arguments.device, **conditions)
+        curve = sweep(arguments.model, arguments.device, report=progress, **conditions)
     if arguments.output is not None:
         write_bytes(draw(curve, picture_format(arguments.output)), arguments.output)
     if arguments.json is not None:
@@ -60,11 +59,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _show(curve: Sweep, dtype: str | None) -> None:
     from perfmodel.cli.tables import headline, interval, plain_table, print_warnings, value_of
-    from perfmodel.predict.sweep import UNITS
+    from perfmodel.predict.sweep import NAMES, UNITS
 
     unit = UNITS[curve.swept]
     table = plain_table()
-    for title in (_TITLES[curve.swept], "latency", "power", "energy", "90 % interval"):
+    for title in (NAMES[curve.swept], "latency", "power", "energy", "90 % interval"):
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("")
     knee, thriftiest = curve.knee, curve.least_energy

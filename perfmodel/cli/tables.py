@@ -93,10 +93,15 @@ def print_comparison(
         )
     console.print(table)
     if explain:
-        for p in ranking:
-            console.print(safe(f"{p.device}:"))
-            _print_explanations(console, group_operators(p.operators)[:OPERATORS_SHOWN])
+        print_explanations(console, ranking)
     print_common_warnings(console, ranking)
+
+
+def print_explanations(console: Console, ranking: Sequence[ModelPrediction]) -> None:
+    """Of each device the terms of the bounds of its slowest kinds of operators."""
+    for p in ranking:
+        console.print(safe(f"{p.device}:"))
+        _print_explanations(console, group_operators(p.operators)[:OPERATORS_SHOWN])
 
 
 def plain_table(gap: int = 2) -> Table:

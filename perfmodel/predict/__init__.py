@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -92,6 +92,7 @@ def compare(
     power_limit_w: float | None = None,
     cache: str = "rotating",
     entry: str | None = None,
+    report: Callable[[str], None] = lambda line: None,
 ) -> Comparison:
     """:func:`predict` on several devices, fastest first; the file is read and fused once.
 
@@ -99,14 +100,15 @@ def compare(
         model: as for :func:`predict`.
         devices: as ``device`` there; one or several.
         dims, dtype, dtype_map, kv_dtype, predictor, software, fusion, launch, clock_mhz, power_limit_w, cache, entry: as there.
+        report: is told which device is predicted next.
     """
     records = [load_device(d) for d in device_list(devices, "compare")]
     prepared = _prepare(model, dims, dtype, dtype_map, kv_dtype, fusion, entry)
     loaded = load_predictor(predictor)
-    predictions = [
-        _predict(prepared, record, dims, loaded, software, launch, clock_mhz, power_limit_w, cache)
-        for record in records
-    ]
+    predictions = []
+    for number, record in enumerate(records, 1):
+        report(f"{number}/{len(records)} {record.id}")
+        predictions.append(_predict(prepared, record, dims, loaded, software, launch, clock_mhz, power_limit_w, cache))
     return Comparison(sorted(predictions, key=lambda p: p.latency_s.value))
 
 

@@ -8,7 +8,7 @@ of the second.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
@@ -257,13 +257,20 @@ def compare_generation(
     power_limit_w: float | None = None,
     cache: str = "rotating",
     entry: str | None = None,
+    report: Callable[[str], None] = lambda line: None,
 ) -> GenerationComparison:
-    """:func:`predict_generation` on several devices, fastest first; the file is read once."""
+    """:func:`predict_generation` on several devices, fastest first; the file is read once.
+
+    ``report`` is told which device is predicted next.
+    """
     records = [load_device(d) for d in device_list(devices, "compare")]
     with without_collection():
         request = prepare_request(model, prompt, generate, dims, (dtype, dtype_map, kv_dtype, fusion), entry)
         loaded = load_predictor(predictor)
-        results = [request.on(r, loaded, software, launch, clock_mhz, power_limit_w, cache) for r in records]
+        results = []
+        for number, record in enumerate(records, 1):
+            report(f"{number}/{len(records)} {record.id}")
+            results.append(request.on(record, loaded, software, launch, clock_mhz, power_limit_w, cache))
     return GenerationComparison(sorted(results, key=lambda r: r.latency_s.value))
 
 

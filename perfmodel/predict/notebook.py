@@ -132,6 +132,9 @@ def prediction_html(p: ModelPrediction) -> str:
         for g in groups[:KINDS_SHOWN]
     ]  # fmt: skip
     more = len(groups) - len(kinds)
+    if p.launch_gap_s:
+        gaps = units.duration(p.launch_gap_s), units.share(p.launch_gap_s / total)
+        kinds.append(("launch gaps", "", "", *gaps, "", ""))
     tables = (
         html_table(("", "", "90 % interval"), figures, right=(1,)),
         html_table(("operator", "shape", "runs", "time", "share", "bound", "rests on"), kinds, right=(2, 3, 4)),

@@ -17,7 +17,8 @@ def after_each_other(first: ModelPrediction, second: ModelPrediction) -> ModelPr
     Latency, energy and work add up, the ends of intervals too: errors of like operators go the same way. Power is the mean over
     the time of both; a model that takes no time leaves power and energy as the other's are. The weights of both stay in memory,
     so that the peak is the higher of either's own peak beside the other's weights; there is no memory plan of both. Samples are
-    the first's, tokens are added where both know theirs.
+    the first's, tokens are added where both know theirs. Dimensions, formats, idle power and power
+    limits are those that both have alike.
 
     Raises:
         InputError: the devices differ.
@@ -55,7 +56,7 @@ def after_each_other(first: ModelPrediction, second: ModelPrediction) -> ModelPr
         warnings=tuple(dict.fromkeys((*first.warnings, *second.warnings))),
         launch_gap_s=first.launch_gap_s + second.launch_gap_s,
         removed_flops=first.removed_flops + second.removed_flops,
-        dims={**first.dims, **second.dims},
+        dims=_common(first.dims, second.dims),
         dtype_map=_common(first.dtype_map, second.dtype_map),
         kv_dtype=first.kv_dtype if first.kv_dtype == second.kv_dtype else None,
         workload=Workload(

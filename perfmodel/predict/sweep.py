@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,8 @@ from perfmodel.predict.unpowered import NO_TDP, NO_TIME, unpowered
 
 UNITS = {"power_limit_w": "W", "clock_mhz": "MHz"}
 """What can be swept, with its unit."""
+NAMES = {"power_limit_w": "power limit", "clock_mhz": "clock"}
+"""What tables and lines of progress call it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,7 @@ def sweep(
     launch: str = "graph",
     cache: str = "rotating",
     entry: str | None = None,
+    report: Callable[[str], None] = lambda line: None,
 ) -> Sweep:
     """Predictions of a model under a range of power limits or of clocks; the file is read and fused once.
 
@@ -133,6 +136,7 @@ def sweep(
         model, device: as for :func:`perfmodel.predict`.
         power_limit_w, clock_mhz: one of them several numbers, the other a number or None.
         predictor, dims, dtype, dtype_map, kv_dtype, software, fusion, launch, cache, entry: as there.
+        report: is told which setting is predicted next.
 
     Raises:
         InputError: also where none or both of them are several numbers, the device's power is unknown, or no operator takes
@@ -152,7 +156,8 @@ def sweep(
     points = []
     with without_collection():
         prepared = _prepare(model, dims, dtype, dtype_map, kv_dtype, fusion, entry)
-        for value in values:
+        for number, value in enumerate(values, 1):
+            report(f"{number}/{len(values)} {NAMES[swept]} {value:g} {UNITS[swept]}")
             setting: dict[str, Any] = {**settings, swept: value}
             prediction = _predict(
                 prepared, record, dims, loaded, software, launch, setting["clock_mhz"], setting["power_limit_w"], cache

@@ -185,8 +185,8 @@ def study(
     megahertz = c.get("clock_mhz")
     running = {k: c[k] for k in ("software", "launch", "clock_mhz", "power_limit_w", "cache") if k in c}
     shown = []
-    for record in records:
-        say(f"predicting on {record.id}")
+    for number, record in enumerate(records, 1):
+        say(f"{number}/{len(records)} predicting on {record.id}")
         with without_collection():
             found = prepared.on(record, predictor, **running)
         predicted(found)

@@ -86,8 +86,8 @@ class Study:
 
     def predictions(self, say: Callable[[str], None]) -> Iterator[tuple[ModelPrediction, Device]]:
         """One a device, in the order given."""
-        for record in self.devices:
-            say(f"predicting on {record.id}")
+        for number, record in enumerate(self.devices, 1):
+            say(f"{number}/{len(self.devices)} predicting on {record.id}")
             self.found[record.id] = self._predict(self.prepared, record)
             yield self.found[record.id], record
 
