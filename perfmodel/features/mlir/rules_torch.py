@@ -253,15 +253,29 @@ def _per_axis(call: Call, index: int, count: int, default: int) -> list[int]:
 # Attention, normalisation, softmax
 
 
-def attention(call: Call) -> None:
-    """scaled_dot_product_attention(q, k, v, mask, dropout, is_causal, ...), also the flash and efficient kernels."""
+ATTENTION: dict[str, tuple[int | None, int]] = {
+    "scaled_dot_product_attention": (3, 5), "_scaled_dot_product_flash_attention": (None, 4),
+    "_scaled_dot_product_flash_attention_for_cpu": (5, 4), "_scaled_dot_product_efficient_attention": (3, 6),
+    "_scaled_dot_product_cudnn_attention": (3, 6), "_scaled_dot_product_fused_attention_overrideable": (3, 5),
+}  # fmt: skip
+"""Which operands of ATen's attention are the mask and ``is_causal`` (PyTorch's ``native_functions.yaml``)."""
+
+
+def attention(mask_at: int | None, causal_at: int) -> Rule:
+    """Attention of ATen (q, k, v, ...), whichever kernel is named."""
+
+    def rule(call: Call) -> None:
+        mask = call.inputs[mask_at] if mask_at is not None and mask_at < len(call.inputs) else None
+        _attention(call, mask, causal=bool(call.number(causal_at)))
+
+    return rule
+
+
+def _attention(call: Call, mask: Tensor | None, *, causal: bool) -> None:
     q, k, v = call.tensor(0), call.tensor(1), call.tensor(2)
     q_shape, k_shape, v_shape = q.shape or (), k.shape or (), v.shape or ()
     if len(q_shape) < 3:
         raise RuleError("its operands do not have heads")
-    mask = call.inputs[3] if len(call.inputs) > 3 else None
-    flags = [call.known[i] for i in range(4, min(len(call.known), 7))]
-    causal = any(f.scalar is True for f in flags)
     batch = prod(q_shape[:-3]) if len(q_shape) > 3 else 1
     q_len, kv_len = q_shape[-2], k_shape[-2]
     op = ops.Attention(
@@ -298,14 +312,21 @@ def rms_norm(call: Call) -> None:
     _norm(call, "rmsnorm", over(call.elements(0), cols), cols, [2], call.number(3))
 
 
-def batch_norm(call: Call) -> None:
-    """batch_norm and native_batch_norm at inference: (x, weight, bias, mean, variance, training, momentum, eps)."""
-    x, out = call.tensor(0), call.result()
-    shape = x.shape or ()
-    channels = shape[1] if len(shape) > 1 else 1
-    op = ops.Norm(kind="batchnorm", rows=channels, cols=over(x.elements, channels), dtype=x.dtype)
-    inputs = [x, *(t for t in call.inputs[1:5] if t is not None)]
-    call.emit(op, inputs, (out,), {"epsilon": 1e-5, "axis": 1})
+def batch_norm(training_at: int | None) -> Rule:
+    """batch_norm and native_batch_norm: (x, weight, bias, mean, variance, training, momentum, eps)."""
+
+    def rule(call: Call) -> None:
+        x, out = call.tensor(0), call.result()
+        shape = x.shape or ()
+        channels = shape[1] if len(shape) > 1 else 1
+        # In training the statistics are the batch's own, as in stablehlo.batch_norm_training: nothing to fold.
+        training = training_at is not None and bool(call.number(training_at))
+        kind = "instancenorm" if training else "batchnorm"
+        op = ops.Norm(kind=kind, rows=channels, cols=over(x.elements, channels), dtype=x.dtype)
+        inputs = [x, *(t for t in call.inputs[1:5] if t is not None)]
+        call.emit(op, inputs, (out,), {"epsilon": 1e-5, "axis": 1})
+
+    return rule
 
 
 def group_norm(call: Call) -> None:
@@ -364,11 +385,10 @@ ATEN: dict[str, Rule] = {
     "mm": mm, "bmm": mm, "matmul": mm, "mv": mm, "dot": mm, "linear": linear, "addmm": addmm, "baddbmm": addmm,
     "einsum": einsum, "convolution": conv, "_convolution": conv, "conv1d": conv_nd, "conv2d": conv_nd,
     "conv3d": conv_nd, "conv_transpose1d": conv_transpose, "conv_transpose2d": conv_transpose,
-    "conv_transpose3d": conv_transpose, "scaled_dot_product_attention": attention,
-    "_scaled_dot_product_flash_attention": attention, "_scaled_dot_product_efficient_attention": attention,
-    "_scaled_dot_product_flash_attention_for_cpu": attention, "layer_norm": layer_norm, "native_layer_norm": layer_norm,
-    "rms_norm": rms_norm, "_fused_rms_norm": rms_norm, "batch_norm": batch_norm, "native_batch_norm": batch_norm,
-    "_native_batch_norm_legit_no_training": batch_norm, "group_norm": group_norm,
+    "conv_transpose3d": conv_transpose, **{name: attention(*places) for name, places in ATTENTION.items()},
+    "layer_norm": layer_norm, "native_layer_norm": layer_norm, "rms_norm": rms_norm, "_fused_rms_norm": rms_norm,
+    "batch_norm": batch_norm(5), "native_batch_norm": batch_norm(5),
+    "_native_batch_norm_legit_no_training": batch_norm(None), "group_norm": group_norm,
     "native_group_norm": native_group_norm, "instance_norm": instance_norm, "softmax": softmax("softmax"),
     "_softmax": softmax("softmax"), "_safe_softmax": softmax("softmax"),
     "log_softmax": softmax("log_softmax"), "_log_softmax": softmax("log_softmax"),
