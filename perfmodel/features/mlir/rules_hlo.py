@@ -11,7 +11,7 @@ from perfmodel.features.mlir import rules_movement as movement
 from perfmodel.features.mlir.bodies import combiner, is_arg_search
 from perfmodel.features.mlir.call import Call, DefinitionError, Modelled, Rule, RuleError, numbers_of
 from perfmodel.features.mlir.contractions import Operand, contract, out_dtype_of
-from perfmodel.features.mlir.convolutions import Window, convolution, exact, pool, same_size
+from perfmodel.features.mlir.convolutions import Window, exact, filtered, pool, same_size
 from perfmodel.features.mlir.rules_hlo_movement import (
     broadcast,
     broadcast_in_dim,
@@ -133,18 +133,14 @@ def convolve(call: Call) -> None:
     same_size("%s input features of the filters", over(xs["f"], groups), ws["i"])
     if of_batch > 1:
         # The gradient of grouped filters: groups of the batch are convolved apart, as channels are in a grouped one.
-        op = convolution(
-            window, batch=over(xs["b"], of_batch), c_in=xs["f"] * of_batch, c_out=ws["o"], groups=of_batch,
-            dtype=x.dtype, out_dtype=out_dtype_of(x, out),
-        )  # fmt: skip
+        op, form = filtered(
+            window, x, w, out, batch=over(xs["b"], of_batch), c_in=xs["f"] * of_batch, c_out=ws["o"], groups=of_batch
+        )
     else:
-        op = convolution(
-            window, batch=xs["b"], c_in=xs["f"], c_out=ws["o"], groups=groups, dtype=x.dtype,
-            out_dtype=out_dtype_of(x, out),
-        )  # fmt: skip
+        op, form = filtered(window, x, w, out, batch=xs["b"], c_in=xs["f"], c_out=ws["o"], groups=groups)
     channel = of_out.index("f")
     attributes = {"groups": groups, "strides": tuple(window.strides), "channel_axis": channel}
-    call.emit(op, (x, w), (out,), attributes)
+    call.emit(op, (x, w), (out,), attributes, extra=form.extra_bytes(op, w))
 
 
 def reduce(call: Call) -> None:

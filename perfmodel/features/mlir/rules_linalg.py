@@ -13,7 +13,7 @@ from perfmodel.features.mlir.attributes import AffineMap
 from perfmodel.features.mlir.bodies import combiner
 from perfmodel.features.mlir.call import Call, Modelled, Rule, RuleError, enum_of
 from perfmodel.features.mlir.contractions import Operand, contract, out_dtype_of
-from perfmodel.features.mlir.convolutions import Window, convolution, pool, same_size
+from perfmodel.features.mlir.convolutions import Window, filtered, pool, same_size
 from perfmodel.features.mlir.generic_windows import emit_accumulated, letters
 from perfmodel.features.mlir.kinds import TENSOR_KINDS
 from perfmodel.features.mlir.rules_elementwise import describe
@@ -98,14 +98,11 @@ def convolve(call: Call) -> None:
     else:
         groups = xs.get("g", 1)
         c_in, c_out = xs.get("c", 1) * groups, ws.get("f", 1) * groups
-    op = convolution(
-        window, batch=xs.get("n", 1), c_in=c_in, c_out=c_out, groups=groups, dtype=x.dtype,
-        out_dtype=out_dtype_of(x, out),
-    )  # fmt: skip
+    op, form = filtered(window, x, w, out, batch=xs.get("n", 1), c_in=c_in, c_out=c_out, groups=groups)
     channel = "c" if depthwise else "f"
     attributes: dict[str, Any] = {"groups": groups, "strides": tuple(window.strides)}
     attributes["channel_axis"] = of_out.index(channel) if channel in of_out else 0
-    emit_accumulated(call, Modelled(op, attributes), [x, w], out, initial)
+    emit_accumulated(call, Modelled(op, attributes, (), form.extra_bytes(op, w)), [x, w], out, initial)
 
 
 def pooling(call: Call) -> None:

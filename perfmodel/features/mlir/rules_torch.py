@@ -11,9 +11,9 @@ from math import prod
 from typing import Any
 
 from perfmodel import ops
-from perfmodel.features.mlir.call import Call, DefinitionError, Rule, RuleError
+from perfmodel.features.mlir.call import Call, DefinitionError, Modelled, Rule, RuleError
 from perfmodel.features.mlir.contractions import Operand, contract, out_dtype_of
-from perfmodel.features.mlir.convolutions import Window, convolution, exact, same_size
+from perfmodel.features.mlir.convolutions import Window, exact, filtered, same_size
 from perfmodel.features.mlir.rules_elementwise import describe, limits
 from perfmodel.features.onnx.rules_memory import over
 from perfmodel.features.onnx.rules_products import product
@@ -146,24 +146,24 @@ def described_matmul(
     return op, a, b
 
 
-def biased(
-    call: Call, op: ops.Operator, inputs: list[Tensor], bias: Tensor | None, out: Tensor, attributes: dict[str, Any]
-) -> None:
+def biased(call: Call, answer: Modelled, inputs: list[Tensor], bias: Tensor | None, out: Tensor) -> None:
     """A product and the addition of its bias by the same kernel."""
+    op, attributes, extra = answer.op, answer.attributes, answer.extra_bytes_read
     if bias is None or bias.scalar == 0:
-        call.emit(op, inputs, (out,), attributes)
+        call.emit(op, inputs, (out,), attributes, extra=extra)
         return
     add = ops.Elementwise(
         kind="add", elements=out.elements, inputs=1, input_elements=out.elements + bias.elements, dtype=out.dtype
     )
-    call.emit(op, [*inputs, bias], (out,), {**attributes, "bias": bias.name}, fused=(add,), extra=bias.bytes)
+    call.emit(op, [*inputs, bias], (out,), {**attributes, "bias": bias.name}, fused=(add,), extra=extra + bias.bytes)
 
 
 def linear(call: Call) -> None:
     """linear(x, weight [n, k], bias)."""
     out = call.result()
     op, a, b = described_matmul(call.tensor(0), call.tensor(1), out, transposed=True)
-    biased(call, op, [a, b], operand(call, 2, out.dtype), out, {"transpose_a": False, "transpose_b": True})
+    answer = Modelled(op, {"transpose_a": False, "transpose_b": True})
+    biased(call, answer, [a, b], operand(call, 2, out.dtype), out)
 
 
 def addmm(call: Call) -> None:
@@ -171,7 +171,7 @@ def addmm(call: Call) -> None:
     out = call.result()
     op, a, b = described_matmul(call.ranked(1), call.ranked(2), out)
     bias = None if call.number(3) == 0 else call.inputs[0]
-    biased(call, op, [a, b], bias, out, {"transpose_a": False, "transpose_b": False})
+    biased(call, Modelled(op, {"transpose_a": False, "transpose_b": False}), [a, b], bias, out)
 
 
 def einsum(call: Call) -> None:
@@ -232,11 +232,10 @@ def _conv(call: Call, transposed: bool, groups: Any, *, dilation: int = 5) -> No
         window = Window(xs[2:], ws[2:], stride, dilations, pads, ys[2:])
     same_size("filters for %s channels", xs[1] if transposed else over(xs[1], groups), ws[0] if transposed else ws[1])
     exact(window)
-    op = convolution(
-        window, batch=xs[0], c_in=xs[1], c_out=ws[1] * groups if transposed else ws[0], groups=groups, dtype=x.dtype,
-        out_dtype=out_dtype_of(x, out),
-    )  # fmt: skip
-    biased(call, op, [x, w], operand(call, 2, out.dtype), out, {"groups": groups, "strides": tuple(stride)})
+    c_out = ws[1] * groups if transposed else ws[0]
+    op, form = filtered(window, x, w, out, batch=xs[0], c_in=xs[1], c_out=c_out, groups=groups)
+    answer = Modelled(op, {"groups": groups, "strides": tuple(stride)}, (), form.extra_bytes(op, w))
+    biased(call, answer, [x, w], operand(call, 2, out.dtype), out)
 
 
 def _per_axis(call: Call, index: int, count: int, default: int) -> list[int]:
