@@ -16,7 +16,7 @@ from perfmodel.features.mlir.contractions import Operand, contract, out_dtype_of
 from perfmodel.features.mlir.convolutions import Window, filtered, pool, same_size
 from perfmodel.features.mlir.generic_windows import emit_accumulated, letters
 from perfmodel.features.mlir.kinds import TENSOR_KINDS
-from perfmodel.features.mlir.rules_elementwise import describe
+from perfmodel.features.mlir.rules_elementwise import apply
 from perfmodel.features.onnx.rules_memory import over
 from perfmodel.graph import Tensor
 
@@ -128,7 +128,7 @@ def pointwise(kind: str) -> Rule:
 
     def rule(call: Call) -> None:
         inputs, out, _ = _split(call)
-        call.emit(describe(kind, inputs, out), inputs, (out,))
+        apply(call, kind, inputs, out=out)
 
     return rule
 
@@ -188,7 +188,7 @@ def map_(call: Call) -> None:
         kind = next((TENSOR_KINDS[w] for w in map(str, call.operation.literals) if w in TENSOR_KINDS), None)
         if kind is None:
             raise RuleError("it has no body")
-        call.emit(describe(kind, inputs, out), inputs, (out,))
+        apply(call, kind, inputs, out=out)
         return
     generic.pointwise_body(call, inputs, [out])
 

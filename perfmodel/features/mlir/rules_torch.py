@@ -14,7 +14,7 @@ from perfmodel import ops
 from perfmodel.features.mlir.call import Call, DefinitionError, Modelled, Rule, RuleError
 from perfmodel.features.mlir.contractions import Operand, contract, out_dtype_of
 from perfmodel.features.mlir.convolutions import Window, exact, filtered, same_size
-from perfmodel.features.mlir.rules_elementwise import describe, limits
+from perfmodel.features.mlir.rules_elementwise import apply, limits
 from perfmodel.features.onnx.rules_memory import over
 from perfmodel.features.onnx.rules_products import product
 from perfmodel.graph import Tensor
@@ -70,21 +70,19 @@ def unary(kind: str) -> Rule:
     """A function of the first operand."""
 
     def rule(call: Call) -> None:
-        x, out = call.tensor(0), call.result()
+        x = call.tensor(0)
         if kind == "clip":
             low, high = (0.0, 6.0) if "relu6" in call.op_type else (call.number(1), call.number(2))
             limits(call, x, low, high, [])
             return
-        call.emit(describe(kind, [x], out), (x,), (out,))
+        apply(call, kind, [x])
 
     return rule
 
 
 def gelu(call: Call) -> None:
     """GELU, exact or by tanh."""
-    x, out = call.tensor(0), call.result()
-    kind = "gelu_tanh" if len(call.known) > 1 and call.known[1].text == "tanh" else "gelu"
-    call.emit(describe(kind, [x], out), (x,), (out,))
+    apply(call, "gelu_tanh" if len(call.known) > 1 and call.known[1].text == "tanh" else "gelu", [call.tensor(0)])
 
 
 def clamp(call: Call) -> None:
@@ -113,7 +111,7 @@ def binary(name: str, kind: str) -> Rule:
             inputs = [inputs[1], inputs[2], inputs[0]]
         if not inputs:
             raise RuleError("it has no operand")
-        call.emit(describe(function, inputs, out), inputs, (out,))
+        apply(call, function, inputs)
 
     return rule
 
