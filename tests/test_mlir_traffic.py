@@ -53,6 +53,20 @@ def test_both_operands_of_a_product_are_read_as_they_are_stored(first: str, seco
     assert read(node) == 16 * 64 * BITS[first] / 8 + 64 * 32 * BITS[second] / 8
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "result"),
+    [("bf16", "f32", "bf16"), ("i8", "i8", "i8"), ("i8", "i4", "i32"), ("bf16", "i8", "bf16"), ("f32", "f32", "f32")],
+)
+def test_results_of_products_are_written_as_they_are_stored(first: str, second: str, result: str) -> None:
+    a, b, out = f"tensor<16x64x{first}>", f"tensor<64x32x{second}>", f"tensor<16x32x{result}>"
+    text = module(
+        f"%a: {a}, %b: {b}",
+        f"%r = stablehlo.dot_general %a, %b, contracting_dims = [1] x [0] : ({a}, {b}) -> {out}",
+        out,
+    )
+    assert only(text).op.bytes_written == 16 * 32 * BITS[result] / 8
+
+
 @pytest.mark.parametrize(("first", "second", "dtype"), FORMATS)
 def test_both_operands_of_a_convolution_are_read_as_they_are_stored(first: str, second: str, dtype: str) -> None:
     # Filters stay filters: a format of narrow weights alone does not fit a narrow input.

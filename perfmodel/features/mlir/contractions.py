@@ -82,7 +82,6 @@ def contract(
     in_b = [x for x, size in zip(b.letters, shapes[1], strict=True) if x is not None and not _shared(size, known[x])]
     if out is not None:
         _check_result(out, result, known)
-        out_dtype = out_dtype_of(a.tensor, out)
     set_a, set_b, kept = set(in_a), set(in_b), set(result)
     batch = [x for x in in_a if x in set_b and x in kept]
     rows = [x for x in in_a if x not in set_b and x in kept]
@@ -104,6 +103,8 @@ def contract(
         is_one(count) and a.tensor.is_weight and not b.tensor.is_weight
     ):  # fmt: skip
         m, n, second = n, m, a.tensor
+    if out is not None:
+        out_dtype = form.out_dtype(out)
     op = ops.Gemm(batch=count, m=m, n=n, k=k, dtype=form.dtype, out_dtype=out_dtype)
     attributes = {"transpose_a": transpose_a, "transpose_b": transpose_b}
     return Modelled(op, attributes, (), form.extra_bytes(op, second)), swapped
@@ -134,11 +135,13 @@ class Format:
 
     Attributes:
         dtype: of the product's descriptor.
+        wide: dtype of the tensor that is stored in more bits; of the first where both take as many.
         narrow: the tensor that is stored in fewer bits than the other; None where both take as many.
         is_named: whether the format names the pair, and has the conversion of the narrow tensor in itself.
     """
 
     dtype: str
+    wide: str
     narrow: Tensor | None = None
     is_named: bool = False
 
@@ -147,6 +150,11 @@ class Format:
         """Whether the format's two sides differ: the narrow tensor has to be that of the weights."""
         record = dtype_record(self.dtype)
         return record.weight_bits != record.activation_bits
+
+    def out_dtype(self, out: Tensor) -> str | None:
+        """The descriptor's ``out_dtype``: None where the result is stored as the operands, and is the format's usual one."""
+        is_usual = dtype_record(self.dtype).output_bits == 8 * element_bytes(out.dtype)
+        return None if is_usual and out.dtype == self.wide else out.dtype
 
     def extra_bytes(self, op: ops.Gemm | ops.Conv, second: Tensor) -> Any:
         """Bytes of the narrow tensor beyond those that the descriptor counts for it; mostly negative.
@@ -173,7 +181,7 @@ def format_of(
         fixed: whether B is on the side of the weights, as filters are, and the two cannot change places.
     """
     if a.dtype == b.dtype:
-        return Format(a.dtype)
+        return Format(a.dtype, a.dtype)
     bytes_a, bytes_b = element_bytes(a.dtype), element_bytes(b.dtype)
     wide, narrow = (b, a) if bytes_a < bytes_b else (a, b)
     group = scales.group if scales is not None else length
@@ -183,10 +191,10 @@ def format_of(
     )  # fmt: skip
     differing = narrow if bytes_a != bytes_b else None
     if found is not None:
-        named = Format(found, differing, True)
+        named = Format(found, wide.dtype, differing, True)
         if not (fixed and named.weight_only and narrow is a):
             return named
-    return Format(wide.dtype, differing)
+    return Format(wide.dtype, wide.dtype, differing)
 
 
 def _shared(size: Any, whole: Any) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 from perfmodel import ops
 from perfmodel.features.mlir.call import DefinitionError, RuleError
-from perfmodel.features.mlir.contractions import Format, Scales, format_of, out_dtype_of
+from perfmodel.features.mlir.contractions import Format, Scales, format_of
 from perfmodel.features.onnx.rules_memory import over
 from perfmodel.graph import Tensor
 from perfmodel.ops.base import at_least, is_symbolic
@@ -78,7 +78,7 @@ def filtered(
     """
     form = format_of(x, w, scales, over(w.elements, c_out), fixed=True)
     op = convolution(
-        window, batch=batch, c_in=c_in, c_out=c_out, groups=groups, dtype=form.dtype, out_dtype=out_dtype_of(x, out)
+        window, batch=batch, c_in=c_in, c_out=c_out, groups=groups, dtype=form.dtype, out_dtype=form.out_dtype(out)
     )
     return op, form
 
