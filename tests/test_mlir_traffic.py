@@ -155,6 +155,15 @@ OTHER_PRODUCTS = {
         "tensor<16x32xi32>",
         16 * 64 + 64 * 32 / 2 + 32 * 4,
     ),
+    "torch.aten.conv2d": (
+        "%a: !torch.vtensor<[1,4,8,8],si8>, %b: !torch.vtensor<[8,4,3,3],si4>, %c: !torch.vtensor<[8],si32>",
+        "%i = torch.constant.int 1\n%o = torch.constant.int 0\n"
+        "%s = torch.prim.ListConstruct %i, %i : (!torch.int, !torch.int) -> !torch.list<int>\n"
+        "%p = torch.prim.ListConstruct %o, %o : (!torch.int, !torch.int) -> !torch.list<int>\n"
+        "%r = torch.aten.conv2d %a, %b, %c, %s, %p, %s, %i : !torch.vtensor<[1,4,8,8],si8>, !torch.vtensor<[8,4,3,3],si4>, !torch.vtensor<[8],si32>, !torch.list<int>, !torch.list<int>, !torch.list<int>, !torch.int -> !torch.vtensor<[1,8,6,6],si32>",
+        "!torch.vtensor<[1,8,6,6],si32>",
+        8 * 8 * 4 + 9 * 4 * 8 / 2 + 8 * 4,
+    ),
 }
 
 
