@@ -125,6 +125,68 @@ def test_the_conversion_of_narrow_values_is_the_format_s() -> None:
     assert node.flops == 2 * 16 * 64 * 32 + 16 * 64
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "dtype"),
+    [("i8", "i4", "int8"), ("i4", "i8", "int8"), ("i16", "i8", "w8a16"), ("i32", "i8", "int32")],
+)
+def test_a_nest_of_loops_reads_each_buffer_as_it_is_stored(first: str, second: str, dtype: str) -> None:
+    # C has 16 x 32 integers of 64 bits, which are read and written.
+    a, b, c = f"memref<16x64x{first}>", f"memref<64x32x{second}>", "memref<16x32xi64>"
+    text = f"""func.func @k(%a: {a}, %b: {b}, %c: {c}) {{
+      affine.for %m = 0 to 16 {{
+        affine.for %n = 0 to 32 {{
+          affine.for %k = 0 to 64 {{
+            %0 = affine.load %a[%m, %k] : {a}
+            %1 = affine.load %b[%k, %n] : {b}
+            %2 = affine.load %c[%m, %n] : {c}
+            %3 = arith.extsi %0 : {first} to i64
+            %4 = arith.extsi %1 : {second} to i64
+            %5 = arith.muli %3, %4 : i64
+            %6 = arith.addi %2, %5 : i64
+            affine.store %6, %c[%m, %n] : {c}
+          }}
+        }}
+      }}
+      return
+    }}"""
+    node = only(text)
+    assert isinstance(node.op, Gemm)
+    assert node.op.dtype == dtype
+    assert read(node) == 16 * 64 * BITS[first] / 8 + 64 * 32 * BITS[second] / 8 + 16 * 32 * 8
+    assert node.op.bytes_written == 16 * 32 * 8
+
+
+@pytest.mark.parametrize(("first", "second"), [("i8", "i4"), ("i4", "i8")])
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_convolution_of_loops_reads_each_buffer_as_it_is_stored(first: str, second: str, swapped: bool) -> None:
+    # 10 elements, 3 taps, 8 results of 32 bits, which are read and written.
+    x, w, c = f"memref<10x4x{first}>", f"memref<3x4x8x{second}>", "memref<8x8xi32>"
+    factors = "%4, %3" if swapped else "%3, %4"
+    text = f"""func.func @k(%a: {x}, %b: {w}, %c: {c}) {{
+      affine.for %i = 0 to 8 {{
+        affine.for %o = 0 to 8 {{
+          affine.for %t = 0 to 3 {{
+            affine.for %f = 0 to 4 {{
+              %0 = affine.load %a[%i + %t, %f] : {x}
+              %1 = affine.load %b[%t, %f, %o] : {w}
+              %2 = affine.load %c[%i, %o] : {c}
+              %3 = arith.extsi %0 : {first} to i32
+              %4 = arith.extsi %1 : {second} to i32
+              %5 = arith.muli {factors} : i32
+              %6 = arith.addi %2, %5 : i32
+              affine.store %6, %c[%i, %o] : {c}
+            }}
+          }}
+        }}
+      }}
+      return
+    }}"""
+    node = only(text)
+    assert isinstance(node.op, Conv)
+    assert node.op.dtype == "int8"
+    assert read(node) == 10 * 4 * BITS[first] / 8 + 3 * 4 * 8 * BITS[second] / 8 + 8 * 8 * 4
+
+
 OTHER_PRODUCTS = {
     "linalg.matmul": (
         "%a: tensor<16x64xi8>, %b: tensor<64x32xi4>",

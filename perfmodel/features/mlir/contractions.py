@@ -104,7 +104,7 @@ def contract(
     ):  # fmt: skip
         m, n, second = n, m, a.tensor
     if out is not None:
-        out_dtype = form.out_dtype(out)
+        out_dtype = form.out_dtype(out.dtype)
     op = ops.Gemm(batch=count, m=m, n=n, k=k, dtype=form.dtype, out_dtype=out_dtype)
     attributes = {"transpose_a": transpose_a, "transpose_b": transpose_b}
     return Modelled(op, attributes, (), form.extra_bytes(op, second)), swapped
@@ -151,23 +151,24 @@ class Format:
         record = dtype_record(self.dtype)
         return record.weight_bits != record.activation_bits
 
-    def out_dtype(self, out: Tensor) -> str | None:
+    def out_dtype(self, stored: str) -> str | None:
         """The descriptor's ``out_dtype``: None where the result is stored as the operands, and is the format's usual one."""
-        is_usual = dtype_record(self.dtype).output_bits == 8 * element_bytes(out.dtype)
-        return None if is_usual and out.dtype == self.wide else out.dtype
+        is_usual = dtype_record(self.dtype).output_bits == 8 * element_bytes(stored)
+        return None if is_usual and stored == self.wide else stored
 
-    def extra_bytes(self, op: ops.Gemm | ops.Conv, second: Tensor) -> Any:
+    def extra_bytes(self, op: ops.Gemm | ops.Conv, second: Tensor, read: Any = None) -> Any:
         """Bytes of the narrow tensor beyond those that the descriptor counts for it; mostly negative.
 
         Of either side the descriptor counts its format's bits; what is read are the tensors, scales and all.
 
         Args:
             second: the tensor on the side of the weights.
+            read: bytes of the narrow tensor that are read; None means all.
         """
         if self.narrow is None:
             return 0
         counted = op.weight_bytes if self.narrow is second else op.bytes_read - op.weight_bytes
-        return self.narrow.bytes - counted
+        return (self.narrow.bytes if read is None else read) - counted
 
 
 def format_of(

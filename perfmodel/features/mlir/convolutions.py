@@ -78,7 +78,13 @@ def filtered(
     """
     form = format_of(x, w, scales, over(w.elements, c_out), fixed=True)
     op = convolution(
-        window, batch=batch, c_in=c_in, c_out=c_out, groups=groups, dtype=form.dtype, out_dtype=form.out_dtype(out)
+        window,
+        batch=batch,
+        c_in=c_in,
+        c_out=c_out,
+        groups=groups,
+        dtype=form.dtype,
+        out_dtype=form.out_dtype(out.dtype),
     )
     return op, form
 
