@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,102 @@ def test_the_dearest_branch_counts() -> None:
     graph = read_mlir(text)
     assert graph.total("flops") == 2 * 8 * 8
     assert any("dearest branch" in w for w in graph.warnings)
+
+
+def _kinds(text: str) -> list[str]:
+    return [n.op.kind for n in read_mlir(text).nodes if isinstance(n.op, Elementwise)]
+
+
+def _choice(setup: str, head: str, types: str, bodies: Sequence[str]) -> str:
+    """A module that takes one of several regions of one function each, in generic form."""
+    dialect = head.removeprefix('"').split(".")[0]
+    end = "scf.yield" if dialect == "scf" else f"{dialect}.return"
+    regions = ", ".join(
+        f"{{\n %v{i} = stablehlo.{function} %x : tensor<8xf32>\n {end} %v{i} : tensor<8xf32>\n}}"
+        for i, function in enumerate(bodies)
+    )
+    return f"""func.func @main(%x: tensor<8xf32>) -> tensor<8xf32> {{
+      {setup}
+      %0 = {head} ({regions}) : {types} -> tensor<8xf32>
+      return %0 : tensor<8xf32>
+    }}"""
+
+
+@pytest.mark.parametrize(
+    "setup",
+    [
+        "%c = stablehlo.constant dense<{}> : tensor<i1>",
+        "%n = stablehlo.constant dense<{}> : tensor<i32>\n %c = stablehlo.convert %n : (tensor<i32>) -> tensor<i1>",
+    ],
+)
+@pytest.mark.parametrize(("number", "kinds"), [(1, ["neg"]), (0, ["exp"])])
+def test_a_condition_that_is_stored_as_a_number_is_true_where_it_is_not_zero(
+    setup: str, number: int, kinds: list[str]
+) -> None:
+    # The second body is the dearer one: a condition that is not understood would take it.
+    text = _choice(setup.format(number), '"stablehlo.if"(%c)', "(tensor<i1>)", ("negate", "exponential"))
+    assert _kinds(text) == kinds
+
+
+@pytest.mark.parametrize("number", [1, -1])
+def test_scalar_conditions_that_are_stored_as_numbers(number: int) -> None:
+    setup = f'%c = "arith.constant"() <{{value = {number} : i1}}> : () -> i1'
+    assert _kinds(_choice(setup, '"scf.if"(%c)', "(i1)", ("negate", "exponential"))) == ["neg"]
+
+
+@pytest.mark.parametrize(("index", "kind"), [(-1, "neg"), (0, "exp"), (1, "tanh"), (2, "neg"), (9, "neg")])
+def test_a_case_out_of_range_is_the_last_one(index: int, kind: str) -> None:
+    setup = f"%c = stablehlo.constant dense<{index}> : tensor<i32>"
+    text = _choice(setup, '"stablehlo.case"(%c)', "(tensor<i32>)", ("exponential", "tanh", "negate"))
+    assert _kinds(text) == [kind]
+
+
+def test_a_case_by_a_truth_value_is_its_number() -> None:
+    setup = """%b = stablehlo.constant dense<true> : tensor<i1>
+      %c = stablehlo.convert %b : (tensor<i1>) -> tensor<i32>"""
+    text = _choice(setup, '"stablehlo.case"(%c)', "(tensor<i32>)", ("exponential", "tanh", "negate"))
+    assert _kinds(text) == ["tanh"]
+
+
+@pytest.mark.parametrize("custom", [False, True])
+@pytest.mark.parametrize(("value", "kind"), [(0, "neg"), (1, "neg"), (2, "exp"), (5, "tanh"), (9, "neg")])
+def test_a_switch_looks_its_value_up_among_the_cases(value: int, kind: str, custom: bool) -> None:
+    # The default's region stands first in the generic form, last in the custom one.
+    setup = f"%c = arith.constant {value} : index"
+    text = _choice(
+        setup, '"scf.index_switch"(%c) <{cases = array<i64: 2, 5>}>', "(index)", ("negate", "exponential", "tanh")
+    )
+    if custom:
+        parts = [
+            f"{label} {{\n %v{i} = stablehlo.{function} %x : tensor<8xf32>\n scf.yield %v{i} : tensor<8xf32>\n}}\n"
+            for i, (label, function) in enumerate(
+                (("case 2", "exponential"), ("case 5", "tanh"), ("default", "negate"))
+            )
+        ]
+        text = f"""func.func @main(%x: tensor<8xf32>) -> tensor<8xf32> {{
+          {setup}
+          %0 = scf.index_switch %c -> tensor<8xf32>
+          {"".join(parts)}
+          return %0 : tensor<8xf32>
+        }}"""
+    assert _kinds(text) == [kind]
+
+
+def test_the_operands_of_affine_if_are_no_condition() -> None:
+    # The set asks whether 1 - 1 >= 0, which holds: only its dearest branch is certain not to be too cheap.
+    text = """#set = affine_set<(d0) : (d0 - 1 >= 0)>
+    func.func @main(%x: tensor<8xf32>) -> tensor<8xf32> {
+      %c = arith.constant 1 : index
+      %0 = affine.if #set(%c) -> tensor<8xf32> {
+        %a = stablehlo.exponential %x : tensor<8xf32>
+        affine.yield %a : tensor<8xf32>
+      } else {
+        %b = stablehlo.negate %x : tensor<8xf32>
+        affine.yield %b : tensor<8xf32>
+      }
+      return %0 : tensor<8xf32>
+    }"""
+    assert _kinds(text) == ["exp"]
 
 
 def test_dimensions_by_argument_and_axis() -> None:

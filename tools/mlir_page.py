@@ -48,6 +48,8 @@ def described(name: str) -> str:
         return "storage without contents"
     if name in LOADS or name in STORES:
         return "part of its nest, or registers"
+    if name == "torch.operator":
+        return "what the operation of the name that it is given becomes; unmodelled with its bytes where no rule covers that"
     if name in UNMODELLED:
         return f"unmodelled with its bytes: {UNMODELLED[name]}"
     if name in IGNORED:

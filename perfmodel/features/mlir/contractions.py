@@ -14,10 +14,12 @@ from math import prod
 from typing import Any
 
 from perfmodel import ops
+from perfmodel.dtypes import dtype as dtype_record
+from perfmodel.dtypes import element_bytes
 from perfmodel.features.mlir.call import DefinitionError, Modelled, RuleError
 from perfmodel.graph import Tensor
 from perfmodel.ops.base import is_symbolic
-from perfmodel.ops.formats import LARGEST_GROUP, is_narrow, weight_format
+from perfmodel.ops.formats import LARGEST_GROUP, is_narrow, product_format, weight_format
 
 Letters = Sequence[Hashable]
 
@@ -80,7 +82,6 @@ def contract(
     in_b = [x for x, size in zip(b.letters, shapes[1], strict=True) if x is not None and not _shared(size, known[x])]
     if out is not None:
         _check_result(out, result, known)
-        out_dtype = out_dtype_of(a.tensor, out)
     set_a, set_b, kept = set(in_a), set(in_b), set(result)
     batch = [x for x in in_a if x in set_b and x in kept]
     rows = [x for x in in_a if x not in set_b and x in kept]
@@ -95,16 +96,18 @@ def contract(
     if swapped:
         m, n, transpose_a, transpose_b = n, m, not transpose_b, not transpose_a
         a, b = b, a
-    arithmetic, narrow = format_of(a.tensor, b.tensor, scales, k)
+    form = format_of(a.tensor, b.tensor, scales, k)
+    second = b.tensor
     # C^T = B^T · A^T puts a weight on the left where weights are expected.
-    if narrow is a.tensor or (
-        narrow is None and is_one(count) and a.tensor.is_weight and not b.tensor.is_weight
+    if (form.narrow is a.tensor) if form.weight_only else (
+        is_one(count) and a.tensor.is_weight and not b.tensor.is_weight
     ):  # fmt: skip
-        m, n = n, m
-    op = ops.Gemm(batch=count, m=m, n=n, k=k, dtype=arithmetic, out_dtype=out_dtype)
-    # Of narrow weights the descriptor counts its format's bits; what is read are the tensors, scales and all.
-    extra = 0 if narrow is None else narrow.bytes - op.weight_bytes
-    return Modelled(op, {"transpose_a": transpose_a, "transpose_b": transpose_b}, (), extra), swapped
+        m, n, second = n, m, a.tensor
+    if out is not None:
+        out_dtype = form.out_dtype(out.dtype)
+    op = ops.Gemm(batch=count, m=m, n=n, k=k, dtype=form.dtype, out_dtype=out_dtype)
+    attributes = {"transpose_a": transpose_a, "transpose_b": transpose_b}
+    return Modelled(op, attributes, (), form.extra_bytes(op, second)), swapped
 
 
 def _check_result(out: Tensor, result: Letters, sizes: dict[Hashable, Any]) -> None:
@@ -126,27 +129,73 @@ class Scales:
     group: Any
 
 
-def format_of(a: Tensor, b: Tensor, scales: Scales | None, length: Any) -> tuple[str, Tensor | None]:
-    """The format of a product of two tensors, and the one that is widened on the way to the multipliers.
+@dataclass(frozen=True, slots=True)
+class Format:
+    """How two tensors are multiplied.
+
+    Attributes:
+        dtype: of the product's descriptor.
+        wide: dtype of the tensor that is stored in more bits; of the first where both take as many.
+        narrow: the tensor that is stored in fewer bits than the other; None where both take as many.
+        is_named: whether the format names the pair, and has the conversion of the narrow tensor in itself.
+    """
+
+    dtype: str
+    wide: str
+    narrow: Tensor | None = None
+    is_named: bool = False
+
+    @property
+    def weight_only(self) -> bool:
+        """Whether the format's two sides differ: the narrow tensor has to be that of the weights."""
+        record = dtype_record(self.dtype)
+        return record.weight_bits != record.activation_bits
+
+    def out_dtype(self, stored: str) -> str | None:
+        """The descriptor's ``out_dtype``: None where the result is stored as the operands, and is the format's usual one."""
+        is_usual = dtype_record(self.dtype).output_bits == 8 * element_bytes(stored)
+        return None if is_usual and stored == self.wide else stored
+
+    def extra_bytes(self, op: ops.Gemm | ops.Conv, second: Tensor, read: Any = None) -> Any:
+        """Bytes of the narrow tensor beyond those that the descriptor counts for it; mostly negative.
+
+        Of either side the descriptor counts its format's bits; what is read are the tensors, scales and all.
+
+        Args:
+            second: the tensor on the side of the weights.
+            read: bytes of the narrow tensor that are read; None means all.
+        """
+        if self.narrow is None:
+            return 0
+        counted = op.weight_bytes if self.narrow is second else op.bytes_read - op.weight_bytes
+        return (self.narrow.bytes if read is None else read) - counted
+
+
+def format_of(
+    a: Tensor, b: Tensor, scales: Scales | None = None, length: Any = None, *, fixed: bool = False
+) -> Format:  # fmt: skip
+    """The format of a product of two tensors: the one that names the pair, else the wider of their dtypes.
 
     Args:
         scales: of the narrower tensor.
         length: terms of a sum.
-
-    Returns:
-        A's dtype and None where both are stored alike, or no format names the pair.
+        fixed: whether B is on the side of the weights, as filters are, and the two cannot change places.
     """
     if a.dtype == b.dtype:
-        return a.dtype, None
-    wide, narrow = (b, a) if is_narrow(a.dtype) else (a, b)
-    if not is_narrow(narrow.dtype) or is_narrow(wide.dtype):
-        return a.dtype, None
+        return Format(a.dtype, a.dtype)
+    bytes_a, bytes_b = element_bytes(a.dtype), element_bytes(b.dtype)
+    wide, narrow = (b, a) if bytes_a < bytes_b else (a, b)
     group = scales.group if scales is not None else length
-    found = weight_format(
+    found = (product_format if is_narrow(wide.dtype) else weight_format)(
         wide.dtype, narrow.dtype, scales.dtype if scales is not None else wide.dtype,
         group if isinstance(group, int) and group > 0 else LARGEST_GROUP,
     )  # fmt: skip
-    return (a.dtype, None) if found is None else (found, narrow)
+    differing = narrow if bytes_a != bytes_b else None
+    if found is not None:
+        named = Format(found, wide.dtype, differing, True)
+        if not (fixed and named.weight_only and narrow is a):
+            return named
+    return Format(wide.dtype, wide.dtype, differing)
 
 
 def _shared(size: Any, whole: Any) -> bool:

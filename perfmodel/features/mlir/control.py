@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from perfmodel.features.mlir import nests, trips
+from perfmodel.features.mlir.attribute_values import numbers_of
 from perfmodel.features.mlir.ir import Block, Operation, Value
 from perfmodel.features.mlir.known import Known, Origin
 from perfmodel.features.mlir.scalar_code import LOOPS, is_scalar_code
@@ -193,12 +194,7 @@ def branch(convert: Conversion, operation: Operation) -> None:
     blocks = [r.entry for r in operation.regions if r.entry is not None]
     if not blocks:
         return
-    number = known[0].number if known else None
-    chosen: int | None = None
-    if isinstance(number, bool):
-        chosen = 0 if number else 1
-    elif isinstance(number, int):
-        chosen = number if 0 <= number < len(blocks) else len(blocks) - 1
+    chosen = _chosen(operation, known[0].number if known else None, len(blocks))
     if chosen is not None:
         results = convert.run_block(blocks[chosen]) if chosen < len(blocks) else []
     else:
@@ -223,6 +219,18 @@ def branch(convert: Conversion, operation: Operation) -> None:
         Removed(convert.name_of(operation), operation.name, "a branch: what it runs stands in its place")
     )
     _link(convert, operation, results)
+
+
+def _chosen(operation: Operation, number: Any, count: int) -> int | None:
+    """Which of ``count`` regions an operation takes whose first operand is ``number``; None where that is not known."""
+    if number is None or is_symbolic(number) or operation.name == "affine.if":  # an integer set decides there
+        return None
+    if operation.name in ("stablehlo.case", "mhlo.case"):
+        return int(number) if 0 <= number < count else count - 1
+    if operation.name == "scf.index_switch":
+        cases = numbers_of(operation.attributes.get("cases")) or []
+        return 1 + cases.index(number) if number in cases else 0  # the default stands first
+    return 0 if number else 1  # an i1 may be stored as 1 or as -1
 
 
 def inline(convert: Conversion, operation: Operation) -> None:

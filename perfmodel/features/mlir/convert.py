@@ -18,7 +18,7 @@ from perfmodel.features.mlir.ir import Block, Module, Operation, Value
 from perfmodel.features.mlir.known import Known
 from perfmodel.features.mlir.layouts import Layouts
 from perfmodel.features.mlir.recipes import REPEATED, Recipe, Recipes, Step
-from perfmodel.features.mlir.rules import IGNORED, TERMINATORS, UNMODELLED, reads_full, rule_for
+from perfmodel.features.mlir.rules import IGNORED, TERMINATORS, UNMODELLED, named_by, reads_full, rule_for
 from perfmodel.features.mlir.scalar_code import is_kernel_body
 from perfmodel.features.mlir.values import Values
 from perfmodel.features.mlir.verify import DEFINITION, MALFORMED, place, refuse, signature
@@ -184,6 +184,8 @@ class Conversion(Values):
 
     def _convert(self, operation: Operation) -> None:
         name = operation.name
+        if name == "torch.operator":
+            name = operation.name = named_by(operation)
         handler = control.HANDLERS.get(name)
         if handler is not None:
             self.innermost = operation

@@ -8,6 +8,9 @@ from typing import Any
 
 from perfmodel import ops
 from perfmodel.features.mlir.call import DefinitionError, RuleError
+from perfmodel.features.mlir.contractions import Format, Scales, format_of
+from perfmodel.features.onnx.rules_memory import over
+from perfmodel.graph import Tensor
 from perfmodel.ops.base import at_least, is_symbolic
 
 
@@ -62,6 +65,28 @@ def convolution(
         stride_w=stride_w, pad_d=pads[0], pad_h=pads[1], pad_w=pads[2], dilation_d=dilation_d, dilation_h=dilation_h,
         dilation_w=dilation_w, dtype=dtype, out_dtype=out_dtype,
     )  # fmt: skip
+
+
+def filtered(
+    window: Window, x: Tensor, w: Tensor, out: Tensor, *, batch: Any, c_in: Any, c_out: Any, groups: Any,
+    scales: Scales | None = None,
+) -> tuple[ops.Conv, Format]:  # fmt: skip
+    """The descriptor of a convolution of x with the filters w, and the format in which the two are multiplied.
+
+    Args:
+        scales: of the narrower of the two.
+    """
+    form = format_of(x, w, scales, over(w.elements, c_out), fixed=True)
+    op = convolution(
+        window,
+        batch=batch,
+        c_in=c_in,
+        c_out=c_out,
+        groups=groups,
+        dtype=form.dtype,
+        out_dtype=form.out_dtype(out.dtype),
+    )
+    return op, form
 
 
 def _results(window: Window) -> list[Any]:

@@ -9,8 +9,8 @@ from typing import Any
 from perfmodel import ops
 from perfmodel.features.mlir.attributes import AffineMap
 from perfmodel.features.mlir.call import Call, Modelled, RuleError
-from perfmodel.features.mlir.contractions import Scales, format_of, out_dtype_of
-from perfmodel.features.mlir.convolutions import Window, convolution, pool
+from perfmodel.features.mlir.contractions import Format, Scales
+from perfmodel.features.mlir.convolutions import Window, filtered, pool
 from perfmodel.graph import Tensor
 
 
@@ -50,9 +50,10 @@ class Prologue:
     parts: dict[str, tuple[ops.Operator, ...]] = field(default_factory=dict)
     after: tuple[ops.Operator, ...] = ()
 
-    def of(self, answer: Modelled, narrow: Tensor | None) -> Modelled:
-        """A product with its prologue; formats of narrow weights have their conversion in themselves."""
-        fused = [p for name, parts in self.parts.items() if narrow is None or name != narrow.name for p in parts]
+    def of(self, answer: Modelled, form: Format) -> Modelled:
+        """A product with its prologue; formats that name two dtypes have the conversion in themselves."""
+        converted = form.narrow.name if form.is_named and form.narrow is not None else None
+        fused = [p for name, parts in self.parts.items() if name != converted for p in parts]
         extra = answer.extra_bytes_read + sum(t.bytes for t in self.read)
         return Modelled(answer.op, answer.attributes, (*fused, *self.after), extra)
 
@@ -123,19 +124,14 @@ def convolved(call: Call, nest: Nest, a: int, b: int, around: Prologue) -> None:
         results.append(size_out.get(moved, 1))
     c_out = prod(size for d, size in size_w.items() if d in size_out and d not in seen)
     pads = [0] * len(sizes)
-    dtype, narrow = format_of(x, w, around.scales, c_in * prod(kernel))
-    if narrow is x:
-        dtype, narrow = x.dtype, None
-    op = convolution(
-        Window(sizes, kernel, strides, dilations, pads, results), batch=batch, c_in=c_in * groups, c_out=c_out * groups,
-        groups=groups, dtype=dtype, out_dtype=out_dtype_of(x, out),
+    op, form = filtered(
+        Window(sizes, kernel, strides, dilations, pads, results), x, w, out, batch=batch, c_in=c_in * groups,
+        c_out=c_out * groups, groups=groups, scales=around.scales,
     )  # fmt: skip
     channels = [i for i, d in enumerate(of_out) if d in size_w]
     attributes = {"groups": groups, "strides": tuple(strides), "channel_axis": channels[0] if channels else 1}
-    extra = 0 if narrow is None else narrow.bytes - op.weight_bytes
-    emit_accumulated(
-        call, around.of(Modelled(op, attributes, (), extra), narrow), [x, w, *around.read], out, nest.initial[0]
-    )
+    answer = Modelled(op, attributes, (), form.extra_bytes(op, w))
+    emit_accumulated(call, around.of(answer, form), [x, w, *around.read], out, nest.initial[0])
 
 
 def window_terms(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isqrt, prod
 from typing import TYPE_CHECKING, Any
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from perfmodel import ops
 from perfmodel.dtypes import element_bytes
 from perfmodel.features.mlir.call import RuleError
+from perfmodel.features.mlir.contractions import Format, format_of
 from perfmodel.features.mlir.convolutions import Window, convolution
 from perfmodel.features.mlir.indices import Access, Loop, distinct, variables
 from perfmodel.features.mlir.instructions import is_on_chip
@@ -31,12 +32,40 @@ class NestProduct:
         operands: the buffers that are A and B.
         fused: arithmetic beside the product.
         attributes: of the node.
+        form: how the operands are multiplied; None where instructions say it.
+        weights: the operand on the side of the weights.
     """
 
-    op: ops.Operator
+    op: ops.Gemm | ops.Conv
     operands: tuple[Value, ...] = ()
     fused: tuple[ops.Operator, ...] = ()
     attributes: dict[str, Any] = field(default_factory=dict)
+    form: Format | None = None
+    weights: Value | None = None
+
+    def extra_bytes(self, convert: Conversion, read: Mapping[Value, Any]) -> Any:
+        """Bytes of the narrower buffer beyond those that the descriptor counts for it.
+
+        Args:
+            read: bytes that are read of each buffer in memory.
+        """
+        if self.form is None or self.form.narrow is None or self.weights is None:
+            return 0
+        second = convert.known(self.weights).tensor
+        narrow = next((v for v in self.operands if convert.known(v).tensor is self.form.narrow), None)
+        if second is None or narrow is None or narrow not in read:
+            return 0
+        return self.form.extra_bytes(self.op, second, read[narrow])
+
+
+def _form(convert: Conversion, x: Value, w: Value) -> Format:
+    """How two buffers are multiplied, of which the second is on the side of the weights."""
+    first, second = (convert.known(v).tensor for v in (x, w))
+    if first is not None and second is not None:
+        return format_of(first, second, fixed=True)
+    found = convert.typed(x.type)
+    dtype = found[1] if found is not None else "fp32"
+    return Format(dtype, dtype)
 
 
 def product_of(convert: Conversion, walk: Walk) -> NestProduct | None:
@@ -83,18 +112,18 @@ def _of_scalars(convert: Conversion, walk: Walk) -> NestProduct | None:
     )
     batch = vars_a & vars_b & vars_c
     rows, columns, summed = (vars_a & vars_c) - vars_b, (vars_b & vars_c) - vars_a, (vars_a & vars_b) - vars_c
-    dtype = walk.convert.typed(first.type)
     result = walk.convert.typed(c.type)
-    arithmetic = dtype[1] if dtype is not None else "fp32"
-    out = result[1] if result is not None and result[1] != arithmetic else None
-    conv = _as_convolution(convert, walk, (a, of_a), (b, of_b), stores[-1], rows, summed, arithmetic, out)
+    stored = result[1] if result is not None else None
+    conv = _as_convolution(convert, walk, (a, of_a), (b, of_b), stores[-1], stored)
     if conv is not None:
-        return NestProduct(conv, (a, b), others)
+        conv.operands, conv.fused = (a, b), others
+        return conv
+    form = _form(convert, a, b)
     op = ops.Gemm(
         batch=_extent(loops, batch), m=_extent(loops, rows), n=_extent(loops, columns), k=_extent(loops, summed),
-        dtype=arithmetic, out_dtype=out,
+        dtype=form.dtype, out_dtype=None if stored is None else form.out_dtype(stored),
     )  # fmt: skip
-    return NestProduct(op, (a, b), others)
+    return NestProduct(op, (a, b), others, form=form, weights=b)
 
 
 def _of_counts(convert: Conversion, walk: Walk) -> NestProduct | None:
@@ -129,17 +158,16 @@ def _of_counts(convert: Conversion, walk: Walk) -> NestProduct | None:
     m, n, k = (isqrt(x * y // z) for x, y, z in ((of_a, of_c, of_b), (of_b, of_c, of_a), (of_a, of_b, of_c)))
     if (m * k, k * n, m * n) != (of_a, of_b, of_c) or m * n * k * batch != total:
         return None
-    kind = walk.convert.typed(a.type)
+    form = _form(convert, a, b)
     result = walk.convert.typed(c.type)
-    arithmetic = kind[1] if kind is not None else "fp32"
     others = tuple(
         ops.Elementwise(kind=name, elements=times, inputs=0, dtype=dtype)
         for (name, dtype), times in work.arithmetic.items()
         if not (name in ("mul", "mul+add", "add") and times == total)
     )
-    out = result[1] if result is not None and result[1] != arithmetic else None
-    op = ops.Gemm(batch=int(batch), m=m, n=n, k=k, dtype=arithmetic, out_dtype=out)
-    return NestProduct(op, (a, b), others)
+    out = None if result is None else form.out_dtype(result[1])
+    op = ops.Gemm(batch=int(batch), m=m, n=n, k=k, dtype=form.dtype, out_dtype=out)
+    return NestProduct(op, (a, b), others, form=form, weights=b)
 
 
 _SPREADING = frozenset("vector.broadcast vector.splat vector.shape_cast vector.extract vector.extractelement".split())
@@ -165,14 +193,16 @@ def _loaded(walk: Walk, value: Value) -> tuple[Value, Access] | None:
 
 
 def _as_convolution(
-    convert: Conversion, walk: Walk, a: tuple[Value, Access], b: tuple[Value, Access], store: Access,
-    rows: frozenset[Value], summed: frozenset[Value], dtype: str, out: str | None,
-) -> ops.Conv | None:  # fmt: skip
+    convert: Conversion, walk: Walk, a: tuple[Value, Access], b: tuple[Value, Access], store: Access, stored: str | None
+) -> NestProduct | None:
     """The convolution that a product is where an index of one operand is the sum of a result's and a filter's loop."""
-    for (x, of_x), (_, of_w) in ((a, b), (b, a)):
+    for (x, of_x), (w, of_w) in ((a, b), (b, a)):
         windows = [axis for axis in of_x.axes if axis is not None and len(axis.coefficients) == 2]
         if windows:
-            return _windowed(convert, walk, x, of_x, of_w, store, dtype, out)
+            form = _form(convert, x, w)
+            out = None if stored is None else form.out_dtype(stored)
+            conv = _windowed(convert, walk, x, of_x, of_w, store, form.dtype, out)
+            return None if conv is None else NestProduct(conv, form=form, weights=w)
     return None
 
 

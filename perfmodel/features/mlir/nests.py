@@ -73,10 +73,12 @@ def emit(convert: Conversion, operation: Operation, walk: Walk) -> None:
             writes[pointer] = (written, dtype)
     attributes: dict[str, Any] = {"instructions": dict(walk.work.instructions)}
     answer = nest_products.product_of(convert, walk)
+    op: ops.Operator
     if answer is not None:
         op, fused = answer.op, answer.fused
         attributes |= answer.attributes
         extra = sum(b for v, (b, _) in reads.items() if v not in answer.operands)
+        extra = extra + answer.extra_bytes(convert, {v: b for v, (b, _) in reads.items()})
     else:
         described = _described(walk, reads, writes)
         if described is None:

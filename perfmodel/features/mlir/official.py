@@ -179,8 +179,10 @@ def _array(official: str) -> Callable[[Pending], None]:
 
 
 def _cases(pending: Pending) -> None:
-    """``case 1 {...} case 2 {...} default {...}``."""
-    pending.operation.attributes["cases"] = tuple(x for x in pending.literals if type(x) is int)
+    """``case 1 {...} case 2 {...} default {...}``; the generic form has the default's region first."""
+    operation = pending.operation
+    operation.attributes["cases"] = tuple(x for x in pending.literals if type(x) is int)
+    operation.regions[:] = operation.regions[-1:] + operation.regions[:-1]
 
 
 def _bind_symbolic(pending: Pending) -> None:

@@ -17,6 +17,7 @@ from perfmodel.features.mlir import (
     rules_tosa,
 )
 from perfmodel.features.mlir.call import Rule
+from perfmodel.features.mlir.ir import Operation
 
 RULES: dict[str, Rule] = {
     **rules_elementwise.RULES, **rules_hlo.RULES, **rules_linalg.RULES, **rules_generic.RULES, **rules_tosa.RULES,
@@ -70,7 +71,7 @@ IGNORED: dict[str, str] = {
 """Operations that launch nothing, and why they are left out."""
 
 UNMODELLED: dict[str, str] = {
-    "torch.operator": "it is an operator outside of ATen",
+    "torch.operator": "no rule covers the operator that it names",
     "stablehlo.infeed": "what the host sends is not in the module",
     "stablehlo.outfeed": "it waits for the host",
     "tosa.custom": "it is an operation of another domain",
@@ -90,6 +91,15 @@ def rule_for(name: str) -> Rule | None:
         table = rules_torch_movement.PRIMS if name.startswith("torch.prims.") else ATEN
         return table.get(function) or table.get(function.rstrip("_"))
     return rules_linalg.named_rule(name)
+
+
+def named_by(operation: Operation) -> str:
+    """The name whose rule an operation has: of ``torch.operator "torch.aten.relu"`` the operator's, where a rule covers it."""
+    if operation.name == "torch.operator":
+        given = operation.attributes.get("name")
+        if isinstance(given, str) and given.startswith("torch.") and rule_for(given) is not None:
+            return given
+    return operation.name
 
 
 @lru_cache(maxsize=4096)

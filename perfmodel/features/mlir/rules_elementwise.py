@@ -8,6 +8,7 @@ from typing import Any
 from perfmodel import ops
 from perfmodel.features.mlir.call import Call, Modelled, Rule, RuleError
 from perfmodel.features.mlir.evaluate import direction
+from perfmodel.features.mlir.ir import Operation
 from perfmodel.features.mlir.kinds import TENSOR_KINDS
 from perfmodel.graph import Tensor
 
@@ -27,17 +28,20 @@ _OPERANDS = {
 def describe(kind: str, inputs: Sequence[Tensor], out: Tensor) -> ops.Elementwise:
     """The descriptor of a scalar function over the operands' broadcast: each operand is read once, at its own size.
 
+    Operands of another dtype than the function's are not in it: :func:`apply` counts them as wide as they are stored.
+
     Raises:
         RuleError: the shape of an operand or of the result is not known.
     """
     first = inputs[0] if inputs else out
     dtype = first.dtype
     if len(inputs) > 1 and dtype == "bool":
-        dtype = inputs[1].dtype  # a choice: the condition is a byte an element, the operands are not
+        dtype = inputs[1].dtype  # a choice: the condition is no operand of the arithmetic
     if out.shape is None or any(t.shape is None for t in inputs):
         raise RuleError("the shape of an operand is not known")
     return ops.Elementwise(
-        kind=kind, elements=out.elements, inputs=len(inputs), input_elements=sum([t.elements for t in inputs]),
+        kind=kind, elements=out.elements, inputs=len(inputs),
+        input_elements=sum([t.elements for t in inputs if t.dtype == dtype]),
         out_dtype=None if out.dtype == dtype else out.dtype, dtype=dtype,
     )  # fmt: skip
 
@@ -54,10 +58,19 @@ def operands(call: Call, count: int | None = None) -> list[Tensor]:
     return found
 
 
-def apply(call: Call, kind: str, inputs: Sequence[Tensor], attributes: dict[str, Any] | None = None) -> None:
-    """Add one node of a scalar function of these operands."""
-    out = call.result()
-    call.emit(describe(kind, inputs, out), inputs, (out,), attributes)
+def apply(
+    call: Call, kind: str, inputs: Sequence[Tensor], attributes: dict[str, Any] | None = None, *,
+    out: Tensor | None = None,
+) -> None:  # fmt: skip
+    """Add one node of a scalar function of these operands.
+
+    Args:
+        out: what it writes; None means the operation's result.
+    """
+    result = call.result() if out is None else out
+    op = describe(kind, inputs, result)
+    others = sum([t.bytes for t in inputs if t.dtype != op.dtype])
+    call.emit(op, inputs, (result,), attributes, extra=others)
 
 
 def named(kind: str, count: int | None = None) -> Rule:
@@ -143,11 +156,19 @@ def limits(call: Call, x: Tensor, low: Any, high: Any, tensors: Sequence[Tensor]
 
 
 def cast(call: Call) -> Modelled | ops.Operator:
-    """A conversion of the element type; to the same dtype it is a view."""
+    """A conversion of the element type; to the same type it is a view."""
     x, out = call.tensor(0), call.result()
-    if x.dtype == out.dtype:
+    if x.dtype == out.dtype and not converts(call.operation):
         return ops.View(kind="identity", dtype=x.dtype)
     return ops.Copy(kind="cast", elements=out.elements, read_elements=x.elements, dtype=x.dtype, out_dtype=out.dtype)
+
+
+def converts(operation: Operation) -> bool:
+    """Whether a conversion within one dtype computes other values: one dtype stands for all 8-bit floating-point formats."""
+    if "bitcast" in operation.name:
+        return False
+    names = {str(getattr(v.type, "element", v.type)) for v in (operation.operands[0], operation.results[0])}
+    return len(names) > 1 and any(name.startswith(("f8E", "f6E")) for name in names)
 
 
 _SPECIAL: dict[str, Rule] = {

@@ -13,6 +13,7 @@ from math import prod
 from typing import Any
 
 from perfmodel import ops
+from perfmodel.dtypes import element_bytes
 from perfmodel.features.fusion.bodies import BODY
 from perfmodel.features.mlir.attributes import AffineMap, DialectAttribute
 from perfmodel.features.mlir.bodies import REDUCTIONS
@@ -305,7 +306,7 @@ def _is_product(nest: Nest, a: int, b: int) -> bool:
 def _prologue(nest: Nest, a: Factor, b: Factor, of_result: Sequence[int]) -> Prologue:
     """What is done with the operands of a product in its kernel."""
     first, second, out = nest.ins[a.operand], nest.ins[b.operand], nest.outs[0]
-    narrow = a if is_narrow(first.dtype) and not is_narrow(second.dtype) else b
+    narrow = a if element_bytes(first.dtype) < element_bytes(second.dtype) else b
     scales = None
     if narrow.others:
         scale = max(narrow.others, key=lambda i: len(loops_of(nest.maps[i])))
@@ -326,8 +327,8 @@ def _multiplied(call: Call, nest: Nest, a: Factor, b: Factor, of_result: Sequenc
         letters(nest.maps[len(nest.ins)]), sizes=sizes, out=out, scales=around.scales,
     )  # fmt: skip
     inputs = [second, first] if swapped else [first, second]
-    _, narrow = format_of(first, second, around.scales, 1)
-    emit_accumulated(call, around.of(answer, narrow), [*inputs, *around.read], out, nest.initial[0])
+    answer = around.of(answer, format_of(first, second, around.scales))
+    emit_accumulated(call, answer, [*inputs, *around.read], out, nest.initial[0])
 
 
 def _reduced(call: Call, nest: Nest, kind: str, value: Value) -> None:

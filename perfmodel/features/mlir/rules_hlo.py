@@ -11,7 +11,7 @@ from perfmodel.features.mlir import rules_movement as movement
 from perfmodel.features.mlir.bodies import combiner, is_arg_search
 from perfmodel.features.mlir.call import Call, DefinitionError, Modelled, Rule, RuleError, numbers_of
 from perfmodel.features.mlir.contractions import Operand, contract, out_dtype_of
-from perfmodel.features.mlir.convolutions import Window, convolution, exact, pool, same_size
+from perfmodel.features.mlir.convolutions import Window, exact, filtered, pool, same_size
 from perfmodel.features.mlir.rules_hlo_movement import (
     broadcast,
     broadcast_in_dim,
@@ -133,18 +133,14 @@ def convolve(call: Call) -> None:
     same_size("%s input features of the filters", over(xs["f"], groups), ws["i"])
     if of_batch > 1:
         # The gradient of grouped filters: groups of the batch are convolved apart, as channels are in a grouped one.
-        op = convolution(
-            window, batch=over(xs["b"], of_batch), c_in=xs["f"] * of_batch, c_out=ws["o"], groups=of_batch,
-            dtype=x.dtype, out_dtype=out_dtype_of(x, out),
-        )  # fmt: skip
+        op, form = filtered(
+            window, x, w, out, batch=over(xs["b"], of_batch), c_in=xs["f"] * of_batch, c_out=ws["o"], groups=of_batch
+        )
     else:
-        op = convolution(
-            window, batch=xs["b"], c_in=xs["f"], c_out=ws["o"], groups=groups, dtype=x.dtype,
-            out_dtype=out_dtype_of(x, out),
-        )  # fmt: skip
+        op, form = filtered(window, x, w, out, batch=xs["b"], c_in=xs["f"], c_out=ws["o"], groups=groups)
     channel = of_out.index("f")
     attributes = {"groups": groups, "strides": tuple(window.strides), "channel_axis": channel}
-    call.emit(op, (x, w), (out,), attributes)
+    call.emit(op, (x, w), (out,), attributes, extra=form.extra_bytes(op, w))
 
 
 def reduce(call: Call) -> None:
@@ -156,12 +152,8 @@ def reduce(call: Call) -> None:
     results = sum(t is not None for t in call.outputs)
     out = call.result()
     if results > 1 and is_arg_search(call.operation):
-        extra = sum((t.bytes for t in call.outputs[1:] if t is not None), 0)
         op = ops.Reduce(kind="argmax", rows=out.elements, cols=cols, dtype=call.dtype)
-        inputs = [call.tensor(0)]
-        call.emit(
-            op, inputs, [t for t in call.outputs if t is not None], {"axis": axes, "keepdims": False}, extra=extra
-        )
+        _searched(call, op, {"axis": axes, "keepdims": False})
         return
     for index in range(results):
         x, result = call.tensor(index), call.result(index)
@@ -178,7 +170,8 @@ def reduce_window(call: Call) -> None:
     strides = call.ints("window_strides", [1] * rank, count=rank)
     dilations = call.ints("window_dilations", [1] * rank, count=rank)
     pads = call.ints("padding", [0] * (2 * rank))
-    kind = combiner(call.operation)
+    is_search = sum(t is not None for t in call.outputs) > 1 and is_arg_search(call.operation)
+    kind = "max" if is_search else combiner(call.operation)
     moving = [a for a in range(rank) if window[a] != 1]
     if len(moving) == 1 and window[moving[0]] == shape[moving[0]] == result[moving[0]] and rank > 0:
         # A window as long as the axis with as much padding: a cumulative sum.
@@ -187,7 +180,7 @@ def reduce_window(call: Call) -> None:
             kind={"sum": "cumsum", "prod": "cumprod"}.get(kind, kind), rows=over(x.elements, shape[axis]),
             cols=shape[axis], results=shape[axis], dtype=x.dtype,
         )  # fmt: skip
-        _first_only(call, op, {"axis": (axis,)})
+        _searched(call, op, {"axis": (axis,)})
         return
     fixed = [a for a in range(rank) if a not in moving]
     if len(moving) > 3:
@@ -205,13 +198,18 @@ def reduce_window(call: Call) -> None:
     )
     if len(fixed) >= 1 and len(moving) <= 2 and isinstance(op, ops.Pool):
         op = op.replace(batch=shape[fixed[0]], channels=prod(shape[a] for a in fixed[1:]))
-    _first_only(call, op, {"kernel": tuple(window[a] for a in moving), "strides": tuple(strides[a] for a in moving)})
+    _searched(call, op, {"kernel": tuple(window[a] for a in moving), "strides": tuple(strides[a] for a in moving)})
 
 
-def _first_only(call: Call, op: ops.Operator, attributes: dict[str, Any]) -> None:
-    """One node that reads the first operand (not the initial value)."""
+def _searched(call: Call, op: ops.Operator, attributes: dict[str, Any]) -> None:
+    """One node for all results, initial values left out: positions are written beside the values that are searched.
+
+    They are read, too, where the device computed them; counted up from 0, they are made in registers.
+    """
     outputs = [t for t in call.outputs if t is not None]
-    call.emit(op, (call.tensor(0),), outputs, attributes)
+    positions = [call.tensor(i) for i in range(1, len(outputs)) if call.known[i].origin is None]
+    extra = sum((t.bytes for t in (*positions, *outputs[1:])), 0)
+    call.emit(op, (call.tensor(0), *positions), outputs, attributes, extra=extra)
 
 
 def select_and_scatter(call: Call) -> Modelled:

@@ -129,17 +129,12 @@ def scatter(call: Call) -> Modelled:
 
 def sort(call: Call) -> Modelled:
     """A sort along one axis: log2(n) passes of a merge, a comparison an element each."""
-    from perfmodel.features.onnx.rules_elementwise import log2
+    from perfmodel.features.onnx.rules_elementwise import every_operand, log2
 
     x = call.tensor(0)
     axis = call.ints("dimension", [-1])[0]
-    length = (x.shape or (1,))[axis]
-    moved = sum(t.elements for t in call.outputs if t is not None)
-    op = ops.Elementwise(
-        kind="compare", elements=x.elements, steps=log2(length),
-        input_elements=moved, outputs=len([t for t in call.outputs if t is not None]), dtype=x.dtype,
-    )  # fmt: skip
-    return Modelled(op, {"axis": (axis,)})
+    steps = log2((x.shape or (1,))[axis])
+    return Modelled(every_operand(call, "compare", x.elements, steps=steps, dtype=x.dtype), {"axis": (axis,)})
 
 
 def top_k(call: Call) -> Modelled:

@@ -13,10 +13,10 @@ from perfmodel.features.mlir.attributes import AffineMap
 from perfmodel.features.mlir.bodies import combiner
 from perfmodel.features.mlir.call import Call, Modelled, Rule, RuleError, enum_of
 from perfmodel.features.mlir.contractions import Operand, contract, out_dtype_of
-from perfmodel.features.mlir.convolutions import Window, convolution, pool, same_size
+from perfmodel.features.mlir.convolutions import Window, filtered, pool, same_size
 from perfmodel.features.mlir.generic_windows import emit_accumulated, letters
 from perfmodel.features.mlir.kinds import TENSOR_KINDS
-from perfmodel.features.mlir.rules_elementwise import describe
+from perfmodel.features.mlir.rules_elementwise import apply
 from perfmodel.features.onnx.rules_memory import over
 from perfmodel.graph import Tensor
 
@@ -98,14 +98,11 @@ def convolve(call: Call) -> None:
     else:
         groups = xs.get("g", 1)
         c_in, c_out = xs.get("c", 1) * groups, ws.get("f", 1) * groups
-    op = convolution(
-        window, batch=xs.get("n", 1), c_in=c_in, c_out=c_out, groups=groups, dtype=x.dtype,
-        out_dtype=out_dtype_of(x, out),
-    )  # fmt: skip
+    op, form = filtered(window, x, w, out, batch=xs.get("n", 1), c_in=c_in, c_out=c_out, groups=groups)
     channel = "c" if depthwise else "f"
     attributes: dict[str, Any] = {"groups": groups, "strides": tuple(window.strides)}
     attributes["channel_axis"] = of_out.index(channel) if channel in of_out else 0
-    emit_accumulated(call, Modelled(op, attributes), [x, w], out, initial)
+    emit_accumulated(call, Modelled(op, attributes, (), form.extra_bytes(op, w)), [x, w], out, initial)
 
 
 def pooling(call: Call) -> None:
@@ -131,7 +128,7 @@ def pointwise(kind: str) -> Rule:
 
     def rule(call: Call) -> None:
         inputs, out, _ = _split(call)
-        call.emit(describe(kind, inputs, out), inputs, (out,))
+        apply(call, kind, inputs, out=out)
 
     return rule
 
@@ -191,7 +188,7 @@ def map_(call: Call) -> None:
         kind = next((TENSOR_KINDS[w] for w in map(str, call.operation.literals) if w in TENSOR_KINDS), None)
         if kind is None:
             raise RuleError("it has no body")
-        call.emit(describe(kind, inputs, out), inputs, (out,))
+        apply(call, kind, inputs, out=out)
         return
     generic.pointwise_body(call, inputs, [out])
 

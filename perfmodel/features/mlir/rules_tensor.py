@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 from perfmodel import ops
@@ -9,6 +10,7 @@ from perfmodel.features.mlir import dispatches
 from perfmodel.features.mlir import rules_movement as movement
 from perfmodel.features.mlir.bodies import combiner
 from perfmodel.features.mlir.call import Call, Modelled, Rule, RuleError, numbers_of
+from perfmodel.features.mlir.rules_generic import split_operands
 from perfmodel.features.mlir.scalar_code import LOOPS
 from perfmodel.features.onnx.rules_memory import over
 from perfmodel.graph import Removed
@@ -131,14 +133,16 @@ def attention(call: Call) -> None:
     for size in q_shape[1:-2] or (1,):
         heads = heads * size
     batch = q_shape[0] if len(q_shape) > 2 else 1
+    kv_heads = prod(k_shape[1:-2])
     if len(q_shape) == 3:
-        batch, heads = 1, q_shape[0]
+        batch, heads, kv_heads = 1, q_shape[0], prod(k_shape[:-2])
     value_dim = v_shape[-1]
     op = ops.Attention(
-        phase="encoder", batch=batch, heads=heads, kv_heads=heads, q_len=q_shape[-2], kv_len=k_shape[-2],
+        phase="encoder", batch=batch, heads=heads, kv_heads=kv_heads, q_len=q_shape[-2], kv_len=k_shape[-2],
         head_dim=q_shape[-1], v_head_dim=None if value_dim == q_shape[-1] else value_dim, dtype=q.dtype,
     )  # fmt: skip
-    masks = [t for t in call.inputs[3:] if t is not None and t is not out and len(t.shape or ()) >= 2]
+    ins, _ = split_operands(call)  # what is written is no mask
+    masks = [t for t in call.inputs[3:ins] if t is not None and len(t.shape or ()) >= 2]
     call.emit(op, (q, k, v, *masks), (out,), extra=sum(t.bytes for t in masks))
 
 
@@ -153,17 +157,18 @@ def running(call: Call) -> None:
 
 
 def sort(call: Call) -> None:
-    """A sort along one axis."""
-    from perfmodel.features.onnx.rules_elementwise import log2
+    """A sort along one axis, in place; or the largest values of one, which are written elsewhere."""
+    from perfmodel.features.onnx.rules_elementwise import every_operand, log2
 
     outputs = [t for t in call.outputs if t is not None]
     x = call.tensor(0)
     axis = call.ints("dimension", [-1])[0]
-    op = ops.Elementwise(
-        kind="compare", elements=x.elements, steps=log2((x.shape or (1,))[axis]),
-        input_elements=sum(t.elements for t in outputs), outputs=len(outputs), dtype=x.dtype,
-    )  # fmt: skip
-    call.emit(op, [t for t in call.inputs if t is not None][: len(outputs)], outputs, {"axis": (axis,)})
+    ins, outs = split_operands(call)
+    read = [t for t in call.inputs[: ins or outs] if t is not None]
+    op = every_operand(
+        call, "compare", x.elements, steps=log2((x.shape or (1,))[axis]), dtype=x.dtype, read=sum(t.bytes for t in read)
+    )
+    call.emit(op, read, outputs, {"axis": (axis,)})
 
 
 # Collectives

@@ -11,10 +11,10 @@ from math import prod
 from typing import Any
 
 from perfmodel import ops
-from perfmodel.features.mlir.call import Call, DefinitionError, Rule, RuleError
+from perfmodel.features.mlir.call import Call, DefinitionError, Modelled, Rule, RuleError
 from perfmodel.features.mlir.contractions import Operand, contract, out_dtype_of
-from perfmodel.features.mlir.convolutions import Window, convolution, exact, same_size
-from perfmodel.features.mlir.rules_elementwise import describe, limits
+from perfmodel.features.mlir.convolutions import Window, exact, filtered, same_size
+from perfmodel.features.mlir.rules_elementwise import apply, limits
 from perfmodel.features.onnx.rules_memory import over
 from perfmodel.features.onnx.rules_products import product
 from perfmodel.graph import Tensor
@@ -70,21 +70,19 @@ def unary(kind: str) -> Rule:
     """A function of the first operand."""
 
     def rule(call: Call) -> None:
-        x, out = call.tensor(0), call.result()
+        x = call.tensor(0)
         if kind == "clip":
             low, high = (0.0, 6.0) if "relu6" in call.op_type else (call.number(1), call.number(2))
             limits(call, x, low, high, [])
             return
-        call.emit(describe(kind, [x], out), (x,), (out,))
+        apply(call, kind, [x])
 
     return rule
 
 
 def gelu(call: Call) -> None:
     """GELU, exact or by tanh."""
-    x, out = call.tensor(0), call.result()
-    kind = "gelu_tanh" if len(call.known) > 1 and call.known[1].text == "tanh" else "gelu"
-    call.emit(describe(kind, [x], out), (x,), (out,))
+    apply(call, "gelu_tanh" if len(call.known) > 1 and call.known[1].text == "tanh" else "gelu", [call.tensor(0)])
 
 
 def clamp(call: Call) -> None:
@@ -113,7 +111,7 @@ def binary(name: str, kind: str) -> Rule:
             inputs = [inputs[1], inputs[2], inputs[0]]
         if not inputs:
             raise RuleError("it has no operand")
-        call.emit(describe(function, inputs, out), inputs, (out,))
+        apply(call, function, inputs)
 
     return rule
 
@@ -146,24 +144,24 @@ def described_matmul(
     return op, a, b
 
 
-def biased(
-    call: Call, op: ops.Operator, inputs: list[Tensor], bias: Tensor | None, out: Tensor, attributes: dict[str, Any]
-) -> None:
+def biased(call: Call, answer: Modelled, inputs: list[Tensor], bias: Tensor | None, out: Tensor) -> None:
     """A product and the addition of its bias by the same kernel."""
+    op, attributes, extra = answer.op, answer.attributes, answer.extra_bytes_read
     if bias is None or bias.scalar == 0:
-        call.emit(op, inputs, (out,), attributes)
+        call.emit(op, inputs, (out,), attributes, extra=extra)
         return
     add = ops.Elementwise(
         kind="add", elements=out.elements, inputs=1, input_elements=out.elements + bias.elements, dtype=out.dtype
     )
-    call.emit(op, [*inputs, bias], (out,), {**attributes, "bias": bias.name}, fused=(add,), extra=bias.bytes)
+    call.emit(op, [*inputs, bias], (out,), {**attributes, "bias": bias.name}, fused=(add,), extra=extra + bias.bytes)
 
 
 def linear(call: Call) -> None:
     """linear(x, weight [n, k], bias)."""
     out = call.result()
     op, a, b = described_matmul(call.tensor(0), call.tensor(1), out, transposed=True)
-    biased(call, op, [a, b], operand(call, 2, out.dtype), out, {"transpose_a": False, "transpose_b": True})
+    answer = Modelled(op, {"transpose_a": False, "transpose_b": True})
+    biased(call, answer, [a, b], operand(call, 2, out.dtype), out)
 
 
 def addmm(call: Call) -> None:
@@ -171,7 +169,7 @@ def addmm(call: Call) -> None:
     out = call.result()
     op, a, b = described_matmul(call.ranked(1), call.ranked(2), out)
     bias = None if call.number(3) == 0 else call.inputs[0]
-    biased(call, op, [a, b], bias, out, {"transpose_a": False, "transpose_b": False})
+    biased(call, Modelled(op, {"transpose_a": False, "transpose_b": False}), [a, b], bias, out)
 
 
 def einsum(call: Call) -> None:
@@ -232,11 +230,10 @@ def _conv(call: Call, transposed: bool, groups: Any, *, dilation: int = 5) -> No
         window = Window(xs[2:], ws[2:], stride, dilations, pads, ys[2:])
     same_size("filters for %s channels", xs[1] if transposed else over(xs[1], groups), ws[0] if transposed else ws[1])
     exact(window)
-    op = convolution(
-        window, batch=xs[0], c_in=xs[1], c_out=ws[1] * groups if transposed else ws[0], groups=groups, dtype=x.dtype,
-        out_dtype=out_dtype_of(x, out),
-    )  # fmt: skip
-    biased(call, op, [x, w], operand(call, 2, out.dtype), out, {"groups": groups, "strides": tuple(stride)})
+    c_out = ws[1] * groups if transposed else ws[0]
+    op, form = filtered(window, x, w, out, batch=xs[0], c_in=xs[1], c_out=c_out, groups=groups)
+    answer = Modelled(op, {"groups": groups, "strides": tuple(stride)}, (), form.extra_bytes(op, w))
+    biased(call, answer, [x, w], operand(call, 2, out.dtype), out)
 
 
 def _per_axis(call: Call, index: int, count: int, default: int) -> list[int]:
@@ -253,15 +250,29 @@ def _per_axis(call: Call, index: int, count: int, default: int) -> list[int]:
 # Attention, normalisation, softmax
 
 
-def attention(call: Call) -> None:
-    """scaled_dot_product_attention(q, k, v, mask, dropout, is_causal, ...), also the flash and efficient kernels."""
+ATTENTION: dict[str, tuple[int | None, int]] = {
+    "scaled_dot_product_attention": (3, 5), "_scaled_dot_product_flash_attention": (None, 4),
+    "_scaled_dot_product_flash_attention_for_cpu": (5, 4), "_scaled_dot_product_efficient_attention": (3, 6),
+    "_scaled_dot_product_cudnn_attention": (3, 6), "_scaled_dot_product_fused_attention_overrideable": (3, 5),
+}  # fmt: skip
+"""Which operands of ATen's attention are the mask and ``is_causal`` (PyTorch's ``native_functions.yaml``)."""
+
+
+def attention(mask_at: int | None, causal_at: int) -> Rule:
+    """Attention of ATen (q, k, v, ...), whichever kernel is named."""
+
+    def rule(call: Call) -> None:
+        mask = call.inputs[mask_at] if mask_at is not None and mask_at < len(call.inputs) else None
+        _attention(call, mask, causal=bool(call.number(causal_at)))
+
+    return rule
+
+
+def _attention(call: Call, mask: Tensor | None, *, causal: bool) -> None:
     q, k, v = call.tensor(0), call.tensor(1), call.tensor(2)
     q_shape, k_shape, v_shape = q.shape or (), k.shape or (), v.shape or ()
     if len(q_shape) < 3:
         raise RuleError("its operands do not have heads")
-    mask = call.inputs[3] if len(call.inputs) > 3 else None
-    flags = [call.known[i] for i in range(4, min(len(call.known), 7))]
-    causal = any(f.scalar is True for f in flags)
     batch = prod(q_shape[:-3]) if len(q_shape) > 3 else 1
     q_len, kv_len = q_shape[-2], k_shape[-2]
     op = ops.Attention(
@@ -298,14 +309,21 @@ def rms_norm(call: Call) -> None:
     _norm(call, "rmsnorm", over(call.elements(0), cols), cols, [2], call.number(3))
 
 
-def batch_norm(call: Call) -> None:
-    """batch_norm and native_batch_norm at inference: (x, weight, bias, mean, variance, training, momentum, eps)."""
-    x, out = call.tensor(0), call.result()
-    shape = x.shape or ()
-    channels = shape[1] if len(shape) > 1 else 1
-    op = ops.Norm(kind="batchnorm", rows=channels, cols=over(x.elements, channels), dtype=x.dtype)
-    inputs = [x, *(t for t in call.inputs[1:5] if t is not None)]
-    call.emit(op, inputs, (out,), {"epsilon": 1e-5, "axis": 1})
+def batch_norm(training_at: int | None) -> Rule:
+    """batch_norm and native_batch_norm: (x, weight, bias, mean, variance, training, momentum, eps)."""
+
+    def rule(call: Call) -> None:
+        x, out = call.tensor(0), call.result()
+        shape = x.shape or ()
+        channels = shape[1] if len(shape) > 1 else 1
+        # In training the statistics are the batch's own, as in stablehlo.batch_norm_training: nothing to fold.
+        training = training_at is not None and bool(call.number(training_at))
+        kind = "instancenorm" if training else "batchnorm"
+        op = ops.Norm(kind=kind, rows=channels, cols=over(x.elements, channels), dtype=x.dtype)
+        inputs = [x, *(t for t in call.inputs[1:5] if t is not None)]
+        call.emit(op, inputs, (out,), {"epsilon": 1e-5, "axis": 1})
+
+    return rule
 
 
 def group_norm(call: Call) -> None:
@@ -364,11 +382,10 @@ ATEN: dict[str, Rule] = {
     "mm": mm, "bmm": mm, "matmul": mm, "mv": mm, "dot": mm, "linear": linear, "addmm": addmm, "baddbmm": addmm,
     "einsum": einsum, "convolution": conv, "_convolution": conv, "conv1d": conv_nd, "conv2d": conv_nd,
     "conv3d": conv_nd, "conv_transpose1d": conv_transpose, "conv_transpose2d": conv_transpose,
-    "conv_transpose3d": conv_transpose, "scaled_dot_product_attention": attention,
-    "_scaled_dot_product_flash_attention": attention, "_scaled_dot_product_efficient_attention": attention,
-    "_scaled_dot_product_flash_attention_for_cpu": attention, "layer_norm": layer_norm, "native_layer_norm": layer_norm,
-    "rms_norm": rms_norm, "_fused_rms_norm": rms_norm, "batch_norm": batch_norm, "native_batch_norm": batch_norm,
-    "_native_batch_norm_legit_no_training": batch_norm, "group_norm": group_norm,
+    "conv_transpose3d": conv_transpose, **{name: attention(*places) for name, places in ATTENTION.items()},
+    "layer_norm": layer_norm, "native_layer_norm": layer_norm, "rms_norm": rms_norm, "_fused_rms_norm": rms_norm,
+    "batch_norm": batch_norm(5), "native_batch_norm": batch_norm(5),
+    "_native_batch_norm_legit_no_training": batch_norm(None), "group_norm": group_norm,
     "native_group_norm": native_group_norm, "instance_norm": instance_norm, "softmax": softmax("softmax"),
     "_softmax": softmax("softmax"), "_safe_softmax": softmax("softmax"),
     "log_softmax": softmax("log_softmax"), "_log_softmax": softmax("log_softmax"),

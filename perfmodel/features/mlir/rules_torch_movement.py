@@ -8,6 +8,7 @@ from perfmodel import ops
 from perfmodel.features.mlir import rules_movement as movement
 from perfmodel.features.mlir.call import Call, Rule, RuleError
 from perfmodel.features.mlir.known import Known
+from perfmodel.features.mlir.rules_elementwise import converts
 from perfmodel.graph import Tensor
 
 
@@ -23,7 +24,7 @@ def alias(call: Call) -> None:
 def cast(call: Call) -> None:
     """to.dtype, _to_copy, convert_element_type."""
     x, out = call.tensor(0), call.result()
-    if x.dtype == out.dtype:
+    if x.dtype == out.dtype and not converts(call.operation):
         call.convert.alias(call.operation.results[0], call.known[0])
         return
     op = ops.Copy(kind="cast", elements=out.elements, read_elements=x.elements, dtype=x.dtype, out_dtype=out.dtype)

@@ -10,7 +10,7 @@ from perfmodel.features.mlir.call import Call, Rule
 from perfmodel.features.mlir.contractions import out_dtype_of
 from perfmodel.features.mlir.convolutions import Window, pool
 from perfmodel.features.mlir.known import Known
-from perfmodel.features.mlir.rules_elementwise import describe
+from perfmodel.features.mlir.rules_elementwise import apply, describe
 from perfmodel.features.onnx.rules_memory import over
 from perfmodel.graph import Tensor
 
@@ -40,8 +40,7 @@ def largest(call: Call) -> None:
     """max and min: of two tensors a function, of one a reduction."""
     kind = "max" if ".max" in call.op_type else "min"
     if len(call.inputs) > 1 and call.inputs[1] is not None:
-        inputs = [call.tensor(0), call.tensor(1)]
-        call.emit(describe(kind, inputs, call.result()), inputs, (call.result(),))
+        apply(call, kind, [call.tensor(0), call.tensor(1)])
     else:
         reduction(kind)(call)
 
@@ -72,7 +71,7 @@ def variance(call: Call) -> None:
     mean = mean_out if mean_out is not None and mean_out.shape == kept else call.new(kept, x.dtype)
     reduce = ops.Reduce(kind="mean", rows=rows, cols=cols, dtype=x.dtype)
     call.emit(reduce, (x,), (mean,), flags)
-    call.emit(describe("sub", [x, mean], centred), (x, mean), (centred,))
+    apply(call, "sub", [x, mean], out=centred)
     call.emit(
         describe("mul", [centred, centred], squares).replace(input_elements=x.elements), (centred, centred), (squares,)
     )
@@ -83,7 +82,7 @@ def variance(call: Call) -> None:
     call.emit(reduce, (squares,), (found,), flags)
     if is_root:
         root = result if result.shape == kept else call.new(kept, x.dtype)
-        call.emit(describe("sqrt", [found], root), (found,), (root,))
+        apply(call, "sqrt", [found], out=root)
         found = root
     if found is not result:
         call.emit(ops.View(kind="reshape", dtype=x.dtype), (found,), (result,))
@@ -119,14 +118,12 @@ def top_k(call: Call) -> None:
 
 def sort(call: Call) -> None:
     """sort(x, dim, descending), argsort."""
-    from perfmodel.features.onnx.rules_elementwise import log2
+    from perfmodel.features.onnx.rules_elementwise import every_operand, log2
 
     x = call.tensor(0)
     outputs = [o for o in call.outputs if o is not None]
     axis = call.number(1) if isinstance(call.number(1), int) and not isinstance(call.number(1), bool) else -1
-    op = ops.Elementwise(
-        kind="compare", elements=x.elements, steps=log2((x.shape or (1,))[axis]), outputs=len(outputs), dtype=x.dtype
-    )
+    op = every_operand(call, "compare", x.elements, steps=log2((x.shape or (1,))[axis]), dtype=x.dtype)
     call.emit(op, (x,), outputs)
 
 

@@ -8,7 +8,7 @@ from perfmodel import ops
 from perfmodel.features.mlir import rules_movement as movement
 from perfmodel.features.mlir.call import Call, Modelled, Rule, RuleError
 from perfmodel.features.mlir.contractions import Operand, contract, out_dtype_of
-from perfmodel.features.mlir.convolutions import Window, convolution, exact, pool, same_size
+from perfmodel.features.mlir.convolutions import Window, exact, filtered, pool, same_size
 from perfmodel.features.onnx.rules_memory import over
 from perfmodel.graph import Tensor
 
@@ -24,22 +24,21 @@ def fully_connected(call: Call) -> None:
     """A linear layer with weights [OC, IC] and a bias."""
     a, b, out = call.tensor(0), call.tensor(1), call.result()
     answer, _ = contract(Operand(a, "mk"), Operand(b, "nk"), "mn", out=out)
-    _emit_biased(call, answer.op, a, b, out, dict(answer.attributes), 2)
+    _emit_biased(call, answer, a, b, out, 2)
 
 
-def _emit_biased(
-    call: Call, op: ops.Operator, x: Tensor, w: Tensor, out: Tensor, attributes: dict[str, Any], index: int
-) -> None:
+def _emit_biased(call: Call, answer: Modelled, x: Tensor, w: Tensor, out: Tensor, index: int) -> None:
     """A product with its bias, where that is not zero."""
+    op, attributes, extra = answer.op, answer.attributes, answer.extra_bytes_read
     bias = call.inputs[index] if index < len(call.inputs) else None
     known = call.known[index] if index < len(call.known) else None
     if bias is None or known is None or known.number == 0:
-        call.emit(op, (x, w), (out,), attributes)
+        call.emit(op, (x, w), (out,), attributes, extra=extra)
         return
     add = ops.Elementwise(
         kind="add", elements=out.elements, inputs=1, input_elements=out.elements + bias.elements, dtype=out.dtype
     )
-    call.emit(op, (x, w, bias), (out,), {**attributes, "bias": bias.name}, fused=(add,), extra=bias.bytes)
+    call.emit(op, (x, w, bias), (out,), {**attributes, "bias": bias.name}, fused=(add,), extra=extra + bias.bytes)
 
 
 def _pads(call: Call, count: int) -> list[int]:
@@ -68,16 +67,13 @@ def conv(depthwise: bool, transposed: bool = False) -> Rule:
             window = Window(xs[1:-1], kernel, strides, [1] * count, pads, ys[1:-1])
         same_size("filters for %s channels", c_in, ws[2] if depthwise else ws[-1])
         exact(window)
-        op = convolution(
-            window, batch=xs[0], c_in=c_in, c_out=c_out, groups=c_in if depthwise else 1, dtype=x.dtype,
-            out_dtype=out_dtype_of(x, out),
-        )  # fmt: skip
+        op, form = filtered(window, x, w, out, batch=xs[0], c_in=c_in, c_out=c_out, groups=c_in if depthwise else 1)
         source, target = call.convert.channels_first(call.operation, x, out)
         attributes = {
             "groups": op.groups, "strides": tuple(strides),
             "channel_axis": 1 if target is not out else len(ys) - 1,
         }  # fmt: skip
-        _emit_biased(call, op, source, w, target, attributes, 2)
+        _emit_biased(call, Modelled(op, attributes, (), form.extra_bytes(op, w)), source, w, target, 2)
 
     return rule
 
@@ -222,8 +218,8 @@ def block_matmul(call: Call) -> None:
     """matmul_t_block_scaled: A [N, H, C] with scales times B [N, W, C] with scales."""
     a, b, out = call.tensor(0), call.tensor(2), call.result()
     answer, _ = contract(Operand(a, "bmk"), Operand(b, "bnk"), "bmn", out=out)
-    scales = sum(call.tensor(i).bytes for i in (1, 3))
-    call.emit(answer.op, (a, b, call.tensor(1), call.tensor(3)), (out,), answer.attributes, extra=scales)
+    extra = answer.extra_bytes_read + sum(call.tensor(i).bytes for i in (1, 3))
+    call.emit(answer.op, (a, b, call.tensor(1), call.tensor(3)), (out,), answer.attributes, extra=extra)
 
 
 def unsupported(call: Call) -> None:

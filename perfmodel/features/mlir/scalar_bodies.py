@@ -10,7 +10,7 @@ from perfmodel.features.mlir.call import Call, RuleError
 from perfmodel.features.mlir.evaluate import direction
 from perfmodel.features.mlir.ir import Operation, Value
 from perfmodel.features.mlir.kinds import SCALAR_KINDS, TENSOR_KINDS
-from perfmodel.features.mlir.rules_elementwise import COMPARISONS, describe
+from perfmodel.features.mlir.rules_elementwise import COMPARISONS, apply, converts, describe
 from perfmodel.graph import Tensor
 from perfmodel.ops.base import is_symbolic
 
@@ -174,7 +174,7 @@ class Body:
             raise RuleError(f"its body has {name}, which no rule covers")
         relu = self._relu(operation) if kind in ("where", "max") else None
         if relu is not None:
-            self.call.emit(describe("relu", [relu], out), (relu,), (out,))
+            apply(self.call, "relu", [relu], out=out)
             return True
         masked = any(v in self._causal for v in operation.operands)
         inputs = [t for v in operation.operands if (t := self.tensor(v)) is not None]
@@ -184,14 +184,14 @@ class Body:
         if kind == "cast":
             x = inputs[0]
             op: ops.Operator = ops.Copy(kind="cast", elements=x.elements, dtype=x.dtype, out_dtype=out.dtype)
-            if x.dtype == out.dtype:
+            if x.dtype == out.dtype and not converts(operation):
                 op = ops.View(kind="identity", dtype=x.dtype)
             self.call.emit(op, (x,), (out,))
             return True
         if kind == "compare":
             kind = COMPARISONS.get(direction(operation), "compare")
         attributes = {"causal": True} if masked and kind == "where" else {}
-        self.call.emit(describe(kind, inputs, out), inputs, (out,), attributes)
+        apply(self.call, kind, inputs, attributes, out=out)
         return True
 
     def _relu(self, operation: Operation) -> Tensor | None:
