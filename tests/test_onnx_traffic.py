@@ -38,7 +38,7 @@ def test_batchnorm_in_training_takes_means_of_its_own(
     opset: int, outputs: list[str], attributes: dict[str, Any], extra: int
 ) -> None:
     nodes = [node("Conv", ["x", "w"], ["c"]), node("BatchNormalization", ["c", *"gggg"], outputs, **attributes)]
-    results = [value("y", [2, 6, 4, 4]), *(value(n, [6]) for n in outputs[1:])]
+    results = [value("y", [2, 6, 4, 4])]  # inference leaves the shapes of the others open before operator set 14
     graph = read_onnx(
         model(nodes, [value("x", [2, 3, 4, 4])], results, [weight("w", [6, 3, 1, 1]), weight("g", [6])], opset=opset)
     )

@@ -37,9 +37,10 @@ def batch_norm(call: Call) -> Modelled:
     channels = shape[1] if len(shape) > 1 else 1
     cols = elements(shape[:1] + shape[2:])
     # Before operator set 14, results beside the first say so.
-    if call.get("training_mode", 0) or any(t is not None for t in call.outputs[1:]):
+    statistics = sum(t is not None for t in call.outputs[1:])
+    if call.get("training_mode", 0) or statistics:
         plain = _norm(call, "instancenorm", channels, cols, {"axis": 1}, parameters=4)
-        return Modelled(plain.op, plain.attributes, (), call.further_results())
+        return Modelled(plain.op, plain.attributes, (), statistics * call.tensor(3).bytes)
     op = ops.Norm(kind="batchnorm", rows=channels, cols=cols, dtype=call.dtype)
     return Modelled(op, {"epsilon": float(call.get("epsilon", 1e-5)), "axis": 1})
 
