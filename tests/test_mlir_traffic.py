@@ -455,3 +455,16 @@ def test_what_attention_is_written_to_is_no_mask(dialect: str, mask: str) -> Non
 def test_heads_of_keys_that_heads_of_queries_share(q: str, k: str, batch: int, heads: int, kv_heads: int) -> None:
     op = _attention("iree_linalg_ext", q, k)
     assert (op.batch, op.heads, op.kv_heads) == (batch, heads, kv_heads)
+
+
+def test_a_batch_norm_in_training_reads_and_writes_its_parameters_once_a_feature() -> None:
+    image, feature = "tensor<2x3x8x8xf32>", "tensor<3xf32>"
+    text = module(
+        f"%x: {image}, %s: {feature}, %o: {feature}",
+        f'%r, %m, %v = "stablehlo.batch_norm_training"(%x, %s, %o) <{{epsilon = 1.0e-5 : f32, feature_index = 1 : i64}}> : '
+        f"({image}, {feature}, {feature}) -> ({image}, {feature}, {feature})",
+        image,
+    )
+    node = only(text)
+    # The image is read and written; beside it a scale and a shift a feature are read, a mean and a variance written.
+    assert node.bytes == 4 * (2 * (2 * 3 * 8 * 8) + 2 * 3 + 2 * 3)

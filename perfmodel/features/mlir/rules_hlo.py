@@ -235,8 +235,16 @@ def training_norm(call: Call) -> Modelled:
     """batch_norm_training and batch_norm_grad: a mean and a variance a feature over all of the batch."""
     shape = call.shape(0)
     axis = call.ints("feature_index")[0]
-    op = ops.Norm(kind="instancenorm", rows=shape[axis], cols=over(call.elements(0), shape[axis]), dtype=call.dtype)
-    return Modelled(op, {"axis": axis})
+    # Beside the operand: scales, shifts, means of each feature; of the gradient the output's, too. Means are results as well.
+    read = sum(call.elements(i) for i in range(1, len(call.inputs)))
+    op = ops.Norm(
+        kind="instancenorm",
+        rows=shape[axis],
+        cols=over(call.elements(0), shape[axis]),
+        parameters=read,
+        dtype=call.dtype,
+    )
+    return Modelled(op, {"axis": axis}, (), sum(t.bytes for t in call.outputs[1:] if t is not None))
 
 
 def fft(call: Call) -> Modelled:

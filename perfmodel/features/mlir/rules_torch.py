@@ -319,8 +319,9 @@ def batch_norm(training_at: int | None) -> Rule:
         # In training the statistics are the batch's own, as in stablehlo.batch_norm_training: nothing to fold.
         training = training_at is not None and bool(call.number(training_at))
         kind = "instancenorm" if training else "batchnorm"
-        op = ops.Norm(kind=kind, rows=channels, cols=over(x.elements, channels), dtype=x.dtype)
         inputs = [x, *(t for t in call.inputs[1:5] if t is not None)]
+        read = sum(t.elements for t in inputs[1:]) if training else None
+        op = ops.Norm(kind=kind, rows=channels, cols=over(x.elements, channels), parameters=read, dtype=x.dtype)
         call.emit(op, inputs, (out,), {"epsilon": 1e-5, "axis": 1})
 
     return rule
