@@ -95,7 +95,7 @@ class Predictor:
             InputError: an unknown device, dtype, software or family; a table that lacks a column.
         """
         device = load_device(device) if not isinstance(device, Device) else device
-        device = self._as_corrected(device)
+        device = self.as_corrected(device)
         groups, rows = groups_of(ops)
         conditions = Conditions(cache, clock_hz, power_limit_w)
         more_bytes = _per_row(extra_bytes_read, rows, "extra_bytes_read")
@@ -167,7 +167,7 @@ class Predictor:
         family = family_of(op) if self.corrections else None
         return None if family is None else self.corrections.get((family.name, device.id, family.part(op)))
 
-    def _as_corrected(self, device: Device) -> Device:
+    def as_corrected(self, device: Device) -> Device:
         """The device with the constants that its corrections were made with, unless it brings its own."""
         for (_, device_id, _), correction in self.corrections.items():
             if device_id == device.id and correction.calibrated and not device.calibrated:
