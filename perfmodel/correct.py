@@ -107,20 +107,26 @@ def _corrected(
     _check_new(on_processors, predictor, source)
     boosters: dict[Key, dict[str, Any]] = {_key(e): e for e in manifest["boosters"]}
     corrections: dict[Key, dict[str, Any]] = {_key(e): e for e in manifest.get("corrections", [])}
-    parts = learned_parts(tables, None, report) if tables or not on_processors else []
-    host, judged = write_host(on_processors, folder, seed, report)
-    groups, own, notes = grouped(judged, BY) if judged else [], [], list[str]()
-    for part in parts:
+    notes: list[str] = []
+    todo = []
+    for part in learned_parts(tables, None, report) if tables or not on_processors else []:
         assert part.family is not None
         record = predictor.as_corrected(load_device(part.device))
         check_seconds(part, record, predictor.constants)
         key = (part.family.name, record.id, part.part)
-        if _makes_booster(part, key, predictor, notes):
+        makes_booster = _makes_booster(part, key, predictor, notes)
+        if not makes_booster:
+            _check_constants(key, record, predictor)
+        todo.append((part, record, key, makes_booster))
+    host, judged = write_host(on_processors, folder, seed, report)
+    groups, own = grouped(judged, BY) if judged else [], []
+    for part, record, key, makes_booster in todo:
+        if makes_booster:
             boosters[key], scores = _own_booster(part, key, predictor, folder, seed)
             own.append(boosters[key])
             corrections.pop(key, None)
         else:
-            corrections[key], scores = _correction(part, record, predictor, folder, seed)
+            corrections[key], scores = _correction(part, key, record, predictor, folder, seed)
         groups += scores
         before, after = (float(np.mean([getattr(g, n) for g in scores])) for n in ("analytical_mape", "mape"))
         held = corrections[key]["rows"] if key in corrections else len(part.rows)
@@ -195,6 +201,16 @@ def _check_new(tables: list[pd.DataFrame], predictor: Predictor, source: Path) -
                 f"{source.name} has learned {known.rows} kernels of {device} under {software}, and a processor's kernels are "
                 "learned all together: give the traces of both to `perfmodel train`, without --base"
             )
+
+
+def _check_constants(key: Key, device: Device, predictor: Predictor) -> None:
+    """Refuses rows of a device whose constants are not those of the base's correction: its errors are of other predictions."""
+    earlier = predictor.corrections.get(key)
+    if earlier is not None and dict(earlier.calibrated) != dict(device.calibrated):
+        raise InputError(
+            f"the base's correction of {' '.join(key)} was made with other calibrated constants than {device.id} has now: "
+            "correct the base before it with the traces of both rounds, or give the device file of that time"
+        )
 
 
 def _makes_booster(part: Part, key: Key, predictor: Predictor, notes: list[str]) -> bool:
@@ -287,16 +303,9 @@ def _joined(measured: Measured, earlier: Correction, seed: int) -> tuple[Points,
 
 
 def _correction(
-    part: Part, device: Device, predictor: Predictor, folder: Path, seed: int
+    part: Part, key: Key, device: Device, predictor: Predictor, folder: Path, seed: int
 ) -> tuple[dict[str, Any], list[GroupAccuracy]]:
-    assert part.family is not None
-    key = (part.family.name, device.id, part.part)
     earlier = predictor.corrections.get(key)
-    if earlier is not None and dict(earlier.calibrated) != dict(device.calibrated):
-        raise InputError(
-            f"the base's correction of {' '.join(key)} was made with other calibrated constants than {device.id} has now: give "
-            "the traces of both to the base before it, or the device file of that time"
-        )
     # A draw from both, if there are too many: as many of each as it has of all.
     room = PROCESS_ROWS
     if earlier is not None:
