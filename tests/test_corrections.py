@@ -477,6 +477,26 @@ def test_many_rows_leave_the_booster_of_software_that_they_lack(
     )
 
 
+def test_software_that_the_base_has_measured_there_is_not_corrected_by_other(tmp_path: Path) -> None:
+    write_predictor(tmp_path / "base", (A100.id, "bf16", (0.1, 0.3)))
+    rows = measured(60).query("m >= 16 and m <= 4096 and n <= 4096 and k <= 4096")
+    before = load(tmp_path / "base")
+
+    def predicted(name: str, software: str | None) -> Any:
+        return load(tmp_path / name).predict(gemm(rows), A100, software=software, cache="cold")
+
+    for name, factor in (("slower", 1.4), ("faster", 0.7)):
+        # 1.4 and 0.7 times what the faster of the base's two stacks takes.
+        seconds = factor * before.predict(gemm(rows), A100, software="stack0", cache="cold").latency_s
+        train_on_base(rows.assign(latency_s=seconds), tmp_path / name, base=tmp_path / "base")
+        for software in ("stack0", "stack1-1.0"):
+            for figure in ("latency_s", "latency_low_s", "latency_high_s", "source", "software"):
+                now, then = (getattr(predicted(n, software), figure) for n in (name, "base"))
+                np.testing.assert_array_equal(now, then)
+        assert np.median(predicted(name, "mine").latency_s / seconds) == pytest.approx(1, abs=0.1)
+        assert set(predicted(name, None).software) == {"mine-1.0"}  # without a name, what the rows are of
+
+
 def test_a_booster_of_its_own_keeps_what_is_known_of_siblings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("xgboost")
     manifest = write_predictor(tmp_path / "base", ("h100-sxm", "bf16", (0.1,)))

@@ -360,6 +360,7 @@ def corrected(
     blend: Callable[[str | None], dict[str, Any]],
     base_software: Callable[[str], str | None],
     columns: Callable[[str], Mapping[str, np.ndarray]],
+    learned: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The columns of an uncorrected blend with the correction applied, for the fastest stack of each row.
 
@@ -369,9 +370,14 @@ def corrected(
         blend: the predictor's own columns under a software that it knows, or None.
         base_software: the name by which ``blend`` knows a software, or None.
         columns: the features under a cache state.
+        learned: the variants that ``blend`` has measurements of on the very device. Of software that the correction's rows lack
+            they say more than those do: its predictions stay.
     """
     choices = correction.choices(software)
     if choices is None:
+        stacks = set(map(stack_of, learned)) - set(map(stack_of, correction.software))
+        if variants_for(software, learned) or stack_of(str(software)) in stacks:
+            return blend(software)
         choices = (str(software),)
     best: dict[str, Any] | None = None
     for choice in choices:

@@ -85,7 +85,8 @@ class Predictor:
                 and the family's fields; see :func:`perfmodel.ops.table.from_columns`).
             device: a record, an id, or the path of a device TOML.
             software: the stack that runs the operators (``"vllm"``, ``"vllm-0.24.0"``, or one of its kernels,
-                ``"sglang-0.5.10:triton"``); None means the fastest of the newest versions that were measured.
+                ``"sglang-0.5.10:triton"``); None means the fastest of the newest versions that were measured, of a
+                correction's rows where there is one.
             cache: state of the last-level cache (:data:`perfmodel.models.machine.CACHES`).
             clock_hz: a pinned clock.
             power_limit_w: a cap below the device's own.
@@ -178,6 +179,11 @@ class Predictor:
     def _learned(self) -> Learned:
         return Learned(self.constants, self.residuals, self.analytical_log_intervals)
 
+    def _learned_there(self, op: Operator, device: Device) -> tuple[str, ...]:
+        """The variants that operators like this one were measured under on the very device, corrections aside."""
+        found = self._learned.find(op, device)
+        return found.residual.software if found is not None and found.trust == 1.0 else ()
+
     def _check_software(self, software: str | None) -> None:
         """A name that no table of this predictor has is a mistake, wherever it is used."""
         if software is None:
@@ -232,6 +238,7 @@ class Predictor:
                 blend=lambda base: self._learned.blend(group, device, bounds, conditions, base, notes, fused=fused),
                 base_software=lambda name: self._base_software(name, device, group.op),
                 columns=lambda state: self.error_features(group, device, replace(conditions, cache=state)),
+                learned=self._learned_there(group.op, device),
             )  # fmt: skip
         part |= power_model.of_group(
             group, device, bounds, part["latency_s"], extras, conditions,
