@@ -139,7 +139,7 @@ def described(part: Part, device: Device, constants: Constants | None) -> Descri
         keys[chunk.rows], analytical[chunk.rows] = shape_keys(chunk.group), chunk.bounds.latency_s
     software = table["software"].astype(str).to_numpy(dtype=object)
     kernel = table["kernel"].astype(object).to_numpy() if "kernel" in table.columns else None
-    points = Points(error_columns(columns), variants_of(software, kernel, keys))
+    points = Points(error_columns(columns), variants_of(software, kernel, keys), keys)
     return Described(chunks, points, states, analytical)
 
 

@@ -1,8 +1,10 @@
 """Correcting a predictor with a few rows of a device: ``perfmodel train --base``.
 
 Up to :data:`BOOSTER_ROWS` rows of a (device, dtype) make a correction (:mod:`perfmodel.models.corrections`) on top of whatever
-the base says of that device; more make a booster of its own, as plain training does. The new folder holds the base's files as
-well, so that it needs nothing beside it.
+the base says of that device, together with the rows that corrected the base there before; more make a booster of its own, as
+plain training does, unless the base has learned software there that they lack. Kernels of a processor that the base does not
+know are learned as plain training learns them. The new folder holds the base's files as well, so that it needs nothing beside
+it.
 """
 
 from __future__ import annotations
@@ -24,9 +26,12 @@ from perfmodel.hardware import Device, load_device
 from perfmodel.models import artefact
 from perfmodel.models.constants import FALLBACK
 from perfmodel.models.corrections import Correction, Fitted, fit_correction, packed
+from perfmodel.models.kernel import Points, joined
 from perfmodel.models.learned import Key, software_of, software_order
 from perfmodel.models.predictor import Predictor, load_trained, predictor_folder
-from perfmodel.models.trace_rows import Part, check_seconds, roofline_s, shape_keys
+from perfmodel.models.trace_rows import Part, check_seconds, roofline_s
+from perfmodel.training.host_files import KEPT as HOST_COLUMNS
+from perfmodel.training.host_files import check_host, split_host, write_host
 from perfmodel.training.output import check_output
 from perfmodel.training.parts import BY, PartTask, train_part
 from perfmodel.training.resume import Pieces
@@ -69,7 +74,8 @@ def train_on_base(
     Raises:
         TraceError: the traces break the schema, or their times cannot be seconds.
         InputError: an unknown device or base; no usable row; the output is the base, a file, or a folder with other things
-            that is no predictor.
+            that is no predictor; the base was corrected with other calibrated constants of the device, or has learned kernels
+            of the same processor and software.
         PredictorError: the base is damaged.
     """
     source, folder = predictor_folder(base), Path(output)
@@ -94,46 +100,73 @@ def _corrected(
     report: Callable[[str], None],
 ) -> dict[str, Any]:
     """Writes all files of the new predictor, the manifest last; returns the contents of ``accuracy.json``."""
-    tables, hashes = load_tables(traces, device)
+    tables, hashes = load_tables(traces, device, keep=HOST_COLUMNS)
     predictor, manifest = load_trained(source), artefact.read_manifest(source)
+    tables, on_processors = split_host(tables)
+    check_host(on_processors)
+    _check_new(on_processors, predictor, source)
     boosters: dict[Key, dict[str, Any]] = {_key(e): e for e in manifest["boosters"]}
     corrections: dict[Key, dict[str, Any]] = {_key(e): e for e in manifest.get("corrections", [])}
-    groups: list[GroupAccuracy] = []
-    for part in learned_parts(tables, None, report):
+    notes: list[str] = []
+    todo = []
+    for part in learned_parts(tables, None, report) if tables or not on_processors else []:
         assert part.family is not None
-        record = load_device(part.device)
+        record = predictor.as_corrected(load_device(part.device))
         check_seconds(part, record, predictor.constants)
         key = (part.family.name, record.id, part.part)
-        if len(part.rows) >= BOOSTER_ROWS:
-            boosters[key], scores = _own_booster(part, predictor, folder, seed)
+        makes_booster = _makes_booster(part, key, predictor, notes)
+        if not makes_booster:
+            _check_constants(key, record, predictor)
+        todo.append((part, record, key, makes_booster))
+    host, judged = write_host(on_processors, folder, seed, report)
+    groups, own = grouped(judged, BY) if judged else [], []
+    for part, record, key, makes_booster in todo:
+        if makes_booster:
+            boosters[key], scores = _own_booster(part, key, predictor, folder, seed)
+            own.append(boosters[key])
             corrections.pop(key, None)
         else:
-            corrections[key], scores = _correction(part, record, predictor.without_correction(key), folder, seed)
+            corrections[key], scores = _correction(part, key, record, predictor, folder, seed)
         groups += scores
         before, after = (float(np.mean([getattr(g, n) for g in scores])) for n in ("analytical_mape", "mape"))
-        report(f"{' '.join(key)}: {len(part.rows)} rows, left-out MAPE {after:.2%} (physics alone {before:.2%})")
+        held = corrections[key]["rows"] if key in corrections else len(part.rows)
+        which = f"{len(part.rows)} rows" + (f", {held} with those before" if held > len(part.rows) else "")
+        report(f"{' '.join(key)}: {which}, left-out MAPE {after:.2%} (physics alone {before:.2%})")
     families = {e["family"] for e in boosters.values()}
     schemas = {family: feature_schema(family).sha256 for family in sorted(families)}
-    new = manifest | {
-        "perfmodel": __version__,
-        "base": {"name": source.name, "perfmodel": manifest.get("perfmodel")},
-        "feature_schemas": schemas | manifest["feature_schemas"],
-        "boosters": list(boosters.values()),
-        "corrections": list(corrections.values()),
-        "training_data": [*manifest.get("training_data", []), *hashes],
-    }
+    new = (
+        manifest
+        | {
+            "perfmodel": __version__,
+            "base": {"name": source.name, "perfmodel": manifest.get("perfmodel")},
+            "feature_schemas": schemas | manifest["feature_schemas"],
+            "boosters": list(boosters.values()),
+            "corrections": list(corrections.values()),
+            "training_data": [*manifest.get("training_data", []), *hashes],
+        }
+        | ({"host_kernels": [*manifest.get("host_kernels", []), *host]} if host else {})
+    )
     given = artefact.files_of(manifest)
     for file, sha256 in artefact.files_of(new).items():
         if given.get(file) == sha256:  # else it was written just now
             artefact.write_file(folder, file, artefact.read_file(source, file, sha256))
-    accuracy = accuracy_report(_PROTOCOL, seed, groups)
+    accuracy = accuracy_report(_PROTOCOL, seed, groups) | ({"notes": notes} if notes else {})
     artefact.write_json(folder, "accuracy.json", accuracy)
-    artefact.write_file(folder, "card.md", _card(name, new, accuracy).encode())
+    artefact.write_file(folder, "card.md", _card(name, new, own, host, accuracy).encode())
     artefact.write_json(folder, artefact.MANIFEST, new)
     return accuracy
 
 
-def _card(name: str, manifest: dict[str, Any], accuracy: dict[str, Any]) -> str:
+def _card(
+    name: str,
+    manifest: dict[str, Any],
+    own: list[dict[str, Any]],
+    host: list[dict[str, Any]],
+    accuracy: dict[str, Any],
+) -> str:
+    named = [(f"{c['family']} {c['device']} {c['part']}", c) for c in manifest["corrections"]]
+    named += [(f"{e['family']} {e['device']} {e['part']}: a booster of its own", e) for e in own]
+    named += [(f"kernels of {e['device']}", e | {"software": [e["software"]]}) for e in host]
     lines = [
         f"# Predictor `{name}`",
         "",
@@ -142,14 +175,12 @@ def _card(name: str, manifest: dict[str, Any], accuracy: dict[str, Any]) -> str:
         "",
         "| corrected | rows | software |",
         "|---|---|---|",
-        *(
-            f"| {c['family']} {c['device']} {c['part']} | {c['rows']} | {', '.join(c['software'])} |"
-            for c in manifest["corrections"]
-        ),
+        *(f"| {what} | {e['rows']} | {', '.join(e['software'])} |" for what, e in named),
         "",
+        *(line for note in accuracy.get("notes", ()) for line in (f"- {note}", "")),
         "Accuracy of what this training added: each measured row as the others predict it (rows, not whole groups: the shapes",
         "were chosen to lie apart). It flatters where rows are few: the same ones calibrated the device and scaled the",
-        "covariance. Of a booster of its own: whole groups of shapes held out.",
+        "covariance. Of a booster of its own: whole groups of shapes held out; of a processor's kernels: whole networks.",
         "",
         *accuracy_table(accuracy),
     ]
@@ -160,63 +191,150 @@ def _key(entry: dict[str, Any]) -> Key:
     return str(entry["family"]), str(entry["device"]), str(entry.get("part", entry.get("dtype")))
 
 
+def _check_new(tables: list[pd.DataFrame], predictor: Predictor, source: Path) -> None:
+    """Refuses kernels of a processor and software that the base has learned: theirs would replace what it knows."""
+    for rows in tables:
+        device, software = load_device(str(rows["device"].iloc[0])).id, str(rows["software"].iloc[0])
+        known = next((h for h in predictor.host if (h.device, h.software) == (device, software)), None)
+        if known is not None:
+            raise InputError(
+                f"{source.name} has learned {known.rows} kernels of {device} under {software}, and a processor's kernels are "
+                "learned all together: give the traces of both to `perfmodel train`, without --base"
+            )
+
+
+def _check_constants(key: Key, device: Device, predictor: Predictor) -> None:
+    """Refuses rows of a device whose constants are not those of the base's correction: its errors are of other predictions."""
+    earlier = predictor.corrections.get(key)
+    if earlier is not None and dict(earlier.calibrated) != dict(device.calibrated):
+        raise InputError(
+            f"the base's correction of {' '.join(key)} was made with other calibrated constants than {device.id} has now: "
+            "correct the base before it with the traces of both rounds, or give the device file of that time"
+        )
+
+
+def _makes_booster(part: Part, key: Key, predictor: Predictor, notes: list[str]) -> bool:
+    """Whether the rows of a part make a booster of its own: enough of them, and under all software that the base has learned
+    there, whose place it takes. ``notes`` takes a line where one of the two is left behind."""
+    rows, name = len(part.rows), " ".join(key)
+    if rows < BOOSTER_ROWS:
+        return False
+    residual, correction = predictor.residuals.get(key), predictor.corrections.get(key)
+    learned = [*(residual.software if residual else ()), *(correction.software if correction else ())]
+    measured = set(part.rows["software"].astype(str))
+    lacking = [s for s in dict.fromkeys(map(software_of, software_order(learned))) if s not in measured]
+    if lacking:
+        notes.append(
+            f"{name}: the base has learned {', '.join(lacking)} there, of which none of the {rows} rows is: it stays, "
+            f"corrected by at most {PROCESS_ROWS} of them; `perfmodel train` without --base learns from all"
+        )
+        return False
+    if correction is not None:
+        notes.append(
+            f"{name}: a booster of {rows} rows takes the place of the {correction.rows} rows that corrected the base; give "
+            "their traces, too, if they are not among these"
+        )
+    return True
+
+
 def _own_booster(
-    part: Part, predictor: Predictor, folder: Path, seed: int
+    part: Part, key: Key, predictor: Predictor, folder: Path, seed: int
 ) -> tuple[dict[str, Any], list[GroupAccuracy]]:
     task = PartTask.of(part, predictor.constants or FALLBACK, seed, Pieces(None))
     trained = train_part(task)
-    entry = {**trained.entry, "sibling_quantiles": None}
+    # What leaving devices out said of the family and part holds for the siblings of this device, too.
+    pooled = (r.sibling_quantiles for r in predictor.residuals.values() if r.key[::2] == key[::2])
+    entry = {**trained.entry, "sibling_quantiles": next((q for q in pooled if q is not None), None)}
     file = f"{entry['family']}/{entry['device']}/{entry['part']}.json.gz"
     sha256 = artefact.write_file(folder, file, trained.booster)
     return {**entry, "file": file, "sha256": sha256}, trained.scores
 
 
 def correction_of(
-    part: Part, measured: Measured, device: Device, predictor: Predictor
+    part: Part,
+    measured: Measured,
+    device: Device,
+    predictor: Predictor,
+    earlier: Correction | None = None,
+    *,
+    seed: int = 0,
 ) -> tuple[Correction, Fitted, bytes]:
-    """A correction from measured rows, how it was fitted, and its stored bytes."""
+    """A correction from measured rows, how it was fitted, and its stored bytes.
+
+    Args:
+        part: what was measured.
+        measured: its rows, predicted without any correction of the part.
+        device: where they were measured.
+        predictor: whose errors they are.
+        earlier: a correction of the same errors, whose rows are fitted as well, after those of ``measured``. Of a shape that
+            was measured again the newer row stands: an older one says what another driver or another moment did, and rows
+            that are given twice do not count twice.
+        seed: of the draw where the two have more than :data:`PROCESS_ROWS` rows.
+    """
     assert part.family is not None
-    fitted = fit_correction(measured.points, measured.error, predictor.error_kernel(part.family))
+    points, error = measured.points, measured.error
+    cache = {str(s): str(measured.cache[points.software == s][0]) for s in set(points.software.tolist())}
+    if earlier is not None:
+        points, error = _joined(measured, earlier, seed)
+        cache = dict(zip(earlier.software, earlier.cache, strict=True)) | cache
+    fitted = fit_correction(points, error, predictor.error_kernel(part.family))
     # Sorted, so that the bytes do not depend on the order in which parts of the covariance name them.
-    names = sorted(
-        {c for p in fitted.kernel.parts for c in p.columns} | {"share_launch"} & measured.points.columns.keys()
-    )
-    data = packed(measured.points, fitted.error, fitted.noise, names)
-    software = software_order(measured.points.software.tolist())
+    names = sorted({c for p in fitted.kernel.parts for c in p.columns} | {"share_launch"} & points.columns.keys())
+    data = packed(points, fitted.error, fitted.noise, names)
+    software = software_order(points.software.tolist())
     correction = Correction(
         device=device.id, family=part.family.name, part=part.part, software=software,
-        cache=tuple(str(measured.cache[measured.points.software == s][0]) for s in software),
-        kernel=fitted.kernel, calibrated=device.calibrated, rows=len(measured), read=lambda: data, width=fitted.width,
+        cache=tuple(cache[s] for s in software), kernel=fitted.kernel, calibrated=device.calibrated, rows=len(points),
+        read=lambda: data, width=fitted.width,
     )  # fmt: skip
     return correction, fitted, data
 
 
+def _joined(measured: Measured, earlier: Correction, seed: int) -> tuple[Points, np.ndarray]:
+    """The rows of ``measured`` and, as far as there is room, those of a correction that they do not repeat; their errors."""
+    new, old = measured.points, earlier.points
+    left = np.arange(len(old))
+    if new.shapes is not None and old.shapes is not None:  # earlier versions stored none
+        again = set(zip(new.shapes.tolist(), new.software.tolist(), strict=True))
+        rows = zip(old.shapes.tolist(), old.software.tolist(), strict=True)
+        left = np.flatnonzero([row not in again for row in rows])
+    kept = np.sort(np.random.default_rng(seed).permutation(left)[: max(PROCESS_ROWS - len(new), 0)])
+    return joined(new, old.part(kept)), np.concatenate([measured.error, earlier.error[kept]])
+
+
 def _correction(
-    part: Part, device: Device, predictor: Predictor, folder: Path, seed: int
+    part: Part, key: Key, device: Device, predictor: Predictor, folder: Path, seed: int
 ) -> tuple[dict[str, Any], list[GroupAccuracy]]:
-    if len(part.rows) > PROCESS_ROWS:
-        part = replace(part, rows=part.rows.sample(PROCESS_ROWS, random_state=seed))
-    measured = measured_errors(part, device, predictor)
-    correction, fitted, data = correction_of(part, measured, device, predictor)
+    earlier = predictor.corrections.get(key)
+    # A draw from both, if there are too many: as many of each as it has of all.
+    room = PROCESS_ROWS
+    if earlier is not None:
+        room = max(PROCESS_ROWS * len(part.rows) // (len(part.rows) + earlier.rows), PROCESS_ROWS - earlier.rows)
+    if len(part.rows) > room:
+        part = replace(part, rows=part.rows.sample(room, random_state=seed))
+    measured = measured_errors(part, device, predictor.without_correction(key))
+    correction, fitted, data = correction_of(part, measured, device, predictor, earlier, seed=seed)
     file = f"{correction.family}/{correction.device}/{correction.part}.correction.json.gz"
     sha256 = artefact.write_file(folder, file, data)
     return correction.to_entry() | {"file": file, "sha256": sha256}, _scores(part, measured, fitted, device)
 
 
 def _scores(part: Part, measured: Measured, fitted: Fitted, device: Device) -> list[GroupAccuracy]:
-    predicted, factor = measured.predicted_s * np.exp(fitted.left_out), np.exp(fitted.half_width)
-    roofline, keys = np.empty(len(measured)), np.empty(len(measured), dtype=np.uint64)
+    mine = slice(len(measured))  # rows of an earlier correction come after them
+    predicted, factor = measured.predicted_s * np.exp(fitted.left_out[mine]), np.exp(fitted.half_width[mine])
+    roofline, keys = np.empty(len(measured)), measured.points.shapes
+    assert keys is not None
     for chunk in measured.chunks:
-        roofline[chunk.rows], keys[chunk.rows] = roofline_s(chunk.group, device), shape_keys(chunk.group)
+        roofline[chunk.rows] = roofline_s(chunk.group, device)
     software = np.array([software_of(v) for v in measured.points.software.tolist()], dtype=object)
     judged = []
     for name in sorted(set(software.tolist())):
-        mine = software == name
+        of_it = software == name
         judged.append(
             JudgedRows(
-                device.id, str(part.rows["dtype"].iloc[0]), name, measured.measured_s[mine], predicted[mine],
-                (predicted / factor)[mine], (predicted * factor)[mine], measured.analytical_s[mine], roofline[mine],
-                keys[mine], 1, part.name, part.part,
+                device.id, str(part.rows["dtype"].iloc[0]), name, measured.measured_s[of_it], predicted[of_it],
+                (predicted / factor)[of_it], (predicted * factor)[of_it], measured.analytical_s[of_it], roofline[of_it],
+                keys[of_it], 1, part.name, part.part,
             )
         )  # fmt: skip
     return grouped(judged, BY)

@@ -56,7 +56,7 @@ def suggest(
         count: how many.
         family: of :data:`FAMILIES`.
         dtype: the number format.
-        software: the stack that will be measured.
+        software: the stack that will be measured; latencies are its own where the predictor knows it.
         candidates: operator traces to choose rows from; their latencies are not looked at. None means products of the usual
             extents that take no longer than :data:`LONGEST_S`.
         predictor: whose errors are to be learned; what a correction of it already holds counts as known.
@@ -82,10 +82,12 @@ def suggest(
     group = from_columns(descriptor_columns(table, family))[0] if len(table) else None
     if group is None or len(group) != len(table):
         raise InputError(f"the candidates hold no {family} in {dtype}, or several kinds of it")
-    estimates = loaded.predict(group.op, record, cache=DEFAULT_CACHE)
+    known = None if software is None else loaded.known_software(software, record, group.op)
+    estimates = loaded.predict(group.op, record, software=known, cache=DEFAULT_CACHE)
     if candidates is None:
         short = np.flatnonzero(estimates.latency_s <= LONGEST_S)
-        table, estimates = table.iloc[short], loaded.predict(taken(group, short).op, record, cache=DEFAULT_CACHE)
+        table = table.iloc[short]
+        estimates = loaded.predict(taken(group, short).op, record, software=known, cache=DEFAULT_CACHE)
     if not 1 <= count <= len(table):
         raise InputError(f"{count} shapes were asked for; wanted 1 to {len(table)}, as many as there are candidates")
     unmeasured = table.assign(latency_s=estimates.latency_s)

@@ -14,9 +14,12 @@ import pytest
 
 import perfmodel
 from perfmodel.cli import INTERRUPTED, main
+from perfmodel.correct import train_on_base
 from perfmodel.errors import InputError, PredictorError, TraceError
 from perfmodel.hardware import load_device
 from perfmodel.hardware.writer import device_toml
+from perfmodel.models import artefact
+from perfmodel.models.constants import FALLBACK
 from perfmodel.models.host.boosters import host_kernels_of, stretched
 from perfmodel.models.host.composition import Composition
 from perfmodel.models.host.context import COLUMNS
@@ -95,6 +98,33 @@ def test_kernels_of_models_that_were_left_out(machine):
         assert 0.8 <= group["coverage_90"] <= 1.0
 
 
+def test_the_plain_roofline_stands_beside_the_physics(machine):
+    own, table, folder = machine
+    # One of the 40 cores of the file: peak FLOP/s, and bytes at the bandwidth of the socket.
+    device = load_device(own)
+    peak, bandwidth = device.peak_flops["fp32"] / device.units, device.memory_bandwidth_bytes_per_s
+    operators = [
+        Gemm(m=int(r.m), n=int(r.n), k=int(r.k), dtype="fp32") if r.op == "gemm"
+        else Elementwise(kind="add", elements=int(r.elements), inputs=2, dtype="fp32")
+        for r in table.itertuples()
+    ]  # fmt: skip
+    roofline_s = np.array([max(op.flops / peak, op.bytes / bandwidth) for op in operators])
+    error = np.abs(roofline_s / table["latency_s"].to_numpy() - 1)
+    trained = json.loads((folder / "accuracy.json").read_text())["groups"]
+    as_it_is = evaluate(table, folder, device=own, by=["op"])["groups"]
+    for groups in (trained, as_it_is):
+        by_op = {g["op"]: g for g in groups if g["op"] != "run"}
+        for op in ("gemm", "elementwise"):
+            assert by_op[op]["roofline_mape"] == pytest.approx(error[table["op"] == op].mean(), rel=1e-9)
+            assert by_op[op]["roofline_mape"] != by_op[op]["analytical_mape"]
+    # A run's is the sum over its kernels, each executed once; the sweep's are no runs.
+    real = (table["source"] == "model").to_numpy()
+    sums = pd.Series(roofline_s[real]).groupby(table["collection"][real].to_numpy()).sum()
+    runs = table[real].groupby("collection")["run_s"].first()
+    expected = pytest.approx((sums / runs - 1).abs().mean(), rel=1e-9)
+    assert [g["roofline_mape"] for g in (*trained, *as_it_is) if g["op"] == "run"] == [expected] * 2
+
+
 def test_runs_are_judged_by_networks_that_were_left_out(machine):
     own, table, _ = machine
     report = evaluate(table, device=own, protocol="models")
@@ -114,6 +144,58 @@ def test_a_sweep_alone_is_no_model_to_judge(machine):
     own, table, _ = machine
     with pytest.raises(InputError, match=r"`perfmodel collect --model FILE` measures models"):
         evaluate(table[table["source"] == "sweep"], device=own, protocol="models")
+
+
+@pytest.mark.parametrize("protocol", ["shapes", "device", "family", "dataset"])
+def test_protocols_of_operators_leave_kernels_of_processors_out(machine, protocol):
+    own, table, _ = machine
+    with pytest.raises(
+        InputError, match=rf"the protocol {protocol} does not judge kernels of a processor.*--protocol models"
+    ):
+        evaluate(table, device=own, protocol=protocol)
+    gpus = pd.concat([gpu_rows(name) for name in ("h100-sxm", "h200-sxm", "a100-sxm-80gb")], ignore_index=True)
+    said: list[str] = []
+    report = evaluate([table, gpus], device=own, protocol=protocol, report=said.append)
+    assert {g["device"] for g in report["groups"]} > {"h100-sxm"}
+    assert "my-cpu" not in {g["device"] for g in report["groups"]}
+    assert "320 kernels of processors are left out: --protocol models judges them" in said
+
+
+def gpu_rows(device: str) -> pd.DataFrame:
+    """Products of a GPU from a source of its own, 1 us and 100 TFLOP/s."""
+    rng = np.random.default_rng(3)
+    m, n, k = (16 * rng.integers(1, 200, 30) for _ in "mnk")
+    return pd.DataFrame(
+        {"device": device, "software": "runtime-1.2", "op": "gemm", "batch": 1, "m": m, "n": n, "k": k, "dtype": "fp32",
+         "latency_s": 1e-6 + 2.0 * m * n * k / 100e12, "source": f"of {device}", "cache": "warm"}
+    )  # fmt: skip
+
+
+def test_a_base_learns_a_processor_that_it_does_not_know(machine, tmp_path):
+    own, _, _ = machine
+    table = traces("my-cpu", models=6, real=4)
+    train(table, tmp_path / "trained", device=own)
+    base = {
+        "schema": 1, "perfmodel": "0", "seed": 0, "constants": FALLBACK.to_dict(), "feature_schemas": {}, "boosters": [],
+        "training_data": [], "analytical_log_intervals": {}, "versions": {},
+    }  # fmt: skip
+    artefact.write_json(tmp_path / "base", artefact.MANIFEST, base)
+    with_gpu = [table, gpu_rows("h100-sxm")]
+    accuracy = train_on_base(with_gpu, tmp_path / "new", base=tmp_path / "base", device=own)
+    assert {(g["op"], g["device"]) for g in accuracy["groups"]} == {
+        ("gemm", "my-cpu"), ("elementwise", "my-cpu"), ("run", "my-cpu"), ("gemm", "h100-sxm")
+    }  # fmt: skip
+    new, trained = perfmodel.load(tmp_path / "new"), perfmodel.load(tmp_path / "trained")
+    assert set(new.corrections) == {("gemm", "h100-sxm", "fp32")}
+    assert [k.read() for k in new.host] == [k.read() for k in trained.host]
+    assert "| kernels of my-cpu | 60 | runtime-1.2 |" in (tmp_path / "new" / "card.md").read_text()
+    # Once learned, other rows of it are no correction, and do not take its place.
+    with pytest.raises(InputError, match=r"new has learned 60 kernels of my-cpu under runtime-1\.2") as refused:
+        train_on_base(table, tmp_path / "again", base=tmp_path / "new", device=own)
+    assert "\n" not in str(refused.value)
+    assert not (tmp_path / "again").exists()
+    train_on_base(table.assign(software="runtime-1.3"), tmp_path / "both", base=tmp_path / "new", device=own)
+    assert [k.software for k in perfmodel.load(tmp_path / "both").host] == ["runtime-1.2", "runtime-1.3"]
 
 
 def test_a_trained_predictor_judges_traces_as_they_are(machine):

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from model_doubles import predictor, residual
 from test_calibrate import A100, ANALYTICAL, measured
 
 from perfmodel import suggest as module
@@ -82,6 +83,22 @@ def test_what_a_correction_holds_is_not_asked_for_again() -> None:
     asked = suggest(A100, 15, candidates=rows, predictor=corrected, software="mine-1.0")["candidate"]
     before = suggest(A100, 15, candidates=rows, predictor=ANALYTICAL, software="mine-1.0")["candidate"]
     assert (asked < 30).sum() <= 3 < (before < 30).sum()
+
+
+def test_latencies_are_those_of_the_stack_that_was_named() -> None:
+    # ln 1.5 and ln 3 on top of the physics; the fastest of all stacks is the first.
+    both = residual(A100.id, log_ratio=(float(np.log(1.5)), float(np.log(3))), software=("quick-1.0", "slow-1.0"))
+    known, rows = predictor(both), measured(40).query("m >= 16 and n <= 4096 and k <= 4096 and m <= 4096")
+
+    def shown(software: str | None) -> np.ndarray:
+        table = suggest(A100, len(rows), candidates=rows, predictor=known, software=software).sort_values("candidate")
+        seconds: np.ndarray = table[["latency_s", "low_s", "high_s"]].to_numpy()
+        return seconds
+
+    np.testing.assert_allclose(shown("slow"), 2 * shown("quick-1.0"))
+    np.testing.assert_array_equal(shown(None), shown("quick-1.0"))
+    # A stack that nobody measured anywhere is for the fastest, as it is without a name.
+    np.testing.assert_array_equal(shown("mine-1.0"), shown(None))
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from model_doubles import booster_json, predictor, residual, toy_device, tree
 from perfmodel import load
 from perfmodel.evaluate import JudgedRows, evaluate
 from perfmodel.features.vector import feature_schema
-from perfmodel.hardware import load_device
+from perfmodel.hardware import Device, load_device
 from perfmodel.models.analytical import analyse
 from perfmodel.models.constants import FALLBACK
 from perfmodel.models.families.gemm import GEMM as GEMM_FAMILY
@@ -47,6 +47,7 @@ training = import_module("perfmodel.train")
 
 DEVICES = ("a100-sxm-80gb", "h100-sxm", "h200-sxm")
 GEMM = Gemm(m=np.array([64.0, 128.0, 4000.0]), n=256, k=512, dtype="bf16")
+LARGE = Gemm(m=np.array([32.0, 64.0, 128.0]), n=512, k=512, dtype="bf16")
 
 
 def synthetic(device: str, *, pairs: int = 40, factor: float = 1.0) -> Any:
@@ -247,6 +248,26 @@ def test_a_sibling_comes_first_with_its_own_interval() -> None:
     assert p.known_software("vllm-0.1", brother, GEMM) == "vllm"
     assert p.known_software("vllm-0.1", toy_device(), GEMM) is None
     assert p.known_software("vllm-0.1", brother, GEMM.replace(dtype="fp8")) is None
+
+
+def test_a_sibling_none_of_whose_kind_was_left_out_has_the_interval_of_the_physics_too() -> None:
+    def interval(device: Device, **changes: Any) -> tuple[np.ndarray, np.ndarray]:
+        p = predictor(residual("h100-sxm", log_ratio=(0.1,), **changes))
+        e = p.predict(LARGE, device, cache="warm", software="stack0")
+        assert (e.latency_low_s > e.floor_s).all()
+        return np.log(e.latency_low_s / e.latency_s), np.log(e.latency_high_s / e.latency_s)
+
+    # The physics is off by -0.4 to 0.6, the booster on shapes of its own by -0.1 to 0.2, or by -0.1 to 0.9.
+    h100 = load_device("h100-sxm")
+    sibling = replace(h100, id="h800")
+    np.testing.assert_allclose(interval(h100), ([-0.1] * 3, [0.2] * 3))
+    np.testing.assert_allclose(interval(sibling), ([-0.4] * 3, [0.6] * 3))
+    np.testing.assert_allclose(interval(sibling, quantiles=((-0.1, 0.9),) * 4), ([-0.4] * 3, [0.9] * 3))
+    # A stack of few shapes has twice the width, -0.25 to 0.35, on the device itself; the physics holds that on the sibling.
+    np.testing.assert_allclose(interval(h100, widths={"stack0-1.0": 2.0}), ([-0.25] * 3, [0.35] * 3))
+    np.testing.assert_allclose(interval(sibling, widths={"stack0-1.0": 2.0}), ([-0.4] * 3, [0.6] * 3))
+    # Where siblings were left out, what they said is all.
+    np.testing.assert_allclose(interval(sibling, sibling_quantiles=((-0.3, 0.3),) * 4), ([-0.3] * 3, [0.3] * 3))
 
 
 def test_training_writes_what_other_devices_need(tmp_path: Path) -> None:

@@ -83,6 +83,8 @@ def run(arguments: argparse.Namespace) -> int:
         f" 90 % interval covers {overall['coverage_90']:.1%} (analytical {overall['analytical_mape']:.1%},"
         f" roofline {overall['roofline_mape']:.1%})"
     )
+    for note in result.get("notes", ()):
+        print(f"warning: {note}")
     return 0
 
 

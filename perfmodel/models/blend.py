@@ -149,7 +149,8 @@ class Learned:
                 fastest: np.ndarray = np.argmin(np.where(able, correction, np.inf), axis=0)
                 latency = bounds.latency_s * np.exp(weight * correction[fastest, np.arange(rows)])
                 chosen[weight > 0] = np.array(choices, dtype=object)[fastest][weight > 0]
-                learned_low, learned_high = residual.log_interval(latency, choices, fastest, sibling=not own)
+                elsewhere = None if own else (low, high)
+                learned_low, learned_high = residual.log_interval(latency, choices, fastest, elsewhere=elsewhere)
                 # Elsewhere the quantiles already are those of blended predictions.
                 share = weight if own else np.minimum(weight / ELSEWHERE_WEIGHT, 1.0)
                 log_low = share * learned_low + (1 - share) * log_low

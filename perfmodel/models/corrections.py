@@ -118,6 +118,11 @@ class Correction:
         """The measured rows."""
         return self._points[0]
 
+    @property
+    def error(self) -> np.ndarray:
+        """ln(measured / predicted) of each, limited."""
+        return self._points[1]
+
     def predict(self, columns: Mapping[str, np.ndarray], software: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """What to add to the logarithm of a prediction.
 
@@ -172,7 +177,7 @@ class Correction:
 
 
 def packed(points: Points, error: np.ndarray, noise: np.ndarray, names: Sequence[str]) -> bytes:
-    """Gzipped JSON of measured rows: their features ``names``, software, errors, and noise variances."""
+    """Gzipped JSON of measured rows: features ``names``, software, errors, noise variances, and shapes where they are known."""
     software = sorted(set(points.software.tolist()))
     value = {
         "columns": {name: points.columns[name].tolist() for name in names},
@@ -180,7 +185,7 @@ def packed(points: Points, error: np.ndarray, noise: np.ndarray, names: Sequence
         "software_of_row": [software.index(s) for s in points.software.tolist()],
         "error": error.tolist(),
         "noise": noise.tolist(),
-    }
+    } | ({} if points.shapes is None else {"shapes": [f"{shape:016x}" for shape in points.shapes.tolist()]})
     return artefact.compress(json.dumps(value, separators=(",", ":"), allow_nan=False).encode())
 
 
@@ -199,6 +204,7 @@ def unpacked(data: bytes, name: str) -> tuple[Points, np.ndarray, np.ndarray]:
         columns = {str(k): _column(v) for k, v in value["columns"].items()}
         software = np.array([value["software"][i] for i in value["software_of_row"]], dtype=object)
         error, noise = (_column(value[k]) for k in ("error", "noise"))
+        shapes = np.array([int(s, 16) for s in value["shapes"]], dtype=np.uint64) if "shapes" in value else None
     except (
         zlib.error,
         gzip.BadGzipFile,
@@ -212,14 +218,20 @@ def unpacked(data: bytes, name: str) -> tuple[Points, np.ndarray, np.ndarray]:
         RecursionError,
     ) as problem:
         raise PredictorError(f"{name} is damaged: {type(problem).__name__} {problem}") from None
-    lengths = {len(software), len(error), len(noise), *map(len, columns.values())}
+    lengths = {
+        len(software),
+        len(error),
+        len(noise if shapes is None else shapes),
+        len(noise),
+        *map(len, columns.values()),
+    }
     sane = all((np.abs(v) <= _MOST_FEATURE).all() for v in columns.values()) and (np.abs(error) <= MOST_LN).all()
     if len(lengths) != 1 or not lengths.pop() or not sane or not ((noise > 0) & (noise <= _MOST_FEATURE)).all():
         raise PredictorError(
             f"{name} is damaged: wanted columns of one length and numbers up to {_MOST_FEATURE:g}, errors that are logarithms, "
             "and noise above 0"
         )
-    return Points(columns, software), error, noise
+    return Points(columns, software, shapes), error, noise
 
 
 def _column(values: Any) -> np.ndarray:
@@ -348,6 +360,7 @@ def corrected(
     blend: Callable[[str | None], dict[str, Any]],
     base_software: Callable[[str], str | None],
     columns: Callable[[str], Mapping[str, np.ndarray]],
+    learned: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The columns of an uncorrected blend with the correction applied, for the fastest stack of each row.
 
@@ -357,9 +370,14 @@ def corrected(
         blend: the predictor's own columns under a software that it knows, or None.
         base_software: the name by which ``blend`` knows a software, or None.
         columns: the features under a cache state.
+        learned: the variants that ``blend`` has measurements of on the very device. Of software that the correction's rows lack
+            they say more than those do: its predictions stay.
     """
     choices = correction.choices(software)
     if choices is None:
+        stacks = set(map(stack_of, learned)) - set(map(stack_of, correction.software))
+        if variants_for(software, learned) or stack_of(str(software)) in stacks:
+            return blend(software)
         choices = (str(software),)
     best: dict[str, Any] | None = None
     for choice in choices:

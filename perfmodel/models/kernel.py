@@ -54,17 +54,21 @@ class Points:
     Attributes:
         columns: of :func:`error_columns`, each of shape ``[rows]``.
         software: software id of each row (object array).
+        shapes: a number that is equal for equal descriptors (:func:`perfmodel.models.trace_rows.shape_keys`); None where that
+            does not matter.
     """
 
     columns: Mapping[str, np.ndarray]
     software: np.ndarray
+    shapes: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.software)
 
     def part(self, index: np.ndarray) -> Points:
         """Those of the rows ``index``."""
-        return Points({name: values[index] for name, values in self.columns.items()}, self.software[index])
+        shapes = None if self.shapes is None else self.shapes[index]
+        return Points({name: values[index] for name, values in self.columns.items()}, self.software[index], shapes)
 
     def matrix(self, names: Sequence[str]) -> np.ndarray:
         """The columns ``names`` side by side, shape ``[rows, names]``."""
@@ -72,6 +76,13 @@ class Points:
         if missing:
             raise PredictorError(f"a correction reads the feature {missing[0]!r}, which this version does not compute")
         return np.stack([self.columns[n] for n in names], axis=1) if names else np.zeros((len(self), 0))
+
+
+def joined(a: Points, b: Points) -> Points:
+    """The rows of both, with the columns that both have."""
+    columns = {n: np.concatenate([values, b.columns[n]]) for n, values in a.columns.items() if n in b.columns}
+    shapes = None if a.shapes is None or b.shapes is None else np.concatenate([a.shapes, b.shapes])
+    return Points(columns, np.concatenate([a.software, b.software]), shapes)
 
 
 def alike(a: Points, b: Points) -> tuple[np.ndarray, np.ndarray]:

@@ -112,7 +112,7 @@ class Residual:
             left-out families for the booster of devices that were not measured.
         widths: by what the interval is stretched (:func:`stretched`) for variants of which few groups were measured.
         sibling_quantiles: the same as ``quantiles`` on devices that were left out while a sibling was measured; None where none
-            was.
+            was: a sibling then has what ``quantiles`` and the analytical interval span.
         vendors: whose devices the booster for unmeasured ones was trained on.
         rows: training rows.
         family: name of the operator family (:data:`perfmodel.models.families.FAMILIES`).
@@ -245,21 +245,31 @@ class Residual:
         return weight
 
     def log_interval(
-        self, latency_s: np.ndarray, variants: Sequence[str], chosen: np.ndarray, *, sibling: bool = False
+        self,
+        latency_s: np.ndarray,
+        variants: Sequence[str],
+        chosen: np.ndarray,
+        *,
+        elsewhere: tuple[float, float] | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """ln offsets of the 90 % interval around a learned prediction, by size bucket and variant.
 
         Args:
             latency_s: predicted, shape ``[rows]``.
             variants: names of :attr:`software`; ``chosen`` says by index which of them each row runs.
-            sibling: the prediction is for a sibling of the device that was measured.
+            elsewhere: where the prediction is for another device than the one that was measured, the interval of the
+                analytical model there; None where it is that device.
         """
         bucket = np.searchsorted(SIZE_BUCKETS_S, latency_s, side="right")
-        elsewhere = self.sibling_quantiles if sibling else None
-        low, high = np.array(elsewhere or self.quantiles).T
+        left_out = None if elsewhere is None else self.sibling_quantiles
+        low, high = np.array(left_out or self.quantiles).T
         # Errors on devices that were left out were not told apart by variant.
-        width = np.array([1.0 if elsewhere else self.widths.get(v, 1.0) for v in variants])
-        return stretched(look_up(low, bucket), look_up(high, bucket), look_up(width, chosen))
+        width = np.array([1.0 if left_out else self.widths.get(v, 1.0) for v in variants])
+        found = stretched(look_up(low, bucket), look_up(high, bucket), look_up(width, chosen))
+        if elsewhere is None or left_out or self.device == UNSEEN:
+            return found
+        # No sibling of this device was ever left out: its errors on shapes of its own say nothing of another device.
+        return np.minimum(found[0], elsewhere[0]), np.maximum(found[1], elsewhere[1])
 
 
 def stretched(low: np.ndarray, high: np.ndarray, width: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -87,7 +87,8 @@ class Predictor:
                 and the family's fields; see :func:`perfmodel.ops.table.from_columns`).
             device: a record, an id, or the path of a device TOML.
             software: the stack that runs the operators (``"vllm"``, ``"vllm-0.24.0"``, or one of its kernels,
-                ``"sglang-0.5.10:triton"``); None means the fastest of the newest versions that were measured.
+                ``"sglang-0.5.10:triton"``); None means the fastest of the newest versions that were measured, of a
+                correction's rows where there is one.
             cache: state of the last-level cache (:data:`perfmodel.models.machine.CACHES`).
             clock_hz: a pinned clock.
             power_limit_w: a cap below the device's own.
@@ -98,7 +99,7 @@ class Predictor:
             InputError: an unknown device, dtype, software or family; a table that lacks a column.
         """
         device = load_device(device) if not isinstance(device, Device) else device
-        device = self._as_corrected(device)
+        device = self.as_corrected(device)
         groups, rows = groups_of(ops)
         conditions = Conditions(cache, clock_hz, power_limit_w)
         more_bytes = _per_row(extra_bytes_read, rows, "extra_bytes_read")
@@ -170,7 +171,7 @@ class Predictor:
         family = family_of(op) if self.corrections else None
         return None if family is None else self.corrections.get((family.name, device.id, family.part(op)))
 
-    def _as_corrected(self, device: Device) -> Device:
+    def as_corrected(self, device: Device) -> Device:
         """The device with the constants that its corrections were made with, unless it brings its own."""
         for (_, device_id, _), correction in self.corrections.items():
             if device_id == device.id and correction.calibrated and not device.calibrated:
@@ -180,6 +181,11 @@ class Predictor:
     @cached_property
     def _learned(self) -> Learned:
         return Learned(self.constants, self.residuals, self.analytical_log_intervals)
+
+    def _learned_there(self, op: Operator, device: Device) -> tuple[str, ...]:
+        """The variants that operators like this one were measured under on the very device, corrections aside."""
+        found = self._learned.find(op, device)
+        return found.residual.software if found is not None and found.trust == 1.0 else ()
 
     def _check_software(self, software: str | None) -> None:
         """A name that no table of this predictor has is a mistake, wherever it is used."""
@@ -241,6 +247,7 @@ class Predictor:
                 blend=lambda base: self._learned.blend(group, device, bounds, conditions, base, notes, fused=fused),
                 base_software=lambda name: self._base_software(name, device, group.op),
                 columns=lambda state: self.error_features(group, device, replace(conditions, cache=state)),
+                learned=self._learned_there(group.op, device),
             )  # fmt: skip
         part |= power_model.of_group(
             group, device, bounds, part["latency_s"], extras, conditions,

@@ -17,7 +17,7 @@ from perfmodel.datasets.splits import names_of, overlapping, rows_where, sources
 from perfmodel.errors import InputError
 from perfmodel.evaluate import JudgedRows
 from perfmodel.protocols.learn import HeldOut, judge_held_out
-from perfmodel.protocols.task import Task, need_operators
+from perfmodel.protocols.task import Task, need_operators, without_processors
 
 if TYPE_CHECKING:
     from perfmodel.datasets.runs import Runs
@@ -27,9 +27,10 @@ def judge(task: Task) -> list[JudgedRows]:
     """Every row and run of a data set that overlaps with another, predicted by a predictor that saw none of its set.
 
     Raises:
-        InputError: nothing overlaps.
+        InputError: nothing overlaps, or kernels of processors are all there is.
     """
     need_operators(task, "to train on")
+    task = without_processors(task)
     held = [*_rows(task), *_runs(task)]
     if not held:
         found = ", ".join(names_of(sources_of(task.operators)))

@@ -35,11 +35,10 @@ def judge(task: Task) -> list[JudgedRows]:
     """
     need_operators(task, "to train on, beside the runs")
     operators, host = split_host(task.operators)
+    task = replace(task, operators=operators)
     measured = [rows for table in host for rows in _on_processors(table, task.seed)]
     if measured:
-        return measured + (
-            judge_held_out(_folds(replace(task, operators=operators)), task.jobs, task.report) if operators else []
-        )
+        return measured + (judge_held_out(_folds(task), task.jobs, task.report) if operators else [])
     if not any(len(runs.listed) for runs in task.runs):
         if host:
             raise InputError(
@@ -49,6 +48,7 @@ def judge(task: Task) -> list[JudgedRows]:
         raise InputError(
             "the protocol models judges runs that name their operators, and none was given: energaizer has some"
         )
+    need_operators(task, "to train on, beside kernels of processors and the runs")
     return judge_held_out(_folds(task), task.jobs, task.report)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from perfmodel.errors import InputError, TraceError
 from perfmodel.models.constants import FALLBACK, Constants
 from perfmodel.models.trace_rows import Part
 from perfmodel.training.host_files import KEPT as HOST_COLUMNS
+from perfmodel.training.host_files import split_host
 from perfmodel.training.tables import learned_parts, load_tables
 
 if TYPE_CHECKING:
@@ -121,12 +122,31 @@ def need_operators(task: Task, why: str) -> None:
         )
 
 
+def without_processors(task: Task) -> Task:
+    """The task without kernels of processors that `perfmodel collect` measured: training learns them by themselves, and they
+    are held out by whole networks. ``report`` hears of them.
+
+    Raises:
+        InputError: there is nothing else.
+    """
+    operators, host = split_host(task.operators)
+    if not host:
+        return task
+    if not operators:
+        raise InputError(
+            f"the protocol {task.protocol} does not judge kernels of a processor, which are held out by whole networks: "
+            "--protocol models does"
+        )
+    task.report(f"{sum(map(len, host))} kernels of processors are left out: --protocol models judges them")
+    return replace(task, operators=operators)
+
+
 def learned(task: Task) -> list[Part]:
     """The parts of the operator traces that something is learned of.
 
     Raises:
         TraceError: there are no operator traces.
-        InputError: nothing is learned of any.
+        InputError: nothing is learned of any, or kernels of processors are all there is.
     """
     need_operators(task, "to hold some out of")
-    return learned_parts(task.operators, None, lambda line: None)
+    return learned_parts(without_processors(task).operators, None, lambda line: None)

@@ -12,7 +12,10 @@ from perfmodel.evaluate import JudgedRows
 from perfmodel.hardware import load_device
 from perfmodel.models.host.boosters import HostKernels, host_kernels_of, stretched
 from perfmodel.models.host.composition import Composition
+from perfmodel.models.host.features import one_core
 from perfmodel.models.learned import size_bucket
+from perfmodel.models.trace_rows import roofline_s
+from perfmodel.ops.table import from_columns
 from perfmodel.training.host import HostTable, Runs, by_threads, composition_for, kernel_intervals
 
 if TYPE_CHECKING:
@@ -46,17 +49,25 @@ def _by_family(
 ) -> list[JudgedRows]:
     ops = np.asarray(table.table["op"], dtype=object).astype(str)
     dtypes = np.asarray(table.table["dtype"], dtype=object).astype(str)
-    found = []
+    roofline, found = _roofline_s(table), []
     for op in dict.fromkeys(ops.tolist()):
         for dtype in dict.fromkeys(dtypes[ops == op].tolist()):
             rows = np.flatnonzero((ops == op) & (dtypes == dtype))
             found.append(
                 JudgedRows(
                     table.device.id, dtype, table.software, table.measured_s[rows], predicted_s[rows], low[rows],
-                    high[rows], table.base_s[rows], table.base_s[rows], rows.astype(np.uint64), folds, family=op,
+                    high[rows], table.base_s[rows], roofline[rows], rows.astype(np.uint64), folds, family=op,
                     part="host",
                 )
             )  # fmt: skip
+    return found
+
+
+def _roofline_s(table: HostTable) -> np.ndarray:
+    """The plain roofline of each kernel's descriptor on the core that ran it, shape ``[rows]``."""
+    core, found = one_core(table.device), np.empty(len(table))
+    for group in from_columns(table.table):
+        found[group.rows] = roofline_s(group, core)
     return found
 
 
@@ -66,25 +77,31 @@ def judged_runs(table: HostTable, predicted_s: np.ndarray, fold: np.ndarray) -> 
     Args:
         table, predicted_s, fold: as of :func:`judged_kernels`.
     """
-    runs = Runs.of(table, predicted_s)
+    runs, roofline = Runs.of(table, predicted_s), _roofline_of_runs(table)
     of_run = fold[runs.first]
     found = []
     for number in np.unique(of_run):
         others = of_run != number if (of_run != number).any() else of_run == number
         composition = composition_for(runs, others)
         for index in np.flatnonzero((of_run == number) & runs.real & np.isfinite(runs.run_s)).tolist():
-            found.append(_run(table, runs, index, composition, f"fold {int(number) + 1}"))
+            found.append(_run(table, runs, roofline, index, composition, f"fold {int(number) + 1}"))
     return found
 
 
-def _run(table: HostTable, runs: Runs, index: int, composition: Composition, held_out: str | None) -> JudgedRows:
+def _roofline_of_runs(table: HostTable) -> np.ndarray:
+    """The sums over the kernels of each run, shape ``[models]``: a roofline knows no time of the runtime's own."""
+    return Runs.of(table, _roofline_s(table)).kernels_s
+
+
+def _run(
+    table: HostTable, runs: Runs, roofline: np.ndarray, index: int, composition: Composition, held_out: str | None
+) -> JudgedRows:
     value = float(composition.latency_s(runs.kernels_s[index], runs.nodes[index]))
     low, high = composition.interval_s(value)
-    base = np.array([runs.base_s[index]])
     return JudgedRows(
         table.device.id, runs.dtype[index], table.software, runs.run_s[[index]], np.array([value]), np.array([low]),
-        np.array([high]), base, base, np.array([runs.names[index]]), 1, family=RUN, workload=runs.names[index],
-        held_out=held_out,
+        np.array([high]), runs.base_s[[index]], roofline[[index]], np.array([runs.names[index]]), 1, family=RUN,
+        workload=runs.names[index], held_out=held_out,
     )  # fmt: skip
 
 
@@ -117,7 +134,7 @@ def judged_as_predicted(
             table = prepared(same)
             found = known.predict(table.table, device)
             judged += _by_family(table, found.latency_s, found.low_s, found.high_s, 1)
-            runs = Runs.of(table, found.latency_s)
+            runs, roofline = Runs.of(table, found.latency_s), _roofline_of_runs(table)
             for index in np.flatnonzero(runs.real & np.isfinite(runs.run_s)).tolist():
-                judged.append(_run(table, runs, index, known.composition, None))
+                judged.append(_run(table, runs, roofline, index, known.composition, None))
     return rest, judged

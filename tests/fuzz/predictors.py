@@ -149,7 +149,7 @@ def correction_seeds() -> Iterable[bytes]:
     ops = [perfmodel.Gemm(m=m, n=128, k=k, dtype="bf16") for m in (64, 128, 512) for k in (32, 256)]
     (group,), _ = groups_of(ops)
     columns = error_columns(perfmodel.load("analytical").error_features(group, toy_device(), Conditions()))
-    points = Points(columns, np.array(["mine-1.0"] * len(ops), dtype=object))
+    points = Points(columns, np.array(["mine-1.0"] * len(ops), dtype=object), np.arange(len(ops), dtype=np.uint64))
     made = fit_correction(points, np.linspace(-0.2, 0.3, len(ops)), error_kernel(GEMM))
     correction = Correction(
         "toy", "gemm", "bf16", ("mine-1.0",), ("rotating",), made.kernel, {}, len(ops), lambda: b"", made.width

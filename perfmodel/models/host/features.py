@@ -93,7 +93,7 @@ def numbers(table: Mapping[str, np.ndarray], device: Device) -> tuple[Columns, n
 
     The first estimate is that of the analytical model, which knows what was calibrated on the device.
     """
-    core = _one_core(device)
+    core = one_core(device)
     count = len(table["op"])
     raw: Columns = {name: np.zeros(count) for name in (*_LOGS, *_PLAIN)}
     for name in COLUMNS:
@@ -132,7 +132,7 @@ def numbers(table: Mapping[str, np.ndarray], device: Device) -> tuple[Columns, n
     return columns | {name: raw[name] for name in _PLAIN}, base
 
 
-def _one_core(device: Device) -> Device:
+def one_core(device: Device) -> Device:
     """What one thread has of a processor; files of ``perfmodel calibrate`` are of one core already."""
     units = device.units or 1
     if units == 1:
