@@ -254,7 +254,7 @@ def _transfer(
     everything = [rows for protocol in left_out.values() for rows in protocol]
     reports = {}
     for protocol in LEAVING_OUT:
-        rows_with_intervals = with_intervals(left_out[protocol], everything)
+        rows_with_intervals = with_intervals(left_out[protocol], everything, {p.device for p in parts})
         if rows_with_intervals:
             scores = grouped([p.rows for p in rows_with_intervals], BY)
             everything_seen = [seen([p.rows for p in rows_with_intervals])]

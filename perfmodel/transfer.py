@@ -374,17 +374,19 @@ def _bucket_quantiles(parts: Sequence[LeftOut]) -> np.ndarray:
     return np.stack([np.quantile(r, INTERVAL) if len(r) >= FEWEST_ROWS else everything for r in rows])
 
 
-def with_intervals(parts: Sequence[LeftOut], reference: Sequence[LeftOut]) -> list[LeftOut]:
+def with_intervals(parts: Sequence[LeftOut], reference: Sequence[LeftOut], devices: Iterable[str]) -> list[LeftOut]:
     """The parts with intervals as a predictor would give them, from errors that do not include their own.
 
     Args:
         parts: of one protocol.
         reference: of all protocols; what was left out of the same family is not used for a part that has no sibling,
             nor the same device for one that has.
+        devices: of all of these; rows know the id alone, which says nothing of a device that no catalogue has.
     """
+    families = {record.id: record.family for record in map(load_device, devices)}
     result = []
     for part in parts:
-        own = (lambda device: load_device(device).family) if part.kind == FAMILY else str
+        own = families.__getitem__ if part.kind == FAMILY else str
         others = [
             p
             for p in reference

@@ -33,9 +33,15 @@ def blocks(page: Path) -> Iterator[Block]:
         yield Block(page, text.count("\n", 0, match.start(2)) + 1, match[2], match[3], match[1])
 
 
-def commands(block: Block) -> Iterator[str]:
-    """The ``perfmodel`` commands of a block, without comments; continued lines are joined."""
+def lines(block: Block) -> Iterator[str]:
+    """The lines of a block of commands, without prompts, comments and empty ones; continued lines are joined."""
     for line in block.text.replace("\\\n", " ").splitlines():
-        line = line.removeprefix("$ ").strip()
+        if found := re.split(r"(?:^|\s)#\s", line.removeprefix("$ "))[0].strip():
+            yield found
+
+
+def commands(block: Block) -> Iterator[str]:
+    """The ``perfmodel`` commands of a block, without what stands behind a pipe or takes the output."""
+    for line in lines(block):
         if line.startswith("perfmodel "):
-            yield re.split(r"\s#\s|\s*[|>]\s", line)[0]
+            yield re.split(r"\s*[|>]\s", line)[0]

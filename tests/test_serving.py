@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from docs_code import ROOT, blocks
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -59,6 +60,15 @@ def test_a_search_through_the_server_is_a_search_with_a_ranker() -> None:
         predicted = asked(server, do="predict", **PROBLEM, space="clblast_sgemm", config=one)
         assert predicted == {"latency_s": prepare(op, "rtx-3090", "clblast_sgemm")(one)}
     assert asked(server, do="close", session="a") == {"sessions": 0}
+
+
+def test_the_session_of_the_page() -> None:
+    [shown] = [b for b in blocks(ROOT / "docs" / "serving.md") if b.language == "json"]
+    asked_and_answered = shown.text.splitlines()
+    server = Server()
+    answers = [server.answer(line.encode()).decode().strip() for line in asked_and_answered[::2]]
+    assert len(answers) >= 3
+    assert answers == asked_and_answered[1::2]
 
 
 @pytest.mark.parametrize(

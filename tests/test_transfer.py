@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from model_doubles import booster_json, predictor, residual, toy_device, tree
 
-from perfmodel import load
+from perfmodel import hardware, load
 from perfmodel.evaluate import JudgedRows, evaluate
 from perfmodel.features.vector import feature_schema
 from perfmodel.hardware import Device, load_device
@@ -154,6 +154,21 @@ def test_evaluate_by_protocol(quick: list[set[str]]) -> None:
     assert evaluate(traces(), Predictor(), protocol="family", by=("dtype",))["overall"]["n"] == len(traces())
 
 
+@pytest.mark.parametrize("protocol", ["device", "family"])
+def test_a_device_that_no_catalogue_has_is_left_out_like_the_others(protocol: str, tmp_path: Path) -> None:
+    record = tmp_path / "mine.toml"
+    text = Path(hardware.__file__).with_name("catalogue").joinpath("h100-sxm.toml").read_text("utf-8")
+    record.write_text(text.replace('id = "h100-sxm"', 'id = "mine"'), "utf-8")
+    table = traces()
+    mine = table.replace({"device": {"h100-sxm": "mine"}})
+    report = evaluate(mine, Predictor(constants=FALLBACK), device=record, protocol=protocol, by=("device",))
+    assert {g["device"] for g in report["groups"]} == {"mine", "a100-sxm-80gb", "h200-sxm"}
+    if protocol == "family":  # the file is the H100's under another name: the same errors, and the same intervals
+        wanted = evaluate(table, Predictor(constants=FALLBACK), protocol=protocol, by=("device",))
+        named = [{**g, "device": g["device"].replace("h100-sxm", "mine")} for g in wanted["groups"]]
+        assert sorted(report["groups"], key=str) == sorted(named, key=str)
+
+
 # ------------------------------------------------------------------------------------------------------------ intervals
 def left_out(target: str, errors: Any, *, kind: str = FAMILY, predicted: float = 5e-6) -> LeftOut:
     errors = np.asarray(errors, dtype=float)
@@ -178,7 +193,7 @@ def test_an_interval_takes_no_error_of_its_own_family() -> None:
     own = [left_out("hopper", np.linspace(-9, 9, 201)), left_out("h200-sxm", np.linspace(-9, 9, 201))]
     other = left_out("ampere", np.linspace(-0.1, 0.1, 201))
     sibling = left_out("h200-sxm", np.linspace(-0.2, 0.2, 201), kind=SIBLING)
-    judged = with_intervals([own[0], sibling], [*own, other, sibling])
+    judged = with_intervals([own[0], sibling], [*own, other, sibling], ["h100-sxm", "h200-sxm", "a100-sxm-80gb"])
     np.testing.assert_allclose(judged[0].rows.low, 5e-6 * np.exp(-0.09))
     np.testing.assert_allclose(judged[0].rows.high, 5e-6 * np.exp(0.09))
     # Nothing else of its kind was left out: no interval is claimed.

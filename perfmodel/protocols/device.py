@@ -19,4 +19,5 @@ def judge(task: Task) -> list[JudgedRows]:
     # As in training: an unseen booster that harms a family is not used.
     withheld = harmful(families or left_out)
     left_out, families = by_physics(left_out, withheld), by_physics(families, withheld)
-    return [part.rows for part in with_intervals(left_out, [*left_out, *families])]
+    judged = with_intervals(left_out, [*left_out, *families], {p.device for p in parts})
+    return [part.rows for part in judged]
