@@ -7,7 +7,7 @@ import io
 from typing import Any
 
 from perfmodel.datasets.schema import require_pandas
-from perfmodel.errors import InputError
+from perfmodel.errors import InputError, checked_keywords
 from perfmodel.predict.generation import GenerationPrediction
 from perfmodel.predict.notebook import OPERATOR_COLUMNS, REQUEST_COLUMNS, operator_rows, request_rows
 from perfmodel.predict.result import ModelPrediction
@@ -39,6 +39,7 @@ def columns_of(prediction: ModelPrediction | GenerationPrediction) -> dict[str, 
     return OPERATOR_COLUMNS if isinstance(prediction, ModelPrediction) else REQUEST_COLUMNS
 
 
+@checked_keywords()
 def table_bytes(prediction: ModelPrediction | GenerationPrediction, name: str) -> bytes:
     """The file's contents.
 

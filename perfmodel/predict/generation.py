@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
-from perfmodel.errors import InputError, checked_keywords
+from perfmodel.errors import InputError, checked_keywords, checked_methods
 from perfmodel.features.onnx.dims import MAX_BOUND, check_given
 from perfmodel.graph import Graph, without_collection
 from perfmodel.hardware import Device, load_device
@@ -37,6 +37,7 @@ STEPS_PREDICTED = 6
 """Decode steps that are predicted; each stands for those around it. Time grows nearly in a straight line with the cache."""
 
 
+@checked_methods()
 @dataclass(frozen=True, kw_only=True)
 class PhasePrediction:
     """A phase of a request.
@@ -93,6 +94,7 @@ class PhasePrediction:
         }  # fmt: skip
 
 
+@checked_methods()
 @dataclass(frozen=True, kw_only=True)
 class GenerationPrediction:
     """A generation request on a device.
@@ -190,6 +192,7 @@ class GenerationPrediction:
         }  # fmt: skip
 
 
+@checked_methods()
 class GenerationComparison(list[GenerationPrediction]):
     """Requests side by side: a list that shows itself as a table. :func:`compare_generation` gives one, the fastest first."""
 

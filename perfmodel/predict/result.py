@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from perfmodel.errors import InputError, is_number
+from perfmodel.errors import InputError, checked_methods, is_number
 from perfmodel.predict.workload import Workload
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from perfmodel.predict.memory import MemoryPlan
 
 
+@checked_methods(constructor=False)
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """An estimate and its 90 % interval, in the unit that the field's name gives.
@@ -81,6 +82,7 @@ def _dict(estimate: Estimate | None) -> dict[str, float] | None:
     return None if estimate is None else estimate.to_dict()
 
 
+@checked_methods(constructor=False)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperatorPrediction:
     """One kernel of the model.
@@ -161,6 +163,7 @@ class OperatorPrediction:
         }  # fmt: skip
 
 
+@checked_methods()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelPrediction:
     """A whole model on a device, run once.
@@ -312,6 +315,7 @@ class ModelPrediction:
         }  # fmt: skip
 
 
+@checked_methods()
 class Comparison(list[ModelPrediction]):
     """Predictions side by side: a list that shows itself as a table. :func:`perfmodel.compare` gives one, the fastest first."""
 

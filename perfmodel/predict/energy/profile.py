@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from perfmodel import units
-from perfmodel.errors import InputError
+from perfmodel.errors import InputError, checked_methods
 from perfmodel.predict.result import Estimate
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ class PowerBlock:
     repeat: int = 1
 
 
+@checked_methods()
 @dataclass(frozen=True)
 class PowerProfile:
     """Power over time, as a sequence of blocks.

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from perfmodel import units
+from perfmodel.errors import checked_methods
 from perfmodel.graph import Graph, Node
 from perfmodel.html_table import html_result, html_table
 from perfmodel.predict.memory import kv_cache
@@ -54,6 +55,7 @@ class Owner:
         }  # fmt: skip
 
 
+@checked_methods()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryPlan:
     """What a model needs at its peak, in parts that add up to :attr:`peak_bytes`.
