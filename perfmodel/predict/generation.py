@@ -84,6 +84,22 @@ class PhasePrediction:
 
         return phase_line(self)
 
+    def _repr_html_(self) -> str:
+        """What Jupyter shows: the figures of the phase and of a run, with their intervals."""
+        from perfmodel.predict.notebook import phase_html
+
+        return phase_html(self)
+
+    def to_pandas(self) -> DataFrame:
+        """The phase's rows of :meth:`GenerationPrediction.to_pandas`.
+
+        Raises:
+            MissingExtraError: pandas is not installed (the extra ``train``).
+        """
+        from perfmodel.predict.notebook import phases_frame
+
+        return phases_frame([self])
+
     def to_dict(self) -> dict[str, Any]:
         """The keys of the JSON contract."""
         return {
@@ -174,9 +190,9 @@ class GenerationPrediction:
         Raises:
             MissingExtraError: pandas is not installed (the extra ``train``).
         """
-        from perfmodel.predict.notebook import request_frame
+        from perfmodel.predict.notebook import phases_frame
 
-        return request_frame(self)
+        return phases_frame(self.phases)
 
     def to_dict(self) -> dict[str, Any]:
         """The keys of the JSON contract."""

@@ -150,6 +150,16 @@ class OperatorPrediction:
 
         return operator_html(self)
 
+    def to_pandas(self) -> DataFrame:
+        """The operator's row of :meth:`ModelPrediction.to_pandas`.
+
+        Raises:
+            MissingExtraError: pandas is not installed (the extra ``train``).
+        """
+        from perfmodel.predict.notebook import operators_frame
+
+        return operators_frame([self])
+
     def to_dict(self) -> dict[str, Any]:
         """The keys of the JSON contract."""
         return {
@@ -292,7 +302,7 @@ class ModelPrediction:
         """
         from perfmodel.predict.notebook import operators_frame
 
-        return operators_frame(self)
+        return operators_frame(self.operators)
 
     def to_dict(self, *, memory_profile: bool = False) -> dict[str, Any]:
         """The keys of the JSON contract; ``docs/contracts.md`` lists the additional ones.
