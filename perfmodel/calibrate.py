@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -39,6 +39,7 @@ from perfmodel.ops.table import Group
 if TYPE_CHECKING:
     import pandas as pd
 
+    from perfmodel.collect.microbenchmarks.suite import Progress
     from perfmodel.measured_cpu import MeasuredDevice
 
 SPREAD = {
@@ -329,8 +330,14 @@ def _posterior_mode(model: Callable[[np.ndarray], np.ndarray], target: np.ndarra
     return step
 
 
-def measure(device: Device | str = "local-cpu", *, seconds: float | None = None, **options: Any) -> MeasuredDevice:
-    """Measures one core of this machine: :func:`perfmodel.measured_cpu.measure`, whose options it takes."""
+@checked_keywords()
+def measure(
+    device: Device | str = "local-cpu",
+    *,
+    seconds: float | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> MeasuredDevice:
+    """Measures one core of this machine: :func:`perfmodel.measured_cpu.measure`, in its time unless another is given."""
     from perfmodel import measured_cpu
 
-    return measured_cpu.measure(device, seconds=measured_cpu.SECONDS if seconds is None else seconds, **options)
+    return measured_cpu.measure(device, seconds=measured_cpu.SECONDS if seconds is None else seconds, progress=progress)

@@ -24,7 +24,8 @@ import functools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, ParamSpec, TypeGuard, TypeVar
+from types import FunctionType
+from typing import TYPE_CHECKING, NoReturn, ParamSpec, TypeGuard, TypeVar
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -171,34 +172,82 @@ def checked_keywords(further: Iterable[str] = ()) -> Callable[[Callable[_P, _R]]
 
     def decorate(function: Callable[_P, _R]) -> Callable[_P, _R]:
         code = function.__code__
-        known = {*code.co_varnames[: code.co_argcount + code.co_kwonlyargcount], *further} - {"self"}
+        known = {*code.co_varnames[: code.co_argcount + code.co_kwonlyargcount], *further} - {"self", "cls"}
+        what = function.__qualname__.removesuffix(".__init__")
 
         @functools.wraps(function)
         def call(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+            try:
+                return function(*args, **kwargs)
+            except TypeError:
+                # Python has refused it before anything ran; calls that are right do not wait for a look at their names.
+                if not kwargs.keys() <= known:
+                    refuse_keywords(what, kwargs, known)
+                raise
+
+        @functools.wraps(function)
+        def look_and_call(*args: _P.args, **kwargs: _P.kwargs) -> _R:
             if not kwargs.keys() <= known:
-                _refuse_keywords(function.__qualname__.removesuffix(".__init__"), kwargs, known)
+                refuse_keywords(what, kwargs, known)
             return function(*args, **kwargs)
 
-        return call
+        return look_and_call if code.co_flags & _TAKES_ANY_KEYWORD else call
 
     return decorate
+
+
+def checked_methods(*, constructor: bool = True) -> Callable[[type[_R]], type[_R]]:
+    """Makes the public methods of a class, and its constructor, answer as :func:`checked_keywords` makes functions do.
+
+    Methods with ``**names`` of any kind are left: what they take is theirs to say.
+
+    Args:
+        constructor: False for records that are made by the thousand.
+    """
+
+    def decorate(cls: type[_R]) -> type[_R]:
+        for name, member in tuple(vars(cls).items()):
+            if name.startswith("_") and not (constructor and name == "__init__"):
+                continue
+            bound = type(member) if isinstance(member, (classmethod, staticmethod)) else None
+            function = member.__func__ if bound else member
+            if isinstance(function, FunctionType) and not function.__code__.co_flags & _TAKES_ANY_KEYWORD:
+                checked = checked_keywords()(function)
+                setattr(cls, name, bound(checked) if bound else checked)
+        return cls
+
+    return decorate
+
+
+_TAKES_ANY_KEYWORD = 0x08
+"""The flag of code with ``**names`` (``inspect.CO_VARKEYWORDS``; importing inspect takes milliseconds)."""
 
 
 _ALIKE = 0.7
 """Below it a keyword argument with a whole number is rather a dimension of the model than misspelt."""
 
 
-def _refuse_keywords(what: str, given: Mapping[str, object], known: Iterable[str]) -> None:
+def refuse_keywords(what: str, given: Mapping[str, object], known: Iterable[str]) -> NoReturn:
+    """Raises the error of the first name given that is not known.
+
+    Args:
+        what: what was called.
+        given: by name; one of them is not known.
+        known: what it takes.
+
+    Raises:
+        KeywordError: always; with the nearest name.
+    """
     known = set(known)
     wrong = next(name for name in given if name not in known)
-    hint = nearest(wrong, known)
+    hint = nearest(wrong, known) if known else "it takes none"
     if "dims" in known and is_whole_number(given[wrong]) and not difflib.get_close_matches(wrong, known, 1, _ALIKE):
         hint = f"sizes of a model's dimensions go in dims={{{wrong!r}: {given[wrong]}}}"
-    raise KeywordError(f"{what} has no argument {wrong!r}: {hint}")
+    raise KeywordError(f"{what} has no argument {wrong!r}: {hint}") from None
 
 
 class CheckedFields:
-    """Base of public dataclasses: a field that it does not have is answered with the nearest one."""
+    """Base of dataclasses of many kinds, as descriptors: a field that one does not have is answered with the nearest one."""
 
     __slots__ = ()
 
@@ -210,7 +259,7 @@ class CheckedFields:
             if not given.keys() <= fields.keys():
                 from dataclasses import fields as without_those_of_the_class
 
-                _refuse_keywords(cls.__name__, given, [f.name for f in without_those_of_the_class(cls)])
+                refuse_keywords(cls.__name__, given, [f.name for f in without_those_of_the_class(cls)])
             return super().__new__(cls)
 
 

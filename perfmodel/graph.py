@@ -15,7 +15,7 @@ from math import prod
 from typing import Any
 
 from perfmodel.dtypes import dtype as dtype_record
-from perfmodel.errors import UnboundDimensionError
+from perfmodel.errors import UnboundDimensionError, checked_methods, refuse_keywords
 from perfmodel.ops.base import Dim, Operator, evaluate, is_symbolic, storage_bytes
 
 
@@ -151,7 +151,10 @@ class Node:
 
     def replace(self, **changes: Any) -> Node:
         """A copy with some fields changed."""
-        return Node(**{**self.__dict__, **changes})
+        fields = self.__dict__
+        if not changes.keys() <= fields.keys():
+            refuse_keywords("Node.replace", changes, fields)
+        return Node(**{**fields, **changes})
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +167,7 @@ class Removed:
     flops: Any = 0
 
 
+@checked_methods()
 @dataclass(frozen=True)
 class Graph:
     """A whole model.

@@ -18,7 +18,7 @@ from perfmodel.collect.importers import registry
 from perfmodel.collect.importers.registry import Format, Request
 from perfmodel.collect.importers.rows import Imported
 from perfmodel.datasets.schema import check_traces, require_pandas
-from perfmodel.errors import InputError
+from perfmodel.errors import InputError, checked_keywords
 from perfmodel.hardware import load_device
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class ImportedTable:
     passed_over: Mapping[str, int] = field(default_factory=dict)
 
 
+@checked_keywords()
 def import_traces(
     *paths: str | Path, request: Request, format: str | None = None, report: Callable[[str], None] = lambda line: None
 ) -> ImportedTable:

@@ -157,10 +157,11 @@ def test_every_device_has_a_table(device: str) -> None:
     assert {"l2_byte", "dram_byte", "element", "vector_flop"} <= {row.operation for row in table.rows}
     assert [r.dtype for r in table.rows if r.operation == "flop"] == list(load_device(device).peak_flops)
     for row in table.rows:
-        energies = [row.energy_j, *([row.what_if_j] if row.what_if_j else [])]
+        assert (row.energy_j is None) == (row.basis == "unknown")
+        energies = [e for e in (row.energy_j, row.what_if_j) if e is not None]
         assert all(0 < e.low <= e.value <= e.high < 1e-6 for e in energies), row
         assert (row.whole_chip_j is None) == (row.operation != "flop" or table.idle_power_w is None)
-        assert row.basis in FACTORS
+        assert row.basis in (*FACTORS, "unknown")
         assert row.source
     if table.idle_power_w is not None:
         assert 0 < table.idle_power_w.low <= table.idle_power_w.value <= table.idle_power_w.high
@@ -214,6 +215,52 @@ def test_the_sources_of_idle_power() -> None:
     assert device_table("h100-sxm").idle_basis == "device file"
     assert device_table("a10").idle_basis == REGRESSED
     assert device_table("tpu-v5e").idle_power_w is None
+
+
+@pytest.mark.parametrize(
+    ("device", "byte_pj"), [("graviton3", 50.0), ("graviton4", 50.0), ("tpu-v4", 38.1), ("tpu-v5e", 38.1)]
+)
+def test_without_a_tdp_a_cpu_and_a_tpu_have_the_energy_of_memory_alone(
+    device: str, byte_pj: float, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The bytes are docs/power.md's of DDR5 (as of the other CPUs) and HBM3; its energies of a FLOP follow from the TDP."""
+    table = device_table(device, what_if=EIGHT)
+    (known,) = [row for row in table.rows if row.energy_j is not None]
+    assert known.operation == "dram_byte"
+    assert known.energy_j is not None
+    assert known.energy_j.value / PJ == pytest.approx(byte_pj, rel=0.01)
+    assert {row.basis for row in table.rows} == {REGRESSED, "unknown"}
+    assert all("TDP" in row.source for row in table.rows if row is not known)
+    assert (table.idle_basis, table.idle_source) == ("unknown", "unknown")
+    assert {row["energy_j"] is None for row in table.to_dict()["operations"][:-1]} == {True}
+    assert main(["energy-table", "--device", device]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("FLOP in")]
+    assert len(lines) == len(load_device(device).peak_flops)
+    assert all(cells[3] == "-" and cells[-1] == "unknown" for cells in lines)
+
+
+def test_what_a_file_without_a_tdp_has_itself_is_known() -> None:
+    own = {"power.bf16_j_per_flop": 2 * PJ}
+    cpu = toy_device(kind="cpu", tdp_w=None, measured=own, sources={"measured.power.bf16_j_per_flop": "a meter"})
+    table = device_table(cpu)
+    bf16, fp32 = table.row("flop", "bf16"), table.row("flop", "fp32")
+    assert bf16 is not None
+    assert fp32 is not None
+    assert bf16.energy_j is not None
+    # At the highest clock, whose voltage takes more (docs/power.md: 1.288 to the power of 2.5).
+    assert bf16.energy_j.value / PJ == pytest.approx(2 * 1.288**2.5, rel=2e-3)
+    assert (bf16.basis, bf16.source, fp32.energy_j) == (FITTED, "a meter", None)
+    # It idles at 10 W, but what its busy cores take beside the FLOPs is unknown.
+    assert table.idle_power_w is not None
+    assert bf16.whole_chip_j is None
+
+
+def test_an_assumed_process_is_said() -> None:
+    known, unknown = (device_table(toy_device(process_nm=nm)).row("flop", "bf16") for nm in (5.0, None))
+    assert known is not None
+    assert unknown is not None
+    assert known.energy_j == unknown.energy_j
+    assert (known.source[:20], unknown.source[:31]) == ("regressed from 5 nm ", "regressed from an assumed 5 nm ")
 
 
 def test_energies_fall_with_the_voltage() -> None:

@@ -127,12 +127,15 @@ def test_every_device_has_an_energy_for_each_of_its_formats(name: str) -> None:
     rows = energy_per_operation(device)
     flops = {row.dtype: row for row in rows if row.operation == "flop"}
     assert flops.keys() == device.peak_flops.keys()
-    assert all(0 < row.energy_j < 1e-6 for row in rows)
+    known = {id(row): row.energy_j for row in rows if row.energy_j is not None}
+    assert all(0 < joules < 1e-6 for joules in known.values())
+    without = device.kind != "gpu" and device.tdp_w is None
+    assert len(known) == (1 if without else len(rows))
     for row in flops.values():
         assert (row.with_issue_j is None) == (idle_power_w(device) is None)
-        assert row.with_issue_j is None or row.with_issue_j > row.energy_j
+        assert row.with_issue_j is None or row.with_issue_j > known[id(row)]
     # Narrower is cheaper, on the units that a device has for it.
-    order = [flops[f].energy_j for f in ("fp32", "bf16", "fp8", "fp4") if f in flops]
+    order = [known[id(flops[f])] for f in ("fp32", "bf16", "fp8", "fp4") if f in flops and not without]
     assert order == sorted(order, reverse=True)
 
 

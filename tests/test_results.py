@@ -20,6 +20,8 @@ import perfmodel
 from perfmodel.characterise import characterise
 from perfmodel.errors import InputError
 from perfmodel.predict import Estimate
+from perfmodel.predict.energy.profile import PowerBlock, PowerProfile, PowerStep
+from perfmodel.predict.generation import PhasePrediction
 from perfmodel.predict.unpowered import NO_TDP, NO_TIME, unpowered
 from perfmodel.training.resume import fingerprint
 
@@ -66,10 +68,13 @@ LINES = {
     "character": "<Characterisation of mlp.mlir for iree-llvm-cpu-haswell: ",
 }
 SHOWN = (
-    "prediction", "operator", "comparison", "memory", "cost", "request", "requests", "device", "estimates", "ranking",
+    "prediction", "operator", "comparison", "memory", "profile", "cost", "request", "phase", "requests", "device", "estimates",
+    "ranking", "character",
+)  # fmt: skip
+FRAMES = (
+    "prediction", "operator", "comparison", "memory", "profile", "request", "phase", "requests", "estimates", "ranking",
     "character",
 )  # fmt: skip
-FRAMES = ("prediction", "comparison", "request", "requests", "estimates", "ranking", "character")
 
 
 @pytest.mark.parametrize("name", LINES)
@@ -94,7 +99,7 @@ def test_data_frames_have_a_row_each(name: str, results: dict[str, Any]) -> None
     frame = results[name].to_pandas()
     assert len(frame) > 0
     figures = [c for c in frame.columns if c.endswith(("_s", "_w", "_j"))]
-    assert figures or name == "character"
+    assert figures or name in ("character", "memory")
     assert all(frame[c].dtype == "float64" for c in figures)
 
 
@@ -108,6 +113,50 @@ def test_estimates_have_the_ends_of_their_energy_as_operators_do(results: dict[s
     assert row["energy_low_j"] == row["power_low_w"] * row["latency_low_s"]
     assert row["energy_high_j"] == row["power_high_w"] * row["latency_high_s"]
     assert row["power_source"] is None
+
+
+def test_frames_of_parts_are_those_of_the_whole(results: dict[str, Any]) -> None:
+    whole, request = results["prediction"].to_pandas(), results["request"].to_pandas()
+    assert results["operator"].to_pandas().equals(whole.head(1))
+    assert results["phase"].to_pandas().equals(request[request["phase"] == "prefill"])
+    memory, plan = results["memory"].to_pandas(), results["memory"]
+    assert list(memory.columns) == ["node", "bytes"]
+    assert tuple(memory["node"]) == plan.nodes
+    assert memory["bytes"].max() == plan.peak_bytes
+    profile = results["profile"].to_pandas()
+    assert list(profile["name"]) == list(whole["name"])
+    # Energy over time is the mean: in a run of one block each row lasts as long as its operator.
+    mean = (profile["duration_s"] * profile["power_w"]).sum() / profile["duration_s"].sum()
+    assert mean == pytest.approx(results["profile"].average_w.value)
+
+
+def test_a_profile_and_a_phase_show_their_figures() -> None:
+    """Two steps of 1 ms at 100 W and 3 ms at 300 W: (100 + 3 · 300) / 4 = 250 W on average."""
+    steps = tuple(
+        PowerStep(name, "gemm", seconds, Estimate(watts, watts / 2, watts * 2))
+        for name, seconds, watts in (("a", 1e-3, 100.0), ("b", 3e-3, 300.0))
+    )
+    profile = PowerProfile((PowerBlock("decode", steps, repeat=5),), idle_power_w=70, power_limit_w=700.0)
+    found = Cells(profile._repr_html_()).texts
+    assert found[0] == "power over 20.0 ms"
+    for name, watts, interval in (("average", "250 W", "125 W to 500 W"), ("peak", "300 W", "150 W to 600 W")):
+        place = found.index(name)
+        assert found[place + 1 : place + 3] == [watts, interval]
+    assert {"70.0 W", "700 W", "waiting", "limit"} <= set(found)
+    frame = profile.to_pandas()
+    assert frame.loc[1].to_dict() == {
+        "phase": "decode", "repeat": 5, "name": "b", "op": "gemm", "duration_s": 3e-3, "power_w": 300.0, "power_low_w": 150.0,
+        "power_high_w": 600.0,
+    }  # fmt: skip
+    part = prediction()  # 400 us
+    phase = PhasePrediction(
+        name="decode", runs=4, tokens=8, parts=((part, 4),), latency_s=part.latency_s.scaled(4), energy_j=None, power_w=None,
+        peak_w=None,
+    )  # fmt: skip
+    found = Cells(phase._repr_html_()).texts
+    assert found[0] == "decode: 4 runs, 8 tokens"
+    assert (found[found.index("a run") + 1], found[found.index("latency") + 1]) == ("400 us", "1.60 ms")
+    assert found[found.index("a token") + 1 :] == ["unknown", NO_TDP]
 
 
 @pytest.mark.parametrize("name", [n for n in (*LINES, "comparison", "requests") if n != "ranker"])

@@ -146,27 +146,20 @@ def _energy_cells(joules: float | None, seconds: float, total: float | None) -> 
 
 def print_profile(console: Console, profile: PowerProfile, windows_s: Iterable[float]) -> None:
     """Average, percentile and peaks, then power by stretches of time."""
+    from perfmodel.predict.energy.profile import figures_of
+    from perfmodel.predict.result import Estimate
+
     console.print()
     console.print("power over time (estimated; runs follow each other without pauses):")
-    rows = [
-        ("average", profile.average_w, "energy over time"),
-        ("p99", profile.percentile_w(), "not exceeded for 99 % of the time"),
-    ]
-    rows += [
-        (f"over {w * 1e3:g} ms", profile.peak_over(w), "highest mean in such a window")
-        for w in sorted(windows_s, reverse=True)
-    ]
-    rows.append(("peak", profile.peak_w, "of one operator, however short"))
     table = plain_table()
     table.add_column("")
     table.add_column("power", justify="right", no_wrap=True)
     table.add_column("90 % interval", justify="right", no_wrap=True)
     table.add_column("")
-    for name, estimate, note in rows:
-        table.add_row(name, units.power(estimate.value), interval(estimate, units.power), note)
-    waiting = ("waiting", profile.idle_power_w, "for the next kernel: idle power at the clock that it keeps")
-    for name, watts, note in (waiting, ("limit", profile.power_limit_w, "")):
-        if watts is not None:
+    for name, watts, note in figures_of(profile, windows_s):
+        if isinstance(watts, Estimate):
+            table.add_row(name, units.power(watts.value), interval(watts, units.power), note)
+        else:
             table.add_row(name, units.power(watts), "", note)
     console.print(table)
     console.print()

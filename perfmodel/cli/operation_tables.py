@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from perfmodel.models.circuits import WhatIf
     from perfmodel.predict import Estimate
 
+_NONE = "-"
+"""In place of an energy that is unknown, or of an arithmetic that a device does not have."""
 OPERATORS_SHOWN = 10
 """Kinds of operators in the table of a model."""
 _NAMES = {"vector_flop": "FLOP, ordinary units", "element": "value loaded or stored", "l2_byte": "byte from L2"}
@@ -50,18 +52,20 @@ def print_summary(console: Console, tables: Sequence[DeviceTable]) -> None:
             next((r for n in (name, *_OTHERWISE.get(name, ())) if (r := t.row("flop", n))), None) for name in _SUMMARY
         ]
         rows = [*flops, t.row("l2_byte"), t.row("dram_byte")]
-        basis = dict.fromkeys([*(r.basis for r in rows if r is not None), t.idle_basis])
+        said = [*(r.basis for r in rows if r is not None and r.energy_j is not None), t.idle_basis]
+        basis = [b for b in dict.fromkeys(said) if b != units.UNKNOWN]
         table.add_row(
             safe(t.device),
             "?" if t.process_nm is None else f"{t.process_nm:g}",
-            *("-" if r is None else _picojoules(r.energy_j.value) for r in rows),
+            *(_NONE if r is None or r.energy_j is None else _picojoules(r.energy_j.value) for r in rows),
             units.UNKNOWN if t.idle_power_w is None else units.power(t.idle_power_w.value),
             ", ".join(basis),
         )
     console.print(table)
     console.print(
-        "pJ a FLOP by format (fp16 and int8 where there is no bf16 or fp8), pJ a byte, idle power. fitted: to measured power;\n"
-        "regressed: from process, memory and TDP. --device shows one with its intervals and sources.",
+        "pJ a FLOP by format (fp16 and int8 where there is no bf16 or fp8), pJ a byte, idle power. fitted: to measured power; "
+        "regressed: from process, memory and TDP. Of CPUs and TPUs without a TDP the energy of memory alone is known. --device "
+        "shows one with its intervals and sources.",
         style="dim",
     )
 
@@ -80,7 +84,8 @@ def print_tables(console: Console, tables: Sequence[DeviceTable], what_if: WhatI
             table.add_column(name, justify="right", no_wrap=True)
         table.add_column("basis", no_wrap=True)
         for row in t.rows:
-            cells = [_operation(row), _picojoules(row.energy_j.value), _interval(row.energy_j)]
+            e = row.energy_j
+            cells = [_operation(row), *((_NONE, "") if e is None else (_picojoules(e.value), _interval(e)))]
             if not what_if:
                 cells.append("" if row.whole_chip_j is None else _picojoules(row.whole_chip_j))
             elif row.what_if_j is None:

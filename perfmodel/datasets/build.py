@@ -17,7 +17,7 @@ from perfmodel.datasets.local import locate
 from perfmodel.datasets.registry import ADAPTERS, operator_lists, reader
 from perfmodel.datasets.runs import Runs, check_operators
 from perfmodel.datasets.schema import check_runs, check_traces, first_line, require_pandas, write_traces
-from perfmodel.errors import InputError, PerfmodelError, TraceError, nearest
+from perfmodel.errors import InputError, PerfmodelError, TraceError, checked_keywords, nearest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -341,6 +341,7 @@ def _with_lists(chosen: Plan, tables: Iterator[pd.DataFrame], output: Path) -> I
         yield table
 
 
+@checked_keywords()
 def load(
     name: str,
     root: str | Path | None = None,

@@ -14,9 +14,10 @@ from perfmodel.models.circuits import WhatIf, changed_flop_j, circuits_j
 from perfmodel.models.power import DevicePower, OperationEnergy, PowerConstants, clock_ratio_of, energy_per_operation
 from perfmodel.models.power.constants import fit_file
 from perfmodel.models.power.fit import SPREADS
+from perfmodel.models.power.table import known
 from perfmodel.predict.result import Estimate
 
-FITTED, DEVICE_FILE, REGRESSED = "fitted", "device file", "regressed"
+FITTED, DEVICE_FILE, REGRESSED, UNKNOWN = "fitted", "device file", "regressed", "unknown"
 FACTORS = {FITTED: 1.4, DEVICE_FILE: 1.2, REGRESSED: 2.0}
 """The interval is a factor of this either way, by what a figure rests on. Of a fitted one it is how far its prior let it move.
 What was fitted to H200, B200 and GB200 is within 1.3 of what would be regressed for FLOPs and values, 1.8 for DRAM. Idle power
@@ -58,18 +59,18 @@ class Row:
     Attributes:
         operation: as in :class:`perfmodel.models.power.OperationEnergy`.
         dtype: the arithmetic of a FLOP, the kind of memory of a DRAM byte; else None.
-        energy_j: what one more takes [J].
+        energy_j: what one more takes [J]; None where it is unknown.
         whole_chip_j: of a FLOP, with its share of what the chip takes whatever it does, where nothing but such FLOPs keeps all
-            units busy at the highest clock that the power limit allows [J]; None for others, and where idle power is unknown.
+            units busy at the highest clock that the power limit allows [J]; None for others, and where it is unknown.
         published: what documents say of it; None where they say nothing.
-        basis: ``"fitted"`` (to measured power of this device), ``"device file"`` or ``"regressed"``.
+        basis: ``"fitted"`` (to measured power of this device), ``"device file"``, ``"regressed"`` or ``"unknown"``.
         source: the same in words.
         what_if_j: of a FLOP with other circuits [J]; None without a what-if, and where no document says anything.
     """
 
     operation: str
     dtype: str | None
-    energy_j: Estimate
+    energy_j: Estimate | None
     whole_chip_j: float | None
     published: Reference | None
     basis: str
@@ -79,8 +80,9 @@ class Row:
     def to_dict(self) -> dict[str, Any]:
         """The keys of the JSON contract."""
         return {
-            "operation": self.operation, "dtype": self.dtype, "energy_j": self.energy_j.to_dict(),
-            "whole_chip_j": self.whole_chip_j, "published": None if self.published is None else self.published.to_dict(),
+            "operation": self.operation, "dtype": self.dtype,
+            "energy_j": None if self.energy_j is None else self.energy_j.to_dict(), "whole_chip_j": self.whole_chip_j,
+            "published": None if self.published is None else self.published.to_dict(),
             "basis": self.basis, "source": self.source,
             "what_if_j": None if self.what_if_j is None else self.what_if_j.to_dict(),
         }  # fmt: skip
@@ -158,8 +160,10 @@ def device_table(
         for row in energy_per_operation(record, clock_hz=clock_hz, constants=constants)
     )
     basis, source = _idle_basis(record, d)
-    factor = FACTORS[basis]
-    idle = None if d.idle_w is None else Estimate(d.idle_w, d.idle_w / factor, _at_most(d.idle_w * factor, d.tdp_w))
+    idle = None
+    if d.idle_w is not None:
+        factor = FACTORS[basis]
+        idle = Estimate(d.idle_w, d.idle_w / factor, _at_most(d.idle_w * factor, d.tdp_w))
     return DeviceTable(record.id, record.process_nm, d.memory, clock_mhz, idle, basis, source, rows, limit)
 
 
@@ -185,6 +189,9 @@ def _row(
     limit_w: float | None,
     what_if: WhatIf | None,
 ) -> Row:
+    reference = _reference(device.process_nm, row)
+    if row.energy_j is None:
+        return Row(row.operation, row.dtype, None, None, reference, UNKNOWN, row.source)
     basis, source = _basis(device, row)
     factor = (_L2_FACTORS if row.operation == L2_BYTE else FACTORS)[basis]
     energy = Estimate(row.energy_j, row.energy_j / factor, row.energy_j * factor)
@@ -196,7 +203,7 @@ def _row(
     whole = None
     if row.operation == FLOP and row.dtype is not None:
         whole = _whole_chip_j(device, row.dtype, d, clock_hz, limit_w)
-    return Row(row.operation, row.dtype, energy, whole, _reference(device.process_nm, row), basis, source, changed)
+    return Row(row.operation, row.dtype, energy, whole, reference, basis, source, changed)
 
 
 def _whole_chip_j(
@@ -215,7 +222,7 @@ def _whole_chip_j(
     )
     limit = np.inf if d.tdp_w is None else d.ceiling * (limit_w or d.tdp_w)
     highest = max(int(np.searchsorted(power, limit)) - 1, 0)
-    return float(min(power[highest], limit) / rate[highest])
+    return known(float(min(power[highest], limit) / rate[highest]))
 
 
 def _reference(process_nm: float | None, row: OperationEnergy) -> Reference | None:
@@ -251,6 +258,8 @@ def _idle_basis(device: Device, d: DevicePower) -> tuple[str, str]:
     own = device.sources.get(f"{_OWN}idle_w")
     if own is not None:
         return FITTED, own
+    if d.idle_w is None:
+        return UNKNOWN, d.sources["idle_w"]
     if device.idle_power_w is not None:
         return DEVICE_FILE, device.sources.get("idle_power_w", DEVICE_FILE)
     return REGRESSED, f"regressed from TDP and the kind of memory, {d.memory}"

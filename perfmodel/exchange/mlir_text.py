@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from perfmodel.errors import InputError, ModelFileError
+from perfmodel.errors import InputError, ModelFileError, checked_keywords
 from perfmodel.exchange.costs import PREFIX, Value, place, totals
 from perfmodel.exchange.mlir_earlier import without_costs
 from perfmodel.exchange.mlir_places import Place, place_of
@@ -30,6 +30,7 @@ _At: TypeAlias = tuple[int, int]
 """Line and column of an operation."""
 
 
+@checked_keywords()
 def annotated(
     source: str | os.PathLike[str],
     prediction: ModelPrediction,

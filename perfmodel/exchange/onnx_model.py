@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from perfmodel.errors import InputError
+from perfmodel.errors import InputError, checked_keywords
 from perfmodel.exchange.costs import PREFIX, Placed, Value, place, totals
 from perfmodel.predict.result import ModelPrediction
 
@@ -24,6 +24,7 @@ _MARK = "perfmodel.mark"
 _SINCE_IR = 10
 
 
+@checked_keywords()
 def annotated(
     path: str | os.PathLike[str], prediction: ModelPrediction, target: str | os.PathLike[str] | None = None
 ) -> tuple[bytes, list[str]]:

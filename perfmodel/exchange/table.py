@@ -7,9 +7,9 @@ import io
 from typing import Any
 
 from perfmodel.datasets.schema import require_pandas
-from perfmodel.errors import InputError
+from perfmodel.errors import InputError, checked_keywords
 from perfmodel.predict.generation import GenerationPrediction
-from perfmodel.predict.notebook import OPERATOR_COLUMNS, REQUEST_COLUMNS, operator_rows, request_rows
+from perfmodel.predict.notebook import OPERATOR_COLUMNS, REQUEST_COLUMNS, operator_rows, phase_rows
 from perfmodel.predict.result import ModelPrediction
 
 ENDINGS = (".csv", ".parquet")
@@ -30,8 +30,12 @@ def check_ending(name: str) -> None:
 
 def rows_of(prediction: ModelPrediction | GenerationPrediction) -> list[dict[str, Any]]:
     """One record an operator: :func:`~perfmodel.predict.notebook.operator_rows`, or of a generation request
-    :func:`~perfmodel.predict.notebook.request_rows`."""
-    return operator_rows(prediction) if isinstance(prediction, ModelPrediction) else request_rows(prediction)
+    :func:`~perfmodel.predict.notebook.phase_rows`."""
+    return (
+        operator_rows(prediction.operators)
+        if isinstance(prediction, ModelPrediction)
+        else phase_rows(prediction.phases)
+    )
 
 
 def columns_of(prediction: ModelPrediction | GenerationPrediction) -> dict[str, type]:
@@ -39,6 +43,7 @@ def columns_of(prediction: ModelPrediction | GenerationPrediction) -> dict[str, 
     return OPERATOR_COLUMNS if isinstance(prediction, ModelPrediction) else REQUEST_COLUMNS
 
 
+@checked_keywords()
 def table_bytes(prediction: ModelPrediction | GenerationPrediction, name: str) -> bytes:
     """The file's contents.
 

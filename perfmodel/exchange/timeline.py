@@ -20,6 +20,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from perfmodel.errors import checked_keywords
 from perfmodel.predict.generation import GenerationPrediction
 from perfmodel.predict.result import Estimate, ModelPrediction, OperatorPrediction
 from perfmodel.report.modules import module_path
@@ -41,6 +42,7 @@ def _us(ns: int) -> float:
     return us if us * 1000 >= ns else math.nextafter(us, math.inf)
 
 
+@checked_keywords()
 def timeline(predictions: Sequence[ModelPrediction | GenerationPrediction]) -> str:
     """The predicted runs as the text of a trace, one process a prediction, each beginning at 0.
 

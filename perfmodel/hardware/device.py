@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 from perfmodel import units
 from perfmodel.dtypes import Dtype
 from perfmodel.dtypes import dtype as dtype_record
+from perfmodel.errors import checked_methods
 from perfmodel.html_table import html_result, html_table
 
 _Value = TypeVar("_Value")
@@ -60,6 +61,7 @@ class Arithmetic:
     passes: int = 1
 
 
+@checked_methods()
 @dataclass(frozen=True, kw_only=True)
 class Device:
     """One GPU, CPU or other accelerator. ``None`` means unknown.

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING
 
-from perfmodel.errors import DeviceError, nearest
+from perfmodel.errors import DeviceError, checked_keywords, nearest
 from perfmodel.hardware.device import Device
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ _SUFFIX = ".toml"
 _user_files: dict[tuple[str, int, int], Device] = {}
 
 
+@checked_keywords()
 def load_device(id_or_path: str | os.PathLike[str] | Device) -> Device:
     """The record of one device.
 
@@ -59,6 +60,7 @@ def load_device(id_or_path: str | os.PathLike[str] | Device) -> Device:
     return _by_path(name)
 
 
+@checked_keywords()
 def device_ids() -> tuple[str, ...]:
     """Every id that :func:`load_device` knows, sorted, ``local-cpu`` among them. Reads no device file."""
     return tuple(sorted((*_files(), LOCAL_CPU)))

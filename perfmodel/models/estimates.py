@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from perfmodel import units
+from perfmodel.errors import checked_methods
 from perfmodel.html_table import html_result, html_table
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ DETAILS = ("tile_m", "tile_n", "split_k", "tiles_per_unit", "occupancy", "miss")
 units, and the share of the compulsory bytes that cross DRAM."""
 
 
+@checked_methods()
 @dataclass(frozen=True)
 class Estimates:
     """Predictions for a table of operators; arrays of shape ``[rows]``, in the order of the rows given.

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from perfmodel.errors import InputError, PredictorError, nearest
+from perfmodel.errors import InputError, PredictorError, checked_keywords, checked_methods, nearest
 from perfmodel.hardware import Device, load_device
 from perfmodel.models import artefact, cap, manifest, protocol
 from perfmodel.models import power as power_model
@@ -34,6 +34,7 @@ from perfmodel.ops.table import Group, groups_of
 from perfmodel.plugins import registered
 
 
+@checked_methods()
 @dataclass(frozen=True)
 class Predictor:
     """Predicts operators on devices. Get one with :func:`load` (or train one).
@@ -281,6 +282,7 @@ def _per_row(values: np.ndarray | None, rows: int, name: str) -> np.ndarray:
     return result
 
 
+@checked_keywords()
 def load(predictor: str | Path | PredictorProtocol = "default") -> PredictorProtocol:
     """A predictor by name or folder.
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
-from perfmodel.errors import InputError, checked_keywords
+from perfmodel.errors import InputError, checked_keywords, checked_methods
 from perfmodel.features.onnx.dims import MAX_BOUND, check_given
 from perfmodel.graph import Graph, without_collection
 from perfmodel.hardware import Device, load_device
@@ -39,6 +39,7 @@ STEPS_PREDICTED = 6
 """Decode steps that are predicted; each stands for those around it. Time grows nearly in a straight line with the cache."""
 
 
+@checked_methods()
 @dataclass(frozen=True, kw_only=True)
 class PhasePrediction:
     """A phase of a request.
@@ -85,6 +86,22 @@ class PhasePrediction:
 
         return phase_line(self)
 
+    def _repr_html_(self) -> str:
+        """What Jupyter shows: the figures of the phase and of a run, with their intervals."""
+        from perfmodel.predict.notebook import phase_html
+
+        return phase_html(self)
+
+    def to_pandas(self) -> DataFrame:
+        """The phase's rows of :meth:`GenerationPrediction.to_pandas`.
+
+        Raises:
+            MissingExtraError: pandas is not installed (the extra ``train``).
+        """
+        from perfmodel.predict.notebook import phases_frame
+
+        return phases_frame([self])
+
     def to_dict(self) -> dict[str, Any]:
         """The keys of the JSON contract."""
         return {
@@ -95,6 +112,7 @@ class PhasePrediction:
         }  # fmt: skip
 
 
+@checked_methods()
 @dataclass(frozen=True, kw_only=True)
 class GenerationPrediction:
     """A generation request on a device.
@@ -175,9 +193,9 @@ class GenerationPrediction:
         Raises:
             MissingExtraError: pandas is not installed (the extra ``train``).
         """
-        from perfmodel.predict.notebook import request_frame
+        from perfmodel.predict.notebook import phases_frame
 
-        return request_frame(self)
+        return phases_frame(self.phases)
 
     def to_dict(self) -> dict[str, Any]:
         """The keys of the JSON contract."""
@@ -193,6 +211,7 @@ class GenerationPrediction:
         }  # fmt: skip
 
 
+@checked_methods()
 class GenerationComparison(list[GenerationPrediction]):
     """Requests side by side: a list that shows itself as a table. :func:`compare_generation` gives one, the fastest first."""
 

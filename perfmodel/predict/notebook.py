@@ -16,7 +16,9 @@ from perfmodel.predict.unpowered import unpowered
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+    from perfmodel.predict.energy.profile import PowerProfile
     from perfmodel.predict.generation import GenerationPrediction, PhasePrediction
+    from perfmodel.predict.memory.plan import MemoryPlan
     from perfmodel.rank import Ranking
 
 CONFIGURATIONS_SHOWN = 20
@@ -94,6 +96,35 @@ def request_html(p: GenerationPrediction) -> str:
         f"peak memory {units.size(p.peak_memory_bytes)}, {units.size(p.kv_cache_bytes)} of keys and values at the end"
     )
     return html_result(title, html_table(heads, rows, right=range(1, 7)), notes=[memory, *_warnings(p.warnings)])
+
+
+def phase_html(p: PhasePrediction) -> str:
+    """The phase, a run and a token of it, with intervals."""
+    missing, each_j = unpowered(p), p.energy_per_token_j
+    rows = [
+        ("latency", units.duration(p.latency_s.value), _interval(p.latency_s, units.duration)),
+        ("a run", units.duration(p.latency_per_run_s.value), _interval(p.latency_per_run_s, units.duration)),
+        ("power", units.power(_value(p.power_w)), _interval(p.power_w, units.power, missing)),
+        ("peak power", units.power(_value(p.peak_w)), _interval(p.peak_w, units.power, missing)),
+        ("energy", units.energy(_value(p.energy_j)), _interval(p.energy_j, units.energy, missing)),
+        ("a token", units.energy(_value(each_j)), _interval(each_j, units.energy, missing)),
+    ]
+    title = f"{p.name}: {p.runs:,} runs, {p.tokens:,} tokens"
+    return html_result(title, html_table(("", "", "90 % interval"), rows, right=(1,)))
+
+
+def profile_html(profile: PowerProfile) -> str:
+    """Average, percentile and peaks with their intervals; idle power and limit."""
+    from perfmodel.predict.energy.profile import figures_of
+
+    rows = [
+        (name, units.power(watts.value), _interval(watts, units.power), note)
+        if isinstance(watts, Estimate)
+        else (name, units.power(watts), "", note)
+        for name, watts, note in figures_of(profile)
+    ]
+    title = f"power over {units.duration(profile.duration_s)}"
+    return html_result(title, html_table(("", "power", "90 % interval", ""), rows, right=(1, 2)))
 
 
 def requests_html(found: Sequence[GenerationPrediction]) -> str:
@@ -194,8 +225,8 @@ def configurations_line(ranking: Ranking) -> str:
     )
 
 
-def operator_rows(p: ModelPrediction) -> list[dict[str, Any]]:
-    """One record an operator, in the order of the model, SI units in the names of the keys; None where unknown."""
+def operator_rows(operators: Iterable[OperatorPrediction]) -> list[dict[str, Any]]:
+    """One record an operator, in their order, SI units in the names of the keys; None where unknown."""
     return [
         {
             "name": o.name, "op": o.op, "shape": o.shape, "dtype": o.dtype, "count": o.count, "flops": o.flops,
@@ -204,7 +235,7 @@ def operator_rows(p: ModelPrediction) -> list[dict[str, Any]]:
             "bound": o.bound, "source": o.source, "power_source": o.power_source, "algorithm": o.algorithm,
             "workspace_bytes": o.workspace_bytes,
         }
-        for o in p.operators
+        for o in operators
     ]  # fmt: skip
 
 
@@ -212,25 +243,50 @@ REQUEST_COLUMNS: dict[str, type] = {"phase": str, "runs": int, **OPERATOR_COLUMN
 """Those of a generation request."""
 
 
-def request_rows(p: GenerationPrediction) -> list[dict[str, Any]]:
+def phase_rows(phases: Iterable[PhasePrediction]) -> list[dict[str, Any]]:
     """:func:`operator_rows` of each part of each phase, with ``phase`` and ``runs``: the runs of the model that the part
     stands for; figures are of one of them."""
     return [
         {"phase": phase.name, "runs": runs, **row}
-        for phase in p.phases
+        for phase in phases
         for part, runs in phase.parts
-        for row in operator_rows(part)
+        for row in operator_rows(part.operators)
     ]
 
 
-def operators_frame(p: ModelPrediction) -> DataFrame:
+def operators_frame(operators: Iterable[OperatorPrediction]) -> DataFrame:
     """:func:`operator_rows` as a data frame."""
-    return _frame(operator_rows(p), OPERATOR_COLUMNS)
+    return _frame(operator_rows(operators), OPERATOR_COLUMNS)
 
 
-def request_frame(p: GenerationPrediction) -> DataFrame:
-    """:func:`request_rows` as a data frame."""
-    return _frame(request_rows(p), REQUEST_COLUMNS)
+def phases_frame(phases: Iterable[PhasePrediction]) -> DataFrame:
+    """:func:`phase_rows` as a data frame."""
+    return _frame(phase_rows(phases), REQUEST_COLUMNS)
+
+
+PROFILE_COLUMNS: dict[str, type] = {
+    "phase": str, "repeat": int, "name": str, "op": str, "duration_s": float, "power_w": float, "power_low_w": float,
+    "power_high_w": float,
+}  # fmt: skip
+
+
+def profile_frame(profile: PowerProfile) -> DataFrame:
+    """One row a step of each block; ``repeat`` is how often the block follows itself."""
+    rows = [
+        {
+            "phase": block.phase, "repeat": block.repeat, "name": s.name, "op": s.op, "duration_s": s.duration_s,
+            **_ends("power", "w", s.power_w),
+        }
+        for block in profile.blocks
+        for s in block.steps
+    ]  # fmt: skip
+    return _frame(rows, PROFILE_COLUMNS)
+
+
+def memory_frame(plan: MemoryPlan) -> DataFrame:
+    """One row a node."""
+    rows = [{"node": name, "bytes": size} for name, size in zip(plan.nodes, plan.profile.tolist(), strict=True)]
+    return _frame(rows, {"node": str, "bytes": float})
 
 
 def requests_frame(found: Sequence[GenerationPrediction]) -> DataFrame:

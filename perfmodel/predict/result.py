@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from perfmodel.errors import InputError, is_number
+from perfmodel.errors import InputError, checked_methods, is_number
 from perfmodel.predict.workload import Workload
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from perfmodel.predict.memory import MemoryPlan
 
 
+@checked_methods(constructor=False)
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """An estimate and its 90 % interval, in the unit that the field's name gives.
@@ -81,6 +82,7 @@ def _dict(estimate: Estimate | None) -> dict[str, float] | None:
     return None if estimate is None else estimate.to_dict()
 
 
+@checked_methods(constructor=False)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperatorPrediction:
     """One kernel of the model.
@@ -148,6 +150,16 @@ class OperatorPrediction:
 
         return operator_html(self)
 
+    def to_pandas(self) -> DataFrame:
+        """The operator's row of :meth:`ModelPrediction.to_pandas`.
+
+        Raises:
+            MissingExtraError: pandas is not installed (the extra ``train``).
+        """
+        from perfmodel.predict.notebook import operators_frame
+
+        return operators_frame([self])
+
     def to_dict(self) -> dict[str, Any]:
         """The keys of the JSON contract."""
         return {
@@ -161,6 +173,7 @@ class OperatorPrediction:
         }  # fmt: skip
 
 
+@checked_methods()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelPrediction:
     """A whole model on a device, run once.
@@ -289,7 +302,7 @@ class ModelPrediction:
         """
         from perfmodel.predict.notebook import operators_frame
 
-        return operators_frame(self)
+        return operators_frame(self.operators)
 
     def to_dict(self, *, memory_profile: bool = False) -> dict[str, Any]:
         """The keys of the JSON contract; ``docs/contracts.md`` lists the additional ones.
@@ -312,6 +325,7 @@ class ModelPrediction:
         }  # fmt: skip
 
 
+@checked_methods()
 class Comparison(list[ModelPrediction]):
     """Predictions side by side: a list that shows itself as a table. :func:`perfmodel.compare` gives one, the fastest first."""
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from perfmodel.errors import InputError, checked_keywords, one_of
+from perfmodel.errors import InputError, checked_keywords, checked_methods, one_of
 from perfmodel.hardware.device import Device
 from perfmodel.hardware.loader import load_device
 from perfmodel.models import cap
@@ -66,6 +66,7 @@ class _Measurements:
         return [(p, s) for p, s in both if p != place or np.isfinite(s)]
 
 
+@checked_methods()
 class Ranker:
     """Ranks configurations, learns from those that were measured, and says which to measure next.
 
@@ -89,7 +90,6 @@ class Ranker:
         DeviceError: an unknown device.
     """
 
-    @checked_keywords()
     def __init__(
         self, op: Operator, configs: Any, device: Device | str, *, space: Space | str | Mapping[str, Any] | None = None,
         objective: str = "latency", power_limit_w: float | None = None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from perfmodel.errors import InputError
+from perfmodel.errors import InputError, checked_methods
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,6 +16,7 @@ OBJECTIVES = ("latency", "energy", "edp")
 """What may be least: seconds, joules, joules times seconds."""
 
 
+@checked_methods()
 @dataclass(frozen=True)
 class Ranking:
     """Configurations in order, the best first; arrays of shape ``[ranked]``.

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from perfmodel.errors import InputError, nearest
+from perfmodel.errors import InputError, checked_keywords, nearest
 from perfmodel.hardware import Device
 from perfmodel.models.protocol import PredictorProtocol
 from perfmodel.ops import Operator
@@ -27,6 +27,7 @@ Check = Callable[[PredictorProtocol], None]
 """Takes a predictor; raises AssertionError, in one line, where it breaks the promise."""
 
 
+@checked_keywords()
 def checks(
     *,
     ops: Sequence[Operator] = SAMPLES,
@@ -60,6 +61,7 @@ def checks(
     return [(name, _check(name, promise, scope)) for name, promise in PROMISES.items() if name not in excused]
 
 
+@checked_keywords()
 def check_predictor(
     predictor: PredictorProtocol,
     *,

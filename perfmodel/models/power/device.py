@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -27,11 +28,17 @@ _MOST_PACKED = 4.0
 _ISSUE_SHARE = 0.4
 """Share of a busy core's power that is there whatever it computes: fetch, decode, caches, clock. Assumed."""
 _SEQUENTIAL_UNITS = ("cpu", "tpu")
+UNKNOWN = "unknown"
+WITHOUT_TDP = f"{UNKNOWN}: of a CPU or a TPU it follows from the TDP, which the device file does not have"
+"""The source of what nothing is known of."""
 
 
 @dataclass(frozen=True)
 class DevicePower:
     """The power constants of one device, at its lowest running voltage.
+
+    A CPU's and a TPU's energies follow from the TDP. Without one all but that of a byte of memory are NaN, unknown: what was
+    fitted to GPUs says nothing of such chips.
 
     Attributes:
         idle_w: nothing runs, at the lowest clock; None where neither it nor the TDP is known.
@@ -152,13 +159,18 @@ def _of(device: Device, c: PowerConstants) -> DevicePower:
         # Values packed in the lanes of the ordinary units: an instruction costs what an fp32 one does.
         for name, peak in device.peak_flops.items():
             arithmetic[name] = numbers["vector_j_per_flop"] * max(device.vector_flops / peak, 1 / _MOST_PACKED)
-    how = f"regressed from {nm:g} nm and {memory}"
-    if device.kind in _SEQUENTIAL_UNITS and device.tdp_w is not None and idle_w is not None:
-        full_w = max(device.tdp_w - idle_w, 0.0)
-        own, by_flop = _of_tdp(device, c, full_w, machine.units, peak_clock_hz)
-        numbers |= own
-        arithmetic |= by_flop
-        how = "regressed from TDP: all cores at full rate and base clock draw it"
+    how = f"regressed from {'' if device.process_nm else 'an assumed '}{nm:g} nm and {memory}"
+    if device.kind in _SEQUENTIAL_UNITS:
+        if device.tdp_w is None or idle_w is None:
+            numbers |= dict.fromkeys(numbers.keys() - {"dram_j_per_byte"}, math.nan)
+            arithmetic = dict.fromkeys(arithmetic, math.nan)
+            how = WITHOUT_TDP
+        else:
+            full_w = max(device.tdp_w - idle_w, 0.0)
+            own, by_flop = _of_tdp(device, c, full_w, machine.units, peak_clock_hz)
+            numbers |= own
+            arithmetic |= by_flop
+            how = "regressed from TDP: all cores at full rate and base clock draw it"
     at_peak, lowest = device.measured.get("idle_power_at_peak_clock_w"), device.idle_power_w
     rise = c.idle_clock_rise if at_peak is None or lowest is None else max(0.0, at_peak / lowest - 1)
     regressed = DevicePower(
@@ -175,8 +187,8 @@ def _of(device: Device, c: PowerConstants) -> DevicePower:
         sources=dict.fromkeys((*numbers, "arithmetic_j_per_flop"), how)
         | {"dram_j_per_byte": memory}
         | {
-            "idle_w": device.sources.get("idle_power_w", f"regressed from TDP and {memory}"),
-            "tdp_w": device.sources.get("tdp_w", "unknown"),
+            "idle_w": device.sources.get("idle_power_w", f"regressed from TDP and {memory}" if idle_w is not None else UNKNOWN),
+            "tdp_w": device.sources.get("tdp_w", UNKNOWN),
         },
     )  # fmt: skip
     return _with_own(regressed, device)

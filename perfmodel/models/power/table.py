@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from perfmodel.hardware.device import Device
@@ -17,15 +18,15 @@ class OperationEnergy:
     Attributes:
         operation: ``"flop"``, ``"vector_flop"``, ``"element"``, ``"l2_byte"`` or ``"dram_byte"``.
         dtype: the arithmetic of a ``"flop"``, the kind of memory of a ``"dram_byte"``; None for others.
-        energy_j: marginal energy, at the voltage of the clock [J].
+        energy_j: marginal energy, at the voltage of the clock [J]; None where it is unknown.
         with_issue_j: of a ``"flop"``, with its share of what busy units and idle power take at the datasheet's peak [J];
-            None for others, and where the idle power is unknown.
+            None for others, and where that or the idle power is unknown.
         source: where the figure comes from.
     """
 
     operation: str
     dtype: str | None
-    energy_j: float
+    energy_j: float | None
     with_issue_j: float | None
     source: str
 
@@ -50,16 +51,17 @@ def energy_per_operation(
         clock = device.clock_hz(name) or d.peak_clock_hz
         joules = d.arithmetic_j_per_flop[name] * dynamic
         whole = joules + rest_w / (peak * d.peak_clock_hz * ratio / clock)
-        rows.append(
-            OperationEnergy(
-                "flop", name, joules, whole if d.idle_w is not None else None, d.sources["arithmetic_j_per_flop"]
-            )
-        )
+        rows.append(OperationEnergy("flop", name, known(joules), known(whole), d.sources["arithmetic_j_per_flop"]))
     for operation, joules, source in (
         ("vector_flop", d.vector_j_per_flop * dynamic, "vector_j_per_flop"),
         ("element", d.element_j * dynamic, "element_j"),
         ("l2_byte", d.l2_j_per_byte * dynamic, "l2_j_per_byte"),
     ):
-        rows.append(OperationEnergy(operation, None, joules, None, d.sources[source]))
+        rows.append(OperationEnergy(operation, None, known(joules), None, d.sources[source]))
     rows.append(OperationEnergy("dram_byte", d.memory, d.dram_j_per_byte, None, d.sources["dram_j_per_byte"]))
     return rows
+
+
+def known(joules: float) -> float | None:
+    """A figure of the power model; None where it is NaN, which stands for an unknown one there."""
+    return None if math.isnan(joules) else joules

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from perfmodel import units
-from perfmodel.errors import CheckedFields, InputError, is_number
+from perfmodel.errors import InputError, checked_methods, is_number
 from perfmodel.html_table import html_result, html_table
 from perfmodel.predict.energy.grid import GridRegion, grid_region
 from perfmodel.predict.energy.rack import Hosts, checked_pue
@@ -28,8 +28,9 @@ MILLION = 1e6
 EMBODIED = "the carbon of making, moving and scrapping the hardware (embodied carbon) is not included"
 
 
+@checked_methods()
 @dataclass(frozen=True)
-class Prices(CheckedFields):
+class Prices:
     """What time and energy cost, and what is between the device and the meter.
 
     Attributes:
@@ -100,6 +101,7 @@ class Amount:
         return found
 
 
+@checked_methods()
 @dataclass(frozen=True)
 class Cost:
     """What a run costs.

@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from perfmodel.errors import InputError
+from perfmodel.errors import InputError, checked_keywords
 
 _TABLE = Path(__file__).with_name("grid.toml")
 MOST_GRAMS = 3000.0
@@ -51,6 +51,7 @@ class GridRegion:
         }  # fmt: skip
 
 
+@checked_keywords()
 def grid_region(region: str | float) -> GridRegion:
     """The region that a code, a name or a number means.
 

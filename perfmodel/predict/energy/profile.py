@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from perfmodel import units
-from perfmodel.errors import InputError
+from perfmodel.errors import InputError, checked_methods
 from perfmodel.predict.result import Estimate
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
+
     from perfmodel.predict.energy.rack import Hosts, Rack
     from perfmodel.predict.result import ModelPrediction
 
@@ -55,6 +57,7 @@ class PowerBlock:
     repeat: int = 1
 
 
+@checked_methods()
 @dataclass(frozen=True)
 class PowerProfile:
     """Power over time, as a sequence of blocks.
@@ -90,6 +93,22 @@ class PowerProfile:
             f"<PowerProfile of {units.duration(self.duration_s)}: {units.power(self.average_w.value)} on average, "
             f"{units.power(self.peak_w.value)} at most, {steps:,} steps>"
         )
+
+    def _repr_html_(self) -> str:
+        """What Jupyter shows: average, percentile and peaks."""
+        from perfmodel.predict.notebook import profile_html
+
+        return profile_html(self)
+
+    def to_pandas(self) -> DataFrame:
+        """One row a step of each block, in order, once however often the block repeats; SI units in the columns' names.
+
+        Raises:
+            MissingExtraError: pandas is not installed (the extra ``train``).
+        """
+        from perfmodel.predict.notebook import profile_frame
+
+        return profile_frame(self)
 
     @property
     def average_w(self) -> Estimate:
@@ -257,6 +276,21 @@ class PowerProfile:
         which = np.concatenate(order)
         lengths = np.array([s.duration_s for _, s in steps])[which]
         return np.concatenate([[0.0], np.cumsum(lengths)[:-1]]), steps, which
+
+
+def figures_of(
+    profile: PowerProfile, windows_s: Iterable[float] = WINDOWS_S
+) -> Iterator[tuple[str, Estimate | float, str]]:
+    """What people read of a profile: a name, watts, and what they mean; the longest window first."""
+    yield "average", profile.average_w, "energy over time"
+    yield "p99", profile.percentile_w(), "not exceeded for 99 % of the time"
+    for window_s in sorted(windows_s, reverse=True):
+        yield f"over {window_s * 1e3:g} ms", profile.peak_over(window_s), "highest mean in such a window"
+    yield "peak", profile.peak_w, "of one operator, however short"
+    if profile.idle_power_w is not None:
+        yield "waiting", profile.idle_power_w, "for the next kernel: idle power at the clock that it keeps"
+    if profile.power_limit_w is not None:
+        yield "limit", profile.power_limit_w, ""
 
 
 def _watts(powers: Iterable[Estimate]) -> np.ndarray:

@@ -13,15 +13,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from perfmodel.errors import CheckedFields, InputError, is_number, is_whole_number
+from perfmodel.errors import InputError, checked_methods, is_number, is_whole_number
 from perfmodel.predict.energy.profile import WINDOWS_S, PowerProfile
 from perfmodel.predict.result import Estimate
 
 OUT_OF_STEP = "p99 out of step"
 
 
+@checked_methods()
 @dataclass(frozen=True, slots=True)
-class Hosts(CheckedFields):
+class Hosts:
     """What the devices are plugged into.
 
     Attributes:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from perfmodel import units
+from perfmodel.errors import checked_methods
 from perfmodel.graph import Graph, Node
 from perfmodel.html_table import html_result, html_table
 from perfmodel.predict.memory import kv_cache
@@ -16,6 +17,9 @@ from perfmodel.predict.memory.buffers import ACTIVATION, BEFORE, CACHE, INPUT, O
 from perfmodel.predict.memory.kv_cache import KVCache
 from perfmodel.predict.memory.placement import arena_bytes
 from perfmodel.predict.memory.runtime import ENGINE, Runtime
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 OWNERS = 12
 """Owners of the peak that are kept, the largest first."""
@@ -54,6 +58,7 @@ class Owner:
         }  # fmt: skip
 
 
+@checked_methods()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryPlan:
     """What a model needs at its peak, in parts that add up to :attr:`peak_bytes`.
@@ -117,6 +122,16 @@ class MemoryPlan:
             f"{units.size(self.peak_bytes)} at {self.peak_node}", html_table(("part", "bytes"), parts, right=(1,)),
             html_table(("owner", "kind", "bytes", "share"), owners, right=(2, 3)),
         )  # fmt: skip
+
+    def to_pandas(self) -> DataFrame:
+        """One row a node, in the order of the run: ``node``, and ``bytes`` in use while it runs, weights included.
+
+        Raises:
+            MissingExtraError: pandas is not installed (the extra ``train``).
+        """
+        from perfmodel.predict.notebook import memory_frame
+
+        return memory_frame(self)
 
     @property
     def peak_bytes(self) -> float:
