@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import pytest
 from docs_code import ROOT, blocks
-from test_collect_importers import CACHE, call
+from test_collect_importers import CACHE, call, kernel
 from test_collect_onnxruntime import small_model
 from test_importing import CUTLASS, KERN_SUM
 
@@ -135,7 +135,15 @@ INPUTS: dict[str, Callable[[Path], object]] = {
     "few.parquet": traces,
     "runs.parquet": runs,
     "trace.json": write(
-        json.dumps({"schemaVersion": 1, "traceEvents": [call("aten::mm", 0, 9, [[64, 64], [64, 64]])]})
+        json.dumps(
+            {
+                "schemaVersion": 1,
+                "traceEvents": [
+                    call("aten::mm", 0, 9, [[64, 64], [64, 64]], external=1),
+                    kernel("gemm", 4, external=1),
+                ],
+            }
+        )
     ),
     "gemm.csv": write(CUTLASS),
     "conv.csv": write(CUTLASS),
