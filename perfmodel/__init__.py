@@ -57,10 +57,10 @@ if TYPE_CHECKING:
     from perfmodel.predict.energy import Hosts as Hosts
     from perfmodel.predict.energy import Prices as Prices
     from perfmodel.predict.energy import grid_region as grid_region
-    from perfmodel.predict.generation import GenerationComparison as GenerationComparison
-    from perfmodel.predict.generation import GenerationPrediction as GenerationPrediction
     from perfmodel.predict.generation import compare_generation as compare_generation
     from perfmodel.predict.generation import predict_generation as predict_generation
+    from perfmodel.predict.generation_result import GenerationComparison as GenerationComparison
+    from perfmodel.predict.generation_result import GenerationPrediction as GenerationPrediction
     from perfmodel.rank import Ranker as Ranker
     from perfmodel.rank import Ranking as Ranking
     from perfmodel.rank import rank as rank
@@ -84,8 +84,8 @@ _MODULE_OF = {
     "Embedding": "ops",
     "Estimate": "predict",
     "Gemm": "ops",
-    "GenerationComparison": "predict.generation",
-    "GenerationPrediction": "predict.generation",
+    "GenerationComparison": "predict.generation_result",
+    "GenerationPrediction": "predict.generation_result",
     "Graph": "graph",
     "Hosts": "predict.energy",
     "InputError": "errors",

@@ -18,7 +18,7 @@ from perfmodel.cli import devices, energy_tables, main, tables
 from perfmodel.cli.output import console
 from perfmodel.errors import PredictorError
 from perfmodel.predict import Estimate
-from perfmodel.predict.generation import GenerationPrediction, PhasePrediction
+from perfmodel.predict.generation_result import GenerationPrediction, PhasePrediction
 from perfmodel.predict.memory import KVCache, MemoryPlan, Owner
 from perfmodel.predict.workload import Workload
 

@@ -8,11 +8,13 @@ import importlib
 import inspect
 import re
 import textwrap
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 import perfmodel
+from perfmodel.errors import MissingExtraError
 
 REFERENCE = Path(__file__).resolve().parent.parent / "docs" / "reference"
 _SECTION = re.compile(r"^(?:Args|Attributes):\n((?: .*\n|\n)*)", re.MULTILINE)
@@ -26,21 +28,27 @@ def documented_names() -> list[str]:
 
 
 def public_records() -> dict[str, type]:
-    """Dataclasses that ``perfmodel.__all__`` or the reference reaches, by their full name."""
+    """Dataclasses that ``perfmodel.__all__`` or the reference reaches, by their full name; those inside tuners where these are
+    installed."""
     found = [getattr(perfmodel, name) for name in perfmodel.__all__]
     for name in documented_names():
-        try:
-            module = importlib.import_module(name)
-        except ModuleNotFoundError:
-            owner, _, attribute = name.rpartition(".")
-            found.append(getattr(importlib.import_module(owner), attribute))
-        else:
-            members = {n: v for n, v in vars(module).items() if not n.startswith("_")}
-            found += [v for v in members.values() if getattr(v, "__module__", None) == module.__name__]
+        with suppress(MissingExtraError):
+            found += defined(name)
     records = {c for c in found if inspect.isclass(c) and dataclasses.is_dataclass(c)}
     return {
         f"{c.__module__}.{c.__qualname__}": c for c in sorted(records, key=lambda c: (c.__module__, c.__qualname__))
     }
+
+
+def defined(name: str) -> list[object]:
+    """What a name stands for; of a module, what it defines."""
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError:
+        owner, _, attribute = name.rpartition(".")
+        return [getattr(importlib.import_module(owner), attribute)]
+    members = {n: v for n, v in vars(module).items() if not n.startswith("_")}
+    return [v for v in members.values() if getattr(v, "__module__", None) == module.__name__]
 
 
 def described(record: type) -> set[str]:

@@ -25,7 +25,7 @@ from perfmodel.errors import InputError
 from perfmodel.exchange import costs, onnx_model, table
 from perfmodel.exchange.timeline import timeline
 from perfmodel.predict import Estimate
-from perfmodel.predict.generation import GenerationPrediction
+from perfmodel.predict.generation_result import GenerationPrediction
 from perfmodel.predict.notebook import OPERATOR_COLUMNS
 
 ROOT = Path(__file__).parent.parent

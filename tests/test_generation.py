@@ -24,14 +24,8 @@ from perfmodel.hardware import load_device
 from perfmodel.ops import Attention
 from perfmodel.predict import Estimate, _on_host, predict
 from perfmodel.predict.energy import Hosts, Prices
-from perfmodel.predict.generation import (
-    GenerationPrediction,
-    _chunks,
-    _totals,
-    compare_generation,
-    predict_generation,
-    prepare_request,
-)
+from perfmodel.predict.generation import _chunks, _totals, compare_generation, predict_generation, prepare_request
+from perfmodel.predict.generation_result import GenerationPrediction
 from perfmodel.predict.steps import steps_of
 
 # Two layers of two heads of eight values; it takes its past keys and values and returns them longer.

@@ -19,7 +19,7 @@ from perfmodel.errors import InputError
 from perfmodel.hardware import load_device
 from perfmodel.predict import Estimate
 from perfmodel.predict.energy import Prices
-from perfmodel.predict.generation import GenerationPrediction, PhasePrediction
+from perfmodel.predict.generation_result import GenerationPrediction, PhasePrediction
 from perfmodel.predict.workload import Workload
 from perfmodel.report import report, vega
 from perfmodel.report.caveats import request_caveats

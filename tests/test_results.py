@@ -21,7 +21,7 @@ from perfmodel.characterise import characterise
 from perfmodel.errors import InputError
 from perfmodel.predict import Estimate
 from perfmodel.predict.energy.profile import PowerBlock, PowerProfile, PowerStep
-from perfmodel.predict.generation import PhasePrediction
+from perfmodel.predict.generation_result import PhasePrediction
 from perfmodel.predict.unpowered import NO_TDP, NO_TIME, unpowered
 from perfmodel.training.resume import fingerprint
 

@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate with its 90 % interval."""
+    """An estimate with its 90 % interval.
+
+    Attributes:
+        value: the estimate.
+        low, high: the ends of the interval.
+    """
 
     value: float
     low: float

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from perfmodel.predict import ModelPrediction
     from perfmodel.predict.energy import Prices
-    from perfmodel.predict.generation import GenerationPrediction
+    from perfmodel.predict.generation_result import GenerationPrediction
     from perfmodel.report.crossover import Curves
 
 DESCRIPTION = "What a model file costs on several devices, the fastest (or cheapest, or cleanest) first."

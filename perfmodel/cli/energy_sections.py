@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from perfmodel.predict import ModelPrediction
     from perfmodel.predict.energy import Cost
-    from perfmodel.predict.generation import GenerationPrediction
+    from perfmodel.predict.generation_result import GenerationPrediction
 
 Section: TypeAlias = "Callable[[Console], None]"
 

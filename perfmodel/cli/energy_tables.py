@@ -27,7 +27,7 @@ from perfmodel.predict.unpowered import unpowered
 if TYPE_CHECKING:
     from perfmodel.predict import Estimate, ModelPrediction, OperatorPrediction
     from perfmodel.predict.energy import Cost, PowerProfile, Prices, Rack
-    from perfmodel.predict.generation import GenerationPrediction, PhasePrediction
+    from perfmodel.predict.generation_result import GenerationPrediction, PhasePrediction
 
 SLICES_SHOWN = 16
 """Rows of the table of power over time."""

@@ -14,7 +14,7 @@ from perfmodel.errors import InputError
 
 if TYPE_CHECKING:
     from perfmodel.predict import ModelPrediction
-    from perfmodel.predict.generation import GenerationPrediction
+    from perfmodel.predict.generation_result import GenerationPrediction
 
 
 def add_trace_option(parser: argparse._ActionsContainer) -> None:

@@ -11,7 +11,7 @@ from perfmodel.cli.progress import Progress
 
 if TYPE_CHECKING:
     from perfmodel.predict import ModelPrediction
-    from perfmodel.predict.generation import GenerationPrediction
+    from perfmodel.predict.generation_result import GenerationPrediction
 
 DESCRIPTION = "Latency, power, energy and memory of a model file on one device."
 EXAMPLE = "perfmodel predict resnet50.onnx --device h100-sxm --dim batch=32 --dtype bf16"

@@ -12,7 +12,7 @@ from perfmodel.cli.targets import Written, page
 
 if TYPE_CHECKING:
     from perfmodel.predict import ModelPrediction
-    from perfmodel.predict.generation import GenerationPrediction
+    from perfmodel.predict.generation_result import GenerationPrediction
 
 DESCRIPTION = "A page about what a model costs, with pictures, that opens offline in any browser."
 EXAMPLE = (

@@ -18,7 +18,7 @@ from perfmodel.predict.workload import BATCH_DIMS
 
 if TYPE_CHECKING:
     from perfmodel.predict import Estimate, ModelPrediction
-    from perfmodel.predict.generation import GenerationPrediction
+    from perfmodel.predict.generation_result import GenerationPrediction
 
 OPERATORS_SHOWN = 15
 """Kinds of operators in the table unless ``--all`` is given."""

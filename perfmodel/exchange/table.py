@@ -8,7 +8,7 @@ from typing import Any
 
 from perfmodel.datasets.schema import require_pandas
 from perfmodel.errors import InputError, checked_keywords
-from perfmodel.predict.generation import GenerationPrediction
+from perfmodel.predict.generation_result import GenerationPrediction
 from perfmodel.predict.notebook import OPERATOR_COLUMNS, REQUEST_COLUMNS, operator_rows, phase_rows
 from perfmodel.predict.result import ModelPrediction
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from perfmodel.errors import checked_keywords
-from perfmodel.predict.generation import GenerationPrediction
+from perfmodel.predict.generation_result import GenerationPrediction
 from perfmodel.predict.result import Estimate, ModelPrediction, OperatorPrediction
 from perfmodel.report.modules import module_path
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from perfmodel.predict.energy.profile import PowerProfile
-    from perfmodel.predict.generation import GenerationPrediction, PhasePrediction
+    from perfmodel.predict.generation_result import GenerationPrediction, PhasePrediction
     from perfmodel.predict.memory.plan import MemoryPlan
     from perfmodel.rank import Ranking
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from perfmodel.predict.generation import GenerationPrediction, PhasePrediction
+    from perfmodel.predict.generation_result import GenerationPrediction, PhasePrediction
     from perfmodel.predict.result import ModelPrediction, OperatorPrediction
 
     Timed: TypeAlias = "ModelPrediction | OperatorPrediction | GenerationPrediction | PhasePrediction"

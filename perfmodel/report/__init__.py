@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from perfmodel.graph import Graph
     from perfmodel.hardware import Device
     from perfmodel.predict.energy.cost import Prices
-    from perfmodel.predict.generation import GenerationPrediction
+    from perfmodel.predict.generation_result import GenerationPrediction
     from perfmodel.predict.result import ModelPrediction
 
 MOST_DEVICES = 8

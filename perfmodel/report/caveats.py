@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from perfmodel import units
-from perfmodel.predict.generation import GenerationPrediction
+from perfmodel.predict.generation_result import GenerationPrediction
 from perfmodel.predict.result import ModelPrediction
 from perfmodel.predict.unpowered import unpowered
 from perfmodel.report.names import MOST_OF_LINE, short

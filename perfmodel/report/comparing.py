@@ -12,7 +12,7 @@ from perfmodel.hardware import Device
 from perfmodel.predict.conditions import distinct_devices
 from perfmodel.predict.energy import Prices
 from perfmodel.predict.energy.ranking import RANKS, Costed, called, labels, quantity
-from perfmodel.predict.generation import GenerationPrediction
+from perfmodel.predict.generation_result import GenerationPrediction
 from perfmodel.predict.pareto import front
 from perfmodel.predict.picture import BLUE, GREY, ORANGE, picture, time_unit
 from perfmodel.predict.result import ModelPrediction

@@ -12,7 +12,7 @@ import numpy as np
 from perfmodel import units
 from perfmodel.errors import InputError
 from perfmodel.hardware import Device
-from perfmodel.predict.generation import GenerationPrediction
+from perfmodel.predict.generation_result import GenerationPrediction
 from perfmodel.predict.kinds import formula
 from perfmodel.predict.memory import MemoryPlan
 from perfmodel.predict.memory.plan import Owner

@@ -11,7 +11,8 @@ from perfmodel.graph import without_collection
 from perfmodel.hardware import Device
 from perfmodel.models.predictor import load as load_predictor
 from perfmodel.predict.conditions import distinct_devices
-from perfmodel.predict.generation import GenerationPrediction, PreparedRequest, middle, prepare_request
+from perfmodel.predict.generation import PreparedRequest, middle, prepare_request
+from perfmodel.predict.generation_result import GenerationPrediction
 from perfmodel.predict.result import Estimate
 from perfmodel.predict.unpowered import unpowered
 from perfmodel.report import figures
