@@ -19,6 +19,7 @@ from perfmodel.ops.base import Operator
 from perfmodel.ops.table import columns_of
 
 EMPTY = "operators without elements"
+NO_TIME = "calls without a time"
 MOST_BYTES, LONGEST_PIECE = 2_000_000_000, 10_000_000
 MOST_CONTAINERS = 40_000_000
 """Of a JSON text: each empty list takes 64 bytes of memory, and two of the text."""
@@ -56,9 +57,11 @@ class Rows:
     _rows: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, op: Operator, seconds: float, kernel: str) -> None:
-        """One call that took so long."""
+        """One call that took so long; none without a time becomes a row."""
         if does_nothing(op):
             self.passed_over[EMPTY] += 1
+        elif not seconds > 0:
+            self.passed_over[NO_TIME] += 1
         else:
             self._calls.setdefault((op, kernel), []).append(seconds)
 
