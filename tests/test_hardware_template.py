@@ -12,7 +12,7 @@ import pytest
 
 from perfmodel.cli import main
 from perfmodel.errors import DeviceError
-from perfmodel.hardware import Device, catalogue, device_ids, load_device
+from perfmodel.hardware import Device, catalogue, device_ids, load_device, loader
 from perfmodel.hardware.fields import ARITHMETIC_FIELDS, NUMBER_FIELDS, number_of
 from perfmodel.hardware.schema import parse_device
 from perfmodel.hardware.siblings import nearest_sibling
@@ -285,7 +285,7 @@ def test_the_list_can_be_shortened(capsys: pytest.CaptureFixture[str], monkeypat
     ]
     # This machine is measured only where it may be in the list.
     monkeypatch.setattr("perfmodel.hardware.local_cpu.local_cpu", lambda: pytest.fail("this machine was measured"))
-    load_device.__globals__["_from_catalogue"].cache_clear()
+    loader._from_catalogue.cache_clear()
     assert listed(capsys, "--kind", "tpu") == ["tpu-v4", "tpu-v5e", "tpu-v5p", "tpu-v6e"]
 
 

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -31,8 +31,6 @@ from perfmodel.predict.steps import cache_bytes, check_causal, with_cache
 from perfmodel.predict.steps import steps_of as graphs_of
 from perfmodel.predict.workload import Workload
 
-if TYPE_CHECKING:
-    pass
 
 STEPS_PREDICTED = 6
 """Decode steps that are predicted; each stands for those around it. Time grows nearly in a straight line with the cache."""
