@@ -88,7 +88,8 @@ class Node:
         count: executions of this node (trip counts of loops); an expression where they are an open dimension.
         fused: descriptors absorbed into this kernel; their FLOPs are executed here, their operands and results between
             the fused parts stay on chip.
-        extra_bytes_read: bytes that the absorbed parts read from outside (bias, residual, mask).
+        extra_bytes_read: bytes beyond those of the descriptor: what absorbed parts read from outside (bias, residual, mask),
+            indices, further results, operands of another width (below 0 where these are narrower).
         members: names of all nodes of the file that became part of this one, itself included.
     """
 

@@ -281,6 +281,14 @@ def test_scales_of_what_is_looked_up_are_read(axis: int | None, block: int | Non
     assert node.flops == 2 * 7 * 64
 
 
+def test_scales_along_an_axis_that_is_counted_from_the_end() -> None:
+    b = Builder(FLOAT16)
+    table = b.stored(100, 64, axis=1)
+    (node,) = fused(b, b.node("GatherElements", table, b.input(100, 1, elem_type=7), axis=-1)).nodes
+    # A value of each row: as many as one column has, with a scale of 2 bytes.
+    assert node.bytes == 100 + 2 * 100 + 8 * 100 + 2
+
+
 def test_other_constants_are_made_wide_once() -> None:
     b = Builder()
     graph = fused(b, b.node("Add", b.input(5, 8), b.stored(8)))

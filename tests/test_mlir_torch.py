@@ -116,6 +116,8 @@ def test_batch_norms_in_training_have_the_statistics_of_the_batch(function: str,
     # In training the running statistics are read as well: four numbers a channel.
     read = 4 * 3 if kind == "instancenorm" else None
     assert node.op == Norm(kind=kind, rows=3, cols=2 * 8 * 8, parameters=read, dtype="fp32")
+    # The running statistics are written, and those of the batch where they are results: two times three numbers each.
+    assert node.extra_bytes_read == (0 if read is None else 4 * 6 * (1 if function == "batch_norm" else 2))
 
 
 @pytest.mark.parametrize(("flag", "kinds"), [("%false", [Conv]), ("%true", [Conv, Norm])])

@@ -12,7 +12,19 @@ import pytest
 from perfmodel.features.mlir import read_mlir
 from perfmodel.ops import Attention, Conv, Copy, Gemm
 
-BITS = {"f32": 32, "bf16": 16, "f16": 16, "i32": 32, "i16": 16, "i8": 8, "ui8": 8, "i4": 4, "f8E4M3FN": 8, "i1": 8}
+BITS = {
+    "f32": 32,
+    "i64": 64,
+    "bf16": 16,
+    "f16": 16,
+    "i32": 32,
+    "i16": 16,
+    "i8": 8,
+    "ui8": 8,
+    "i4": 4,
+    "f8E4M3FN": 8,
+    "i1": 8,
+}
 
 
 def module(args: str, body: str, out: str) -> str:
@@ -33,7 +45,7 @@ def read(node: Any) -> float:
 FORMATS = [
     ("i8", "i4", "int8"), ("i4", "i8", "int8"), ("i8", "ui8", "int8"), ("ui8", "i8", "int8"),
     ("f8E4M3FN", "i4", "fp8_static"), ("i4", "f8E4M3FN", "fp8_static"), ("i16", "i8", "w8a16"), ("i8", "i16", "w8a16"),
-    ("bf16", "f32", "fp32"), ("f32", "bf16", "fp32"), ("i32", "i8", "int32"), ("i8", "i32", "int32"), ("i1", "f16", "fp16"),
+    ("bf16", "f32", "fp32"), ("f32", "bf16", "fp32"), ("i64", "f32", "fp32"), ("f16", "i32", "fp16"), ("i32", "i8", "int32"), ("i8", "i32", "int32"), ("i1", "f16", "fp16"),
     ("bf16", "i8", "w8a16"), ("i8", "bf16", "w8a16"), ("f16", "bf16", "fp16"), ("i8", "i8", "int8"), ("f32", "f32", "fp32"),
 ]  # fmt: skip
 

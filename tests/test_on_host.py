@@ -10,6 +10,7 @@ import pytest
 from fusion_graphs import Builder
 
 from perfmodel import ModelPrediction, predict
+from perfmodel.errors import InputError
 from perfmodel.graph import Graph
 from perfmodel.hardware import load_device
 from perfmodel.models.host.boosters import KernelEstimates
@@ -134,3 +135,14 @@ def test_times_of_a_predictor_give_what_it_predicts(conditions: dict[str, Any]) 
             column = f"{name}{end}_{unit}"
             assert getattr(handed, column) == pytest.approx(getattr(own, column)), column
     assert handed.source.tolist() == own.source.tolist()
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_times_of_another_number_of_rows_are_refused(rows: int) -> None:
+    seconds, names = np.full(rows, 1e-5), np.full(rows, "x", dtype=object)
+    products, times = (
+        Gemm(m=np.array([8, 16]), n=64, k=64, dtype="bf16"),
+        Times(seconds, seconds, seconds, names, names),
+    )
+    with pytest.raises(InputError, match=rf"times has the shape \({rows},\); wanted one number for each of the 2 rows"):
+        load("analytical").predict(products, "h100-sxm", times=times)

@@ -105,6 +105,8 @@ class Predictor:
         conditions = Conditions(cache, clock_hz, power_limit_w)
         more_bytes = _per_row(extra_bytes_read, rows, "extra_bytes_read")
         more_flops = _per_row(extra_flops, rows, "extra_flops")
+        if times is not None:
+            _per_row(times.latency_s, rows, "times")
         out = {name: np.full(rows, np.nan) for name in _FLOAT_COLUMNS}
         terms = {name: np.full(rows, np.nan) for name in TERMS}
         details = {name: np.full(rows, np.nan) for name in DETAILS}
@@ -237,8 +239,10 @@ class Predictor:
         fused = bool(extras.bytes_read.any() or extras.flops.any())
         correction = self._correction(group.op, device)
         if times is not None:
-            there = replace(conditions, cache=times.cache)
-            as_measured = analyse(group, device, constants=self.constants, conditions=there, extras=extras)
+            as_measured = bounds
+            if times.cache != conditions.cache:
+                there = replace(conditions, cache=times.cache)
+                as_measured = analyse(group, device, constants=self.constants, conditions=there, extras=extras)
             part = times.columns(group.rows, bounds, as_measured)
         elif correction is None:
             part = self._learned.blend(group, device, bounds, conditions, software, notes, fused=fused)

@@ -7,9 +7,10 @@ import re
 from collections.abc import Mapping
 
 from perfmodel.dtypes import dtype as dtype_record
-from perfmodel.dtypes import gemm_dtype, is_floating
+from perfmodel.dtypes import element_bytes, gemm_dtype, is_floating
 from perfmodel.graph import Graph, Node, Tensor
 from perfmodel.ops import GEMM_LIKE, Attention, Gemm, Operator
+from perfmodel.ops.base import is_symbolic
 from perfmodel.ops.formats import is_narrow
 from perfmodel.ops.memory import Copy, Elementwise, Embedding, Norm, Pool, Quantize, Reduce, Softmax, View
 from perfmodel.predict import dtype_map as maps
@@ -133,7 +134,7 @@ def _recast(
     for index, node in enumerate(graph.nodes):
         if index in chosen:
             node = _own_weights(node, chosen[index], graph, resolved, weights, copies)
-        nodes.append(_node(node, chosen.get(index), activation))
+        nodes.append(_node(node, chosen.get(index), activation, graph.tensors))
     tensors = {name: _tensor(t, weights.get(name, activation)) for name, t in graph.tensors.items()} | copies
     return dataclasses.replace(graph, tensors=tensors, nodes=tuple(nodes))
 
@@ -163,14 +164,44 @@ def _tensor(tensor: Tensor, dtype: str | None) -> Tensor:
     return dataclasses.replace(tensor, dtype=dtype) if dtype is not None and is_floating(tensor.dtype) else tensor
 
 
-def _node(node: Node, dtype: str | None, activation: str | None) -> Node:
-    before = node.op.dtype
+def _node(node: Node, dtype: str | None, activation: str | None, tensors: Mapping[str, Tensor]) -> Node:
     op = _operator(node.op, dtype, activation)
-    extra = node.extra_bytes_read
-    if op.dtype != before and is_floating(before) and activation is not None:
-        # Biases and residuals are activations of the new format.
-        extra = extra * gemm_dtype(activation).activation_bits / gemm_dtype(before).activation_bits
+    before, extra = _stored(node.op), node.extra_bytes_read
+    if dtype is not None:
+        extra = extra - _of_other_widths(node, tensors)
+    if _stored(op) != before and is_floating(before) and activation is not None:
+        # Biases and residuals are activations of the new format; indices and conditions stay as they are.
+        kept = min(_not_floating(node, tensors), max(extra, 0))
+        extra = kept + (extra - kept) * gemm_dtype(activation).activation_bits / gemm_dtype(before).activation_bits
     return node.replace(op=op, fused=tuple(_operator(f, dtype, activation) for f in node.fused), extra_bytes_read=extra)
+
+
+def _stored(op: Operator) -> str:
+    """How operands and results are stored."""
+    return getattr(op, "io_dtype", None) or op.dtype
+
+
+def _of_other_widths(node: Node, tensors: Mapping[str, Tensor]) -> float:
+    """What the extra bytes hold for floating operands of a product that are not as wide as its dtype says: all have one format
+    once it is cast."""
+    if not is_floating(node.op.dtype) or dtype_record(node.op.dtype).weight_only:
+        return 0.0
+    own = element_bytes(node.op.dtype)
+    operands = (tensors[name] for name in node.inputs[:2] if name in tensors)
+    others = (t for t in operands if is_floating(t.dtype) and element_bytes(t.dtype) != own)
+    return sum(_bytes(t) * (1 - own / element_bytes(t.dtype)) for t in others)
+
+
+def _not_floating(node: Node, tensors: Mapping[str, Tensor]) -> float:
+    """Bytes of operands and further results that are no floating numbers."""
+    names = (*node.inputs, *node.outputs[1:])
+    return sum(_bytes(t) for n in names if (t := tensors.get(n)) is not None and not is_floating(t.dtype))
+
+
+def _bytes(tensor: Tensor) -> float:
+    """0 where the shape is unknown: nothing was counted then."""
+    stored = tensor.bytes
+    return 0.0 if stored is None or is_symbolic(stored) else float(stored)
 
 
 def _operator(op: Operator, dtype: str | None, activation: str | None) -> Operator:

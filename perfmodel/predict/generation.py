@@ -31,7 +31,6 @@ from perfmodel.predict.steps import cache_bytes, check_causal, with_cache
 from perfmodel.predict.steps import steps_of as graphs_of
 from perfmodel.predict.workload import Workload
 
-
 STEPS_PREDICTED = 6
 """Decode steps that are predicted; each stands for those around it. Time grows nearly in a straight line with the cache."""
 
@@ -105,7 +104,7 @@ class PreparedRequest:
         prompt, generate: tokens of each sequence.
         dims: numbers that the user gave.
         parts: phase, number of runs that it stands for, and graph of each run that is predicted, in order.
-        last: the last run, which says how large the cache is.
+        last: the last run, or one of a single token where the file has no cache: it says how large the cache is.
         has_cache: whether the file itself has inputs for past keys and values.
         warnings: what was assumed.
     """

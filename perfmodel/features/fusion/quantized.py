@@ -25,7 +25,7 @@ from perfmodel.features.fusion.noops import permutation
 from perfmodel.features.fusion.rewrite import Rewriter, Vertex, same
 from perfmodel.graph import Tensor
 from perfmodel.ops import Conv, Copy, Elementwise, Gemm, Operator, Quantize
-from perfmodel.ops.base import at_least, floor_div, storage_bytes
+from perfmodel.ops.base import at_least, ceil_div, storage_bytes
 from perfmodel.ops.formats import LARGEST_GROUP, is_narrow, product_format, weight_format
 
 MULTIPLIED = "its operand is multiplied as {}"
@@ -232,7 +232,7 @@ def _selected_bytes(ws: Rewriter, gather: Vertex, dq: Vertex, name: str) -> Any:
     that place, or all where they do not change along it."""
     table, scales = ws.shape(dq.inputs[0]) or (), ws.shape(name) or ()
     axis = gather.node.attributes.get("axis")
-    axis = axis if isinstance(axis, int) else 0
+    axis = axis % max(len(table), 1) if isinstance(axis, int) else 0
     if len(scales) != len(table):  # one a place along the axis of the quantisation
         own = dq.node.attributes.get("axis")
         own = (1 if own is None else own) % max(len(table), 1)
@@ -240,7 +240,7 @@ def _selected_bytes(ws: Rewriter, gather: Vertex, dq: Vertex, name: str) -> Any:
     if axis >= len(table) or same(scales[axis], 1):
         return ws.bytes(name)
     of_a_place = prod(size for a, size in enumerate(table) if a != axis)
-    places = floor_div(ws.elements(gather.output), at_least(of_a_place, 1))
+    places = ceil_div(ws.elements(gather.output), at_least(of_a_place, 1))  # of single values: as if they lay together
     return storage_bytes(
         places * prod(size for a, size in enumerate(scales) if a != axis), 8 * element_bytes(ws.dtype(name))
     )

@@ -15,7 +15,7 @@ from typing import Any
 
 from perfmodel import ops
 from perfmodel.dtypes import dtype as dtype_record
-from perfmodel.dtypes import element_bytes
+from perfmodel.dtypes import element_bytes, is_floating
 from perfmodel.features.mlir.call import DefinitionError, Modelled, RuleError
 from perfmodel.graph import Tensor
 from perfmodel.ops.base import is_symbolic
@@ -135,8 +135,9 @@ class Format:
 
     Attributes:
         dtype: of the product's descriptor.
-        wide: dtype of the tensor that is stored in more bits; of the first where both take as many.
-        narrow: the tensor that is stored in fewer bits than the other; None where both take as many.
+        wide: dtype of the tensor that the format is of: the one stored in more bits, the first where both take as many; the
+            floating one of a floating and an integer one that no format names.
+        narrow: the other tensor; None where both take as many bits.
         is_named: whether the format names the pair, and has the conversion of the narrow tensor in itself.
     """
 
@@ -195,6 +196,10 @@ def format_of(
         named = Format(found, wide.dtype, differing, True)
         if not (fixed and named.weight_only and narrow is a):
             return named
+    # Integers are converted to floating numbers, however wide they are.
+    floating = next((t for t in (wide, narrow) if is_floating(t.dtype)), wide)
+    if floating is narrow:
+        return Format(narrow.dtype, narrow.dtype, wide)
     return Format(wide.dtype, wide.dtype, differing)
 
 

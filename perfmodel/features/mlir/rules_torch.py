@@ -322,7 +322,10 @@ def batch_norm(training_at: int | None) -> Rule:
         inputs = [x, *(t for t in call.inputs[1:5] if t is not None)]
         read = sum(t.elements for t in inputs[1:]) if training else None
         op = ops.Norm(kind=kind, rows=channels, cols=over(x.elements, channels), parameters=read, dtype=x.dtype)
-        call.emit(op, inputs, (out,), {"epsilon": 1e-5, "axis": 1})
+        # The running statistics are written again, and those of the batch where they are results.
+        further = [*call.inputs[3:5], *call.outputs[1:]] if training else []
+        written = sum(t.bytes for t in further if t is not None)
+        call.emit(op, inputs, (out,), {"epsilon": 1e-5, "axis": 1}, extra=written)
 
     return rule
 

@@ -21,7 +21,8 @@ def view(kind: str) -> Rule:
 
 
 DROPPING = "random+less+where+mul"
-"""What a dropout does in training: of a random number an element, whether it is kept; the scale of what is."""
+"""What a dropout does in training: of a random number an element, whether it is kept; the scale of what is.
+Generators of random numbers differ; none is counted."""
 
 
 def trains(call: Call, ratio: int) -> bool:
