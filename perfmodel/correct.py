@@ -9,15 +9,15 @@ it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from perfmodel import __version__
-from perfmodel.calibrate import Measured, measured_errors
+from perfmodel.calibrate import Measured, described, measured_errors
 from perfmodel.card import accuracy_table
 from perfmodel.errors import InputError
 from perfmodel.evaluate import GroupAccuracy, JudgedRows, accuracy_report, grouped
@@ -250,14 +250,47 @@ def _own_booster(
     return {**entry, "file": file, "sha256": sha256}, trained.scores
 
 
+@dataclass(frozen=True)
+class Earlier:
+    """What still stands of a correction beside new rows: of a shape that was measured again under the same software the newer
+    row does, since an older one says what another driver or another moment did, and rows that are given twice do not count
+    twice.
+
+    Attributes:
+        points, error: the rows and their errors.
+        cache: the state of the cache of each software.
+    """
+
+    points: Points
+    error: np.ndarray
+    cache: Mapping[str, str]
+
+    @classmethod
+    def of(cls, correction: Correction, new: Points) -> Earlier:
+        """What ``new``, all rows that were measured since, leave of a correction."""
+        old, left = correction.points, np.arange(len(correction.points))
+        if new.shapes is not None and old.shapes is not None:  # earlier versions stored none
+            again = set(zip(new.shapes.tolist(), new.software.tolist(), strict=True))
+            rows = zip(old.shapes.tolist(), old.software.tolist(), strict=True)
+            left = np.flatnonzero([row not in again for row in rows])
+        cache = dict(zip(correction.software, correction.cache, strict=True))
+        return cls(old.part(left), correction.error[left], cache)
+
+    def __len__(self) -> int:
+        return len(self.error)
+
+    def drawn(self, count: int, seed: int) -> Earlier:
+        """At most ``count`` of the rows."""
+        kept = np.sort(np.random.default_rng(seed).permutation(len(self))[:count])
+        return replace(self, points=self.points.part(kept), error=self.error[kept])
+
+
 def correction_of(
     part: Part,
     measured: Measured,
     device: Device,
     predictor: Predictor,
-    earlier: Correction | None = None,
-    *,
-    seed: int = 0,
+    earlier: Earlier | None = None,
 ) -> tuple[Correction, Fitted, bytes]:
     """A correction from measured rows, how it was fitted, and its stored bytes.
 
@@ -266,17 +299,14 @@ def correction_of(
         measured: its rows, predicted without any correction of the part.
         device: where they were measured.
         predictor: whose errors they are.
-        earlier: a correction of the same errors, whose rows are fitted as well, after those of ``measured``. Of a shape that
-            was measured again the newer row stands: an older one says what another driver or another moment did, and rows
-            that are given twice do not count twice.
-        seed: of the draw where the two have more than :data:`PROCESS_ROWS` rows.
+        earlier: rows of an earlier correction of the same errors, which are fitted as well, after those of ``measured``.
     """
     assert part.family is not None
     points, error = measured.points, measured.error
     cache = {str(s): str(measured.cache[points.software == s][0]) for s in set(points.software.tolist())}
     if earlier is not None:
-        points, error = _joined(measured, earlier, seed)
-        cache = dict(zip(earlier.software, earlier.cache, strict=True)) | cache
+        points, error = joined(points, earlier.points), np.concatenate([error, earlier.error])
+        cache = {**earlier.cache, **cache}
     fitted = fit_correction(points, error, predictor.error_kernel(part.family))
     # Sorted, so that the bytes do not depend on the order in which parts of the covariance name them.
     names = sorted({c for p in fitted.kernel.parts for c in p.columns} | {"share_launch"} & points.columns.keys())
@@ -290,30 +320,22 @@ def correction_of(
     return correction, fitted, data
 
 
-def _joined(measured: Measured, earlier: Correction, seed: int) -> tuple[Points, np.ndarray]:
-    """The rows of ``measured`` and, as far as there is room, those of a correction that they do not repeat; their errors."""
-    new, old = measured.points, earlier.points
-    left = np.arange(len(old))
-    if new.shapes is not None and old.shapes is not None:  # earlier versions stored none
-        again = set(zip(new.shapes.tolist(), new.software.tolist(), strict=True))
-        rows = zip(old.shapes.tolist(), old.software.tolist(), strict=True)
-        left = np.flatnonzero([row not in again for row in rows])
-    kept = np.sort(np.random.default_rng(seed).permutation(left)[: max(PROCESS_ROWS - len(new), 0)])
-    return joined(new, old.part(kept)), np.concatenate([measured.error, earlier.error[kept]])
-
-
 def _correction(
     part: Part, key: Key, device: Device, predictor: Predictor, folder: Path, seed: int
 ) -> tuple[dict[str, Any], list[GroupAccuracy]]:
-    earlier = predictor.corrections.get(key)
-    # A draw from both, if there are too many: as many of each as it has of all.
-    room = PROCESS_ROWS
-    if earlier is not None:
-        room = max(PROCESS_ROWS * len(part.rows) // (len(part.rows) + earlier.rows), PROCESS_ROWS - earlier.rows)
+    known, earlier, room = predictor.corrections.get(key), None, PROCESS_ROWS
+    if known is not None:
+        # What was measured again counts once, and as it is now, also where its new row is not drawn.
+        earlier = Earlier.of(known, described(part, device, predictor.constants).points)
+        # A draw from both, if there are too many: as many of each as it has of all.
+        share = PROCESS_ROWS * len(part.rows) // (len(part.rows) + len(earlier))
+        room = max(share, PROCESS_ROWS - len(earlier), 1)
     if len(part.rows) > room:
         part = replace(part, rows=part.rows.sample(room, random_state=seed))
+    if earlier is not None:
+        earlier = earlier.drawn(PROCESS_ROWS - len(part.rows), seed)
     measured = measured_errors(part, device, predictor.without_correction(key))
-    correction, fitted, data = correction_of(part, measured, device, predictor, earlier, seed=seed)
+    correction, fitted, data = correction_of(part, measured, device, predictor, earlier)
     file = f"{correction.family}/{correction.device}/{correction.part}.correction.json.gz"
     sha256 = artefact.write_file(folder, file, data)
     return correction.to_entry() | {"file": file, "sha256": sha256}, _scores(part, measured, fitted, device)

@@ -393,6 +393,28 @@ def test_of_a_shape_that_was_measured_again_the_newer_row_stands(base: Path, tmp
     assert np.sort(known.error) == pytest.approx([0.0] * 30 + [0.3365] * 10, abs=1e-4)
 
 
+@pytest.mark.parametrize("rows", [20, 40])
+def test_of_shapes_that_were_all_measured_again_no_older_row_stays(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    """Also where a correction does not hold the rows of both rounds, or not even those of one."""
+    monkeypatch.setattr(correct, "PROCESS_ROWS", 30)
+    train_on_base(slower(measured(rows), 1.4), tmp_path / "first", base=base)
+    train_on_base(measured(rows), tmp_path / "second", base=tmp_path / "first")
+    (known,) = load(tmp_path / "second").corrections.values()
+    # None of ln 1.4 = 0.3365 is left, and there is room for 20 rows, or for 30 of the 40.
+    assert known.error == pytest.approx([0.0] * min(rows, 30), abs=1e-4)
+
+
+def test_one_row_more_than_a_correction_holds(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(correct, "PROCESS_ROWS", 30)
+    train_on_base(slower(measured(30), 1.4), tmp_path / "first", base=base)
+    train_on_base(measured(1, seed=5), tmp_path / "second", base=tmp_path / "first")
+    (known,) = load(tmp_path / "second").corrections.values()
+    # 30 * 1 // 31 is no row at all: the new one stands beside 29 of the thirty that say ln 1.4 = 0.3365.
+    assert np.sort(known.error) == pytest.approx([0.0] + [0.3365] * 29, abs=1e-4)
+
+
 def test_kinds_that_the_covariance_cannot_tell_apart_are_no_repeats(base: Path, tmp_path: Path) -> None:
     """Sums and differences of one size have the same features."""
 
