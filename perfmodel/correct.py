@@ -9,7 +9,7 @@ it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,8 +74,8 @@ def train_on_base(
     Raises:
         TraceError: the traces break the schema, or their times cannot be seconds.
         InputError: an unknown device or base; no usable row; the output is the base, a file, or a folder with other things
-            that is no predictor; the base was corrected with other calibrated constants of the device, or has learned kernels
-            of the same processor and software.
+            that is no predictor; the base was corrected with other calibrated constants of the device, or the rows come
+            with two sets of them; the base has learned kernels of the same processor and software.
         PredictorError: the base is damaged.
     """
     source, folder = predictor_folder(base), Path(output)
@@ -108,21 +108,23 @@ def _corrected(
     boosters: dict[Key, dict[str, Any]] = {_key(e): e for e in manifest["boosters"]}
     corrections: dict[Key, dict[str, Any]] = {_key(e): e for e in manifest.get("corrections", [])}
     notes: list[str] = []
-    todo = []
+    named = []
     for part in learned_parts(tables, None, report) if tables or not on_processors else []:
-        assert part.family is not None
-        record = predictor.as_corrected(load_device(part.device))
+        plain = load_device(part.device)
+        key = (part.name, plain.id, part.part)
+        named.append((part, plain, key, _makes_booster(part, key, predictor, notes)))
+    # Boosters take the place of corrections: the constants that those brought are gone with them.
+    for _, _, key, makes_booster in named:
+        predictor = predictor.without_correction(key) if makes_booster else predictor
+    todo = [(part, predictor.as_corrected(plain), key, makes_booster) for part, plain, key, makes_booster in named]
+    for part, record, _, _ in todo:
         check_seconds(part, record, predictor.constants)
-        key = (part.family.name, record.id, part.part)
-        makes_booster = _makes_booster(part, key, predictor, notes)
-        if not makes_booster:
-            _check_constants(key, record, predictor)
-        todo.append((part, record, key, makes_booster))
+    _check_constants([record for _, record, _, _ in todo], predictor)
     host, judged = write_host(on_processors, folder, seed, report)
     groups, own = grouped(judged, BY) if judged else [], []
     for part, record, key, makes_booster in todo:
         if makes_booster:
-            boosters[key], scores = _own_booster(part, key, predictor, folder, seed)
+            boosters[key], scores = _own_booster(part, key, record, predictor, folder, seed)
             own.append(boosters[key])
             corrections.pop(key, None)
         else:
@@ -203,14 +205,22 @@ def _check_new(tables: list[pd.DataFrame], predictor: Predictor, source: Path) -
             )
 
 
-def _check_constants(key: Key, device: Device, predictor: Predictor) -> None:
-    """Refuses rows of a device whose constants are not those of the base's correction: its errors are of other predictions."""
-    earlier = predictor.corrections.get(key)
-    if earlier is not None and dict(earlier.calibrated) != dict(device.calibrated):
-        raise InputError(
-            f"the base's correction of {' '.join(key)} was made with other calibrated constants than {device.id} has now: "
-            "correct the base before it with the traces of both rounds, or give the device file of that time"
-        )
+def _check_constants(devices: Sequence[Device], predictor: Predictor) -> None:
+    """Refuses rows of a device whose constants are not those of all its corrections and of its other rows: a predictor takes
+    one set for all that it predicts there, and errors are those of predictions with it."""
+    first: dict[str, Device] = {}
+    for device in devices:
+        for key, correction in predictor.corrections.items():
+            if correction.device == device.id and dict(correction.calibrated) != dict(device.calibrated):
+                raise InputError(
+                    f"the base's correction of {' '.join(key)} was made with other calibrated constants than these rows "
+                    f"of {device.id} would be: correct the base before it with the traces of all rounds, or give the device "
+                    "as it was then"
+                )
+        if dict(first.setdefault(device.id, device).calibrated) != dict(device.calibrated):
+            raise InputError(
+                f"the rows of {device.id} are of two device files with different calibrated constants: give one file for all"
+            )
 
 
 def _makes_booster(part: Part, key: Key, predictor: Predictor, notes: list[str]) -> bool:
@@ -238,9 +248,9 @@ def _makes_booster(part: Part, key: Key, predictor: Predictor, notes: list[str])
 
 
 def _own_booster(
-    part: Part, key: Key, predictor: Predictor, folder: Path, seed: int
+    part: Part, key: Key, device: Device, predictor: Predictor, folder: Path, seed: int
 ) -> tuple[dict[str, Any], list[GroupAccuracy]]:
-    task = PartTask.of(part, predictor.constants or FALLBACK, seed, Pieces(None))
+    task = PartTask.of(part, predictor.constants or FALLBACK, seed, Pieces(None), device)
     trained = train_part(task)
     # What leaving devices out said of the family and part holds for the siblings of this device, too.
     pooled = (r.sibling_quantiles for r in predictor.residuals.values() if r.key[::2] == key[::2])
