@@ -23,6 +23,8 @@ from perfmodel.calibrate import calibrate, measured_errors
 from perfmodel.cli import main
 from perfmodel.correct import train_on_base
 from perfmodel.errors import InputError, PredictorError
+from perfmodel.export import artefact as exported
+from perfmodel.export import operator
 from perfmodel.hardware.writer import device_toml
 from perfmodel.models import artefact
 from perfmodel.models.constants import FALLBACK
@@ -271,6 +273,19 @@ def test_calibrated_constants_travel_with_the_correction(base: Path, tmp_path: P
     op = Gemm(m=1, n=64, k=64, dtype="bf16")
     assert predictor.predict(op, A100).analytical_s == predictor.predict(op, device).analytical_s
     assert predictor.predict(op, A100).analytical_s > load(base).predict(op, A100).analytical_s
+
+
+def test_what_is_exported_has_the_constants_of_the_devices_corrections() -> None:
+    device = replace(A100, calibrated={"launch_cycles": 9000.0})
+    part = Rows(GEMM, "gemm", A100.id, "bf16", measured(20))
+    made, _, _ = correct.correction_of(part, measured_errors(part, device, ANALYTICAL), device, ANALYTICAL)
+    softmax = replace(made, family="softmax")  # products themselves would lean on the rows, and are not exported
+    predictor = replace(ANALYTICAL, corrections={softmax.key: softmax})
+    of_catalogue, of_file, without = (
+        exported(operator(p, d, "gemm", "bf16"), "c")
+        for p, d in ((predictor, A100), (ANALYTICAL, device), (ANALYTICAL, A100))
+    )
+    assert of_catalogue == of_file != without
 
 
 def test_calibrating_starts_from_the_predictor_without_its_corrections() -> None:
