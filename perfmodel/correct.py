@@ -9,15 +9,15 @@ it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from perfmodel import __version__
-from perfmodel.calibrate import Measured, measured_errors
+from perfmodel.calibrate import Measured, described, measured_errors
 from perfmodel.card import accuracy_table
 from perfmodel.errors import InputError
 from perfmodel.evaluate import GroupAccuracy, JudgedRows, accuracy_report, grouped
@@ -74,8 +74,8 @@ def train_on_base(
     Raises:
         TraceError: the traces break the schema, or their times cannot be seconds.
         InputError: an unknown device or base; no usable row; the output is the base, a file, or a folder with other things
-            that is no predictor; the base was corrected with other calibrated constants of the device, or has learned kernels
-            of the same processor and software.
+            that is no predictor; the base was corrected with other calibrated constants of the device, or the rows come
+            with two sets of them; the base has learned kernels of the same processor and software.
         PredictorError: the base is damaged.
     """
     source, folder = predictor_folder(base), Path(output)
@@ -108,21 +108,23 @@ def _corrected(
     boosters: dict[Key, dict[str, Any]] = {_key(e): e for e in manifest["boosters"]}
     corrections: dict[Key, dict[str, Any]] = {_key(e): e for e in manifest.get("corrections", [])}
     notes: list[str] = []
-    todo = []
+    named = []
     for part in learned_parts(tables, None, report) if tables or not on_processors else []:
-        assert part.family is not None
-        record = predictor.as_corrected(load_device(part.device))
+        plain = load_device(part.device)
+        key = (part.name, plain.id, part.part)
+        named.append((part, plain, key, _makes_booster(part, key, predictor, notes)))
+    # Boosters take the place of corrections: the constants that those brought are gone with them.
+    for _, _, key, makes_booster in named:
+        predictor = predictor.without_correction(key) if makes_booster else predictor
+    todo = [(part, predictor.as_corrected(plain), key, makes_booster) for part, plain, key, makes_booster in named]
+    for part, record, _, _ in todo:
         check_seconds(part, record, predictor.constants)
-        key = (part.family.name, record.id, part.part)
-        makes_booster = _makes_booster(part, key, predictor, notes)
-        if not makes_booster:
-            _check_constants(key, record, predictor)
-        todo.append((part, record, key, makes_booster))
+    _check_constants([record for _, record, _, _ in todo], predictor)
     host, judged = write_host(on_processors, folder, seed, report)
     groups, own = grouped(judged, BY) if judged else [], []
     for part, record, key, makes_booster in todo:
         if makes_booster:
-            boosters[key], scores = _own_booster(part, key, predictor, folder, seed)
+            boosters[key], scores = _own_booster(part, key, record, predictor, folder, seed)
             own.append(boosters[key])
             corrections.pop(key, None)
         else:
@@ -203,14 +205,22 @@ def _check_new(tables: list[pd.DataFrame], predictor: Predictor, source: Path) -
             )
 
 
-def _check_constants(key: Key, device: Device, predictor: Predictor) -> None:
-    """Refuses rows of a device whose constants are not those of the base's correction: its errors are of other predictions."""
-    earlier = predictor.corrections.get(key)
-    if earlier is not None and dict(earlier.calibrated) != dict(device.calibrated):
-        raise InputError(
-            f"the base's correction of {' '.join(key)} was made with other calibrated constants than {device.id} has now: "
-            "correct the base before it with the traces of both rounds, or give the device file of that time"
-        )
+def _check_constants(devices: Sequence[Device], predictor: Predictor) -> None:
+    """Refuses rows of a device whose constants are not those of all its corrections and of its other rows: a predictor takes
+    one set for all that it predicts there, and errors are those of predictions with it."""
+    first: dict[str, Device] = {}
+    for device in devices:
+        for key, correction in predictor.corrections.items():
+            if correction.device == device.id and dict(correction.calibrated) != dict(device.calibrated):
+                raise InputError(
+                    f"the base's correction of {' '.join(key)} was made with other calibrated constants than these rows "
+                    f"of {device.id} would be: correct the base before it with the traces of all rounds, or give the device "
+                    "as it was then"
+                )
+        if dict(first.setdefault(device.id, device).calibrated) != dict(device.calibrated):
+            raise InputError(
+                f"the rows of {device.id} are of two device files with different calibrated constants: give one file for all"
+            )
 
 
 def _makes_booster(part: Part, key: Key, predictor: Predictor, notes: list[str]) -> bool:
@@ -238,9 +248,9 @@ def _makes_booster(part: Part, key: Key, predictor: Predictor, notes: list[str])
 
 
 def _own_booster(
-    part: Part, key: Key, predictor: Predictor, folder: Path, seed: int
+    part: Part, key: Key, device: Device, predictor: Predictor, folder: Path, seed: int
 ) -> tuple[dict[str, Any], list[GroupAccuracy]]:
-    task = PartTask.of(part, predictor.constants or FALLBACK, seed, Pieces(None))
+    task = PartTask.of(part, predictor.constants or FALLBACK, seed, Pieces(None), device)
     trained = train_part(task)
     # What leaving devices out said of the family and part holds for the siblings of this device, too.
     pooled = (r.sibling_quantiles for r in predictor.residuals.values() if r.key[::2] == key[::2])
@@ -250,14 +260,47 @@ def _own_booster(
     return {**entry, "file": file, "sha256": sha256}, trained.scores
 
 
+@dataclass(frozen=True)
+class Earlier:
+    """What still stands of a correction beside new rows: of a shape that was measured again under the same software the newer
+    row does, since an older one says what another driver or another moment did, and rows that are given twice do not count
+    twice.
+
+    Attributes:
+        points, error: the rows and their errors.
+        cache: the state of the cache of each software.
+    """
+
+    points: Points
+    error: np.ndarray
+    cache: Mapping[str, str]
+
+    @classmethod
+    def of(cls, correction: Correction, new: Points) -> Earlier:
+        """What ``new``, all rows that were measured since, leave of a correction."""
+        old, left = correction.points, np.arange(len(correction.points))
+        if new.shapes is not None and old.shapes is not None:  # earlier versions stored none
+            again = set(zip(new.shapes.tolist(), new.software.tolist(), strict=True))
+            rows = zip(old.shapes.tolist(), old.software.tolist(), strict=True)
+            left = np.flatnonzero([row not in again for row in rows])
+        cache = dict(zip(correction.software, correction.cache, strict=True))
+        return cls(old.part(left), correction.error[left], cache)
+
+    def __len__(self) -> int:
+        return len(self.error)
+
+    def drawn(self, count: int, seed: int) -> Earlier:
+        """At most ``count`` of the rows."""
+        kept = np.sort(np.random.default_rng(seed).permutation(len(self))[:count])
+        return replace(self, points=self.points.part(kept), error=self.error[kept])
+
+
 def correction_of(
     part: Part,
     measured: Measured,
     device: Device,
     predictor: Predictor,
-    earlier: Correction | None = None,
-    *,
-    seed: int = 0,
+    earlier: Earlier | None = None,
 ) -> tuple[Correction, Fitted, bytes]:
     """A correction from measured rows, how it was fitted, and its stored bytes.
 
@@ -266,17 +309,14 @@ def correction_of(
         measured: its rows, predicted without any correction of the part.
         device: where they were measured.
         predictor: whose errors they are.
-        earlier: a correction of the same errors, whose rows are fitted as well, after those of ``measured``. Of a shape that
-            was measured again the newer row stands: an older one says what another driver or another moment did, and rows
-            that are given twice do not count twice.
-        seed: of the draw where the two have more than :data:`PROCESS_ROWS` rows.
+        earlier: rows of an earlier correction of the same errors, which are fitted as well, after those of ``measured``.
     """
     assert part.family is not None
     points, error = measured.points, measured.error
     cache = {str(s): str(measured.cache[points.software == s][0]) for s in set(points.software.tolist())}
     if earlier is not None:
-        points, error = _joined(measured, earlier, seed)
-        cache = dict(zip(earlier.software, earlier.cache, strict=True)) | cache
+        points, error = joined(points, earlier.points), np.concatenate([error, earlier.error])
+        cache = {**earlier.cache, **cache}
     fitted = fit_correction(points, error, predictor.error_kernel(part.family))
     # Sorted, so that the bytes do not depend on the order in which parts of the covariance name them.
     names = sorted({c for p in fitted.kernel.parts for c in p.columns} | {"share_launch"} & points.columns.keys())
@@ -290,30 +330,22 @@ def correction_of(
     return correction, fitted, data
 
 
-def _joined(measured: Measured, earlier: Correction, seed: int) -> tuple[Points, np.ndarray]:
-    """The rows of ``measured`` and, as far as there is room, those of a correction that they do not repeat; their errors."""
-    new, old = measured.points, earlier.points
-    left = np.arange(len(old))
-    if new.shapes is not None and old.shapes is not None:  # earlier versions stored none
-        again = set(zip(new.shapes.tolist(), new.software.tolist(), strict=True))
-        rows = zip(old.shapes.tolist(), old.software.tolist(), strict=True)
-        left = np.flatnonzero([row not in again for row in rows])
-    kept = np.sort(np.random.default_rng(seed).permutation(left)[: max(PROCESS_ROWS - len(new), 0)])
-    return joined(new, old.part(kept)), np.concatenate([measured.error, earlier.error[kept]])
-
-
 def _correction(
     part: Part, key: Key, device: Device, predictor: Predictor, folder: Path, seed: int
 ) -> tuple[dict[str, Any], list[GroupAccuracy]]:
-    earlier = predictor.corrections.get(key)
-    # A draw from both, if there are too many: as many of each as it has of all.
-    room = PROCESS_ROWS
-    if earlier is not None:
-        room = max(PROCESS_ROWS * len(part.rows) // (len(part.rows) + earlier.rows), PROCESS_ROWS - earlier.rows)
+    known, earlier, room = predictor.corrections.get(key), None, PROCESS_ROWS
+    if known is not None:
+        # What was measured again counts once, and as it is now, also where its new row is not drawn.
+        earlier = Earlier.of(known, described(part, device, predictor.constants).points)
+        # A draw from both, if there are too many: as many of each as it has of all.
+        share = PROCESS_ROWS * len(part.rows) // (len(part.rows) + len(earlier))
+        room = max(share, PROCESS_ROWS - len(earlier), 1)
     if len(part.rows) > room:
         part = replace(part, rows=part.rows.sample(room, random_state=seed))
+    if earlier is not None:
+        earlier = earlier.drawn(PROCESS_ROWS - len(part.rows), seed)
     measured = measured_errors(part, device, predictor.without_correction(key))
-    correction, fitted, data = correction_of(part, measured, device, predictor, earlier, seed=seed)
+    correction, fitted, data = correction_of(part, measured, device, predictor, earlier)
     file = f"{correction.family}/{correction.device}/{correction.part}.correction.json.gz"
     sha256 = artefact.write_file(folder, file, data)
     return correction.to_entry() | {"file": file, "sha256": sha256}, _scores(part, measured, fitted, device)

@@ -23,6 +23,8 @@ from perfmodel.calibrate import calibrate, measured_errors
 from perfmodel.cli import main
 from perfmodel.correct import train_on_base
 from perfmodel.errors import InputError, PredictorError
+from perfmodel.export import artefact as exported
+from perfmodel.export import operator
 from perfmodel.hardware.writer import device_toml
 from perfmodel.models import artefact
 from perfmodel.models.constants import FALLBACK
@@ -273,6 +275,19 @@ def test_calibrated_constants_travel_with_the_correction(base: Path, tmp_path: P
     assert predictor.predict(op, A100).analytical_s > load(base).predict(op, A100).analytical_s
 
 
+def test_what_is_exported_has_the_constants_of_the_devices_corrections() -> None:
+    device = replace(A100, calibrated={"launch_cycles": 9000.0})
+    part = Rows(GEMM, "gemm", A100.id, "bf16", measured(20))
+    made, _, _ = correct.correction_of(part, measured_errors(part, device, ANALYTICAL), device, ANALYTICAL)
+    softmax = replace(made, family="softmax")  # products themselves would lean on the rows, and are not exported
+    predictor = replace(ANALYTICAL, corrections={softmax.key: softmax})
+    of_catalogue, of_file, without = (
+        exported(operator(p, d, "gemm", "bf16"), "c")
+        for p, d in ((predictor, A100), (ANALYTICAL, device), (ANALYTICAL, A100))
+    )
+    assert of_catalogue == of_file != without
+
+
 def test_calibrating_starts_from_the_predictor_without_its_corrections() -> None:
     """A correction brings the constants that it was made with, and takes over the errors that constants should explain."""
     device = replace(A100, calibrated={"launch_cycles": 9000.0})
@@ -393,6 +408,28 @@ def test_of_a_shape_that_was_measured_again_the_newer_row_stands(base: Path, tmp
     assert np.sort(known.error) == pytest.approx([0.0] * 30 + [0.3365] * 10, abs=1e-4)
 
 
+@pytest.mark.parametrize("rows", [20, 40])
+def test_of_shapes_that_were_all_measured_again_no_older_row_stays(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    """Also where a correction does not hold the rows of both rounds, or not even those of one."""
+    monkeypatch.setattr(correct, "PROCESS_ROWS", 30)
+    train_on_base(slower(measured(rows), 1.4), tmp_path / "first", base=base)
+    train_on_base(measured(rows), tmp_path / "second", base=tmp_path / "first")
+    (known,) = load(tmp_path / "second").corrections.values()
+    # None of ln 1.4 = 0.3365 is left, and there is room for 20 rows, or for 30 of the 40.
+    assert known.error == pytest.approx([0.0] * min(rows, 30), abs=1e-4)
+
+
+def test_one_row_more_than_a_correction_holds(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(correct, "PROCESS_ROWS", 30)
+    train_on_base(slower(measured(30), 1.4), tmp_path / "first", base=base)
+    train_on_base(measured(1, seed=5), tmp_path / "second", base=tmp_path / "first")
+    (known,) = load(tmp_path / "second").corrections.values()
+    # 30 * 1 // 31 is no row at all: the new one stands beside 29 of the thirty that say ln 1.4 = 0.3365.
+    assert np.sort(known.error) == pytest.approx([0.0] + [0.3365] * 29, abs=1e-4)
+
+
 def test_kinds_that_the_covariance_cannot_tell_apart_are_no_repeats(base: Path, tmp_path: Path) -> None:
     """Sums and differences of one size have the same features."""
 
@@ -427,13 +464,16 @@ def test_two_rounds_with_more_rows_than_a_correction_holds_are_drawn_from(
     assert sum(bool(np.isclose(sizes, row).all(axis=1).any()) for row in held) == 20
 
 
+def launching_in(cycles: float, folder: Path) -> Path:
+    """The file of an A100 that was calibrated to those launch cycles."""
+    sources = {**A100.sources, "calibrated.launch_cycles": "by hand"}
+    mine = replace(A100, calibrated={"launch_cycles": cycles}, sources=sources)
+    (file := folder / f"{cycles}.toml").write_text(device_toml(mine), encoding="utf-8")
+    return file
+
+
 def test_a_second_round_takes_the_constants_of_the_first(base: Path, tmp_path: Path) -> None:
-    files = []
-    for cycles in (9000.0, 5000.0):
-        files.append(tmp_path / f"{cycles}.toml")
-        sources = {**A100.sources, "calibrated.launch_cycles": "by hand"}
-        mine = replace(A100, calibrated={"launch_cycles": cycles}, sources=sources)
-        files[-1].write_text(device_toml(mine), encoding="utf-8")
+    files = [launching_in(cycles, tmp_path) for cycles in (9000.0, 5000.0)]
     train_on_base(measured(20), tmp_path / "first", base=base, device=files[0])
     # The catalogue's device has no constants of its own: those of the correction are its.
     train_on_base(measured(20, seed=1), tmp_path / "second", base=tmp_path / "first")
@@ -442,6 +482,46 @@ def test_a_second_round_takes_the_constants_of_the_first(base: Path, tmp_path: P
     with pytest.raises(InputError, match="gemm a100-sxm-80gb bf16 was made with other calibrated constants"):
         train_on_base(measured(20, seed=1), tmp_path / "third", base=tmp_path / "first", device=files[1])
     assert not (tmp_path / "third").exists()
+
+
+def test_all_corrections_of_a_device_have_the_same_constants(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A predictor takes one set for everything that it predicts there."""
+    file = launching_in(20000.0, tmp_path)
+    train_on_base(measured(20), tmp_path / "plain", base=base)
+    fp16 = measured(60).assign(dtype="fp16")
+    for rows in (20, 60):  # a correction, and a booster
+        monkeypatch.setattr(correct, "BOOSTER_ROWS", 40)
+        with pytest.raises(InputError, match="gemm a100-sxm-80gb bf16 was made with other calibrated constants"):
+            train_on_base(fp16[:rows], tmp_path / "mixed", base=tmp_path / "plain", device=file)
+    named = pandas.concat([measured(20), fp16[:20].assign(device=str(file))])
+    with pytest.raises(InputError, match="a100-sxm-80gb are of two device files with different calibrated constants"):
+        train_on_base(named, tmp_path / "mixed", base=base)
+    assert not (tmp_path / "mixed").exists()
+    # With the constants of the base, those of another dtype go in.
+    train_on_base(fp16[:20], tmp_path / "both", base=tmp_path / "plain")
+    assert {c.rows for c in load(tmp_path / "both").corrections.values()} == {20}
+
+
+@pytest.mark.parametrize("first", ["fp16", "bf16"])
+def test_a_booster_beside_a_calibrated_correction_predicts_the_rows_that_made_it(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    """It is trained under the constants with which it predicts: the correction's, or none where it takes its place."""
+    pytest.importorskip("xgboost")
+    file = launching_in(20000.0, tmp_path)
+    train_on_base(measured(20).assign(dtype=first), tmp_path / "few", base=base, device=file)
+    monkeypatch.setattr(correct, "BOOSTER_ROWS", 40)
+    rows = pandas.concat([many := measured(200), measured(20, seed=1).assign(dtype="fp16")])
+    train_on_base(rows, tmp_path / "many", base=tmp_path / "few")
+    both = load(tmp_path / "many")
+    assert (set(both.residuals), set(both.corrections)) == (
+        {("gemm", A100.id, "bf16")}, {("gemm", A100.id, "fp16")}
+    )  # fmt: skip
+    predicted_s = both.predict(gemm(many), A100, software="mine", cache="cold").latency_s
+    # The rows are the physics' own: 20000 launch cycles of 1.41 GHz are 14.2 us, where the smallest take 4.
+    assert np.abs(np.log(predicted_s / many["latency_s"])).mean() < 0.1
 
 
 def test_many_rows_leave_the_booster_of_software_that_they_lack(

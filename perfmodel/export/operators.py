@@ -137,6 +137,7 @@ def operator(
             f"{op} on {record.id} leans on few measurements of its own (perfmodel.transfer), which cannot be exported: "
             "train a predictor on them, or export the one before"
         )
+    record = predictor.as_corrected(record)  # what it predicts of other families there has their constants
     predictor._check_software(software)
     _refuse_sets(predictor, family, dtype, record)
     program = Program()

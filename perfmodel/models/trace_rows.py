@@ -342,11 +342,18 @@ class PreparedTable:
         }  # fmt: skip
 
 
-def prepare(part: Part, constants: Constants | None, seed: int) -> PreparedTable:
-    """The features and the analytical latency of a part's rows, each under the state of its cache."""
+def prepare(part: Part, constants: Constants | None, seed: int, device: Device | None = None) -> PreparedTable:
+    """The features and the analytical latency of a part's rows, each under the state of its cache.
+
+    Args:
+        part: the rows.
+        constants: of the physics.
+        seed: of the folds.
+        device: the record, where it is another than the one that the part names.
+    """
     family, table, rows = part.family, part.rows, len(part.rows)
     assert family is not None
-    device = load_device(part.device)
+    device = load_device(part.device) if device is None else device
     schema = family.schema
     states = cache_states(table)
     features = np.empty((rows, len(schema.names)), dtype=np.float32)

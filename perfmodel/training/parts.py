@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from perfmodel.evaluate import GroupAccuracy, JudgedRows, grouped
-from perfmodel.hardware import load_device
+from perfmodel.hardware import Device, load_device
 from perfmodel.models import artefact
 from perfmodel.models.constants import Constants
 from perfmodel.models.families import FAMILIES, Family
@@ -29,11 +29,12 @@ BY = ("op", "device", "dtype", "software")
 
 @dataclass(frozen=True)
 class PartTask:
-    """A part to train. ``family`` is named, since records hold functions that no process can send to another."""
+    """A part to train. ``family`` is named, since its record holds functions that no process can send to another; ``device`` is
+    the record that predictions will be made with, calibrated constants included."""
 
     family: str
     op: str
-    device: str
+    device: Device
     part: str
     rows: Any
     constants: Constants
@@ -41,10 +42,11 @@ class PartTask:
     pieces: Pieces
 
     @classmethod
-    def of(cls, part: Part, constants: Constants, seed: int, pieces: Pieces) -> PartTask:
-        """The task of a part that has a family."""
+    def of(cls, part: Part, constants: Constants, seed: int, pieces: Pieces, device: Device | None = None) -> PartTask:
+        """The task of a part that has a family, on the device that it names unless another record of it is given."""
         assert part.family is not None
-        return cls(part.family.name, part.op, part.device, part.part, part.rows, constants, seed, pieces)
+        device = load_device(part.device) if device is None else device
+        return cls(part.family.name, part.op, device, part.part, part.rows, constants, seed, pieces)
 
     @property
     def record(self) -> Family:
@@ -54,18 +56,19 @@ class PartTask:
     @property
     def name(self) -> str:
         """As progress reports have it."""
-        return f"{'' if self.family == GEMM.name else f'{self.family} '}{load_device(self.device).id} {self.part}"
+        return f"{'' if self.family == GEMM.name else f'{self.family} '}{self.device.id} {self.part}"
 
     def prepare(self) -> PreparedTable:
         """The rows with their features."""
-        return prepare(Part(self.record, self.op, self.device, self.part, self.rows), self.constants, self.seed)
+        part = Part(self.record, self.op, self.device.id, self.part, self.rows)
+        return prepare(part, self.constants, self.seed, self.device)
 
     def key(self, what: str) -> str:
         """The name of a finished piece of this task."""
         family = self.record
         return fingerprint(
             what, self.family, family.schema.sha256, sorted(family.booster.items()), family.support, family.exact,
-            family.kernel_classes, load_device(self.device), self.part, self.constants, self.seed, self.rows,
+            family.kernel_classes, self.device, self.part, self.constants, self.seed, self.rows,
         )  # fmt: skip
 
 
