@@ -343,6 +343,14 @@ def test_operands_that_broadcast(
     assert row["dtype"] == ("fp16" if "c10::Half" in kinds else "fp32")
 
 
+def test_operands_of_one_shape_in_two_formats_are_no_row(tmp_path: Path) -> None:
+    mixed = call("aten::add", 0, 5, [[64, 32], [64, 32], []])
+    mixed["args"]["Input type"] = ["c10::BFloat16", "float", "Scalar"]
+    found = read_chrome(trace(tmp_path, mixed, call("aten::add", 10, 3, [[5, 5], [5, 5], []])), "local-cpu", "torch")
+    assert [row["elements"] for row in rows(found)] == [25]
+    assert found.passed_over == {"aten::add of another form": 1}
+
+
 @pytest.mark.parametrize(
     ("dims", "kinds"),
     [

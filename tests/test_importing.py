@@ -328,8 +328,35 @@ def test_kernels_that_ran_unequally_often_are_no_execution(tmp_path: Path) -> No
     (one, other), reason = SPLIT, re.escape(NO_EXECUTION)
     with pytest.raises(TraceError, match=rf"{reason} \(2\)"):
         import_traces(summary(tmp_path, (one, 10, 9.0), (other, 7, 3.0)), request=HERE)
+    # One execution that ran the second kernel twice, or two of the second after what made something ready.
     with pytest.raises(TraceError, match=rf"{reason} \(3\)"):
         import_traces(launched(tmp_path, (one, 9.0), (other, 3.0), (other, 3.0)), request=HERE)
+    # The kernels before those that repeat are as many as one execution has.
+    two = (("fill", 1.0), ("copy", 1.0), *2 * ((one, 9.0), (other, 3.0)))
+    with pytest.raises(TraceError, match=rf"{reason} \(6\)"):
+        import_traces(launched(tmp_path, *two), request=HERE)
+    # One whole execution after the first kernel, or one of all four launches.
+    with pytest.raises(TraceError, match=rf"{reason} \(4\)"):
+        import_traces(launched(tmp_path, ("fill", 1.0), (one, 9.0), (other, 3.0), (one, 9.0)), request=HERE)
+    # One that ran again is none that made something ready.
+    with pytest.raises(TraceError, match=rf"{reason} \(6\)"):
+        import_traces(launched(tmp_path, ("fill", 1.0), *2 * ((one, 9.0), (other, 3.0)), ("fill", 1.0)), request=HERE)
+
+
+def test_a_kernel_that_made_something_ready_is_in_no_row(tmp_path: Path) -> None:
+    """900 + 3 and 904 + 5 us are 906 us in the mean; the first launch and the last, of an execution that was cut off, are not."""
+    split, add_up = SPLIT
+    times = ((split, 900.0), (add_up, 3.0), (split, 904.0), (add_up, 5.0), (split, 1e6))
+    found = import_traces(launched(tmp_path, ("fill", 5000.0), *times), request=HERE)
+    [row] = found.table.to_dict("records")
+    assert (row["latency_s"], row["samples"], row["kernel"]) == (pytest.approx(906e-6), 2, split)
+    assert found.passed_over == {NO_EXECUTION: 2}
+
+
+def test_launches_of_one_kernel_are_executions_each(tmp_path: Path) -> None:
+    """Whether one execution launched it twice, no file tells (docs/importing.md)."""
+    [row] = import_traces(launched(tmp_path, *4 * ((SPLIT[0], 9.0),)), request=HERE).table.to_dict("records")
+    assert (row["latency_s"], row["samples"]) == (pytest.approx(9e-6), 4)
 
 
 def test_cutlass(tmp_path: Path) -> None:
