@@ -18,13 +18,14 @@ from perfmodel.collect.importers import registry
 from perfmodel.collect.importers.registry import Format, Request
 from perfmodel.collect.importers.rows import Imported
 from perfmodel.datasets.schema import check_traces, require_pandas
-from perfmodel.errors import InputError, checked_keywords
+from perfmodel.errors import InputError, checked_keywords, checked_methods
 from perfmodel.hardware import load_device
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
+@checked_methods()
 @dataclass(frozen=True)
 class ImportedTable:
     """Imported files as one table.

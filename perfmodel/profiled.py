@@ -229,8 +229,10 @@ def import_profile(
 
 
 def network_in(graph: Graph) -> str:
-    """What graphs of one network share, as a name: the shapes of their weights. Batch, lengths, number formats and the order of
-    operators are not in it; of graphs without weights, their operators are."""
+    """What graphs of one network share, as a name: the shapes of their weights, as the graph stores them.
+
+    Batch, lengths and the order of operators are not in it; of graphs without weights, their operators are.
+    """
     weights = {name: t for name, t in graph.tensors.items() if t.is_weight and t.shape is not None and len(t.shape) > 1}
     shapes = [sorted(map(str, weights[n].shape or ())) for node in graph.nodes for n in node.inputs if n in weights]
     said: list[Any] = sorted(shapes) or [node.source_op for node in graph.nodes]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
 import onnx
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 FLOAT, INT64, BOOL, INT8, UINT8, FLOAT16 = (
     TensorProto.FLOAT,
@@ -68,3 +69,48 @@ def single(
     names = [*(i.name for i in inputs), *(w.name for w in initializers)]
     node = helper.make_node(op_type, names, ["y"], name="node", domain=domain, **attributes)
     return model([node], inputs, ["y"], initializers, opset=opset, domains=[domain] if domain else [])
+
+
+def small_model() -> onnx.ModelProto:
+    """Conv + Relu, MaxPool, mean, Gemm, Softmax, and an If with two operators in one branch."""
+    rng = np.random.default_rng(0)
+
+    def weight(name: str, *shape: int) -> onnx.TensorProto:
+        return numpy_helper.from_array(rng.standard_normal(shape).astype(np.float32), name)
+
+    branches = {
+        "then_branch": helper.make_graph(
+            [
+                helper.make_node("Mul", ["s", "s"], ["sq"], name="then_mul"),
+                helper.make_node("Exp", ["sq"], ["t"], name="then_exp"),
+            ],
+            "then", [], [helper.make_tensor_value_info("t", TensorProto.FLOAT, None)],
+        ),
+        "else_branch": helper.make_graph(
+            [helper.make_node("Neg", ["s"], ["e"], name="else_neg")],
+            "else", [], [helper.make_tensor_value_info("e", TensorProto.FLOAT, None)],
+        ),
+    }  # fmt: skip
+    nodes = [
+        helper.make_node("Conv", ["x", "w1", "b1"], ["c1"], name="conv1", pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["c1"], ["r1"], name="relu1"),
+        helper.make_node("GlobalAveragePool", ["r1"], ["g"], name="mean"),
+        helper.make_node("Flatten", ["g"], ["f"], name="flat"),
+        helper.make_node("Gemm", ["f", "w2", "b2"], ["l"], name="fc"),
+        helper.make_node("Softmax", ["l"], ["s"], name="softmax"),
+        helper.make_node("ReduceSum", ["s"], ["total"], name="total", keepdims=0),
+        helper.make_node("Greater", ["total", "zero"], ["positive"], name="greater"),
+        helper.make_node("If", ["positive"], ["y"], name="if1", **branches),
+    ]
+    graph = helper.make_graph(
+        nodes, "small",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 3, 16, 16])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [
+            weight("w1", 16, 3, 3, 3), weight("b1", 16), weight("w2", 16, 10), weight("b2", 10),
+            numpy_helper.from_array(np.float32(0), "zero"),
+        ],
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    model.ir_version = 9
+    return model

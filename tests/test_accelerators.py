@@ -24,8 +24,23 @@ from perfmodel.hardware import accelerators, catalogue
         ("NVIDIA A100-SXM4-80GB", ["a100-sxm-80gb"]),
         ("NVIDIA A100-PCIE-40GB", ["a100-pcie-40gb"]),
         ("NVIDIA A100 80GB PCIe", ["a100-pcie-80gb"]),
-        ("NVIDIA A100-SXM4-64GB", ["a100-sxm-40gb", "a100-sxm-80gb"]),  # neither: the name leaves the form open
+        ("NVIDIA A100-SXM4-64GB", []),  # the catalogue has 40 GB and 80 GB
+        ("NVIDIA A100-SXM4", ["a100-sxm-40gb", "a100-sxm-80gb"]),  # the name leaves the memory open
+        ("NVIDIA A100 80GB", ["a100-sxm-80gb"]),  # the board is open: NVIDIA's own module
+        ("NVIDIA A800-SXM4-80GB", ["a800-sxm-80gb"]),
+        ("NVIDIA A800 80GB PCIe", []),  # the catalogue has the module alone
+        ("NVIDIA H800", ["h800"]),
+        ("NVIDIA H800 PCIe", []),
+        ("NVIDIA H20", ["h20"]),
+        ("NVIDIA B200", ["b200-sxm"]),
+        ("NVIDIA B300 SXM6 AC", ["b300-sxm"]),
+        ("Tesla P100-PCIE-16GB", ["p100-pcie-16gb"]),
+        ("Tesla P100-PCIE-12GB", []),
+        ("Tesla P100-SXM2-16GB", []),
         ("Tesla V100-SXM2-16GB", ["v100-sxm2-16gb"]),
+        ("Tesla V100-SXM2-32GB", ["v100-sxm2-32gb"]),
+        ("Tesla V100-PCIE-32GB", ["v100-pcie-32gb"]),
+        ("Tesla V100-PCIE-16GB", []),
         ("Tesla V100S-PCIE-32GB", []),
         ("Tesla T4", ["t4"]),
         ("NVIDIA L4", ["l4"]),
@@ -122,7 +137,7 @@ def test_where_nothing_is_nothing_is_shown(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_doctor_names_them_with_their_ids(monkeypatch: pytest.MonkeyPatch) -> None:
-    names = ["NVIDIA H100 80GB HBM3", "NVIDIA A10G", "NVIDIA H100 80GB HBM3", "NVIDIA A100-SXM4-64GB"]
+    names = ["NVIDIA H100 80GB HBM3", "NVIDIA A10G", "NVIDIA H100 80GB HBM3", "NVIDIA A100-SXM4"]
     monkeypatch.setattr(accelerators, "seen", lambda: names)
     found = {f.name: (f.state, f.text) for f in doctor._devices()}
     assert found["NVIDIA H100 80GB HBM3"] == ("ok", "2 of them; h100-sxm in the catalogue")
@@ -130,7 +145,7 @@ def test_doctor_names_them_with_their_ids(monkeypatch: pytest.MonkeyPatch) -> No
         "ok",
         "not in the catalogue by this name; `perfmodel devices --template` begins a file",
     )
-    assert found["NVIDIA A100-SXM4-64GB"] == ("ok", "a100-sxm-40gb or a100-sxm-80gb in the catalogue")
+    assert found["NVIDIA A100-SXM4"] == ("ok", "a100-sxm-40gb or a100-sxm-80gb in the catalogue")
     monkeypatch.setattr(accelerators, "seen", list)
     found = {f.name: (f.state, f.text) for f in doctor._devices()}
     assert found["accelerators"] == ("missing", "the system shows no GPU of NVIDIA or AMD")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_package import script
+from scripts import script
 
 GATE = script("accuracy_gate")
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_package import script
+from scripts import script
 
 from perfmodel._resources import data_path
 from perfmodel.datasets.energaizer import failed, read_runs

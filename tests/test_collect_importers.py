@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from profile_doubles import CACHE, CONVOLUTION, VERBOSE, call, kernel
 
 from perfmodel import Conv, Gemm
 from perfmodel.collect.importers import chrome
@@ -35,25 +36,6 @@ def part(row: dict[str, Any], *names: str) -> tuple[Any, ...]:
 
 
 # ------------------------------------------------------------------------------------------------ oneDNN
-VERBOSE = """some program's own line
-onednn_verbose,v1,info,oneDNN v3.5.0 (commit 0)
-onednn_verbose,v1,primitive,create:cache_miss,cpu,matmul,brg:avx512_core,undef,src_f32::blocked:ab::f0 wei_f32::blocked:ab::f0 dst_f32::blocked:ab::f0,,,128x256:256x512,9.9
-loss 0.3 onednn_verbose,v1,primitive,exec,cpu,matmul,brg:avx512_core,undef,src_f32::blocked:ab::f0 wei_f32::blocked:ab::f0 dst_f32::blocked:ab::f0,,,128x256:256x512,0.42
-onednn_verbose,v1,primitive,exec,cpu,matmul,brg:avx512_core,undef,src_f32::blocked:ab::f0 wei_f32::blocked:ab::f0 dst_f32::blocked:ab::f0,,,128x256:256x512,0.44
-onednn_verbose,v1,primitive,exec,cpu,matmul,brg:avx512_core_amx,undef,src:bf16::blocked:abc::f0 wei:bf16::blocked:abc::f0 dst:bf16::blocked:abc::f0,attr-scratchpad:user,,12x64x32:1x32x48:12x64x48,0.05
-onednn_verbose,exec,cpu,convolution,jit:avx512_core,forward_inference,src_f32::blocked:aBcd16b:f0 wei_f32::blocked:Acdb16a:f0 bia_f32::blocked:a:f0 dst_f32::blocked:aBcd16b:f0,attr-post-ops:eltwise_relu ,alg:convolution_direct,mb8_ic3oc64_ih224oh112kh7sh2dh0ph3_iw224ow112kw7sw2dw0pw3,1.5
-onednn_verbose,exec,cpu,convolution,jit_dw:avx512_core,forward_inference,src_u8::x wei_s8::x dst_u8::x,,alg:convolution_direct,mb1_g32ic32oc32_ih56oh56kh3sh1dh1ph2_iw56ow56kw3sw1dw1pw2,0.2
-onednn_verbose,exec,cpu,convolution,jit:avx512_core,forward_training,src_f32::x wei_f32::x dst_f32::x,,alg:convolution_direct,mb2_ic16oc16_iw100ow100kw3sw1dw0pw1,0.01
-onednn_verbose,v1,primitive,exec,cpu,inner_product,brg:avx512_core,forward_inference,src_f32::x wei_f32::x dst_f32::x,,,mb32ic512ih7iw7oc1000,0.9
-onednn_verbose,v1,primitive,exec,cpu,softmax,jit:avx512_core,forward_inference,src_f32::x dst_f32::x,,alg:softmax_accurate axis:1,128x1000,0.03
-onednn_verbose,v1,primitive,exec,cpu,eltwise,jit:avx512_core,forward_inference,data_f32::x diff_undef::undef,,alg:eltwise_relu alpha:0 beta:0,2x64x56x56,0.02
-onednn_verbose,v1,primitive,exec,cpu,eltwise,jit:avx512_core,forward_inference,src_f32::x dst_f32::x,,alg:eltwise_gelu_tanh alpha:0 beta:0,2x100,0.02
-onednn_verbose,v1,primitive,exec,cpu,reorder,jit:uni,undef,src_f32::blocked:abcd::f0 dst_f32::blocked:aBcd16b::f0,,,8x64x56x56,0.3
-onednn_verbose,v1,primitive,exec,cpu,convolution,jit:avx512_core,backward_data,src_f32::x wei_f32::x dst_f32::x,,alg:convolution_direct,mb2_ic16oc16_ih8oh8kh3sh1dh0ph1_iw8ow8kw3sw1dw0pw1,0.5
-onednn_verbose,v1,primitive,exec,cpu,matmul,brg:avx512_core,undef,src_f32::x wei_f32::x dst_f32::x,,,128x256:255x512,0.4
-onednn_verbose,v1,primitive,exec,cpu,matmul,brg:avx512_core,undef,src_f32::x wei_f32::x dst_f32::x,,,8x8:8x8,0
-onednn_verbose,v1,primitive,exec,cpu
-"""  # noqa: E501 - a line of the log is a line
 
 
 def test_onednn(tmp_path: Path) -> None:
@@ -163,19 +145,6 @@ def test_onednn_without_a_row(tmp_path: Path, text: str, message: str) -> None:
 
 
 # ------------------------------------------------------------------------------------------------ Kernel Tuner
-CACHE = {
-    "device_name": "Synthesised GPU",
-    "kernel_name": "Xgemm",
-    "problem_size": [4096, 4096],
-    "tune_params_keys": ["MWG", "VWM", "method"],
-    "tune_params": {"MWG": [16, 32], "VWM": [1, 2], "method": ["a"]},
-    "objective": "time",
-    "cache": {
-        "16,1,a": {"MWG": 16, "VWM": 1, "method": "a", "time": 12.5, "times": [12.4, 12.5, 12.6], "timestamp": "x"},
-        "16,2,a": {"MWG": 16, "VWM": 2, "method": "a", "time": "CompilationFailedConfig"},
-        "32,1,a": {"MWG": 32, "VWM": 1, "method": "a", "time": 7.0},
-    },
-}
 GEMM = Gemm(m=4096, n=4096, k=4096, dtype="fp32")
 
 
@@ -238,27 +207,6 @@ def test_kernel_tuner_files_that_are_none(tmp_path: Path, content: str, message:
 
 
 # ------------------------------------------------------------------------------------------------ Chrome traces
-def call(
-    name: str, ts: float, dur: float, dims: Any = (), values: Any = (), external: int | None = None, kind: str = "float"
-) -> dict[str, Any]:
-    arguments: dict[str, Any] = {
-        "Input Dims": list(dims),
-        "Input type": [kind] * len(dims),
-        "Concrete Inputs": list(values),
-    }
-    if external is not None:
-        arguments["External id"] = external
-    return {"ph": "X", "cat": "cpu_op", "name": name, "pid": 1, "tid": 1, "ts": ts, "dur": dur, "args": arguments}
-
-
-def kernel(name: str, dur: float, external: int) -> dict[str, Any]:
-    arguments = {"External id": external, "stream": 7}
-    return {"ph": "X", "cat": "kernel", "name": name, "pid": 0, "tid": 7, "ts": 5000, "dur": dur, "args": arguments}
-
-
-CONVOLUTION = ["", "", "", "[2, 2]", "[3, 3]", "[1, 1]", "False", "[0, 0]", "1"]
-
-
 def trace(tmp_path: Path, *events: dict[str, Any]) -> Path:
     path = tmp_path / "trace.json"
     path.write_text(json.dumps({"schemaVersion": 1, "traceEvents": [{"ph": "M", "name": "process_name"}, *events]}))
@@ -341,6 +289,14 @@ def test_operands_that_broadcast(
     (row,) = rows(read_chrome(trace(tmp_path, event), "local-cpu", "torch"))
     assert part(row, "elements", "inputs", "input_elements") == (elements, inputs, input_elements)
     assert row["dtype"] == ("fp16" if "c10::Half" in kinds else "fp32")
+
+
+def test_operands_of_one_shape_in_two_formats_are_no_row(tmp_path: Path) -> None:
+    mixed = call("aten::add", 0, 5, [[64, 32], [64, 32], []])
+    mixed["args"]["Input type"] = ["c10::BFloat16", "float", "Scalar"]
+    found = read_chrome(trace(tmp_path, mixed, call("aten::add", 10, 3, [[5, 5], [5, 5], []])), "local-cpu", "torch")
+    assert [row["elements"] for row in rows(found)] == [25]
+    assert found.passed_over == {"aten::add of another form": 1}
 
 
 @pytest.mark.parametrize(

@@ -210,14 +210,10 @@ def test_a_table_of_another_kind_is_refused(tmp_path):
 
 def onnx_model(path: Path) -> None:
     """A small model, written."""
-    spec = importlib.util.spec_from_file_location("small", Path(__file__).parent / "test_collect_onnxruntime.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
     import onnx
+    from onnx_models import small_model
 
-    onnx.save(module.small_model(), str(path))
+    onnx.save(small_model(), str(path))
 
 
 def test_a_model_is_measured_under_its_name(tmp_path):

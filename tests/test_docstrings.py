@@ -4,27 +4,19 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-import importlib
 import inspect
 import re
 import textwrap
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
+from documented import defined, documented_names
 
 import perfmodel
 from perfmodel.errors import MissingExtraError
 
-REFERENCE = Path(__file__).resolve().parent.parent / "docs" / "reference"
 _SECTION = re.compile(r"^(?:Args|Attributes):\n((?: .*\n|\n)*)", re.MULTILINE)
 _ENTRY = re.compile(r"^ {4}(\w+(?:, \w+)*): \S", re.MULTILINE)
-
-
-def documented_names() -> list[str]:
-    """What the pages of the reference name."""
-    pages = "\n".join(page.read_text() for page in sorted(REFERENCE.glob("*.md")))
-    return re.findall(r"^::: (\S+)", pages, re.MULTILINE)
 
 
 def public_records() -> dict[str, type]:
@@ -38,17 +30,6 @@ def public_records() -> dict[str, type]:
     return {
         f"{c.__module__}.{c.__qualname__}": c for c in sorted(records, key=lambda c: (c.__module__, c.__qualname__))
     }
-
-
-def defined(name: str) -> list[object]:
-    """What a name stands for; of a module, what it defines."""
-    try:
-        module = importlib.import_module(name)
-    except ModuleNotFoundError:
-        owner, _, attribute = name.rpartition(".")
-        return [getattr(importlib.import_module(owner), attribute)]
-    members = {n: v for n, v in vars(module).items() if not n.startswith("_")}
-    return [v for v in members.values() if getattr(v, "__module__", None) == module.__name__]
 
 
 def described(record: type) -> set[str]:

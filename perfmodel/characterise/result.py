@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from perfmodel import units
+from perfmodel.errors import checked_methods
 from perfmodel.html_table import html_result, html_table
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
 
+@checked_methods()
 @dataclass(frozen=True)
 class Interval:
     """An estimate with its 90 % interval.
@@ -31,6 +33,7 @@ class Interval:
         return {"value": self.value, "low": self.low, "high": self.high}
 
 
+@checked_methods()
 @dataclass(frozen=True)
 class DispatchCharacter:
     """What the compiler is predicted to make of one dispatch.
@@ -75,6 +78,7 @@ class DispatchCharacter:
         }  # fmt: skip
 
 
+@checked_methods()
 @dataclass(frozen=True)
 class Characterisation:
     """What the compiler is predicted to make of a module.

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from perfmodel.collect.kernels import Profile
-from perfmodel.errors import InputError, PerfmodelError, nearest
+from perfmodel.errors import InputError, PerfmodelError, checked_keywords, nearest
 from perfmodel.plugins import make_registered, registered
 
 GROUP = "perfmodel.collectors"
@@ -60,11 +60,13 @@ _OURS = {"onnxruntime-cpu": "onnxruntime_cpu:OnnxRuntimeCpu", "pytorch": "pytorc
 """Collectors of perfmodel: module and class, imported when they are asked for."""
 
 
+@checked_keywords()
 def collector_names() -> list[str]:
     """Collectors of perfmodel, then those of other packages."""
     return [*_OURS, *(name for name in sorted(registered(GROUP)) if name not in _OURS)]
 
 
+@checked_keywords()
 def collector(name: str) -> Collector:
     """A collector by name; ours come before those that packages register.
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from perfmodel.errors import InputError, nearest
+from perfmodel.errors import InputError, checked_keywords, nearest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,6 +46,7 @@ BANDED = frozenset(("elements",))
 would lie between their neighbours."""
 
 
+@checked_keywords()
 def group_keys(table: pd.DataFrame) -> np.ndarray:
     """The group of each row, as a text that is the same wherever and whenever the group occurs.
 
@@ -99,6 +100,7 @@ def _texts(values: Any, *, banded: bool) -> tuple[np.ndarray, np.ndarray]:
     return np.where(codes < 0, len(names), codes), texts
 
 
+@checked_keywords()
 def folds_of(keys: np.ndarray, *, seed: int = 0, folds: int = FOLDS) -> np.ndarray:
     """Fold of each row: a hash of its group, so that a group is in one fold in every file of every device.
 
@@ -121,11 +123,13 @@ def _hash(text: str) -> int:
 Tables = dict[str, "pd.DataFrame"]
 
 
+@checked_keywords()
 def rows_where(tables: Tables, chosen: Mapping[str, np.ndarray]) -> Tables:
     """The rows of some tables for which a bool of each is true; tables without any are left out."""
     return {op: table[chosen[op]] for op, table in tables.items() if chosen[op].any()}
 
 
+@checked_keywords()
 def without(tables: Tables, labels: Mapping[str, np.ndarray], name: str) -> tuple[Tables, Tables]:
     """The rows without a label, to train on, and those with it, to judge.
 
@@ -138,11 +142,13 @@ def without(tables: Tables, labels: Mapping[str, np.ndarray], name: str) -> tupl
     return rows_where(tables, {op: ~rows for op, rows in out.items()}), rows_where(tables, out)
 
 
+@checked_keywords()
 def names_of(labels: Mapping[str, np.ndarray]) -> list[str]:
     """The distinct labels of all tables, sorted."""
     return sorted({str(name) for values in labels.values() for name in set(values.tolist())})
 
 
+@checked_keywords()
 def sources_of(tables: Tables) -> dict[str, np.ndarray]:
     """The data set of each row, apart by vendor where a set measured several: those had software of their own.
 
@@ -170,6 +176,7 @@ def sources_of(tables: Tables) -> dict[str, np.ndarray]:
     return {op: np.array([named[text] for text in texts.tolist()], dtype=object) for op, texts in both.items()}
 
 
+@checked_keywords()
 def overlapping(train: Tables, test: Tables) -> Tables:
     """The rows to judge whose operator and dtype are among the rows to train on."""
     known = {op: train[op]["dtype"].astype(str).unique() for op in test if op in train}
@@ -179,6 +186,7 @@ def overlapping(train: Tables, test: Tables) -> Tables:
     )
 
 
+@checked_keywords()
 def upstream_split(table: pd.DataFrame) -> np.ndarray:
     """``train`` or ``test`` as the data set's own folders have it (NeuSight's ``dataset/train/...``); shape ``[rows]``.
 

@@ -9,7 +9,7 @@ The models run as they are, on arrays that write down what is done with them (:m
 
 from __future__ import annotations
 
-from perfmodel.errors import one_of
+from perfmodel.errors import checked_keywords, one_of
 from perfmodel.export.operators import Export, operator
 from perfmodel.export.rankers import ranker
 
@@ -17,6 +17,7 @@ FORMATS = ("c", "onnx")
 """What an export can be written as."""
 
 
+@checked_keywords()
 def artefact(export: Export, format: str) -> dict[str, bytes]:
     """The files of an export by their names.
 

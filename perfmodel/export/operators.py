@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from perfmodel.errors import InputError, PerfmodelError, checked_keywords, nearest
+from perfmodel.errors import InputError, PerfmodelError, checked_keywords, checked_methods, nearest
 from perfmodel.hardware.device import Device
 from perfmodel.hardware.loader import load_device
 from perfmodel.models.analytical import Extras, analyse
@@ -50,6 +50,7 @@ class Halving:
     largest: float
 
 
+@checked_methods()
 @dataclass(frozen=True)
 class Export:
     """A computation ready to be written as an artefact.

@@ -23,7 +23,8 @@ _ANY_NAME = frozenset(
     "nvidia tesla geforce amd instinct radeon intel gpu graphics generation edition hbm2 hbm2e hbm3 hbm3e mcm ac mba".split()
 )
 """Words of names that tell no model from another."""
-_FORM = re.compile(r"sxm|pcie|nvl|oam|\d+gb|workstation|server|max|q")
+_BOARD, _MEMORY = re.compile(r"sxm|pcie|nvl|oam"), re.compile(r"\d+gb")
+_FORM = re.compile(rf"{_BOARD.pattern}|{_MEMORY.pattern}|workstation|server|max|q")
 """Words that tell forms of one model apart."""
 
 
@@ -40,17 +41,26 @@ def devices_named(name: str, known: Iterable[Device]) -> list[str]:
     """The ids of the devices that a driver's name says, as ``["h100-sxm"]`` of ``NVIDIA H100 80GB HBM3``.
 
     Several where the name leaves the form open; none where no device is that model: one of a name nearly the same
-    (``RTX 4070 Ti``) is another device.
+    (``RTX 4070 Ti``), on another board or with another memory (``A100-SXM4-64GB``) is another device.
     """
     model, form = _words(name)
     alike = []
     for device in known:
         its_model, its_form = _words(device.name)
-        if device.kind != "cpu" and its_model == model:
+        if device.kind != "cpu" and its_model == model and not _contradict(form, its_form):
             # Where a name says nothing of the board it is NVIDIA's own module: "H200", beside "H200 NVL" and "H100 PCIe".
             alike.append((len(form & its_form), "sxm" in its_form, device.id))
     best = max((key[:2] for key in alike), default=None)
     return sorted(name for *key, name in alike if tuple(key) == best)
+
+
+def _contradict(form: frozenset[str], other: frozenset[str]) -> bool:
+    """Whether both say the board, or both the memory, and not the same: what one leaves out may be so or not."""
+    for kind in (_BOARD, _MEMORY):
+        one, two = (set(filter(kind.fullmatch, words)) for words in (form, other))
+        if one and two and one.isdisjoint(two):
+            return True
+    return False
 
 
 def _words(name: str) -> tuple[frozenset[str], frozenset[str]]:

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from perfmodel.errors import InputError, MissingExtraError
+from perfmodel.errors import InputError, MissingExtraError, checked_keywords, checked_methods
 from perfmodel.hardware.device import Device
 from perfmodel.ops.base import Operator
 from perfmodel.rank.pretrained import Pretrained
@@ -41,6 +41,7 @@ _OF_STRATEGY: tuple[tuple[str, ...], ...] = (
 )
 
 
+@checked_methods()
 @dataclass(frozen=True)
 class Form:
     """What tiles one kind of linalg operation takes.
@@ -109,6 +110,7 @@ FORMS: dict[str, Form] = {
 """By the name of the operation."""
 
 
+@checked_methods()
 @dataclass(frozen=True)
 class Target:
     """The operation of a module that is tuned.
@@ -157,6 +159,7 @@ class Target:
         return cls(text, str(found[0].source_op), found[0].op, inputs)
 
 
+@checked_keywords()
 def candidates(target: Target, sizes: Mapping[str, Sequence[int]] | None = None) -> dict[str, np.ndarray]:
     """All combinations of tile sizes, none beyond the problem's own extents, and the compiler's own ways.
 
@@ -215,6 +218,7 @@ def annotated(target: Target, configuration: Mapping[str, int]) -> str:
         return str(module)
 
 
+@checked_keywords()
 def build(target: Target, configuration: Mapping[str, int]) -> bytes:
     """Compiles the module for this machine's CPU.
 
@@ -239,6 +243,7 @@ def build(target: Target, configuration: Mapping[str, int]) -> bytes:
     return program
 
 
+@checked_keywords()
 def timed(target: Target, program: bytes, repeats: int = 10, seed: int = 0) -> tuple[float, float]:
     """Seconds of one call on one core, the shortest and the median of some.
 
@@ -278,6 +283,7 @@ def loaded(target: Target, program: bytes, seed: int = 0) -> Any:
     return lambda: function(*inputs)
 
 
+@checked_methods()
 @dataclass(frozen=True)
 class Tuned:
     """What a search found.
@@ -297,6 +303,7 @@ class Tuned:
     ranking: Ranking
 
 
+@checked_keywords()
 def tune(
     text: str, device: Device | str = "local-cpu", measurements: int = 10, *, sizes: Mapping[str, Sequence[int]] | None = None,
     pretrained: Pretrained | str = "default",

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from perfmodel.errors import InputError, MissingExtraError
+from perfmodel.errors import InputError, MissingExtraError, checked_methods
 from perfmodel.hardware.device import Device
 from perfmodel.ops.base import Operator
 from perfmodel.rank.pretrained import Pretrained
@@ -28,6 +28,7 @@ MILLISECOND = 1e-3
 """Kernel Tuner's unit of time, in seconds."""
 
 
+@checked_methods()
 class Strategy:
     """What ``tune_kernel(strategy=…)`` takes: an object with a method ``tune``.
 

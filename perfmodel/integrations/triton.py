@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from perfmodel.errors import InputError
+from perfmodel.errors import InputError, checked_keywords, checked_methods
 from perfmodel.hardware.device import Device
 from perfmodel.hardware.loader import load_device
 from perfmodel.ops import Gemm
@@ -41,6 +41,7 @@ _DTYPES = {
 }  # fmt: skip
 
 
+@checked_keywords()
 def product(arguments: Mapping[str, Any], dims: Sequence[str] = ("M", "N", "K"), dtype: str | None = None) -> Operator:
     """The descriptor of a matrix product from its kernel's arguments.
 
@@ -68,6 +69,7 @@ def product(arguments: Mapping[str, Any], dims: Sequence[str] = ("M", "N", "K"),
     return Gemm(m=m, n=n, k=k, dtype=dtype)
 
 
+@checked_methods()
 class Pruning:
     """The two functions that ``prune_configs_by`` takes. Thread-safe; the same arguments give the same answers.
 
@@ -160,6 +162,7 @@ class Pruning:
         return found
 
 
+@checked_keywords()
 def pruning(
     device: Device | str, *, top_k: int | float = 10, problem: Callable[[Mapping[str, Any]], Operator] = product,
     space: Space | str | Mapping[str, Any] = "triton_gemm", names: Mapping[str, str] | None = None,

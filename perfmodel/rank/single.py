@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from perfmodel.errors import InputError
+from perfmodel.errors import InputError, checked_keywords
 from perfmodel.hardware.device import Device
 from perfmodel.hardware.loader import load_device
 from perfmodel.ops.base import Operator
@@ -25,6 +25,7 @@ from perfmodel.recording.program import Program
 from perfmodel.recording.recorded import SAMPLE_ROWS, recorded
 
 
+@checked_keywords()
 def prepare(
     op: Operator, device: Device | str, space: Space | str | Mapping[str, Any], pretrained: Pretrained | str = "default"
 ) -> Callable[[Mapping[str, float]], float]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from perfmodel.errors import InputError, nearest
+from perfmodel.errors import InputError, checked_keywords, checked_methods, nearest
 from perfmodel.files import parse_toml, read_at_most
 from perfmodel.ops.base import Operator
 from perfmodel.rank.expressions import ARRAYS, MOST, Arithmetic, Expression
@@ -73,6 +73,7 @@ class Requirement:
     reason: str
 
 
+@checked_methods()
 @dataclass(frozen=True)
 class Space:
     """A configuration space.
@@ -182,6 +183,7 @@ def _default(entry: Any) -> float | None:
     return float(value)
 
 
+@checked_keywords()
 def space(name: str | Path | Space | Mapping[str, Any]) -> Space:
     """A space by its name, its TOML file, or its description.
 
@@ -202,6 +204,7 @@ def space(name: str | Path | Space | Mapping[str, Any]) -> Space:
 
 
 @lru_cache(maxsize=1)
+@checked_keywords()
 def space_ids() -> tuple[str, ...]:
     """Names of the spaces that ship."""
     return tuple(sorted(path.stem for path in _folder().glob("*.toml")))

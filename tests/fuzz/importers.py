@@ -40,27 +40,27 @@ def importing(name: str) -> Callable[[bytes, Path], str]:
 
 def importing_seeds(*names: str) -> Callable[[], Iterable[bytes]]:
     def seeds() -> Iterable[bytes]:
-        import test_importing
+        from profile_doubles import FILES
 
-        return [test_importing.FILES[n][0].encode() for n in names]
+        return [FILES[n][0].encode() for n in names]
 
     return seeds
 
 
 def kernel_tuner_seeds() -> Iterable[bytes]:
-    import test_collect_importers
+    from profile_doubles import CACHE
 
-    return [json.dumps(test_collect_importers.CACHE).encode()]
+    return [json.dumps(CACHE).encode()]
 
 
 def onednn_seeds() -> Iterable[bytes]:
-    import test_collect_importers
+    from profile_doubles import VERBOSE
 
-    return [test_collect_importers.VERBOSE.encode()]
+    return [VERBOSE.encode()]
 
 
 def chrome_seeds() -> Iterable[bytes]:
-    import test_collect_importers as t
+    import profile_doubles as t
 
     events = [
         t.call("aten::addmm", 10, 80, [[512], [32, 256], [256, 512], [], []]),
@@ -83,7 +83,7 @@ def small_profile() -> tuple[bytes, Path]:
     import tempfile
 
     import onnx
-    from test_collect_onnxruntime import small_model
+    from onnx_models import small_model
 
     from perfmodel.collect.onnxruntime_cpu import OnnxRuntimeCpu
 

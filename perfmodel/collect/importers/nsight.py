@@ -11,7 +11,8 @@ operator only where the name of an NVTX range describes it (:mod:`perfmodel.coll
 
 One execution of the operator may be several kernels, such as a product whose partial sums another kernel adds up: all
 kernels of a range's name are one row whose time is their sum. That they belong together is seen from a summary by their
-instances, which are equally many, and from a list of launches by their order, which repeats.
+instances, which are equally many, and from a list of launches by their order, which repeats. That one execution launched the
+same kernel twice, on the same grid, cannot be seen: those are two executions.
 """
 
 from __future__ import annotations
@@ -145,13 +146,14 @@ class _Launches:
 
     def into(self, rows: Rows) -> None:
         """Adds what one execution takes, once for each."""
-        if (length := _period(self.kernels)) is None:
+        if (found := _executions(self.kernels)) is None:
             rows.passed_over[NO_EXECUTION] += len(self.kernels)
             return
-        if rest := len(self.kernels) % length:
+        first, length = found
+        if rest := first + (len(self.kernels) - first) % length:
             rows.passed_over[NO_EXECUTION] += rest
-        longest = max(range(length), key=lambda place: sum(self.seconds[place::length]))
-        for begin in range(0, len(self.seconds) - length + 1, length):
+        longest = max(range(length), key=lambda place: sum(self.seconds[first + place :: length]))
+        for begin in range(first, len(self.seconds) - length + 1, length):
             parts = self.seconds[begin : begin + length]
             if all(parts):
                 rows.add(self.op, sum(parts), self.kernels[begin + longest][0][:LONGEST_NAME])
@@ -159,17 +161,29 @@ class _Launches:
                 rows.passed_over[NO_TIME] += parts.count(0.0)
 
 
-def _period(kernels: Sequence[Hashable]) -> int | None:
-    """How many launches one execution is; None where no number of them is.
+def _executions(kernels: Sequence[Hashable]) -> tuple[int, int] | None:
+    """Where the first execution begins, and how many launches one is; None where no number of them is.
 
     Each kernel runs once in an execution, in the same order (``a b a b``; the last may be cut off). Kernels that ran often
-    before another ran (``a a b b``) are different ways of computing the same, each with executions of its own.
+    before another ran (``a a b b``) are different ways of computing the same, each with executions of its own. Kernels that
+    ran once, before all others, made something ready (``i a b a b``) where they are fewer than those of an execution, of which
+    there are two: ``i a a`` and ``i a b a`` may as well be one execution that launches a kernel twice.
     """
-    length = len(set(kernels))
-    if all(kernel == kernels[place % length] for place, kernel in enumerate(kernels)):
-        return length
+    often = Counter(kernels)
+    if _repeats(kernels):
+        return 0, len(often)
     changes = sum(one != other for one, other in pairwise(kernels))
-    return 1 if changes == length - 1 and min(Counter(kernels).values()) > 1 else None
+    if changes == len(often) - 1 and min(often.values()) > 1:
+        return 0, 1
+    first = next(place for place, kernel in enumerate(kernels) if often[kernel] > 1)
+    length, rest = len(often) - first, kernels[first:]
+    return (first, length) if first < length <= len(rest) // 2 and _repeats(rest) else None
+
+
+def _repeats(kernels: Sequence[Hashable]) -> bool:
+    """Whether all of them run in one order, again and again."""
+    length = len(set(kernels))
+    return all(kernel == kernels[place % length] for place, kernel in enumerate(kernels))
 
 
 @dataclass(frozen=True)

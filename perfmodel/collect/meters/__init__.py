@@ -16,7 +16,7 @@ from importlib import import_module
 from perfmodel.collect.meters.base import GROUP, Conditions, Counter, Found, Meter, MeterDriver, MeterInfo, Reading
 from perfmodel.collect.meters.measure import measure, watch
 from perfmodel.collect.meters.window import Window, window_of
-from perfmodel.errors import InputError, MeterError, PerfmodelError, nearest
+from perfmodel.errors import InputError, MeterError, PerfmodelError, checked_keywords, nearest
 from perfmodel.plugins import make_registered, registered
 
 __all__ = [
@@ -33,11 +33,13 @@ _OURS = {
 """Drivers of perfmodel: module and class, imported when they are asked for."""
 
 
+@checked_keywords()
 def driver_names() -> list[str]:
     """Drivers of perfmodel, then those of other packages."""
     return [*_OURS, *(name for name in sorted(registered(GROUP)) if name not in _OURS)]
 
 
+@checked_keywords()
 def driver(name: str) -> MeterDriver:
     """A driver by name; ours come before those that packages register.
 
@@ -59,6 +61,7 @@ def driver(name: str) -> MeterDriver:
     return made
 
 
+@checked_keywords()
 def open_meter(name: str) -> Meter:
     """A meter by ``driver`` or ``driver:unit``, as in ``rapl``, ``nvml:1``, ``replay:readings.jsonl``.
 
@@ -71,6 +74,7 @@ def open_meter(name: str) -> Meter:
     return driver(kind).open(unit if colon else None)
 
 
+@checked_keywords()
 def find_meters() -> Iterator[Found]:
     """Every unit of every driver, usable or not. Never raises."""
     for name in driver_names():
