@@ -157,3 +157,13 @@ def write_predictor(folder: Path, *boosters: tuple[str, str, Sequence[float]], *
 def log_spaced(low: float, high: float, rows: int, seed: int = 0) -> np.ndarray:
     """Whole numbers between two bounds, even in their logarithm."""
     return np.floor(np.exp(np.random.default_rng(seed).uniform(np.log(low), np.log(high), rows)))
+
+
+def physics_alone(folder: Path) -> Path:
+    """A predictor without a booster: the physics, in a folder."""
+    manifest = {
+        "schema": 1, "perfmodel": "0", "seed": 0, "constants": FALLBACK.to_dict(), "feature_schemas": {}, "boosters": [],
+        "training_data": [], "analytical_log_intervals": {}, "versions": {},
+    }  # fmt: skip
+    artefact.write_json(folder, artefact.MANIFEST, manifest)
+    return folder
