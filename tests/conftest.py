@@ -9,8 +9,10 @@ import pytest
 from hypothesis import settings
 
 # How long one example takes depends on what else the machine does; where time is the property, a test measures its own.
-settings.register_profile("perfmodel", deadline=None)
-settings.load_profile("perfmodel")
+# The same examples each time: a failure is of the change that it is seen with. `HYPOTHESIS_PROFILE=search` looks further.
+settings.register_profile("perfmodel", deadline=None, derandomize=True)
+settings.register_profile("search", deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "perfmodel"))
 
 
 @pytest.fixture(scope="session")

@@ -103,6 +103,7 @@ def test_a_lower_clock_is_never_faster_and_never_draws_more(device: str, one: fl
 @settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(devices, shares, shares, st.floats(0.5, 1.0), st.floats(0.5, 1.0))
 @example("h200-sxm", 1.0, 0.875, 0.53125, 1.0)  # the clock alone was less well known than with the cap
+@example("rtx-4090", 1.0, 0.5, 0.5, 1.0)  # the power's low end was cut off at another clock's idle power
 def test_clock_and_cap_together_hold_down_more_than_either(
     device: str, one: float, other: float, cap: float, looser: float
 ) -> None:

@@ -136,6 +136,8 @@ def under_cap(clocks: LockedClocks, cap_w: float, clock_hz: float | None, notes:
         like[name] = np.maximum(locked[name], result[name])
     held = like | _bounded(like, np.minimum(locked["power_w"], result["power_w"]), like["latency_s"], clocks, cap_w)
     held["latency_high_s"] = np.maximum(locked["latency_high_s"], result["latency_high_s"])
+    for name in ("power_low_w", "power_high_w"):
+        held[name] = np.minimum(held[name], np.minimum(locked[name], result[name]))
     return held
 
 
