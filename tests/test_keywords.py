@@ -158,9 +158,11 @@ def test_errors_within_are_those_of_before() -> None:
     with pytest.raises(TypeError, match="unsupported operand") as failed:
         Scale().wrong(1)
     assert not isinstance(failed.value, perfmodel.KeywordError)
+    times: Callable[..., Any] = Scale().times
     with pytest.raises(TypeError, match="missing 1 required positional argument: 'value'") as failed:
-        Scale().times(plus=1)  # type: ignore[call-arg]
+        times(plus=1)
     assert not isinstance(failed.value, perfmodel.KeywordError)
-    for call in (Scale.double, Scale.unit, Scale().times, Scale, Scale.double().wrong):
+    calls: tuple[Callable[..., Any], ...] = (Scale.double, Scale.unit, times, Scale, Scale.double().wrong)
+    for call in calls:
         with pytest.raises(perfmodel.KeywordError, match="no argument 'qq'"):
-            call(qq=1)  # type: ignore[operator]
+            call(qq=1)

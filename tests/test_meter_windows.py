@@ -247,8 +247,8 @@ def test_measuring_waits_until_the_power_stands_still() -> None:
 def test_measuring_gives_up() -> None:
     def moving(**times: float) -> tuple[Window, float]:
         clock = Clock()
-        meter = Simulated(counter_info(), Load(lambda t: 100.0 + 20 * t), clock)
-        meter.load.energy = lambda t, steps=0: 100.0 * t + 10 * t * t  # type: ignore[method-assign]
+        load = Load(lambda t: 100.0 + 20 * t, lambda t: 100.0 * t + 10 * t * t)
+        meter = Simulated(counter_info(), load, clock)
         return measure(meter, clock.work(), **times), clock.now - 100.0
 
     found, took = moving()

@@ -37,14 +37,6 @@ def dtype_of(element: Type | None) -> str | None:
     return None
 
 
-def expressed_dtype(element: Type | None) -> str | None:
-    """The dtype that a quantised type stands for (``f32`` of ``!quant.uniform<i8:f32, ...>``); None for other types."""
-    if isinstance(element, DialectType) and element.name.startswith("quant."):
-        match = _QUANTIZED.match(element.body)
-        return _scalar(match[2]) if match else "fp32"
-    return None
-
-
 def _scalar(name: str) -> str | None:
     found = _NAMED.get(name)
     if found is not None:

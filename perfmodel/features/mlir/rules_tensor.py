@@ -8,7 +8,6 @@ from typing import Any
 from perfmodel import ops
 from perfmodel.features.mlir import dispatches
 from perfmodel.features.mlir import rules_movement as movement
-from perfmodel.features.mlir.bodies import combiner
 from perfmodel.features.mlir.call import Call, Modelled, Rule, RuleError, numbers_of
 from perfmodel.features.mlir.rules_generic import split_operands
 from perfmodel.features.mlir.scalar_code import LOOPS
@@ -219,10 +218,6 @@ def _ranks(call: Call) -> int:
     outer = call.convert.module.operation.attributes
     devices = int(outer.get("mhlo.num_partitions", 1)) * int(outer.get("mhlo.num_replicas", 1))
     return max(devices, 1)
-
-
-def _reduce_body(call: Call) -> str:
-    return combiner(call.operation)
 
 
 _VIEWS = (
